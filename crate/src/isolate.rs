@@ -1,0 +1,114 @@
+//! Steps 3 and 4, *load failure* and *initialise once*: one client for each
+//! isolate, whichever way in comes first.
+//!
+//! This is a state machine and nothing else. It never waits and never calls
+//! out, so every interleaving of its callers can be enumerated in a native test.
+//!
+//! ```text
+//!            turn: Load                 loaded
+//!   absent ─────────────▶ loading ─────────────────▶ ready
+//!      ▲                     │  ▲                       │
+//!      │       failed        │  │ turn after `expires`  │ turn: Ready
+//!      └─────────────────────┘  └── a new ticket        └─ for the isolate's life
+//! ```
+//!
+//! Callers that find the isolate loading do not wait for the loader's future:
+//! the runtime cancels a request that depends on another request's I/O. They
+//! look again on a timer of their own, and take over when the loader is late.
+
+use std::rc::Rc;
+
+use crate::load::Complaint;
+
+/// Names one load, so that a loader that was given up cannot undo a later one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket(u64);
+
+/// What a caller is to do next.
+#[derive(Debug)]
+pub(crate) enum Turn<C> {
+    /// Load, then call [`Isolate::loaded`] or [`Isolate::failed`].
+    Load(Ticket),
+    /// Somebody else is loading. Sleep on a timer of your own and ask again.
+    Wait,
+    /// Here is the client.
+    Ready(Rc<C>),
+}
+
+#[derive(Debug)]
+enum Slot<C> {
+    Absent,
+    Loading { ticket: Ticket, expires_ms: f64 },
+    Ready(Rc<C>),
+}
+
+/// The state an isolate keeps between requests. It holds no request's data.
+#[derive(Debug)]
+pub(crate) struct Isolate<C> {
+    slot: Slot<C>,
+    tickets: u64,
+    complained: Vec<Complaint>,
+}
+
+impl<C> Isolate<C> {
+    pub(crate) const fn new() -> Self {
+        Isolate {
+            slot: Slot::Absent,
+            tickets: 0,
+            complained: Vec::new(),
+        }
+    }
+
+    // ANCHOR: turn
+    /// Asks for the client. At most one caller at a time is told to load.
+    ///
+    /// A load that has taken `load_ms` is taken for dead: its request may have
+    /// been cancelled, and the runtime tells nobody.
+    pub(crate) fn turn(&mut self, now_ms: f64, load_ms: f64) -> Turn<C> {
+        match &self.slot {
+            Slot::Ready(client) => return Turn::Ready(Rc::clone(client)),
+            Slot::Loading { expires_ms, .. } if now_ms < *expires_ms => return Turn::Wait,
+            Slot::Loading { .. } | Slot::Absent => {}
+        }
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        self.slot = Slot::Loading {
+            ticket,
+            expires_ms: now_ms + load_ms,
+        };
+        Turn::Load(ticket)
+    }
+    // ANCHOR_END: turn
+
+    // ANCHOR: failed
+    /// A load failed or was dropped: the next caller starts from scratch.
+    ///
+    /// A late loader's failure changes nothing for the one that took over.
+    pub(crate) fn failed(&mut self, ticket: Ticket) {
+        if matches!(&self.slot, Slot::Loading { ticket: current, .. } if *current == ticket) {
+            self.slot = Slot::Absent;
+        }
+    }
+    // ANCHOR_END: failed
+
+    // ANCHOR: loaded
+    /// A load succeeded: builds the client, unless the isolate has one already.
+    pub(crate) fn loaded(&mut self, build: impl FnOnce() -> C) -> Rc<C> {
+        if let Slot::Ready(client) = &self.slot {
+            return Rc::clone(client);
+        }
+        let client = Rc::new(build());
+        self.slot = Slot::Ready(Rc::clone(&client));
+        client
+    }
+    // ANCHOR_END: loaded
+
+    /// Whether this complaint is new to the isolate. Says so once.
+    pub(crate) fn is_news(&mut self, complaint: Complaint) -> bool {
+        let news = !self.complained.contains(&complaint);
+        if news {
+            self.complained.push(complaint);
+        }
+        news
+    }
+}
