@@ -1,1 +1,26 @@
-//! x
+//! Fixtures of the proof: what `worker-sentry` claims, seen in the real runtime,
+//! by a real receiver and in a real browser.
+//!
+//! # Layout
+//!
+//! One concept per file. The tests are in `tests/proof/`, one module per theme.
+//!
+//! - `case`: a test, and what it says when it fails.
+//! - `environment`: where `cargo xtask test` put the tools.
+//! - `process`, `run`: child processes and files that cannot outlive the run.
+//! - `worker`: a built Worker in workerd.
+//! - `bugsink`: who gets the events.
+//! - `http`: a client for services on this machine.
+//! - `shared`, `wait`: one fixture for many tests; polling with a deadline.
+
+#![warn(missing_docs, unreachable_pub)]
+
+pub mod bugsink;
+pub mod case;
+pub mod environment;
+pub mod http;
+pub mod process;
+pub mod run;
+pub mod shared;
+pub mod wait;
+pub mod worker;
