@@ -68,7 +68,9 @@ impl Runtime for Workerd<'_> {
 
     async fn secret(&self, secret: JsValue) -> Option<String> {
         let get: Function = get(&secret, "get").dyn_into().ok()?;
-        let promise = get.call0(&secret).ok()?;
+        // Not `get.call0`: the binding can be an RPC stub, where `.call` names
+        // one more remote method.
+        let promise = Reflect::apply(&get, &secret, &Array::new()).ok()?;
         settle(promise).await.ok()?.as_string()
     }
 
@@ -118,11 +120,11 @@ impl Runtime for Workerd<'_> {
 }
 
 /// Waits for a promise; a value that is none is its own result.
+///
+/// The runtime's own bindings answer with RPC promises, which are no instances
+/// of `Promise`, so it is not enough to look at the class.
 async fn settle(value: JsValue) -> Result<JsValue, JsValue> {
-    match value.dyn_into::<Promise>() {
-        Ok(promise) => JsFuture::from(promise).await,
-        Err(value) => Ok(value),
-    }
+    JsFuture::from(Promise::resolve(&value)).await
 }
 
 /// Calls the runtime's own `fetch`, looked up by name so that a call that throws
