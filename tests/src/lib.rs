@@ -9,8 +9,8 @@
 //! - `environment`: where `cargo xtask test` put the tools.
 //! - `process`, `run`: child processes and files that cannot outlive the run.
 //! - `worker`: a built Worker in workerd.
-//! - `bugsink`: who gets the events.
-//! - `http`: a client for services on this machine.
+//! - `bugsink`, `receiver`: who gets the events.
+//! - `http`, `server`: a client and a server for services on this machine.
 //! - `shared`, `wait`: one fixture for many tests; polling with a deadline.
 
 #![warn(missing_docs, unreachable_pub)]
@@ -20,7 +20,9 @@ pub mod case;
 pub mod environment;
 pub mod http;
 pub mod process;
+pub mod receiver;
 pub mod run;
+pub mod server;
 pub mod shared;
 pub mod wait;
 pub mod worker;

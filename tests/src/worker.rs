@@ -88,24 +88,33 @@ impl WorkerOptions {
     ///
     /// If it does not.
     pub fn start(self) -> Worker {
-        let began = Instant::now();
         let directory = self.write();
-        let mut command = Command::new(environment::path("PROOF_WRANGLER"));
+        let mut command = wrangler(&directory);
         command
             .args(["dev", "--ip", "127.0.0.1", "--port", "0"])
             .args(["--inspector-ip", "127.0.0.1", "--inspector-port", "0"])
-            .args(["--env-file", "secrets", "--persist-to", "state"])
-            .current_dir(&directory);
+            .args(["--persist-to", STATE]);
+        Worker::start("wrangler", &command, directory)
+    }
+
+    /// Starts it without wrangler and with every way out of it watched: see
+    /// [`Worker::outbound`]. Nothing it sends arrives anywhere; everything it
+    /// asks for is answered with `200`.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    pub fn start_watched(self) -> Worker {
+        let directory = self.write();
+        let main = self.config["main"].as_str().expect("a path of our own");
+        let mut command = Command::new(environment::path("PROOF_NODE"));
+        command
+            .arg(environment::workspace().join("tests/fixtures/outbound.mjs"))
+            .arg(environment::path("PROOF_NPM"))
+            .arg(directory.join(CONFIG))
+            .arg(main);
         prepare(&mut command, &directory);
-        let process = Process::start("wrangler", &command);
-        let ready = process.wait_for_line("Ready on http://", wait::LIMIT);
-        let (_, address) = ready.split_once("Ready on ").expect("the part waited for");
-        Worker {
-            address: address.trim().to_owned(),
-            directory,
-            started_in: began.elapsed(),
-            process,
-        }
+        Worker::start("watched workerd", &command, directory)
     }
 
     /// Writes the configuration and the secrets into a directory of their own.
@@ -117,11 +126,21 @@ impl WorkerOptions {
             .iter()
             .map(|(name, value)| format!("{name}='{value}'\n"))
             .collect();
-        for (file, text) in [("wrangler.toml", config), ("secrets", secrets)] {
+        for (file, text) in [(CONFIG, config), (".dev.vars", secrets)] {
             fs::write(directory.join(file), text).expect("the run's directory takes files");
         }
         directory
     }
+}
+
+const CONFIG: &str = "wrangler.toml";
+/// Where wrangler keeps the local state, from its directory.
+const STATE: &str = "state";
+
+fn wrangler(directory: &Path) -> Command {
+    let mut command = Command::new(environment::path("PROOF_WRANGLER"));
+    prepare(&mut command, directory);
+    command
 }
 
 /// Everything that keeps wrangler to itself and to this machine.
@@ -134,6 +153,7 @@ fn prepare(command: &mut Command, directory: &Path) {
         .into_iter()
         .chain(std::env::split_paths(&path));
     command
+        .current_dir(directory)
         .env("PATH", std::env::join_paths(folders).expect("a PATH"))
         .env("CI", "1")
         .env("NO_COLOR", "1")
@@ -181,6 +201,19 @@ impl Worker {
         }
     }
 
+    fn start(name: &str, command: &Command, directory: PathBuf) -> Self {
+        let began = Instant::now();
+        let process = Process::start(name, command);
+        let ready = process.wait_for_line("Ready on http://", wait::LIMIT);
+        let (_, address) = ready.split_once("Ready on ").expect("the part waited for");
+        Worker {
+            address: address.trim().to_owned(),
+            directory,
+            started_in: began.elapsed(),
+            process,
+        }
+    }
+
     /// Asks for `path`.
     pub fn get(&self, path: &str) -> Answer {
         self.request("GET", path)
@@ -200,6 +233,27 @@ impl Worker {
         self.process.log();
         let url = format!("{}{path}", self.address);
         http::request(method, &url, &[], "")
+    }
+
+    /// Runs another of wrangler's commands on this Worker's state.
+    ///
+    /// # Panics
+    ///
+    /// If it fails.
+    pub fn wrangler(&self, arguments: &[&str]) {
+        let mut command = wrangler(&self.directory);
+        command.args(arguments).args(["--persist-to", STATE]);
+        Process::start("wrangler command", &command).wait_for_success(wait::LIMIT);
+    }
+
+    /// What a Worker that was started watched has sent: `METHOD URL` each.
+    pub fn outbound(&self) -> Vec<String> {
+        let lines = self.log().lines();
+        lines
+            .iter()
+            .filter_map(|line| line.strip_prefix("[outbound] "))
+            .map(ToOwned::to_owned)
+            .collect()
     }
 
     /// What wrangler and the Worker wrote.
