@@ -4,6 +4,7 @@
 //! again: `cargo xtask test proof NAME`, with any part of a test's name.
 
 mod alarm;
+mod book;
 
 use std::process::ExitCode;
 
@@ -14,7 +15,10 @@ fn main() -> ExitCode {
     // Tests mostly wait for other processes.
     arguments.test_threads.get_or_insert(4);
     proof::case::report_panics_with_their_test();
-    let trials = [alarm::trials()].into_iter().flatten().collect();
+    let trials = [alarm::trials(), book::trials()]
+        .into_iter()
+        .flatten()
+        .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     proof::run::end();
     conclusion.exit_code()

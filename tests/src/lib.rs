@@ -10,11 +10,14 @@
 //! - `process`, `run`: child processes and files that cannot outlive the run.
 //! - `worker`: a built Worker in workerd.
 //! - `bugsink`, `receiver`: who gets the events.
+//! - `book`, `browser`, `site`: the rendered book in Chromium.
 //! - `http`, `server`: a client and a server for services on this machine.
 //! - `shared`, `wait`: one fixture for many tests; polling with a deadline.
 
 #![warn(missing_docs, unreachable_pub)]
 
+pub mod book;
+pub mod browser;
 pub mod bugsink;
 pub mod case;
 pub mod environment;
@@ -24,5 +27,6 @@ pub mod receiver;
 pub mod run;
 pub mod server;
 pub mod shared;
+pub mod site;
 pub mod wait;
 pub mod worker;
