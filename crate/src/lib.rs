@@ -23,6 +23,8 @@ mod client;
 mod deliver;
 mod event;
 mod guard;
+#[cfg(test)]
+mod interleavings;
 mod isolate;
 mod limits;
 mod load;
@@ -30,6 +32,8 @@ mod panics;
 mod report;
 mod runtime;
 mod stack;
+#[cfg(test)]
+mod testing;
 mod workerd;
 mod wrap;
 
