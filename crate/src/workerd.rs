@@ -14,7 +14,7 @@ use worker::js_sys::{
 };
 use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::web_sys::{AbortSignal, Response, console};
-use worker::{Delay, Env};
+use worker::{Delay, Env, SecretStore};
 
 use crate::load::{DEBUG, VERSION_METADATA, is_on};
 use crate::runtime::{Binding, Outgoing, PostError, Reply, Runtime};
@@ -67,9 +67,9 @@ impl Runtime for Workerd<'_> {
     }
 
     async fn secret(&self, secret: JsValue) -> Option<String> {
-        let get: Function = get(&secret, "get").dyn_into().ok()?;
-        let promise = get.call0(&secret).ok()?;
-        settle(promise).await.ok()?.as_string()
+        // Not `Reflect::get` and `call`: the binding is an RPC stub, and taking
+        // a method out of a stub asks the other side for a property of it.
+        SecretStore::from(secret).get().await.ok()?
     }
 
     async fn sleep(&self, ms: u32) {
