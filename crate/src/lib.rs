@@ -11,7 +11,8 @@
 //! 5. `client`: a `sentry-core` client whose transport is an outbox.
 //! 6. `event`, `deliver`, `limits`: the error becomes an event and leaves.
 //!
-//! `runtime` is the seam behind which `workerd` talks to JavaScript.
+//! `runtime` is the seam behind which `workerd` talks to JavaScript. [`workflow`](mod@workflow)
+//! stands beside all this: the Workflows binding that `worker` does not have yet.
 
 #![warn(missing_docs, unreachable_pub)]
 
@@ -25,6 +26,7 @@ mod limits;
 mod load;
 mod runtime;
 mod workerd;
+pub mod workflow;
 
 use std::cell::RefCell;
 
