@@ -14,7 +14,7 @@ use worker::js_sys::{
 };
 use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::web_sys::{AbortSignal, Response, console};
-use worker::{Delay, Env};
+use worker::{Delay, Env, SecretStore};
 
 use crate::load::{DEBUG, VERSION_METADATA, is_on};
 use crate::runtime::{Binding, Outgoing, PostError, Reply, Runtime};
@@ -67,11 +67,9 @@ impl Runtime for Workerd<'_> {
     }
 
     async fn secret(&self, secret: JsValue) -> Option<String> {
-        let get: Function = get(&secret, "get").dyn_into().ok()?;
-        // Not `get.call0`: the binding can be an RPC stub, where `.call` names
-        // one more remote method.
-        let promise = Reflect::apply(&get, &secret, &Array::new()).ok()?;
-        settle(promise).await.ok()?.as_string()
+        // Not `Reflect::get` and `call`: the binding is an RPC stub, and taking
+        // a method out of a stub asks the other side for a property of it.
+        SecretStore::from(secret).get().await.ok()?
     }
 
     async fn sleep(&self, ms: u32) {
@@ -120,11 +118,11 @@ impl Runtime for Workerd<'_> {
 }
 
 /// Waits for a promise; a value that is none is its own result.
-///
-/// The runtime's own bindings answer with RPC promises, which are no instances
-/// of `Promise`, so it is not enough to look at the class.
 async fn settle(value: JsValue) -> Result<JsValue, JsValue> {
-    JsFuture::from(Promise::resolve(&value)).await
+    match value.dyn_into::<Promise>() {
+        Ok(promise) => JsFuture::from(promise).await,
+        Err(value) => Ok(value),
+    }
 }
 
 /// Calls the runtime's own `fetch`, looked up by name so that a call that throws
