@@ -1,10 +1,11 @@
 //! Polling with a deadline. No test sleeps for a fixed time and hopes.
 
+use std::fmt::Debug;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// Long enough for anything that works at all, on a busy machine.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(120);
 
 const PAUSE: Duration = Duration::from_millis(25);
 
@@ -20,6 +21,27 @@ pub fn until<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<T>)
             return answer;
         }
         assert!(Instant::now() < deadline, "no {what} within {limit:?}");
+        sleep(PAUSE);
+    }
+}
+
+/// Asks again and again and gets nothing else but `expected`.
+///
+/// For what must not happen. It takes the whole time, so it is for the few cases
+/// where nothing else tells that the time for it is over.
+///
+/// # Panics
+///
+/// If there is another answer within `time`.
+pub fn stays<T: PartialEq + Debug>(
+    what: &str,
+    expected: T,
+    time: Duration,
+    mut ask: impl FnMut() -> T,
+) {
+    let deadline = Instant::now() + time;
+    while Instant::now() < deadline {
+        assert_eq!(ask(), expected, "{what}");
         sleep(PAUSE);
     }
 }
