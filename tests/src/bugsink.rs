@@ -67,6 +67,7 @@ pub struct Project {
 /// # Panics
 ///
 /// If the server does not start or does not make the project.
+#[track_caller]
 pub fn project() -> Project {
     let bugsink = RUNNING.get(Bugsink::start);
     let number = bugsink.projects.fetch_add(1, Ordering::Relaxed);
@@ -110,6 +111,7 @@ impl Project {
     /// # Panics
     ///
     /// If there is none in time, or more than one.
+    #[track_caller]
     pub fn wait_for_event(&self, marker: &str) -> Value {
         let mut found = wait::until(&format!("event with {marker:?}"), wait::LIMIT, || {
             let mut events = self.events();
@@ -132,14 +134,14 @@ impl Bugsink {
             "bugsink-manage",
             &["shell", "-c", PREPARE],
         );
-        let token = prepared.wait_for_line("token ", wait::LIMIT);
+        let token = prepared.wait_for_line("token ", wait::START);
         let process = process(
             &bin,
             &directory,
             "gunicorn",
             &["--bind", "127.0.0.1:0", "--threads", "4", "bugsink.wsgi"],
         );
-        let listening = process.wait_for_line("Listening at: http://", wait::LIMIT);
+        let listening = process.wait_for_line("Listening at: http://", wait::START);
         let address = listening
             .split_whitespace()
             .find(|word| word.starts_with("http://"))
@@ -188,7 +190,7 @@ impl Bugsink {
 /// Writes the server's settings.
 fn configure(bin: &Path, directory: &Path) {
     let arguments = ["--template=local", "--host=127.0.0.1", "--port=1"];
-    process(bin, directory, "bugsink-create-conf", &arguments).wait_for_success(wait::LIMIT);
+    process(bin, directory, "bugsink-create-conf", &arguments).wait_for_success(wait::START);
     let file = directory.join("bugsink_conf.py");
     let settings = fs::read_to_string(&file).expect("the settings just written");
     fs::write(&file, format!("import os\n{settings}{SETTINGS}")).expect("a file of our own");

@@ -5,7 +5,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// Long enough for anything that works at all, on a busy machine.
-pub const LIMIT: Duration = Duration::from_secs(120);
+pub const LIMIT: Duration = Duration::from_secs(60);
+/// The same for a program's start, when all the others start too.
+pub const START: Duration = Duration::from_secs(180);
 
 const PAUSE: Duration = Duration::from_millis(25);
 
@@ -14,6 +16,7 @@ const PAUSE: Duration = Duration::from_millis(25);
 /// # Panics
 ///
 /// If there is none within `limit`. The message says what was waited for.
+#[track_caller]
 pub fn until<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + limit;
     loop {
@@ -33,6 +36,7 @@ pub fn until<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<T>)
 /// # Panics
 ///
 /// If there is another answer within `time`.
+#[track_caller]
 pub fn stays<T: PartialEq + Debug>(
     what: &str,
     expected: T,

@@ -87,6 +87,7 @@ impl WorkerOptions {
     /// # Panics
     ///
     /// If it does not.
+    #[track_caller]
     pub fn start(self) -> Worker {
         let directory = self.write();
         let mut command = wrangler(&directory);
@@ -104,6 +105,7 @@ impl WorkerOptions {
     /// # Panics
     ///
     /// If it does not start.
+    #[track_caller]
     pub fn start_watched(self) -> Worker {
         let directory = self.write();
         let main = self.config["main"].as_str().expect("a path of our own");
@@ -204,7 +206,7 @@ impl Worker {
     fn start(name: &str, command: &Command, directory: PathBuf) -> Self {
         let began = Instant::now();
         let process = Process::start(name, command);
-        let ready = process.wait_for_line("Ready on http://", wait::LIMIT);
+        let ready = process.wait_for_line("Ready on http://", wait::START);
         let (_, address) = ready.split_once("Ready on ").expect("the part waited for");
         Worker {
             address: address.trim().to_owned(),
@@ -215,20 +217,24 @@ impl Worker {
     }
 
     /// Asks for `path`.
+    #[track_caller]
     pub fn get(&self, path: &str) -> Answer {
         self.request("GET", path)
     }
 
     /// Posts nothing to `path`.
+    #[track_caller]
     pub fn post(&self, path: &str) -> Answer {
         self.request("POST", path)
     }
 
     /// Makes a handler fail: `drill("rate-limiter/alarm", "some-marker")`.
+    #[track_caller]
     pub fn drill(&self, handler: &str, marker: &str) -> Answer {
         self.post(&format!("/drill/{handler}?marker={marker}"))
     }
 
+    #[track_caller]
     fn request(&self, method: &str, path: &str) -> Answer {
         self.process.log();
         let url = format!("{}{path}", self.address);
@@ -240,10 +246,11 @@ impl Worker {
     /// # Panics
     ///
     /// If it fails.
+    #[track_caller]
     pub fn wrangler(&self, arguments: &[&str]) {
         let mut command = wrangler(&self.directory);
         command.args(arguments).args(["--persist-to", STATE]);
-        Process::start("wrangler command", &command).wait_for_success(wait::LIMIT);
+        Process::start("wrangler command", &command).wait_for_success(wait::START);
     }
 
     /// What a Worker that was started watched has sent: `METHOD URL` each.
