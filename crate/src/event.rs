@@ -19,7 +19,7 @@ use sentry_core::protocol::{
 
 use crate::report::{Place, Report};
 use crate::stack;
-use crate::workerd::thrown;
+use crate::workerd::{same_thrown, thrown};
 
 /// The SDK's name as Sentry shows it, by Sentry's naming rule.
 /// <https://develop.sentry.dev/sdk/overview/#sdk-identification>
@@ -53,11 +53,7 @@ impl Draft {
     // ANCHOR: read
     /// Reads the error and the chain of its sources.
     pub(crate) fn read(report: Report<'_>) -> Self {
-        let mut exceptions: Vec<Exception> =
-            std::iter::successors(Some(report.error), |&error| error.source())
-                .take(MAX_CHAIN)
-                .map(exception)
-                .collect();
+        let mut exceptions: Vec<Exception> = chain(report.error).map(exception).collect();
         if let Some(outermost) = exceptions.first_mut() {
             outermost.mechanism = Some(mechanism(report.place, report.handled));
         }
@@ -154,6 +150,18 @@ impl Draft {
         }
     }
     // ANCHOR_END: event
+}
+
+/// The error and its sources, up to where they end, repeat or become too many.
+fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    let is_first = move |source: &(dyn Error + 'static)| {
+        let thrown = source.downcast_ref().zip(error.downcast_ref());
+        thrown.is_some_and(|(source, first)| same_thrown(source, first))
+    };
+    std::iter::successors(Some(error), move |&error| {
+        error.source().filter(|source| !is_first(*source))
+    })
+    .take(MAX_CHAIN)
 }
 
 fn exception(error: &(dyn Error + 'static)) -> Exception {
@@ -317,6 +325,10 @@ fn bounded(limit: usize, arguments: fmt::Arguments<'_>) -> String {
     // leave a text that is not all there.
     if !whole {
         text.push_str(MARK);
+    }
+    // Databases that receivers keep events in take no NUL in a text.
+    if text.contains('\0') {
+        text = text.replace('\0', " ");
     }
     text
 }

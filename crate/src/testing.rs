@@ -37,6 +37,9 @@ pub(crate) enum Outcome {
     Posted(Result<(u16, Option<&'static str>, Option<&'static str>), PostError>),
 }
 
+/// How a [`World`] ends a wait by itself.
+pub(crate) type Reflex = fn(Wait) -> Outcome;
+
 /// What the requests of one isolate share.
 pub(crate) struct World {
     pub(crate) bindings: RefCell<BTreeMap<&'static str, Binding<()>>>,
@@ -48,7 +51,7 @@ pub(crate) struct World {
     pub(crate) lines: RefCell<Vec<String>>,
     random: Cell<u64>,
     /// What a [`Fake`] does without being told to.
-    pub(crate) reflex: RefCell<Option<fn(Wait) -> Outcome>>,
+    pub(crate) reflex: RefCell<Option<Reflex>>,
 }
 
 /// A request that was sent.
