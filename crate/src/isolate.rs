@@ -35,12 +35,14 @@ pub(crate) enum Turn<C> {
     Ready(Rc<C>),
 }
 
+// ANCHOR: states
 #[derive(Debug)]
 enum Slot<C> {
     Absent,
     Loading { ticket: Ticket, expires_ms: f64 },
     Ready(Rc<C>),
 }
+// ANCHOR_END: states
 
 /// The state an isolate keeps between requests. It holds no request's data.
 #[derive(Debug)]

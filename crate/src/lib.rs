@@ -33,6 +33,7 @@ pub use event::Report;
 pub use sentry_core::types::Uuid;
 use worker::Env;
 
+// ANCHOR: slot
 thread_local! {
     /// The isolate's slot. An isolate has one thread and, with it, one of these.
     /// Leaked because a capture keeps it across waits; it lives as long as the
@@ -40,6 +41,7 @@ thread_local! {
     static ISOLATE: &'static capture::Shared =
         Box::leak(Box::new(RefCell::new(isolate::Isolate::new())));
 }
+// ANCHOR_END: slot
 
 /// Reports an error from wherever it was caught: a Durable Object's handler, a
 /// Workflow's `run`, or anywhere else.

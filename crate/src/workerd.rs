@@ -67,6 +67,7 @@ impl Runtime for Workerd<'_> {
         Delay::from(Duration::from_millis(ms.into())).await;
     }
 
+    // ANCHOR: post
     async fn post(&self, request: Outgoing<'_>, timeout_ms: u32) -> Result<Reply, PostError> {
         let response = fetch(&request, timeout_ms).await.map_err(|thrown| {
             let timed_out = get(&thrown, "name").as_string().as_deref() == Some("TimeoutError");
@@ -90,6 +91,7 @@ impl Runtime for Workerd<'_> {
         }
         Ok(reply)
     }
+    // ANCHOR_END: post
 
     fn random_bytes(&self) -> Option<[u8; 16]> {
         let mut bytes = [0; 16];

@@ -1,0 +1,31 @@
+// What the pages need beyond mdBook's own scripts, for readers who do not use a
+// mouse.
+(() => {
+    'use strict';
+
+    // A box that scrolls must be reachable with the keyboard.
+    const mark = box => {
+        const scrolls = box.scrollWidth > box.clientWidth;
+        if (scrolls) {
+            box.tabIndex = 0;
+        } else {
+            box.removeAttribute('tabindex');
+        }
+    };
+    const watcher = new ResizeObserver(entries => entries.forEach(entry => mark(entry.target)));
+    window.markScrollable = box => watcher.observe(box);
+    document.querySelectorAll('main pre > code, main .table-wrapper').forEach(window.markScrollable);
+
+    // Whoever listens to a table hears which column a cell belongs to.
+    for (const cell of document.querySelectorAll('main thead th')) {
+        cell.scope = 'col';
+    }
+
+    // The button says what it copies.
+    for (const button of document.querySelectorAll('main .clip-button')) {
+        const file = button.closest('figure')?.querySelector('figcaption')?.textContent.trim();
+        const name = file ? `Copy the listing from ${file}` : 'Copy the command';
+        button.title = 'Copy';
+        button.setAttribute('aria-label', name);
+    }
+})();
