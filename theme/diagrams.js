@@ -20,7 +20,7 @@
     // Mermaid prefixes these rules with the drawing's own id.
     const colours = `
         text, tspan, .nodeLabel, .edgeLabel, .label text
-            { fill: var(--diagram-fg) !important; color: var(--diagram-fg) !important; }
+            { fill: var(--fg) !important; color: var(--fg) !important; }
         rect.actor, .labelBox, .node rect, .node .basic
             { fill: var(--diagram-box) !important; stroke: var(--diagram-line) !important; }
         .actor-line, .loopLine, rect.rect
@@ -32,7 +32,8 @@
         marker path, marker circle
             { fill: var(--diagram-line) !important; stroke: var(--diagram-line) !important; }
         .edgeLabel rect, .labelBkg, .edgeLabel .background, rect.background
-            { fill: var(--diagram-bg) !important; opacity: 1 !important; }
+            { fill: var(--bg) !important; opacity: 1 !important; }
+        .edgeLabel, .labelBkg { background-color: var(--bg) !important; }
         circle.state-start { fill: var(--diagram-line) !important; stroke: var(--diagram-line) !important; }
         text.actor, .loopText, .labelText { font-weight: 600 !important; }
     `;
@@ -79,16 +80,16 @@
             fontFamily: font,
             themeCSS: colours,
             sequence: {
-                width: 104,
+                width: 92,
                 height: 46,
-                actorMargin: 22,
-                boxMargin: 8,
+                actorMargin: 14,
+                boxMargin: 11,
                 boxTextMargin: 4,
                 noteMargin: 8,
-                messageMargin: 30,
+                messageMargin: 28,
                 diagramMarginX: 6,
                 diagramMarginY: 6,
-                mirrorActors: false,
+                mirrorActors: true,
                 actorFontSize: 13,
                 noteFontSize: 13,
                 messageFontSize: 13,
@@ -97,6 +98,7 @@
                 messageFontFamily: font,
                 useMaxWidth: false,
             },
+            flowchart: { htmlLabels: false },
             state: { useMaxWidth: false },
         });
         try {

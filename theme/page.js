@@ -16,6 +16,20 @@
     window.markScrollable = box => watcher.observe(box);
     document.querySelectorAll('main pre > code, main .table-wrapper').forEach(window.markScrollable);
 
+    // The menu's button stands in for the checkbox that mdBook's script watches.
+    const toggle = document.getElementById('mdbook-sidebar-toggle');
+    const checkbox = document.getElementById('mdbook-sidebar-toggle-anchor');
+    toggle.addEventListener('click', () => {
+        checkbox.checked = !checkbox.checked;
+        checkbox.dispatchEvent(new Event('change'));
+    });
+    const open = checkbox.checked;
+    toggle.setAttribute('aria-expanded', open);
+    document.getElementById('mdbook-sidebar').setAttribute('aria-hidden', !open);
+    for (const link of document.querySelectorAll('#mdbook-sidebar a')) {
+        link.tabIndex = open ? 0 : -1;
+    }
+
     // Whoever listens to a table hears which column a cell belongs to.
     for (const cell of document.querySelectorAll('main thead th')) {
         cell.scope = 'col';
