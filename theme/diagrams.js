@@ -33,7 +33,7 @@
             { fill: var(--diagram-line) !important; stroke: var(--diagram-line) !important; }
         .edgeLabel rect, .labelBkg, .edgeLabel .background, rect.background
             { fill: var(--bg) !important; opacity: 1 !important; }
-        .edgeLabel, .labelBkg { background-color: var(--bg) !important; }
+        .edgeLabel, .edgeLabel *, .labelBkg { background-color: var(--bg) !important; }
         circle.state-start { fill: var(--diagram-line) !important; stroke: var(--diagram-line) !important; }
         text.actor, .loopText, .labelText { font-weight: 600 !important; }
     `;
@@ -80,10 +80,10 @@
             fontFamily: font,
             themeCSS: colours,
             sequence: {
-                width: 92,
+                width: 84,
                 height: 46,
-                actorMargin: 14,
-                boxMargin: 11,
+                actorMargin: 10,
+                boxMargin: 9,
                 boxTextMargin: 4,
                 noteMargin: 8,
                 messageMargin: 28,
