@@ -30,11 +30,6 @@
         link.tabIndex = open ? 0 : -1;
     }
 
-    // Whoever listens to a table hears which column a cell belongs to.
-    for (const cell of document.querySelectorAll('main thead th')) {
-        cell.scope = 'col';
-    }
-
     // The button says what it copies.
     for (const button of document.querySelectorAll('main .clip-button')) {
         const file = button.closest('figure')?.querySelector('figcaption')?.textContent.trim();
