@@ -40,7 +40,6 @@
     const font = getComputedStyle(document.body).fontFamily;
 
     async function draw(source, index) {
-        const figure = source.closest('figure');
         const { svg } = await window.mermaid.render(`drawing-${index}`, source.textContent);
         const drawing = document.createElement('div');
         drawing.className = 'drawing';
@@ -54,15 +53,17 @@
         image.removeAttribute('height');
         source.before(drawing);
         source.hidden = true;
-        figure?.classList.add('drawn');
         window.markScrollable?.(drawing);
     }
 
-    // Without a drawing the reader gets the text that it would be made from.
+    // Without a drawing the reader gets the text that it would be made from, and
+    // the same in words.
     function showText() {
         for (const source of sources) {
             if (!source.hidden) {
-                source.closest('figure')?.classList.add('as-text');
+                const figure = source.closest('figure');
+                figure?.classList.add('as-text');
+                figure?.querySelector('details')?.setAttribute('open', '');
                 window.markScrollable?.(source);
             }
         }
