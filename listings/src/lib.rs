@@ -4,6 +4,8 @@
 //! decided without the platform is in a module beside it and tested natively.
 
 mod drill;
+pub mod filter_list;
+mod fnv;
 mod rate_limit;
 mod rate_limiter_do;
 mod shard;
