@@ -1,19 +1,20 @@
 //! The six steps in order. Everything else in the crate is one of them.
 
-use std::cell::RefCell;
 use std::pin::pin;
 use std::rc::Rc;
 
 use futures_util::future::{Either, select};
-use sentry_core::protocol::Uuid;
+use sentry_core::protocol::{Event, Uuid};
 
 use crate::client::IsolateClient;
 use crate::deliver::deliver;
-use crate::event::{Draft, Report};
-use crate::guard;
-use crate::isolate::{Isolate, Ticket, Turn};
+use crate::event::Draft;
+use crate::isolate::{Shared, Ticket, Turn};
 use crate::load::{Complaint, load};
+use crate::report::Report;
 use crate::runtime::Runtime;
+use crate::wrap::Scope;
+use crate::{before_send, guard};
 
 /// No capture takes longer than this, in milliseconds, whatever goes wrong.
 pub(crate) const CAPTURE_MS: f64 = 5_000.0;
@@ -23,9 +24,6 @@ pub(crate) const LOAD_MS: f64 = 2_000.0;
 /// at most.
 const FIRST_LOOK_MS: u32 = 5;
 const LONGEST_LOOK_MS: u32 = 50;
-
-/// The isolate's state, as a caller shares it.
-pub(crate) type Shared = RefCell<Isolate<IsolateClient>>;
 
 // ANCHOR: capture
 /// One capture, from the guard to the receiver's answer.
@@ -39,7 +37,13 @@ pub(crate) async fn capture(
         return None;
     }
     // The error is read before the first wait; after it, it may be gone.
-    let draft = Draft::read(&report);
+    let draft = Draft::read(report);
+    Scope::note(draft.identity());
+    finish(runtime, isolate, draft).await
+}
+
+/// The steps that can wait.
+pub(crate) async fn finish(runtime: &impl Runtime, isolate: &Shared, draft: Draft) -> Option<Uuid> {
     let deadline_ms = runtime.now_ms() + CAPTURE_MS;
     // 2. Load, 3. load failure, 4. initialise once, 5. build the client.
     let client = client(runtime, isolate, deadline_ms).await?;
@@ -123,19 +127,36 @@ async fn send(
         runtime.debug("the receiver asked for a pause; event dropped");
         return None;
     }
-    if !sampled_in(runtime, client.config.sample_rate) {
+    let event = event(runtime, client.config.sample_rate, draft)?;
+    let id = event.event_id;
+    let envelope = client.envelope(event)?;
+    let left_ms = (deadline_ms - now_ms).max(0.0) as u32;
+    deliver(runtime, client, id, envelope, left_ms).await
+}
+// ANCHOR_END: send
+
+/// The event, unless it is sampled out or the application drops it.
+///
+/// Both are decided here and not in `sentry-core`, which would account for the
+/// loss with a time stamp that it cannot take on this platform.
+pub(crate) fn event(
+    runtime: &impl Runtime,
+    sample_rate: f32,
+    draft: Draft,
+) -> Option<Event<'static>> {
+    if !sampled_in(runtime, sample_rate) {
         runtime.debug("event sampled out");
         return None;
     }
     let id = event_id(runtime)?;
-    let envelope = client.envelope(draft.into_event(id, now_ms))?;
-    let left_ms = (deadline_ms - now_ms).max(0.0) as u32;
-    deliver(runtime, client, id, &envelope, left_ms).await
+    let event = draft.into_event(id, runtime.now_ms());
+    let event = before_send::apply(event);
+    if event.is_none() {
+        runtime.debug("before_send dropped the event");
+    }
+    event
 }
-// ANCHOR_END: send
 
-/// Decided here and not in `sentry-core`, which would account for the loss with
-/// a time stamp it cannot take.
 fn sampled_in(runtime: &impl Runtime, rate: f32) -> bool {
     if rate >= 1.0 {
         return true;

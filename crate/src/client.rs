@@ -24,6 +24,10 @@ use crate::event;
 use crate::limits::RateLimits;
 use crate::load::Config;
 
+/// Sentry rejects events of more than a megabyte.
+/// <https://develop.sentry.dev/sdk/data-model/envelopes/#size-limits>
+const MAX_ENVELOPE: usize = 1_000_000;
+
 /// Everything an isolate keeps once it is ready.
 pub(crate) struct IsolateClient {
     sentry: Client,
@@ -57,24 +61,47 @@ impl IsolateClient {
     // ANCHOR_END: build
 
     // ANCHOR: envelope
-    /// Turns an event into the envelope that `sentry-core` would send.
+    /// Has `sentry-core` make an envelope of the event.
     ///
     /// Every field that `sentry-core` would fill from a clock is set already.
     pub(crate) fn envelope(&self, event: Event<'static>) -> Option<Envelope> {
-        let id = event.event_id;
-        let sent_at = event.timestamp;
+        let headers = envelope_headers(&self.config, &event);
         self.sentry.capture_event(event, None);
-        let envelope = self.outbox.take()?;
-        let mut headers = EnvelopeHeaders::new()
-            .with_event_id(id)
-            .with_sent_at(sent_at)
-            .with_sdk(event::sdk_info());
-        if self.config.tunnel.is_some() {
-            headers = headers.with_dsn(self.config.dsn.clone());
-        }
-        Some(envelope.with_headers(headers))
+        Some(self.outbox.take()?.with_headers(headers))
     }
     // ANCHOR_END: envelope
+}
+
+/// <https://develop.sentry.dev/sdk/data-model/envelopes/#headers>
+pub(crate) fn envelope_headers(config: &Config, event: &Event<'_>) -> EnvelopeHeaders {
+    let headers = EnvelopeHeaders::new()
+        .with_event_id(event.event_id)
+        .with_sent_at(event.timestamp)
+        .with_sdk(event::sdk_info());
+    match config.tunnel {
+        // A tunnel has no other way to know where the event is to go.
+        Some(_) => headers.with_dsn(config.dsn.clone()),
+        None => headers,
+    }
+}
+
+/// The envelope as bytes, trimmed until Sentry takes it.
+pub(crate) fn to_bytes(mut envelope: Envelope) -> Option<Vec<u8>> {
+    let mut step = 0;
+    loop {
+        let mut bytes = Vec::new();
+        envelope.to_writer(&mut bytes).ok()?;
+        if bytes.len() <= MAX_ENVELOPE {
+            return Some(bytes);
+        }
+        let mut event = envelope.event()?.clone();
+        if !event::trim(&mut event, step) {
+            return Some(bytes);
+        }
+        step += 1;
+        let headers = envelope.headers().clone();
+        envelope = Envelope::from(event).with_headers(headers);
+    }
 }
 
 /// A transport that keeps the last envelope until it is taken.

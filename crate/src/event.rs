@@ -8,12 +8,18 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::{self, Write};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, SystemTime};
 
 use sentry_core::parse_type_from_debug;
 use sentry_core::protocol::{
-    ClientSdkInfo, Context, Event, Exception, Level, Mechanism, RuntimeContext, Uuid, Value,
+    ClientSdkInfo, Context, DebugMeta, Event, Exception, Frame, Level, Mechanism, RuntimeContext,
+    Stacktrace, Uuid, Value,
 };
+
+use crate::report::{Place, Report};
+use crate::stack;
+use crate::workerd::thrown;
 
 /// The SDK's name as Sentry shows it, by Sentry's naming rule.
 /// <https://develop.sentry.dev/sdk/overview/#sdk-identification>
@@ -26,129 +32,108 @@ const MAX_CHAIN: usize = 32;
 const MAX_VALUE: usize = 8_192;
 /// Enough for any type's name, and all that is formatted to learn it.
 const MAX_TYPE: usize = 128;
+/// Sentry's limits on tags.
+const MAX_TAGS: usize = 100;
+const MAX_TAG_KEY: usize = 200;
+const MAX_TAG_VALUE: usize = 200;
 
-/// An error on its way to Sentry, with what is known about where it happened.
-///
-/// Made from a reference to any [`std::error::Error`], so passing `&error` is
-/// enough. Nothing here is ambient: what is added to one report is in one event.
-///
-/// ```
-/// use worker_sentry::Report;
-///
-/// let error = "x".parse::<u32>().unwrap_err();
-/// let report = Report::new(&error).in_handler("RateLimiterDo", "alarm").handled(false);
-/// # let _ = report;
-/// ```
-#[derive(Clone, Debug)]
-pub struct Report<'e> {
-    error: &'e (dyn Error + 'static),
-    class: Option<&'static str>,
-    handler: Option<&'static str>,
-    handled: bool,
-}
-
-impl<'e> Report<'e> {
-    /// A report of `error` and the chain of its sources.
-    pub fn new(error: &'e (dyn Error + 'static)) -> Self {
-        Report {
-            error,
-            class: None,
-            handler: None,
-            handled: true,
-        }
-    }
-
-    /// Names the class and the handler that failed.
-    ///
-    /// They become the event's transaction, `Class.handler`, and the tags
-    /// `class` and `handler`.
-    #[must_use]
-    pub fn in_handler(mut self, class: &'static str, handler: &'static str) -> Self {
-        self.class = Some(class);
-        self.handler = Some(handler);
-        self
-    }
-
-    /// Whether the application deals with the error itself; `true` if not said.
-    ///
-    /// Say `false` where the error is re-thrown to the runtime.
-    #[must_use]
-    pub fn handled(mut self, handled: bool) -> Self {
-        self.handled = handled;
-        self
-    }
-}
-
-impl<'e, E: Error + 'static> From<&'e E> for Report<'e> {
-    fn from(error: &'e E) -> Self {
-        Report::new(error)
-    }
-}
-
-impl<'e> From<&'e (dyn Error + 'static)> for Report<'e> {
-    fn from(error: &'e (dyn Error + 'static)) -> Self {
-        Report::new(error)
-    }
-}
-
-/// The parts of an event that come from the error: owned, so that they outlive
-/// the first wait.
+/// The parts of an event that are known before the runtime is asked: owned, so
+/// that they outlive the first wait.
 #[derive(Debug)]
 pub(crate) struct Draft {
     exceptions: Vec<Exception>,
-    class: Option<&'static str>,
-    handler: Option<&'static str>,
+    pub(crate) place: Place,
+    level: Level,
+    tags: Vec<(String, String)>,
+    contexts: BTreeMap<String, Context>,
+    fingerprint: Vec<String>,
 }
 
 impl Draft {
     // ANCHOR: read
     /// Reads the error and the chain of its sources.
-    pub(crate) fn read(report: &Report<'_>) -> Self {
+    pub(crate) fn read(report: Report<'_>) -> Self {
         let mut exceptions: Vec<Exception> =
             std::iter::successors(Some(report.error), |&error| error.source())
                 .take(MAX_CHAIN)
                 .map(exception)
                 .collect();
         if let Some(outermost) = exceptions.first_mut() {
-            outermost.mechanism = Some(mechanism(report));
+            outermost.mechanism = Some(mechanism(report.place, report.handled));
         }
         // Sentry wants the root cause first and the error that was caught last.
         exceptions.reverse();
         Draft {
             exceptions,
-            class: report.class,
-            handler: report.handler,
+            place: report.place,
+            level: report.level,
+            tags: report.tags,
+            contexts: report.contexts,
+            fingerprint: report.fingerprint,
         }
     }
     // ANCHOR_END: read
 
+    /// The draft of a panic, which is no error and has no chain.
+    pub(crate) fn panic(message: &dyn fmt::Display, at: Option<Frame>, place: Place) -> Self {
+        let exception = Exception {
+            ty: "panic".to_owned(),
+            value: Some(bounded(MAX_VALUE, format_args!("{message}"))),
+            stacktrace: at.map(|frame| Stacktrace {
+                frames: vec![frame],
+                ..Stacktrace::default()
+            }),
+            mechanism: Some(Mechanism {
+                ty: "panic".to_owned(),
+                ..mechanism(place, false)
+            }),
+            ..Exception::default()
+        };
+        Draft {
+            exceptions: vec![exception],
+            place,
+            level: Level::Fatal,
+            tags: Vec::new(),
+            contexts: BTreeMap::new(),
+            fingerprint: Vec::new(),
+        }
+    }
+
+    /// What makes this error the same error when it is met again further up: the
+    /// types and messages of its chain.
+    pub(crate) fn identity(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for exception in &self.exceptions {
+            exception.ty.hash(&mut hasher);
+            exception.value.hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
     // ANCHOR: event
     /// Adds what only the runtime knows: an id and the time.
     pub(crate) fn into_event(self, id: Uuid, now_ms: f64) -> Event<'static> {
-        let mut tags = BTreeMap::new();
-        if let Some(class) = self.class {
-            tags.insert("class".to_owned(), class.to_owned());
-        }
-        if let Some(handler) = self.handler {
-            tags.insert("handler".to_owned(), handler.to_owned());
-        }
-        let transaction = match (self.class, self.handler) {
-            (Some(class), Some(handler)) => Some(format!("{class}.{handler}")),
-            _ => None,
-        };
+        let Place { class, handler } = self.place;
+        let own_tags = [("class", class), ("handler", handler)]
+            .into_iter()
+            .filter_map(|(key, name)| Some((key.to_owned(), name?.to_owned())));
+        let mut contexts = self.contexts;
+        contexts.insert("runtime".to_owned(), runtime_context());
         Event {
             event_id: id,
-            level: Level::Error,
+            level: self.level,
             timestamp: timestamp(now_ms),
             platform: Cow::Borrowed("native"),
             exception: self.exceptions.into(),
-            transaction,
-            tags,
-            contexts: BTreeMap::from([("runtime".to_owned(), runtime_context())]),
+            transaction: class
+                .zip(handler)
+                .map(|(class, handler)| format!("{class}.{handler}")),
+            tags: own_tags.chain(tags(self.tags)).collect(),
+            contexts,
+            fingerprint: fingerprint(self.fingerprint),
             sdk: Some(Cow::Owned(sdk_info())),
             // All that follows is left empty on purpose: an event carries what
             // is listed above and nothing that was lying around.
-            fingerprint: Cow::Borrowed(&[Cow::Borrowed("{{ default }}")]),
             culprit: None,
             message: None,
             logentry: None,
@@ -165,13 +150,23 @@ impl Draft {
             template: None,
             threads: Vec::new().into(),
             extra: BTreeMap::new(),
-            debug_meta: Cow::Owned(Default::default()),
+            debug_meta: Cow::Owned(DebugMeta::default()),
         }
     }
     // ANCHOR_END: event
 }
 
 fn exception(error: &(dyn Error + 'static)) -> Exception {
+    // What JavaScript threw is asked for its own name, message and stack. Its
+    // `Display` would run the thrown value's code, which can throw again.
+    if let Some(thrown) = error.downcast_ref().and_then(thrown) {
+        return Exception {
+            ty: bounded(MAX_TYPE, format_args!("{}", thrown.name)),
+            value: Some(bounded(MAX_VALUE, format_args!("{}", thrown.message))),
+            stacktrace: thrown.stack.as_deref().and_then(stack::parse),
+            ..Exception::default()
+        };
+    }
     Exception {
         ty: type_name(error),
         value: Some(bounded(MAX_VALUE, format_args!("{error}"))),
@@ -190,21 +185,49 @@ fn type_name(error: &dyn Error) -> String {
     if is_name { name } else { "Error" }.to_owned()
 }
 
-fn mechanism(report: &Report<'_>) -> Mechanism {
-    let ty = match report.handler {
+fn mechanism(place: Place, handled: bool) -> Mechanism {
+    let ty = match place.handler {
         Some(handler) => format!("cloudflare.{handler}"),
         None => "generic".to_owned(),
     };
-    let data = [("class", report.class), ("handler", report.handler)]
+    let data = [("class", place.class), ("handler", place.handler)]
         .into_iter()
         .filter_map(|(key, name)| Some((key.to_owned(), Value::from(name?))))
         .collect();
     Mechanism {
         ty,
-        handled: Some(report.handled),
+        handled: Some(handled),
         data,
         ..Mechanism::default()
     }
+}
+
+/// Tags as Sentry takes them: it drops an event's tag whose key has other
+/// characters, or whose key or value is too long or has a line break.
+/// <https://docs.sentry.io/platforms/rust/enriching-events/tags/>
+fn tags(tags: Vec<(String, String)>) -> impl Iterator<Item = (String, String)> {
+    tags.into_iter().take(MAX_TAGS).filter_map(|(key, value)| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '-');
+        let key: String = key
+            .chars()
+            .take(MAX_TAG_KEY)
+            .map(|c| if is_plain(c) { c } else { '_' })
+            .collect();
+        let value: String = value
+            .chars()
+            .take(MAX_TAG_VALUE)
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        (!key.is_empty() && !value.trim().is_empty()).then_some((key, value))
+    })
+}
+
+fn fingerprint(parts: Vec<String>) -> Cow<'static, [Cow<'static, str>]> {
+    if parts.is_empty() {
+        return Cow::Borrowed(&[Cow::Borrowed("{{ default }}")]);
+    }
+    let bounded = |part: String| Cow::Owned(bounded(MAX_TYPE, format_args!("{part}")));
+    Cow::Owned(parts.into_iter().take(MAX_CHAIN).map(bounded).collect())
 }
 
 pub(crate) fn sdk_info() -> ClientSdkInfo {
@@ -228,6 +251,40 @@ fn runtime_context() -> Context {
 fn timestamp(now_ms: f64) -> SystemTime {
     let since_epoch = Duration::try_from_secs_f64(now_ms / 1_000.0).unwrap_or_default();
     SystemTime::UNIX_EPOCH + since_epoch
+}
+
+/// Makes a smaller event of one that is too large, a little more at each step.
+/// `false` means that nothing is left to take.
+///
+/// What the crate itself puts into an event is bounded and fits; what the caller
+/// or a `before_send` hook added may not.
+pub(crate) fn trim(event: &mut Event<'static>, step: usize) -> bool {
+    match step {
+        0 => event.contexts.retain(|name, _| name == "runtime"),
+        1 => {
+            for exception in &mut event.exception.values {
+                exception.stacktrace = None;
+            }
+            event.extra.clear();
+            event.breadcrumbs.values.clear();
+            event.threads.values.clear();
+            event.modules.clear();
+        }
+        2 => {
+            for exception in &mut event.exception.values {
+                if let Some(value) = &exception.value {
+                    exception.value = Some(bounded(MAX_VALUE, format_args!("{value}")));
+                }
+            }
+            event.request = None;
+            event.user = None;
+            event
+                .tags
+                .retain(|key, _| matches!(key.as_str(), "class" | "handler"));
+        }
+        _ => return false,
+    }
+    true
 }
 
 /// Formats at most `limit` bytes, and stops the formatting there.

@@ -16,9 +16,25 @@
 //! the runtime cancels a request that depends on another request's I/O. They
 //! look again on a timer of their own, and take over when the loader is late.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
+use crate::client::IsolateClient;
 use crate::load::Complaint;
+
+/// The isolate's state, as its callers share it.
+pub(crate) type Shared = RefCell<Isolate<IsolateClient>>;
+
+thread_local! {
+    /// An isolate has one thread and, with it, one of these. Leaked because a
+    /// capture keeps it across waits; it lives as long as the isolate anyway.
+    static ISOLATE: &'static Shared = Box::leak(Box::new(RefCell::new(Isolate::new())));
+}
+
+/// This isolate's state.
+pub(crate) fn shared() -> &'static Shared {
+    ISOLATE.with(|isolate| *isolate)
+}
 
 /// Names one load, so that a loader that was given up cannot undo a later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +118,14 @@ impl<C> Isolate<C> {
         client
     }
     // ANCHOR_END: loaded
+
+    /// The client, if there is one already.
+    pub(crate) fn ready(&self) -> Option<Rc<C>> {
+        match &self.slot {
+            Slot::Ready(client) => Some(Rc::clone(client)),
+            Slot::Absent | Slot::Loading { .. } => None,
+        }
+    }
 
     /// Whether this complaint is new to the isolate. Says so once.
     pub(crate) fn is_news(&mut self, complaint: Complaint) -> bool {

@@ -118,6 +118,20 @@ pub(crate) async fn load(runtime: &impl Runtime) -> Result<Loaded, Complaint> {
 }
 // ANCHOR_END: load
 
+/// The same without waiting, for a panic: a Secrets Store reads as unreadable.
+pub(crate) fn load_now(runtime: &impl Runtime) -> Result<Loaded, Complaint> {
+    let read_now = |name| match runtime.binding(name) {
+        Binding::Absent => Value::Absent,
+        Binding::Text(text) => Value::Text(text),
+        Binding::NotText => Value::NotText,
+        Binding::Secret(_) => Value::Unreadable,
+    };
+    Config::resolve(&Values {
+        values: BINDINGS.map(read_now),
+        version_id: read_now(VERSION_METADATA),
+    })
+}
+
 async fn read_binding(runtime: &impl Runtime, name: &'static str) -> Value {
     match runtime.binding(name) {
         Binding::Absent => Value::Absent,
