@@ -91,8 +91,8 @@ pub fn parse(source: &str) -> Parsed {
     let mut parsed = Parsed::default();
     for (index, line) in source.lines().enumerate() {
         // Lists are glued together from files that each have a byte order mark.
-        let line = line.trim_start_matches('\u{feff}').trim();
-        match parse_line(line) {
+        let is_padding = |c: char| c.is_whitespace() || c == '\u{feff}';
+        match parse_line(line.trim_matches(is_padding)) {
             Ok(rules) if rules.is_empty() => parsed.skipped += 1,
             Ok(rules) => parsed.rules.extend(rules),
             Err(reason) => parsed.invalid.push(InvalidLine {
