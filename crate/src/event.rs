@@ -175,7 +175,7 @@ fn exception(error: &(dyn Error + 'static)) -> Exception {
 }
 
 /// The type's name, taken from its `Debug` form as `sentry-core` does.
-fn type_name(error: &dyn Error) -> String {
+pub(crate) fn type_name(error: &dyn Error) -> String {
     let debug = bounded(MAX_TYPE, format_args!("{error:?}"));
     let name = parse_type_from_debug(&debug);
     let is_name = name.starts_with(|c: char| c.is_alphabetic() || c == '_')

@@ -14,6 +14,8 @@
 //! Beside them, `report` is what the caller says of an error, `wrap` reports
 //! whatever a handler's body returns, `panics` sends what cannot wait, and
 //! `runtime` is the seam behind which `workerd` talks to JavaScript.
+//! [`workflow`](mod@workflow) stands beside all this: the Workflows binding that
+//! `worker` does not have yet.
 
 #![warn(missing_docs, unreachable_pub)]
 
@@ -31,6 +33,7 @@ mod report;
 mod runtime;
 mod stack;
 mod workerd;
+pub mod workflow;
 mod wrap;
 
 pub use before_send::set_before_send;

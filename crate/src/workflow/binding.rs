@@ -1,0 +1,326 @@
+//! The other side: creating instances and looking after them.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use worker::wasm_bindgen::{JsCast, JsValue};
+use worker::{Env, Result};
+
+use super::js::{self, from_js, get_property, get_string, settle, to_js};
+
+/// Finds Workflows among the bindings.
+///
+/// ```no_run
+/// use worker::{Env, Response, Result};
+/// use worker_sentry::workflow::{CreateOptions, WorkflowEnv};
+///
+/// async fn start(env: &Env) -> Result<Response> {
+///     let options = CreateOptions { params: Some("https://example.com/list"), ..CreateOptions::default() };
+///     let instance = env.workflow("COMPILATION")?.create(Some(options)).await?;
+///     Response::ok(instance.id()?)
+/// }
+/// ```
+pub trait WorkflowEnv {
+    /// The Workflow bound under a name.
+    ///
+    /// # Errors
+    ///
+    /// If no Workflow is.
+    fn workflow(&self, binding: &str) -> Result<Workflow>;
+}
+
+impl WorkflowEnv for Env {
+    fn workflow(&self, binding: &str) -> Result<Workflow> {
+        let bound = get_property(self, binding);
+        // The class of the binding differs between local runs and production;
+        // its methods do not.
+        if get_property(&bound, "createBatch").is_function() {
+            return Ok(Workflow {
+                binding: bound.unchecked_into(),
+            });
+        }
+        Err(worker::Error::BindingError(binding.to_owned()))
+    }
+}
+
+/// A binding to a Workflow.
+#[derive(Clone, Debug)]
+pub struct Workflow {
+    binding: js::Binding,
+}
+
+impl Workflow {
+    /// Creates an instance, which starts at once.
+    ///
+    /// # Errors
+    ///
+    /// If the id is taken or not allowed, or the parameters cannot be stored.
+    pub async fn create<T: Serialize>(
+        &self,
+        options: Option<CreateOptions<T>>,
+    ) -> Result<WorkflowInstance> {
+        let options = match options {
+            Some(options) => to_js(&options)?,
+            None => JsValue::UNDEFINED,
+        };
+        let instance = settle(self.binding.create(&options)).await?;
+        Ok(WorkflowInstance::new(instance))
+    }
+
+    /// Creates up to 100 instances.
+    ///
+    /// # Errors
+    ///
+    /// As for [`create`](Self::create), or if `batch` is empty.
+    pub async fn create_batch<T: Serialize>(
+        &self,
+        batch: Vec<CreateOptions<T>>,
+    ) -> Result<Vec<WorkflowInstance>> {
+        let instances = settle(self.binding.create_batch(&to_js(&batch)?)).await?;
+        let instances = worker::js_sys::Array::from(&instances);
+        Ok(instances.iter().map(WorkflowInstance::new).collect())
+    }
+
+    /// Finds an instance.
+    ///
+    /// # Errors
+    ///
+    /// If there is none with this id.
+    pub async fn get(&self, id: &str) -> Result<WorkflowInstance> {
+        let instance = settle(self.binding.get(id)).await?;
+        Ok(WorkflowInstance::new(instance))
+    }
+}
+
+/// What to create an instance with.
+#[derive(Clone, Debug, Serialize)]
+pub struct CreateOptions<T> {
+    /// The instance's id; a random one if not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The payload of its event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub params: Option<T>,
+}
+
+impl<T> Default for CreateOptions<T> {
+    fn default() -> Self {
+        CreateOptions {
+            id: None,
+            params: None,
+        }
+    }
+}
+
+/// A handle to an instance of a Workflow.
+#[derive(Clone, Debug)]
+pub struct WorkflowInstance {
+    instance: js::Instance,
+}
+
+impl WorkflowInstance {
+    fn new(instance: JsValue) -> Self {
+        WorkflowInstance {
+            instance: instance.unchecked_into(),
+        }
+    }
+
+    /// The id.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime gave it none.
+    pub fn id(&self) -> Result<String> {
+        get_string(&self.instance, "id")
+    }
+
+    /// How it is doing.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime cannot tell.
+    pub async fn status(&self) -> Result<InstanceStatus> {
+        from_js(settle(self.instance.status()).await?)
+    }
+
+    /// Stops it at the next step, until it is resumed.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime refuses.
+    pub async fn pause(&self) -> Result<()> {
+        done(self.instance.pause()).await
+    }
+
+    /// Lets a paused instance go on.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime refuses.
+    pub async fn resume(&self) -> Result<()> {
+        done(self.instance.resume()).await
+    }
+
+    /// Ends it for good.
+    ///
+    /// # Errors
+    ///
+    /// If it has ended already.
+    pub async fn terminate(&self) -> Result<()> {
+        done(self.instance.terminate()).await
+    }
+
+    /// Starts it from the beginning, with nothing remembered.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime refuses.
+    pub async fn restart(&self) -> Result<()> {
+        done(self.instance.restart()).await
+    }
+
+    /// Sends an event to
+    /// [`WorkflowStep::wait_for_event`](super::WorkflowStep::wait_for_event).
+    ///
+    /// # Errors
+    ///
+    /// If the payload cannot be sent, or the instance cannot take it.
+    pub async fn send_event<T: Serialize>(&self, event_type: &str, payload: T) -> Result<()> {
+        let event = Event {
+            event_type,
+            payload,
+        };
+        done(self.instance.send_event(&to_js(&event)?)).await
+    }
+}
+
+async fn done(called: std::result::Result<JsValue, JsValue>) -> Result<()> {
+    settle(called).await?;
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Event<'e, T> {
+    #[serde(rename = "type")]
+    event_type: &'e str,
+    payload: T,
+}
+
+/// How an instance is doing.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[non_exhaustive]
+pub struct InstanceStatus {
+    /// The state it is in.
+    pub status: InstanceStatusKind,
+    /// What it failed with.
+    #[serde(default)]
+    pub error: Option<InstanceError>,
+    /// What it returned.
+    #[serde(default)]
+    pub output: Option<Value>,
+}
+
+/// The states of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum InstanceStatusKind {
+    /// Not started yet.
+    Queued,
+    /// Running.
+    Running,
+    /// Paused, until it is resumed.
+    Paused,
+    /// Ended by an error.
+    Errored,
+    /// Ended from outside.
+    Terminated,
+    /// Ended by itself.
+    Complete,
+    /// Sleeping, or waiting for an event.
+    Waiting,
+    /// To be paused at the next step.
+    WaitingForPause,
+    /// Anything this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// What an instance failed with.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct InstanceError {
+    /// The error's name.
+    pub name: String,
+    /// Its message.
+    pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{from_value, json, to_value};
+
+    use super::*;
+
+    fn status(json: Value) -> InstanceStatus {
+        from_value(json).unwrap()
+    }
+
+    #[test]
+    fn every_state_is_known_by_the_runtimes_name_and_a_new_one_is_unknown() {
+        for (name, kind) in [
+            ("queued", InstanceStatusKind::Queued),
+            ("running", InstanceStatusKind::Running),
+            ("paused", InstanceStatusKind::Paused),
+            ("errored", InstanceStatusKind::Errored),
+            ("terminated", InstanceStatusKind::Terminated),
+            ("complete", InstanceStatusKind::Complete),
+            ("waiting", InstanceStatusKind::Waiting),
+            ("waitingForPause", InstanceStatusKind::WaitingForPause),
+            ("unknown", InstanceStatusKind::Unknown),
+            ("rollingBack", InstanceStatusKind::Unknown),
+        ] {
+            assert_eq!(status(json!({ "status": name })).status, kind, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_status_has_the_output_or_the_error_of_the_instance() {
+        let complete = status(json!({ "status": "complete", "output": 7, "error": null }));
+        assert_eq!((complete.output, complete.error), (Some(json!(7)), None));
+        let errored = status(json!({
+            "status": "errored",
+            "output": null,
+            "error": { "name": "CompileError", "message": "no list" },
+            "__LOCAL_DEV_STEP_OUTPUTS": [],
+        }));
+        let error = errored.error.unwrap();
+        assert_eq!((&*error.name, &*error.message), ("CompileError", "no list"));
+    }
+
+    #[test]
+    fn what_is_not_said_is_left_to_the_runtime() {
+        let options = CreateOptions::<()>::default();
+        assert_eq!(to_value(options).unwrap(), json!({}));
+        let options = CreateOptions {
+            id: Some("a".into()),
+            params: Some([1, 2]),
+        };
+        assert_eq!(
+            to_value(options).unwrap(),
+            json!({ "id": "a", "params": [1, 2] })
+        );
+    }
+
+    #[test]
+    fn an_event_has_the_runtimes_names() {
+        let event = Event {
+            event_type: "approval",
+            payload: true,
+        };
+        assert_eq!(
+            to_value(event).unwrap(),
+            json!({ "type": "approval", "payload": true })
+        );
+    }
+}

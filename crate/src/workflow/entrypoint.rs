@@ -1,0 +1,186 @@
+//! The way in: a class of Rust as the class of a Workflow.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+
+use futures_util::future::{Either, select};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use worker::js_sys::{Date as JsDate, Object};
+use worker::wasm_bindgen::{JsCast, JsValue};
+use worker::worker_sys::Context as JsContext;
+use worker::{Context, Date, Env};
+
+use super::js::{self, from_js, get_property, get_string, to_js};
+use super::step::WorkflowStep;
+use crate::{Report, capture_exception_in_isolate};
+
+/// A Workflow. Export it with [`workflow!`](crate::workflow!).
+pub trait WorkflowEntrypoint {
+    /// What an instance is created with; `()` if with nothing.
+    type Input: DeserializeOwned;
+    /// What an instance leaves as its output.
+    type Output: Serialize;
+
+    /// Called for each run of an instance, so also when one goes on after a sleep.
+    fn new(context: Context, env: Env) -> Self;
+
+    /// Runs an instance, from the start each time. What is to happen once belongs
+    /// into a [step](WorkflowStep::do_).
+    fn run(
+        &self,
+        event: WorkflowEvent<Self::Input>,
+        step: WorkflowStep,
+    ) -> impl Future<Output = worker::Result<Self::Output>>;
+}
+
+/// What an instance was created with.
+#[derive(Clone, Debug)]
+pub struct WorkflowEvent<T> {
+    /// The parameters it was given.
+    pub payload: T,
+    /// When it was created.
+    pub timestamp: Date,
+    /// Its id.
+    pub instance_id: String,
+}
+
+/// Exports a [`WorkflowEntrypoint`] under its own name, the `class_name` of
+/// `wrangler.toml`.
+///
+/// Nothing but the class is exported, so the Worker's default entrypoint gets no
+/// new method. See [the module](mod@crate::workflow) for an example.
+#[macro_export]
+macro_rules! workflow {
+    ($class:ident) => {
+        const _: () = {
+            use $crate::workflow::__private::{self, wasm_bindgen::prelude::wasm_bindgen};
+
+            #[wasm_bindgen(
+                js_name = $class,
+                wasm_bindgen = $crate::workflow::__private::wasm_bindgen
+            )]
+            pub struct Export(__private::Instance<$class>);
+
+            #[wasm_bindgen(
+                js_class = $class,
+                wasm_bindgen = $crate::workflow::__private::wasm_bindgen,
+                wasm_bindgen_futures = $crate::workflow::__private::wasm_bindgen_futures,
+                js_sys = $crate::workflow::__private::js_sys
+            )]
+            impl Export {
+                #[wasm_bindgen(constructor)]
+                pub fn new(context: __private::Context, env: __private::Env) -> Export {
+                    Export(__private::Instance::new(context, env))
+                }
+
+                pub async fn run(
+                    &self,
+                    event: __private::JsValue,
+                    step: __private::JsValue,
+                ) -> ::core::result::Result<__private::JsValue, __private::JsValue> {
+                    let run = self.0.run(::core::stringify!($class), event, step);
+                    ::core::panic::AssertUnwindSafe(run).await
+                }
+            }
+
+            // One start function for each class: it runs when the module has
+            // defined the class and before anybody can see it. It has the
+            // class's name because its name must be unique in the crate.
+            #[allow(non_snake_case)]
+            #[wasm_bindgen(
+                start,
+                private,
+                wasm_bindgen = $crate::workflow::__private::wasm_bindgen
+            )]
+            fn $class() {
+                __private::extend_workflow_entrypoint(Export(__private::Instance::specimen()).into());
+            }
+        };
+    };
+}
+
+/// An object of the exported class. It asserts what a build that unwinds wants
+/// asserted: after a panic in `run`, nobody looks at it again.
+pub struct Instance<W>(AssertUnwindSafe<Option<(W, Env)>>);
+
+impl<W: WorkflowEntrypoint> Instance<W> {
+    /// What `new WorkflowEntrypoint(context, env)` does.
+    pub fn new(context: JsContext, env: Env) -> Self {
+        let workflow = W::new(Context::new(context), env.clone());
+        Instance(AssertUnwindSafe(Some((workflow, env))))
+    }
+
+    /// One with nothing in it, to get at its class.
+    pub fn specimen() -> Self {
+        Instance(AssertUnwindSafe(None))
+    }
+
+    /// What the engine calls.
+    pub async fn run(
+        &self,
+        class: &'static str,
+        event: JsValue,
+        step: JsValue,
+    ) -> Result<JsValue, JsValue> {
+        let Some((workflow, env)) = &*self.0 else {
+            return Err(js::new_error("Error", "this Workflow was not constructed").into());
+        };
+        let event = match workflow_event(event) {
+            Ok(event) => event,
+            Err(error) => return Err(report(env, class, error).await),
+        };
+        let step = WorkflowStep::new(step);
+        let interrupted = pin!(step.interrupted());
+        let run = pin!(workflow.run(event, step));
+        match select(run, interrupted).await {
+            Either::Left((Ok(output), _)) => match to_js(&output) {
+                Ok(output) => Ok(output),
+                Err(error) => Err(report(env, class, error).await),
+            },
+            Either::Left((Err(error), _)) => Err(error.into()),
+            // The engine recognises its own error.
+            Either::Right((thrown, _)) => Err(thrown),
+        }
+    }
+}
+
+/// Reports what fails outside of the application's `run`, where the application
+/// has no catch: an input or an output that is not of its type.
+async fn report(env: &Env, class: &'static str, error: worker::Error) -> JsValue {
+    let report = Report::new(&error).in_handler(class, "run").handled(false);
+    capture_exception_in_isolate(env, report).await;
+    error.into()
+}
+
+/// Gives the class of `specimen` its place below the runtime's own.
+///
+/// # Panics
+///
+/// If the runtime has no Workflows.
+pub fn extend_workflow_entrypoint(specimen: JsValue) {
+    if let Err(error) = js::extend_workflow_entrypoint(&specimen) {
+        worker::wasm_bindgen::throw_val(error);
+    }
+}
+
+fn workflow_event<T: DeserializeOwned>(event: JsValue) -> worker::Result<WorkflowEvent<T>> {
+    Ok(WorkflowEvent {
+        payload: payload(get_property(&event, "payload"))?,
+        timestamp: JsDate::new(&get_property(&event, "timestamp")).into(),
+        instance_id: get_string(&event, "instanceId")?,
+    })
+}
+
+/// An instance that was created with nothing gets an empty object, which is not
+/// how serde spells nothing.
+fn payload<T: DeserializeOwned>(payload: JsValue) -> worker::Result<T> {
+    let is_empty = payload
+        .dyn_ref::<Object>()
+        .is_some_and(|object| Object::keys(object).length() == 0);
+    match from_js(payload) {
+        Err(_) if is_empty => from_js(JsValue::NULL),
+        read => read,
+    }
+}

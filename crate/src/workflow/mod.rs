@@ -1,0 +1,144 @@
+//! Workflows in Rust, until `worker` brings its own binding.
+//!
+//! The names follow the binding that `workers-rs` is preparing, so that moving
+//! over is mostly a change of imports. What is added to it: typed input and
+//! output, the attempt's number, and errors that keep their type.
+//!
+//! # A Workflow
+//!
+//! ```no_run
+//! use serde::{Deserialize, Serialize};
+//! use worker::{Context, Env, Result};
+//! use worker_sentry::workflow::{WorkflowEntrypoint, WorkflowEvent, WorkflowStep};
+//!
+//! #[derive(Deserialize)]
+//! struct Order {
+//!     lists: Vec<String>,
+//! }
+//!
+//! #[derive(Serialize)]
+//! struct Receipt {
+//!     rules: usize,
+//! }
+//!
+//! struct CompilationWorkflow {
+//!     env: Env,
+//! }
+//!
+//! impl WorkflowEntrypoint for CompilationWorkflow {
+//!     type Input = Order;
+//!     type Output = Receipt;
+//!
+//!     fn new(_context: Context, env: Env) -> Self {
+//!         CompilationWorkflow { env }
+//!     }
+//!
+//!     async fn run(&self, event: WorkflowEvent<Order>, step: WorkflowStep) -> Result<Receipt> {
+//!         let mut rules = 0;
+//!         for list in event.payload.lists {
+//!             rules += step
+//!                 .do_(&format!("count {list}"), move |_| count(list.clone()))
+//!                 .await?;
+//!         }
+//!         step.sleep("let the dust settle", "10 seconds").await?;
+//!         Ok(Receipt { rules })
+//!     }
+//! }
+//!
+//! worker_sentry::workflow!(CompilationWorkflow);
+//!
+//! # async fn count(list: String) -> Result<usize> { Ok(list.len()) }
+//! ```
+//!
+//! and in `wrangler.toml`:
+//!
+//! ```toml
+//! [[workflows]]
+//! name = "compilation"
+//! binding = "COMPILATION"
+//! class_name = "CompilationWorkflow"
+//! ```
+//!
+//! # Reporting
+//!
+//! One catch around all the steps, as in every other host. A step's error comes
+//! out of [`WorkflowStep::do_`] only after its last attempt, so that catch
+//! reports it once and not once for each retry. It comes out as a [`StepError`]
+//! whose source is the error that the step's body returned, with its type and
+//! its own chain of causes.
+//!
+//! ```no_run
+//! # use worker::{Env, Result};
+//! # use worker_sentry::workflow::{StepError, WorkflowStep};
+//! use worker_sentry::{Report, capture_exception_in_isolate};
+//!
+//! # struct CompilationWorkflow { env: Env }
+//! # impl CompilationWorkflow {
+//! async fn run(&self, step: WorkflowStep) -> Result<usize> {
+//!     let done = self.steps(&step).await;
+//!     if let Err(error) = &done {
+//!         let report = Report::new(error).in_handler("CompilationWorkflow", "run").handled(false);
+//!         capture_exception_in_isolate(&self.env, report).await;
+//!     }
+//!     Ok(done?)
+//! }
+//! # async fn steps(&self, step: &WorkflowStep) -> std::result::Result<usize, StepError> { Ok(1) }
+//! # }
+//! ```
+//!
+//! A Workflow that *handles* a step's error and goes on is another matter: the
+//! runtime may run it again from the start, and a finished step that failed
+//! fails again, out of storage. A report beside it would be sent again. Report
+//! from within a step of its own, which is not run a second time:
+//!
+//! ```no_run
+//! # use worker::{Env, Result};
+//! # use worker_sentry::workflow::WorkflowStep;
+//! use std::convert::Infallible;
+//! use worker_sentry::{Report, capture_exception_in_isolate};
+//!
+//! # async fn run(env: &Env, step: WorkflowStep) -> Result<()> {
+//! if let Err(error) = step.do_("notify", |_| notify()).await {
+//!     let env = env.clone();
+//!     step.do_("report that notify failed", move |_| {
+//!         let (env, error) = (env.clone(), error.clone());
+//!         async move {
+//!             let report = Report::new(&error).in_handler("CompilationWorkflow", "run");
+//!             capture_exception_in_isolate(&env, report).await;
+//!             Ok::<_, Infallible>(())
+//!         }
+//!     })
+//!     .await?;
+//! }
+//! # Ok(())
+//! # }
+//! # async fn notify() -> Result<()> { Ok(()) }
+//! ```
+//!
+//! A pause, a restart or a termination is no error and is never seen as one:
+//! the future of `run` is dropped at the step it waits for.
+
+mod binding;
+mod config;
+mod entrypoint;
+mod error;
+mod js;
+mod step;
+
+pub use binding::{
+    CreateOptions, InstanceError, InstanceStatus, InstanceStatusKind, Workflow, WorkflowEnv,
+    WorkflowInstance,
+};
+pub use config::{Backoff, RetryConfig, StepConfig, WaitForEventOptions, WorkflowDuration};
+pub use entrypoint::{WorkflowEntrypoint, WorkflowEvent};
+pub use error::{NonRetryableError, StepError};
+pub use step::{WorkflowStep, WorkflowStepContext, WorkflowStepEvent};
+
+/// What the expansion of [`workflow!`](crate::workflow!) needs. Not an API.
+#[doc(hidden)]
+pub mod __private {
+    pub use super::entrypoint::{Instance, extend_workflow_entrypoint};
+    pub use worker::wasm_bindgen::JsValue;
+    pub use worker::worker_sys::Context;
+    pub use worker::{Env, js_sys, wasm_bindgen, wasm_bindgen_futures};
+}
