@@ -152,8 +152,14 @@ mod tests {
             (request("a b", std::slice::from_ref(&text)), "1 to 64"),
             (request("a", &[]), "`a` has no sources"),
             (request("a", &vec![text; 17]), "`a` has more than 16"),
-            (request("a", &[Source::Text("x".repeat(100_001))]), "`a` has more"),
-            (request("a", &[Source::Url("file:///etc".into())]), "of list `a`"),
+            (
+                request("a", &[Source::Text("x".repeat(100_001))]),
+                "`a` has more",
+            ),
+            (
+                request("a", &[Source::Url("file:///etc".into())]),
+                "of list `a`",
+            ),
         ] {
             let error = bad.check().expect_err(why).to_string();
             assert!(error.contains(why), "{error}");

@@ -25,8 +25,9 @@ const LOCAL: [&str; 8] = [
     "0.0.0.0",
 ];
 
-/// One rule in its normal form.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// One rule in its normal form; outside of the program, its text.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Rule {
     /// Blocks requests, or lets them pass.
     Network(Network),
@@ -59,6 +60,9 @@ pub enum Reason {
     /// Not a line a person wrote.
     #[error("the line is too long")]
     TooLong,
+    /// A comment where a rule is expected.
+    #[error("not a rule")]
+    NotARule,
     /// Control characters.
     #[error("the line is not text")]
     NotText,
@@ -74,7 +78,7 @@ pub struct InvalidLine {
 }
 
 /// One source, read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parsed {
     /// The rules in their order.
     pub rules: Vec<Rule>,
@@ -174,6 +178,21 @@ impl Rule {
             Rule::Network(rule) => rule.undoing().map(Rule::Network),
             Rule::Cosmetic(rule) => rule.undoing().map(Rule::Cosmetic),
         }
+    }
+}
+
+impl From<Rule> for String {
+    fn from(rule: Rule) -> Self {
+        rule.to_string()
+    }
+}
+
+impl TryFrom<String> for Rule {
+    type Error = Reason;
+
+    fn try_from(text: String) -> Result<Self, Reason> {
+        let mut rules = parse_line(&text)?;
+        rules.pop().ok_or(Reason::NotARule)
     }
 }
 
