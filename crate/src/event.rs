@@ -19,7 +19,7 @@ use sentry_core::protocol::{
 
 use crate::report::{Place, Report};
 use crate::stack;
-use crate::workerd::thrown;
+use crate::workerd::{same_thrown, thrown};
 
 /// The SDK's name as Sentry shows it, by Sentry's naming rule.
 /// <https://develop.sentry.dev/sdk/overview/#sdk-identification>
@@ -53,11 +53,7 @@ impl Draft {
     // ANCHOR: read
     /// Reads the error and the chain of its sources.
     pub(crate) fn read(report: Report<'_>) -> Self {
-        let mut exceptions: Vec<Exception> =
-            std::iter::successors(Some(report.error), |&error| error.source())
-                .take(MAX_CHAIN)
-                .map(exception)
-                .collect();
+        let mut exceptions: Vec<Exception> = chain(report.error).map(exception).collect();
         if let Some(outermost) = exceptions.first_mut() {
             outermost.mechanism = Some(mechanism(report.place, report.handled));
         }
@@ -154,6 +150,18 @@ impl Draft {
         }
     }
     // ANCHOR_END: event
+}
+
+/// The error and its sources, up to where they end, repeat or become too many.
+fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    let is_first = move |source: &(dyn Error + 'static)| {
+        let thrown = source.downcast_ref().zip(error.downcast_ref());
+        thrown.is_some_and(|(source, first)| same_thrown(source, first))
+    };
+    std::iter::successors(Some(error), move |&error| {
+        error.source().filter(|source| !is_first(*source))
+    })
+    .take(MAX_CHAIN)
 }
 
 fn exception(error: &(dyn Error + 'static)) -> Exception {
@@ -318,5 +326,242 @@ fn bounded(limit: usize, arguments: fmt::Arguments<'_>) -> String {
     if !whole {
         text.push_str(MARK);
     }
+    // Databases that receivers keep events in take no NUL in a text.
+    if text.contains('\0') {
+        text = text.replace('\0', " ");
+    }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+    use thiserror::Error;
+
+    #[derive(Debug, Error)]
+    #[error("the list could not be stored")]
+    struct Outer(#[source] Middle);
+
+    #[derive(Debug, Error)]
+    enum Middle {
+        #[error("the key is taken")]
+        Taken { source: std::num::ParseIntError },
+    }
+
+    fn nested() -> Outer {
+        Outer(Middle::Taken {
+            source: "x".parse::<u8>().expect_err("no number"),
+        })
+    }
+
+    fn event(report: Report<'_>) -> Event<'static> {
+        let id = Uuid::from_u128(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
+        Draft::read(report).into_event(id, 1_767_323_045_678.0)
+    }
+
+    fn json(event: &Event<'_>) -> serde_json::Value {
+        serde_json::to_value(event).expect("an event is JSON")
+    }
+
+    #[test]
+    fn step_6_capture_an_event_is_exactly_this() {
+        let error = nested();
+        let report = Report::new(&error)
+            .in_handler("RateLimiterDo", "alarm")
+            .handled(false);
+        let expected = json!({
+            "event_id": "0123456789abcdef0123456789abcdef",
+            "timestamp": 1_767_323_045.678,
+            "platform": "native",
+            "transaction": "RateLimiterDo.alarm",
+            "tags": {"class": "RateLimiterDo", "handler": "alarm"},
+            "contexts": {"runtime": {"type": "runtime", "name": "cloudflare"}},
+            "sdk": {"name": SDK_NAME, "version": env!("CARGO_PKG_VERSION")},
+            "exception": {"values": [
+                {"type": "ParseIntError", "value": "invalid digit found in string"},
+                {"type": "Taken", "value": "the key is taken"},
+                {
+                    "type": "Outer",
+                    "value": "the list could not be stored",
+                    "mechanism": {
+                        "type": "cloudflare.alarm",
+                        "handled": false,
+                        "data": {"class": "RateLimiterDo", "handler": "alarm"},
+                    },
+                },
+            ]},
+        });
+        assert_eq!(json(&event(report)), expected);
+    }
+
+    #[test]
+    fn what_the_caller_adds_is_in_this_event() {
+        let error = nested();
+        let report = Report::new(&error)
+            .level(Level::Warning)
+            .tag("shard", "7")
+            .fingerprint(["sweep", "{{ default }}"])
+            .context("list", [("lines".to_owned(), json!(12))].into());
+        let event = json(&event(report));
+        assert_eq!(event["level"], "warning");
+        assert_eq!(event["tags"], json!({"shard": "7"}));
+        assert_eq!(event["fingerprint"], json!(["sweep", "{{ default }}"]));
+        assert_eq!(event["contexts"]["list"]["lines"], 12);
+        assert_eq!(
+            event["exception"]["values"][2]["mechanism"]["type"],
+            "generic"
+        );
+        assert_eq!(
+            event["exception"]["values"][2]["mechanism"]["handled"],
+            true
+        );
+    }
+
+    #[test]
+    fn a_caller_cannot_replace_the_class_the_handler_or_the_runtime() {
+        let error = nested();
+        let report = Report::new(&error)
+            .in_handler("A", "alarm")
+            .context("runtime", [("name".to_owned(), json!("mine"))].into());
+        let event = json(&event(report));
+        assert_eq!(event["contexts"]["runtime"]["name"], "cloudflare");
+        assert_eq!(event["tags"]["class"], "A");
+    }
+
+    #[test]
+    fn an_error_without_a_type_name_is_an_error() {
+        let boxed: Box<dyn Error> = "just text".into();
+        let event = event(Report::new(&*boxed));
+        assert_eq!(event.exception.values[0].ty, "Error");
+        assert_eq!(
+            event.exception.values[0].value.as_deref(),
+            Some("just text")
+        );
+    }
+
+    #[derive(Debug)]
+    struct Deep(Option<Box<Deep>>);
+    impl fmt::Display for Deep {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("deep")
+        }
+    }
+    impl Error for Deep {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            self.0.as_deref().map(|deep| deep as _)
+        }
+    }
+
+    #[test]
+    fn a_chain_is_cut_where_the_outermost_errors_are_kept() {
+        let chain = (0..40).fold(Deep(None), |inner, _| Deep(Some(Box::new(inner))));
+        let event = event(Report::new(&chain));
+        assert_eq!(event.exception.values.len(), MAX_CHAIN);
+        let last = event.exception.values.last().expect("an exception");
+        assert!(last.mechanism.is_some());
+    }
+
+    struct Huge;
+    impl fmt::Debug for Huge {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("Huge")
+        }
+    }
+    impl fmt::Display for Huge {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            // Ends only because the writer says no.
+            loop {
+                f.write_str("äöü ")?;
+            }
+        }
+    }
+    impl Error for Huge {}
+
+    #[test]
+    fn a_message_without_end_is_cut_and_formatted_no_further() {
+        let event = event(Report::new(&Huge));
+        let value = event.exception.values[0].value.as_deref().expect("a value");
+        assert!(value.len() <= MAX_VALUE, "{}", value.len());
+        assert!(value.ends_with("..."));
+    }
+
+    #[test]
+    fn a_display_that_fails_is_no_panic() {
+        #[derive(Debug)]
+        struct Broken;
+        impl fmt::Display for Broken {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("half")?;
+                Err(fmt::Error)
+            }
+        }
+        impl Error for Broken {}
+        let event = event(Report::new(&Broken));
+        assert_eq!(event.exception.values[0].value.as_deref(), Some("half..."));
+    }
+
+    #[test]
+    fn a_time_that_is_none_is_the_epoch() {
+        for now_ms in [f64::NAN, f64::INFINITY, -1.0, 1e300] {
+            assert_eq!(timestamp(now_ms), SystemTime::UNIX_EPOCH, "{now_ms}");
+        }
+    }
+
+    #[test]
+    fn a_panic_has_a_place_and_is_fatal() {
+        let at = Frame {
+            filename: Some("src/lib.rs".to_owned()),
+            lineno: Some(3),
+            ..Frame::default()
+        };
+        let draft = Draft::panic(&"index out of bounds", Some(at), Place::default());
+        let event = json(&draft.into_event(Uuid::nil(), 0.0));
+        assert_eq!(event["level"], "fatal");
+        let exception = &event["exception"]["values"][0];
+        assert_eq!(exception["type"], "panic");
+        assert_eq!(exception["value"], "index out of bounds");
+        assert_eq!(exception["mechanism"]["type"], "panic");
+        assert_eq!(exception["mechanism"]["handled"], false);
+        assert_eq!(exception["stacktrace"]["frames"][0]["lineno"], 3);
+    }
+
+    #[test]
+    fn the_identity_is_that_of_the_chain_and_not_of_the_place() {
+        let error = nested();
+        let other = "".parse::<u8>().expect_err("empty");
+        let here = Draft::read(Report::new(&error).in_handler("A", "alarm"));
+        let there = Draft::read(Report::new(&error).handled(false));
+        assert_eq!(here.identity(), there.identity());
+        assert_ne!(here.identity(), Draft::read(Report::new(&other)).identity());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn tags_are_as_sentry_takes_them(
+            tags in proptest::collection::vec(("\\PC{0,20}|[a-z. ]{190,210}", "\\PC{0,20}|[a-z\n]{190,210}|\\s{0,9}|\u{0}"), 0..150),
+        ) {
+            let error = nested();
+            let report = tags.iter().fold(Report::new(&error), |report, (key, value)| report.tag(key, value));
+            let event = event(report);
+            prop_assert!(event.tags.len() <= MAX_TAGS);
+            for (key, value) in &event.tags {
+                prop_assert!((1..=MAX_TAG_KEY).contains(&key.len()));
+                prop_assert!((1..=MAX_TAG_VALUE).contains(&value.chars().count()));
+                prop_assert!(!value.contains(char::is_control));
+            }
+        }
+
+        #[test]
+        fn bounded_never_exceeds_its_limit_and_keeps_what_fits(text in "\\PC{0,200}", limit in 3usize..100) {
+            let cut = bounded(limit, format_args!("{text}"));
+            prop_assert!(cut.len() <= limit);
+            if text.len() <= limit - 3 {
+                prop_assert_eq!(cut, text);
+            }
+        }
+    }
 }

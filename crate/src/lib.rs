@@ -13,9 +13,8 @@
 //!
 //! Beside them, `report` is what the caller says of an error, `wrap` reports
 //! whatever a handler's body returns, `panics` sends what cannot wait, and
-//! `runtime` is the seam behind which `workerd` talks to JavaScript.
-//! [`workflow`](mod@workflow) stands beside all this: the Workflows binding that
-//! `worker` does not have yet.
+//! `runtime` is the seam behind which `workerd` talks to JavaScript. [`workflow`](mod@workflow)
+//! stands beside all this: the Workflows binding that `worker` does not have yet.
 
 #![warn(missing_docs, unreachable_pub)]
 
@@ -25,6 +24,8 @@ mod client;
 mod deliver;
 mod event;
 mod guard;
+#[cfg(test)]
+mod interleavings;
 mod isolate;
 mod limits;
 mod load;
@@ -32,6 +33,8 @@ mod panics;
 mod report;
 mod runtime;
 mod stack;
+#[cfg(test)]
+mod testing;
 mod workerd;
 pub mod workflow;
 mod wrap;

@@ -40,6 +40,10 @@ fn frame(text: &str) -> Option<Frame> {
         Some((function, place)) => (Some(function), place),
         None => (None, text),
     };
+    // What a debugger's own formatting leaves of a WebAssembly frame.
+    if place == "[object Object]" {
+        return None;
+    }
     let (filename, lineno, colno) = split_place(place);
     Some(Frame {
         function: function.map(str::to_owned),
@@ -85,7 +89,7 @@ mod tests {
             Option<u64>,
             Option<u64>,
         );
-        let table: [Row; 7] = [
+        let table: [Row; 6] = [
             (
                 "at f (index.js:3:14)",
                 Some("f"),
@@ -110,7 +114,6 @@ mod tests {
                 None,
                 None,
             ),
-            ("at [object Object]", None, "[object Object]", None, None),
         ];
         for (line, function, filename, lineno, colno) in table {
             let frame = read(line);
@@ -133,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_text_without_frames_is_no_stack() {
-        for text in ["", "Error: x", "at", "\u{0}"] {
+        for text in ["", "Error: x", "at", "\u{0}", "\n at [object Object]"] {
             assert_eq!(parse(text), None, "{text:?}");
         }
     }

@@ -14,7 +14,7 @@ use worker::js_sys::{
 };
 use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::web_sys::{AbortSignal, Response, console};
-use worker::{Delay, Env};
+use worker::{Delay, Env, SecretStore};
 
 use crate::load::{DEBUG, VERSION_METADATA, is_on};
 use crate::runtime::{Binding, Outgoing, PostError, Reply, Runtime};
@@ -67,9 +67,9 @@ impl Runtime for Workerd<'_> {
     }
 
     async fn secret(&self, secret: JsValue) -> Option<String> {
-        let get: Function = get(&secret, "get").dyn_into().ok()?;
-        let promise = get.call0(&secret).ok()?;
-        settle(promise).await.ok()?.as_string()
+        // Not `Reflect::get` and `call`: the binding is an RPC stub, and taking
+        // a method out of a stub asks the other side for a property of it.
+        SecretStore::from(secret).get().await.ok()?
     }
 
     async fn sleep(&self, ms: u32) {
@@ -218,8 +218,27 @@ pub(crate) fn thrown(error: &worker::Error) -> Option<Thrown> {
             .filter(|name| !name.is_empty())
             .unwrap_or_else(|| "Error".to_owned()),
         message,
-        stack: text(&get(value, "stack")),
+        stack: frames(&get(value, "stack")),
     })
+}
+
+/// Whether two errors came from one thrown value, as happens where a `cause`
+/// leads back to where it started.
+pub(crate) fn same_thrown(a: &worker::Error, b: &worker::Error) -> bool {
+    use worker::Error::UnknownJsError;
+    match (a, b) {
+        (UnknownJsError { original: a, .. }, UnknownJsError { original: b, .. }) => a == b,
+        _ => false,
+    }
+}
+
+/// The part of a stack that tells where: it starts by repeating the message,
+/// which can be longer than all that is read.
+fn frames(stack: &JsValue) -> Option<String> {
+    let stack: &JsString = stack.dyn_ref()?;
+    let start = stack.index_of("\n    at ", 0);
+    let start = u32::try_from(start).ok()?;
+    Some(stack.slice(start, start.saturating_add(MAX_TEXT)).into())
 }
 
 /// Says what was thrown if it has no message of its own.

@@ -137,9 +137,14 @@ where
         class: Some(class),
         handler: Some(handler),
     };
-    let (result, draft) = run(env, place, body).await;
+    let runtime = Workerd::new(env);
+    if !guard::is_configured(&runtime) {
+        return body.await;
+    }
+    panics::arm(env);
+    let (result, draft) = run(&runtime, place, body).await;
     if let Some(draft) = draft {
-        capture::finish(&Workerd::new(env), isolate::shared(), draft).await;
+        capture::finish(&runtime, isolate::shared(), draft).await;
     }
     result
 }
@@ -178,7 +183,12 @@ where
         class: Some("main"),
         handler: Some(handler),
     };
-    let (result, draft) = run(env, place, body).await;
+    let runtime = Workerd::new(env);
+    if !guard::is_configured(&runtime) {
+        return body.await;
+    }
+    panics::arm(env);
+    let (result, draft) = run(&runtime, place, body).await;
     if let Some(draft) = draft {
         finish_in_background(env, context, draft);
     }
@@ -223,18 +233,13 @@ fn finish_in_background(env: &Env, context: &impl WaitUntil, draft: Draft) {
 /// Runs the body; gives back its result and, if there is something to report
 /// that was not reported inside, the draft of it.
 async fn run<T, E, Kind>(
-    env: &Env,
+    runtime: &impl Runtime,
     place: Place,
     body: impl Future<Output = Result<T, E>>,
 ) -> (Result<T, E>, Option<Draft>)
 where
     E: Reportable<Kind>,
 {
-    let runtime = Workerd::new(env);
-    if !guard::is_configured(&runtime) {
-        return (body.await, None);
-    }
-    panics::arm(env);
     let scope = Scope::new(place);
     let result = scope.run(body).await;
     let Err(error) = &result else {
@@ -250,4 +255,105 @@ where
     // For a wrapper around this one.
     Scope::note(draft.identity());
     (result, Some(draft))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Fake, block_on};
+    use std::num::ParseIntError;
+
+    const ALARM: Place = Place {
+        class: Some("Object"),
+        handler: Some("alarm"),
+    };
+
+    fn failure() -> ParseIntError {
+        "x".parse::<u8>().expect_err("not a number")
+    }
+
+    #[test]
+    fn the_error_comes_back_unchanged_and_is_drafted_once() {
+        let runtime = Fake::default();
+        let (result, draft) = block_on(run(&runtime, ALARM, async { Err::<(), _>(failure()) }));
+        assert_eq!(result, Err(failure()));
+        assert_eq!(draft.expect("a draft").place, ALARM);
+    }
+
+    #[test]
+    fn success_reports_nothing() {
+        let runtime = Fake::default();
+        let (result, draft) = block_on(run(&runtime, ALARM, async { Ok::<_, ParseIntError>(7) }));
+        assert_eq!(result, Ok(7));
+        assert!(draft.is_none());
+    }
+
+    #[test]
+    fn an_error_captured_inside_is_not_reported_again_by_any_wrapper_around_it() {
+        let runtime = Fake::default();
+        let inner = async {
+            let body = async {
+                let error = failure();
+                Scope::note(Draft::read(Report::new(&error)).identity());
+                Err::<(), _>(error)
+            };
+            let (result, draft) = run(&runtime, ALARM, body).await;
+            assert!(draft.is_none(), "the inner wrapper");
+            result
+        };
+        let (_, draft) = block_on(run(&runtime, ALARM, inner));
+        assert!(draft.is_none(), "the outer wrapper");
+    }
+
+    #[test]
+    fn another_error_than_the_captured_one_is_reported() {
+        let runtime = Fake::default();
+        let body = async {
+            Scope::note(Draft::read(Report::new(&failure())).identity());
+            Err::<(), _>("".parse::<u8>().expect_err("empty"))
+        };
+        let (_, draft) = block_on(run(&runtime, ALARM, body));
+        assert!(draft.is_some());
+    }
+
+    #[test]
+    fn a_scope_is_current_only_while_its_own_body_is_polled() {
+        let runtime = Fake::default();
+        let seen = |place: Place| {
+            let runtime = &runtime;
+            async move {
+                let body = async {
+                    assert_eq!(Scope::place(), place);
+                    crate::testing::yield_once().await;
+                    assert_eq!(Scope::place(), place);
+                    Ok::<_, ParseIntError>(())
+                };
+                run(runtime, place, body).await.0
+            }
+        };
+        let other = Place {
+            class: Some("Other"),
+            handler: Some("fetch"),
+        };
+        let both = async {
+            // Two requests that take turns, as they do in one isolate.
+            let (first, second) = futures_util::join!(seen(ALARM), seen(other));
+            first.and(second)
+        };
+        assert_eq!(block_on(both), Ok(()));
+        assert_eq!(Scope::place(), Place::default());
+    }
+
+    #[test]
+    fn a_scope_forgets_the_oldest_error_rather_than_grow() {
+        let scope = Scope::new(ALARM);
+        block_on(scope.run(async {
+            for identity in 0..=REMEMBERED as u64 {
+                Scope::note(identity);
+            }
+        }));
+        assert!(!scope.has_reported(0));
+        assert!(scope.has_reported(1));
+        assert!(scope.has_reported(REMEMBERED as u64));
+    }
 }
