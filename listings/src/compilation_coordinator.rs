@@ -22,7 +22,7 @@ use crate::workflows::Order;
 pub enum CoordinatorError {
     /// An entry was not what this object writes. It has been deleted.
     #[error(transparent)]
-    Unreadable(#[from] UnreadableCompilation),
+    UnreadableCompilation(#[from] UnreadableCompilation),
     /// The request was not one of ours.
     #[error("the coordinator was sent something that is not JSON")]
     Json(#[from] serde_json::Error),

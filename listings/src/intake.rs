@@ -12,7 +12,7 @@ use crate::workflows::Batch;
 pub enum IntakeError {
     /// Some can never be. All others were, and none of them comes again.
     #[error("{} of {total} messages are no compile requests: {}", reasons.len(), reasons.join("; "))]
-    Unusable {
+    UnusableMessages {
         /// Messages in the batch.
         total: usize,
         /// What is wrong with which.
@@ -61,6 +61,6 @@ pub async fn take_in(env: &Env, batch: &MessageBatch<CompileRequest>) -> Result<
     if reasons.is_empty() {
         return Ok(());
     }
-    Err(IntakeError::Unusable { total, reasons })
+    Err(IntakeError::UnusableMessages { total, reasons })
 }
 // ANCHOR_END: take_in

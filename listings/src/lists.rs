@@ -19,7 +19,7 @@ const VERDICT: &str = "health";
 pub enum ListError {
     /// What is stored is not what the compiler writes.
     #[error(transparent)]
-    Unreadable(#[from] UnreadableHeader),
+    UnreadableHeader(#[from] UnreadableHeader),
     /// The store itself failed.
     #[error("the store of list `{name}` failed")]
     Store {

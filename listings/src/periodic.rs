@@ -12,7 +12,7 @@ use crate::workflows::{Warming, Watch};
 pub enum PeriodicError {
     /// What an operator stored for the trigger is not a schedule.
     #[error(transparent)]
-    Unreadable(#[from] UnreadableSchedule),
+    UnreadableSchedule(#[from] UnreadableSchedule),
     /// A binding failed.
     #[error("the jobs of cron trigger `{cron}` could not be started")]
     Platform {

@@ -16,7 +16,7 @@ use crate::{call, drill};
 pub enum RouteError {
     /// A list could not be had.
     #[error(transparent)]
-    List(#[from] ListError),
+    UnavailableList(#[from] ListError),
     /// A binding failed.
     #[error("a request could not be served")]
     Platform(#[from] worker::Error),
@@ -180,7 +180,7 @@ impl From<RouteError> for worker::Error {
     fn from(error: RouteError) -> Self {
         match error {
             RouteError::Platform(error) => error,
-            RouteError::List(error) => worker::Error::RustError(error.to_string()),
+            RouteError::UnavailableList(error) => worker::Error::RustError(error.to_string()),
         }
     }
 }

@@ -21,7 +21,7 @@ pub struct Compiled {
 pub enum CompileError {
     /// Publishing an empty list would switch blocking off for its users.
     #[error("list `{name}` has no rules: {invalid} of {lines} lines are invalid")]
-    Empty {
+    EmptyList {
         /// The list's name.
         name: String,
         /// How many lines make no sense.
@@ -56,7 +56,7 @@ pub fn compile(name: &str, sources: &[Parsed]) -> Result<Compiled, CompileError>
         .map(|&rule| rule.clone())
         .collect();
     if rules.is_empty() {
-        return Err(CompileError::Empty {
+        return Err(CompileError::EmptyList {
             name: name.to_owned(),
             invalid,
             lines: read + skipped + invalid,

@@ -32,7 +32,7 @@ pub struct Batch {
 pub enum BatchError {
     /// Some lists were not compiled; all others were.
     #[error(transparent)]
-    Partial(#[from] PartialFailure),
+    PartialFailure(#[from] PartialFailure),
     /// The batch itself could not go on.
     #[error("a batch could not go on")]
     Step(#[from] StepError),
@@ -143,7 +143,7 @@ impl From<BatchError> for worker::Error {
     fn from(error: BatchError) -> Self {
         match error {
             BatchError::Step(error) => error.into(),
-            BatchError::Partial(error) => worker::Error::RustError(error.to_string()),
+            BatchError::PartialFailure(error) => worker::Error::RustError(error.to_string()),
         }
     }
 }

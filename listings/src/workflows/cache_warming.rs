@@ -35,7 +35,7 @@ pub enum WarmingError {
     Names(#[source] StepError),
     /// One could not be read. The others are warm.
     #[error("list `{name}` cannot be warmed")]
-    List {
+    ColdList {
         /// The list.
         name: String,
         /// The step that failed.
@@ -93,7 +93,7 @@ impl CacheWarmingWorkflow {
                     warm.lists += 1;
                     warm.bytes += bytes;
                 }
-                Err(source) => failed = failed.or(Some(WarmingError::List { name, source })),
+                Err(source) => failed = failed.or(Some(WarmingError::ColdList { name, source })),
             }
         }
         failed.map_or(Ok(warm), Err)
@@ -119,7 +119,7 @@ impl CacheWarmingWorkflow {
 /// What the runtime gets to see.
 impl From<WarmingError> for worker::Error {
     fn from(error: WarmingError) -> Self {
-        let (WarmingError::Names(step) | WarmingError::List { source: step, .. }) = error;
+        let (WarmingError::Names(step) | WarmingError::ColdList { source: step, .. }) = error;
         step.into()
     }
 }
