@@ -135,6 +135,16 @@ mod tests {
     }
 
     #[test]
+    fn names_are_plain() {
+        for good in ["a", "deploy-42", &"x".repeat(64)] {
+            assert!(is_name(good), "{good}");
+        }
+        for bad in ["", "a b", "a/b", "ä", "a%20b", &"x".repeat(65)] {
+            assert!(!is_name(bad), "{bad}");
+        }
+    }
+
+    #[test]
     fn a_request_is_read_as_it_is_documented() {
         let json = r#"{"name":"a","sources":[{"url":"https://lists.invalid/a"},{"text":"||a^"}]}"#;
         let sources = [

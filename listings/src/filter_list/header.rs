@@ -71,24 +71,24 @@ impl Header {
     ///
     /// If a line is missing or is something else.
     pub fn read(name: &str, text: &str) -> Result<Self, UnreadableHeader> {
-        let mut lines = text.lines().enumerate();
+        let unreadable = |line, expected| UnreadableHeader {
+            name: name.to_owned(),
+            line,
+            expected,
+        };
+        let mut lines = text.lines();
+        let mut line = 0;
         let mut next = |expected: &'static str| {
-            let (index, line) = lines.next().unwrap_or_default();
-            line.strip_prefix(expected).ok_or(UnreadableHeader {
-                name: name.to_owned(),
-                line: index + 1,
-                expected,
-            })
+            line += 1;
+            let rest = lines.next().and_then(|text| text.strip_prefix(expected));
+            Ok((line, rest.ok_or(unreadable(line, expected))?))
         };
         next(FIRST)?;
-        let title = next("! Title: ")?.to_owned();
-        let version = next("! Version: ")?.to_owned();
+        let (_, title) = next("! Title: ")?;
+        let (_, version) = next("! Version: ")?;
         let mut number = |expected| {
-            next(expected)?.parse().map_err(|_| UnreadableHeader {
-                name: name.to_owned(),
-                line: 0,
-                expected,
-            })
+            let (line, number) = next(expected)?;
+            number.parse().map_err(|_| unreadable(line, expected))
         };
         let statistics = Statistics {
             sources: number("! Sources: ")?,
@@ -99,8 +99,8 @@ impl Header {
             invalid: number("! Invalid: ")?,
         };
         Ok(Header {
-            title,
-            version,
+            title: title.to_owned(),
+            version: version.to_owned(),
             statistics,
         })
     }
@@ -146,5 +146,14 @@ mod tests {
             error.to_string(),
             "stored list `easy` cannot be read: line 2 is not `! Title: `"
         );
+        let text = Header::new("easy", &BTreeSet::new(), Statistics::default()).to_string();
+        for (spoiled, line) in [
+            (text.replace("Rules: 0", "Rules: x"), 5),
+            (text.replace("! Invalid: 0\n", ""), 9),
+            (String::new(), 1),
+        ] {
+            let error = Header::read("easy", &spoiled).expect_err("spoiled");
+            assert_eq!(error.line, line, "{error}");
+        }
     }
 }
