@@ -83,7 +83,7 @@ impl Limit {
 
 impl Window {
     /// The form in which a window is stored.
-    pub fn to_stored(&self) -> String {
+    pub fn to_stored(self) -> String {
         format!(
             r#"{{"started_ms":{},"requests":{}}}"#,
             self.started_ms, self.requests

@@ -5,6 +5,7 @@
 
 mod alarm;
 mod book;
+mod hosts;
 
 use std::process::ExitCode;
 
@@ -20,7 +21,7 @@ fn main() -> ExitCode {
     // Tests mostly wait for other processes.
     arguments.test_threads.get_or_insert(4);
     case::report_panics_with_their_test();
-    let trials = [alarm::trials(), book::trials()]
+    let trials = [alarm::trials(), book::trials(), hosts::trials()]
         .into_iter()
         .flatten()
         .collect();
