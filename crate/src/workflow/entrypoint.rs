@@ -58,17 +58,17 @@ macro_rules! workflow {
             use $crate::workflow::__private::{self, wasm_bindgen::prelude::wasm_bindgen};
 
             #[wasm_bindgen(
-                js_name = $class,
-                wasm_bindgen = $crate::workflow::__private::wasm_bindgen
-            )]
+                        js_name = $class,
+                        wasm_bindgen = $crate::workflow::__private::wasm_bindgen
+                    )]
             pub struct Export(__private::Instance<$class>);
 
             #[wasm_bindgen(
-                js_class = $class,
-                wasm_bindgen = $crate::workflow::__private::wasm_bindgen,
-                wasm_bindgen_futures = $crate::workflow::__private::wasm_bindgen_futures,
-                js_sys = $crate::workflow::__private::js_sys
-            )]
+                        js_class = $class,
+                        wasm_bindgen = $crate::workflow::__private::wasm_bindgen,
+                        wasm_bindgen_futures = $crate::workflow::__private::wasm_bindgen_futures,
+                        js_sys = $crate::workflow::__private::js_sys
+                    )]
             impl Export {
                 #[wasm_bindgen(constructor)]
                 pub fn new(context: __private::Context, env: __private::Env) -> Export {
@@ -90,12 +90,14 @@ macro_rules! workflow {
             // class's name because its name must be unique in the crate.
             #[allow(non_snake_case)]
             #[wasm_bindgen(
-                start,
-                private,
-                wasm_bindgen = $crate::workflow::__private::wasm_bindgen
-            )]
+                        start,
+                        private,
+                        wasm_bindgen = $crate::workflow::__private::wasm_bindgen
+                    )]
             fn $class() {
-                __private::extend_workflow_entrypoint(Export(__private::Instance::specimen()).into());
+                __private::extend_workflow_entrypoint(
+                    Export(__private::Instance::specimen()).into(),
+                );
             }
         };
     };
