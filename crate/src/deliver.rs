@@ -4,7 +4,7 @@
 use sentry_core::Envelope;
 use sentry_core::protocol::Uuid;
 
-use crate::client::IsolateClient;
+use crate::client::{IsolateClient, to_bytes};
 use crate::load::Config;
 use crate::runtime::{Outgoing, PostError, Runtime};
 
@@ -39,6 +39,15 @@ impl Receiver {
         }
         Receiver { url, headers }
     }
+
+    /// The request that carries an envelope.
+    pub(crate) fn request<'a>(&'a self, body: &'a [u8]) -> Outgoing<'a> {
+        Outgoing {
+            url: &self.url,
+            headers: &self.headers,
+            body,
+        }
+    }
 }
 
 /// The header that `Dsn::to_auth` would build, without the clock it reads.
@@ -62,19 +71,14 @@ pub(crate) async fn deliver(
     runtime: &impl Runtime,
     client: &IsolateClient,
     id: Uuid,
-    envelope: &Envelope,
+    envelope: Envelope,
     timeout_ms: u32,
 ) -> Option<Uuid> {
-    let mut body = Vec::new();
-    if envelope.to_writer(&mut body).is_err() {
+    let Some(body) = to_bytes(envelope) else {
         runtime.debug("the event could not be written as JSON; dropped");
         return None;
-    }
-    let request = Outgoing {
-        url: &client.receiver.url,
-        headers: &client.receiver.headers,
-        body: &body,
     };
+    let request = client.receiver.request(&body);
     let reply = match runtime.post(request, timeout_ms).await {
         Ok(reply) => reply,
         Err(PostError::Network) => {

@@ -8,12 +8,18 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::{self, Write};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, SystemTime};
 
 use sentry_core::parse_type_from_debug;
 use sentry_core::protocol::{
-    ClientSdkInfo, Context, Event, Exception, Level, Mechanism, RuntimeContext, Uuid, Value,
+    ClientSdkInfo, Context, DebugMeta, Event, Exception, Frame, Level, Mechanism, RuntimeContext,
+    Stacktrace, Uuid, Value,
 };
+
+use crate::report::{Place, Report};
+use crate::stack;
+use crate::workerd::{same_thrown, thrown};
 
 /// The SDK's name as Sentry shows it, by Sentry's naming rule.
 /// <https://develop.sentry.dev/sdk/overview/#sdk-identification>
@@ -26,129 +32,104 @@ const MAX_CHAIN: usize = 32;
 const MAX_VALUE: usize = 8_192;
 /// Enough for any type's name, and all that is formatted to learn it.
 const MAX_TYPE: usize = 128;
+/// Sentry's limits on tags.
+const MAX_TAGS: usize = 100;
+const MAX_TAG_KEY: usize = 200;
+const MAX_TAG_VALUE: usize = 200;
 
-/// An error on its way to Sentry, with what is known about where it happened.
-///
-/// Made from a reference to any [`std::error::Error`], so passing `&error` is
-/// enough. Nothing here is ambient: what is added to one report is in one event.
-///
-/// ```
-/// use worker_sentry::Report;
-///
-/// let error = "x".parse::<u32>().unwrap_err();
-/// let report = Report::new(&error).in_handler("RateLimiterDo", "alarm").handled(false);
-/// # let _ = report;
-/// ```
-#[derive(Clone, Debug)]
-pub struct Report<'e> {
-    error: &'e (dyn Error + 'static),
-    class: Option<&'static str>,
-    handler: Option<&'static str>,
-    handled: bool,
-}
-
-impl<'e> Report<'e> {
-    /// A report of `error` and the chain of its sources.
-    pub fn new(error: &'e (dyn Error + 'static)) -> Self {
-        Report {
-            error,
-            class: None,
-            handler: None,
-            handled: true,
-        }
-    }
-
-    /// Names the class and the handler that failed.
-    ///
-    /// They become the event's transaction, `Class.handler`, and the tags
-    /// `class` and `handler`.
-    #[must_use]
-    pub fn in_handler(mut self, class: &'static str, handler: &'static str) -> Self {
-        self.class = Some(class);
-        self.handler = Some(handler);
-        self
-    }
-
-    /// Whether the application deals with the error itself; `true` if not said.
-    ///
-    /// Say `false` where the error is re-thrown to the runtime.
-    #[must_use]
-    pub fn handled(mut self, handled: bool) -> Self {
-        self.handled = handled;
-        self
-    }
-}
-
-impl<'e, E: Error + 'static> From<&'e E> for Report<'e> {
-    fn from(error: &'e E) -> Self {
-        Report::new(error)
-    }
-}
-
-impl<'e> From<&'e (dyn Error + 'static)> for Report<'e> {
-    fn from(error: &'e (dyn Error + 'static)) -> Self {
-        Report::new(error)
-    }
-}
-
-/// The parts of an event that come from the error: owned, so that they outlive
-/// the first wait.
+/// The parts of an event that are known before the runtime is asked: owned, so
+/// that they outlive the first wait.
 #[derive(Debug)]
 pub(crate) struct Draft {
     exceptions: Vec<Exception>,
-    class: Option<&'static str>,
-    handler: Option<&'static str>,
+    pub(crate) place: Place,
+    level: Level,
+    tags: Vec<(String, String)>,
+    contexts: BTreeMap<String, Context>,
+    fingerprint: Vec<String>,
 }
 
 impl Draft {
     // ANCHOR: read
     /// Reads the error and the chain of its sources.
-    pub(crate) fn read(report: &Report<'_>) -> Self {
-        let mut exceptions: Vec<Exception> =
-            std::iter::successors(Some(report.error), |&error| error.source())
-                .take(MAX_CHAIN)
-                .map(exception)
-                .collect();
+    pub(crate) fn read(report: Report<'_>) -> Self {
+        let mut exceptions: Vec<Exception> = chain(report.error).map(exception).collect();
         if let Some(outermost) = exceptions.first_mut() {
-            outermost.mechanism = Some(mechanism(report));
+            outermost.mechanism = Some(mechanism(report.place, report.handled));
         }
         // Sentry wants the root cause first and the error that was caught last.
         exceptions.reverse();
         Draft {
             exceptions,
-            class: report.class,
-            handler: report.handler,
+            place: report.place,
+            level: report.level,
+            tags: report.tags,
+            contexts: report.contexts,
+            fingerprint: report.fingerprint,
         }
     }
     // ANCHOR_END: read
 
+    /// The draft of a panic, which is no error and has no chain.
+    pub(crate) fn panic(message: &dyn fmt::Display, at: Option<Frame>, place: Place) -> Self {
+        let exception = Exception {
+            ty: "panic".to_owned(),
+            value: Some(bounded(MAX_VALUE, format_args!("{message}"))),
+            stacktrace: at.map(|frame| Stacktrace {
+                frames: vec![frame],
+                ..Stacktrace::default()
+            }),
+            mechanism: Some(Mechanism {
+                ty: "panic".to_owned(),
+                ..mechanism(place, false)
+            }),
+            ..Exception::default()
+        };
+        Draft {
+            exceptions: vec![exception],
+            place,
+            level: Level::Fatal,
+            tags: Vec::new(),
+            contexts: BTreeMap::new(),
+            fingerprint: Vec::new(),
+        }
+    }
+
+    /// What makes this error the same error when it is met again further up: the
+    /// types and messages of its chain.
+    pub(crate) fn identity(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for exception in &self.exceptions {
+            exception.ty.hash(&mut hasher);
+            exception.value.hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
     // ANCHOR: event
     /// Adds what only the runtime knows: an id and the time.
     pub(crate) fn into_event(self, id: Uuid, now_ms: f64) -> Event<'static> {
-        let mut tags = BTreeMap::new();
-        if let Some(class) = self.class {
-            tags.insert("class".to_owned(), class.to_owned());
-        }
-        if let Some(handler) = self.handler {
-            tags.insert("handler".to_owned(), handler.to_owned());
-        }
-        let transaction = match (self.class, self.handler) {
-            (Some(class), Some(handler)) => Some(format!("{class}.{handler}")),
-            _ => None,
-        };
+        let Place { class, handler } = self.place;
+        let own_tags = [("class", class), ("handler", handler)]
+            .into_iter()
+            .filter_map(|(key, name)| Some((key.to_owned(), name?.to_owned())));
+        let mut contexts = self.contexts;
+        contexts.insert("runtime".to_owned(), runtime_context());
         Event {
             event_id: id,
-            level: Level::Error,
+            level: self.level,
             timestamp: timestamp(now_ms),
             platform: Cow::Borrowed("native"),
             exception: self.exceptions.into(),
-            transaction,
-            tags,
-            contexts: BTreeMap::from([("runtime".to_owned(), runtime_context())]),
+            transaction: class
+                .zip(handler)
+                .map(|(class, handler)| format!("{class}.{handler}")),
+            tags: own_tags.chain(tags(self.tags)).collect(),
+            contexts,
+            fingerprint: fingerprint(self.fingerprint),
             sdk: Some(Cow::Owned(sdk_info())),
             // All that follows is left empty on purpose: an event carries what
             // is listed above and nothing that was lying around.
-            fingerprint: Cow::Borrowed(&[Cow::Borrowed("{{ default }}")]),
             culprit: None,
             message: None,
             logentry: None,
@@ -165,13 +146,35 @@ impl Draft {
             template: None,
             threads: Vec::new().into(),
             extra: BTreeMap::new(),
-            debug_meta: Cow::Owned(Default::default()),
+            debug_meta: Cow::Owned(DebugMeta::default()),
         }
     }
     // ANCHOR_END: event
 }
 
+/// The error and its sources, up to where they end, repeat or become too many.
+fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    let is_first = move |source: &(dyn Error + 'static)| {
+        let thrown = source.downcast_ref().zip(error.downcast_ref());
+        thrown.is_some_and(|(source, first)| same_thrown(source, first))
+    };
+    std::iter::successors(Some(error), move |&error| {
+        error.source().filter(|source| !is_first(*source))
+    })
+    .take(MAX_CHAIN)
+}
+
 fn exception(error: &(dyn Error + 'static)) -> Exception {
+    // What JavaScript threw is asked for its own name, message and stack. Its
+    // `Display` would run the thrown value's code, which can throw again.
+    if let Some(thrown) = error.downcast_ref().and_then(thrown) {
+        return Exception {
+            ty: bounded(MAX_TYPE, format_args!("{}", thrown.name)),
+            value: Some(bounded(MAX_VALUE, format_args!("{}", thrown.message))),
+            stacktrace: thrown.stack.as_deref().and_then(stack::parse),
+            ..Exception::default()
+        };
+    }
     Exception {
         ty: type_name(error),
         value: Some(bounded(MAX_VALUE, format_args!("{error}"))),
@@ -190,21 +193,49 @@ pub(crate) fn type_name(error: &dyn Error) -> String {
     if is_name { name } else { "Error" }.to_owned()
 }
 
-fn mechanism(report: &Report<'_>) -> Mechanism {
-    let ty = match report.handler {
+fn mechanism(place: Place, handled: bool) -> Mechanism {
+    let ty = match place.handler {
         Some(handler) => format!("cloudflare.{handler}"),
         None => "generic".to_owned(),
     };
-    let data = [("class", report.class), ("handler", report.handler)]
+    let data = [("class", place.class), ("handler", place.handler)]
         .into_iter()
         .filter_map(|(key, name)| Some((key.to_owned(), Value::from(name?))))
         .collect();
     Mechanism {
         ty,
-        handled: Some(report.handled),
+        handled: Some(handled),
         data,
         ..Mechanism::default()
     }
+}
+
+/// Tags as Sentry takes them: it drops an event's tag whose key has other
+/// characters, or whose key or value is too long or has a line break.
+/// <https://docs.sentry.io/platforms/rust/enriching-events/tags/>
+fn tags(tags: Vec<(String, String)>) -> impl Iterator<Item = (String, String)> {
+    tags.into_iter().take(MAX_TAGS).filter_map(|(key, value)| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '-');
+        let key: String = key
+            .chars()
+            .take(MAX_TAG_KEY)
+            .map(|c| if is_plain(c) { c } else { '_' })
+            .collect();
+        let value: String = value
+            .chars()
+            .take(MAX_TAG_VALUE)
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        (!key.is_empty() && !value.trim().is_empty()).then_some((key, value))
+    })
+}
+
+fn fingerprint(parts: Vec<String>) -> Cow<'static, [Cow<'static, str>]> {
+    if parts.is_empty() {
+        return Cow::Borrowed(&[Cow::Borrowed("{{ default }}")]);
+    }
+    let bounded = |part: String| Cow::Owned(bounded(MAX_TYPE, format_args!("{part}")));
+    Cow::Owned(parts.into_iter().take(MAX_CHAIN).map(bounded).collect())
 }
 
 pub(crate) fn sdk_info() -> ClientSdkInfo {
@@ -228,6 +259,40 @@ fn runtime_context() -> Context {
 fn timestamp(now_ms: f64) -> SystemTime {
     let since_epoch = Duration::try_from_secs_f64(now_ms / 1_000.0).unwrap_or_default();
     SystemTime::UNIX_EPOCH + since_epoch
+}
+
+/// Makes a smaller event of one that is too large, a little more at each step.
+/// `false` means that nothing is left to take.
+///
+/// What the crate itself puts into an event is bounded and fits; what the caller
+/// or a `before_send` hook added may not.
+pub(crate) fn trim(event: &mut Event<'static>, step: usize) -> bool {
+    match step {
+        0 => event.contexts.retain(|name, _| name == "runtime"),
+        1 => {
+            for exception in &mut event.exception.values {
+                exception.stacktrace = None;
+            }
+            event.extra.clear();
+            event.breadcrumbs.values.clear();
+            event.threads.values.clear();
+            event.modules.clear();
+        }
+        2 => {
+            for exception in &mut event.exception.values {
+                if let Some(value) = &exception.value {
+                    exception.value = Some(bounded(MAX_VALUE, format_args!("{value}")));
+                }
+            }
+            event.request = None;
+            event.user = None;
+            event
+                .tags
+                .retain(|key, _| matches!(key.as_str(), "class" | "handler"));
+        }
+        _ => return false,
+    }
+    true
 }
 
 /// Formats at most `limit` bytes, and stops the formatting there.
@@ -261,5 +326,242 @@ fn bounded(limit: usize, arguments: fmt::Arguments<'_>) -> String {
     if !whole {
         text.push_str(MARK);
     }
+    // Databases that receivers keep events in take no NUL in a text.
+    if text.contains('\0') {
+        text = text.replace('\0', " ");
+    }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+    use thiserror::Error;
+
+    #[derive(Debug, Error)]
+    #[error("the list could not be stored")]
+    struct Outer(#[source] Middle);
+
+    #[derive(Debug, Error)]
+    enum Middle {
+        #[error("the key is taken")]
+        Taken { source: std::num::ParseIntError },
+    }
+
+    fn nested() -> Outer {
+        Outer(Middle::Taken {
+            source: "x".parse::<u8>().expect_err("no number"),
+        })
+    }
+
+    fn event(report: Report<'_>) -> Event<'static> {
+        let id = Uuid::from_u128(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
+        Draft::read(report).into_event(id, 1_767_323_045_678.0)
+    }
+
+    fn json(event: &Event<'_>) -> serde_json::Value {
+        serde_json::to_value(event).expect("an event is JSON")
+    }
+
+    #[test]
+    fn step_6_capture_an_event_is_exactly_this() {
+        let error = nested();
+        let report = Report::new(&error)
+            .in_handler("RateLimiterDo", "alarm")
+            .handled(false);
+        let expected = json!({
+            "event_id": "0123456789abcdef0123456789abcdef",
+            "timestamp": 1_767_323_045.678,
+            "platform": "native",
+            "transaction": "RateLimiterDo.alarm",
+            "tags": {"class": "RateLimiterDo", "handler": "alarm"},
+            "contexts": {"runtime": {"type": "runtime", "name": "cloudflare"}},
+            "sdk": {"name": SDK_NAME, "version": env!("CARGO_PKG_VERSION")},
+            "exception": {"values": [
+                {"type": "ParseIntError", "value": "invalid digit found in string"},
+                {"type": "Taken", "value": "the key is taken"},
+                {
+                    "type": "Outer",
+                    "value": "the list could not be stored",
+                    "mechanism": {
+                        "type": "cloudflare.alarm",
+                        "handled": false,
+                        "data": {"class": "RateLimiterDo", "handler": "alarm"},
+                    },
+                },
+            ]},
+        });
+        assert_eq!(json(&event(report)), expected);
+    }
+
+    #[test]
+    fn what_the_caller_adds_is_in_this_event() {
+        let error = nested();
+        let report = Report::new(&error)
+            .level(Level::Warning)
+            .tag("shard", "7")
+            .fingerprint(["sweep", "{{ default }}"])
+            .context("list", [("lines".to_owned(), json!(12))].into());
+        let event = json(&event(report));
+        assert_eq!(event["level"], "warning");
+        assert_eq!(event["tags"], json!({"shard": "7"}));
+        assert_eq!(event["fingerprint"], json!(["sweep", "{{ default }}"]));
+        assert_eq!(event["contexts"]["list"]["lines"], 12);
+        assert_eq!(
+            event["exception"]["values"][2]["mechanism"]["type"],
+            "generic"
+        );
+        assert_eq!(
+            event["exception"]["values"][2]["mechanism"]["handled"],
+            true
+        );
+    }
+
+    #[test]
+    fn a_caller_cannot_replace_the_class_the_handler_or_the_runtime() {
+        let error = nested();
+        let report = Report::new(&error)
+            .in_handler("A", "alarm")
+            .context("runtime", [("name".to_owned(), json!("mine"))].into());
+        let event = json(&event(report));
+        assert_eq!(event["contexts"]["runtime"]["name"], "cloudflare");
+        assert_eq!(event["tags"]["class"], "A");
+    }
+
+    #[test]
+    fn an_error_without_a_type_name_is_an_error() {
+        let boxed: Box<dyn Error> = "just text".into();
+        let event = event(Report::new(&*boxed));
+        assert_eq!(event.exception.values[0].ty, "Error");
+        assert_eq!(
+            event.exception.values[0].value.as_deref(),
+            Some("just text")
+        );
+    }
+
+    #[derive(Debug)]
+    struct Deep(Option<Box<Deep>>);
+    impl fmt::Display for Deep {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("deep")
+        }
+    }
+    impl Error for Deep {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            self.0.as_deref().map(|deep| deep as _)
+        }
+    }
+
+    #[test]
+    fn a_chain_is_cut_where_the_outermost_errors_are_kept() {
+        let chain = (0..40).fold(Deep(None), |inner, _| Deep(Some(Box::new(inner))));
+        let event = event(Report::new(&chain));
+        assert_eq!(event.exception.values.len(), MAX_CHAIN);
+        let last = event.exception.values.last().expect("an exception");
+        assert!(last.mechanism.is_some());
+    }
+
+    struct Huge;
+    impl fmt::Debug for Huge {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("Huge")
+        }
+    }
+    impl fmt::Display for Huge {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            // Ends only because the writer says no.
+            loop {
+                f.write_str("äöü ")?;
+            }
+        }
+    }
+    impl Error for Huge {}
+
+    #[test]
+    fn a_message_without_end_is_cut_and_formatted_no_further() {
+        let event = event(Report::new(&Huge));
+        let value = event.exception.values[0].value.as_deref().expect("a value");
+        assert!(value.len() <= MAX_VALUE, "{}", value.len());
+        assert!(value.ends_with("..."));
+    }
+
+    #[test]
+    fn a_display_that_fails_is_no_panic() {
+        #[derive(Debug)]
+        struct Broken;
+        impl fmt::Display for Broken {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("half")?;
+                Err(fmt::Error)
+            }
+        }
+        impl Error for Broken {}
+        let event = event(Report::new(&Broken));
+        assert_eq!(event.exception.values[0].value.as_deref(), Some("half..."));
+    }
+
+    #[test]
+    fn a_time_that_is_none_is_the_epoch() {
+        for now_ms in [f64::NAN, f64::INFINITY, -1.0, 1e300] {
+            assert_eq!(timestamp(now_ms), SystemTime::UNIX_EPOCH, "{now_ms}");
+        }
+    }
+
+    #[test]
+    fn a_panic_has_a_place_and_is_fatal() {
+        let at = Frame {
+            filename: Some("src/lib.rs".to_owned()),
+            lineno: Some(3),
+            ..Frame::default()
+        };
+        let draft = Draft::panic(&"index out of bounds", Some(at), Place::default());
+        let event = json(&draft.into_event(Uuid::nil(), 0.0));
+        assert_eq!(event["level"], "fatal");
+        let exception = &event["exception"]["values"][0];
+        assert_eq!(exception["type"], "panic");
+        assert_eq!(exception["value"], "index out of bounds");
+        assert_eq!(exception["mechanism"]["type"], "panic");
+        assert_eq!(exception["mechanism"]["handled"], false);
+        assert_eq!(exception["stacktrace"]["frames"][0]["lineno"], 3);
+    }
+
+    #[test]
+    fn the_identity_is_that_of_the_chain_and_not_of_the_place() {
+        let error = nested();
+        let other = "".parse::<u8>().expect_err("empty");
+        let here = Draft::read(Report::new(&error).in_handler("A", "alarm"));
+        let there = Draft::read(Report::new(&error).handled(false));
+        assert_eq!(here.identity(), there.identity());
+        assert_ne!(here.identity(), Draft::read(Report::new(&other)).identity());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn tags_are_as_sentry_takes_them(
+            tags in proptest::collection::vec(("\\PC{0,20}|[a-z. ]{190,210}", "\\PC{0,20}|[a-z\n]{190,210}|\\s{0,9}|\u{0}"), 0..150),
+        ) {
+            let error = nested();
+            let report = tags.iter().fold(Report::new(&error), |report, (key, value)| report.tag(key, value));
+            let event = event(report);
+            prop_assert!(event.tags.len() <= MAX_TAGS);
+            for (key, value) in &event.tags {
+                prop_assert!((1..=MAX_TAG_KEY).contains(&key.len()));
+                prop_assert!((1..=MAX_TAG_VALUE).contains(&value.chars().count()));
+                prop_assert!(!value.contains(char::is_control));
+            }
+        }
+
+        #[test]
+        fn bounded_never_exceeds_its_limit_and_keeps_what_fits(text in "\\PC{0,200}", limit in 3usize..100) {
+            let cut = bounded(limit, format_args!("{text}"));
+            prop_assert!(cut.len() <= limit);
+            if text.len() <= limit - 3 {
+                prop_assert_eq!(cut, text);
+            }
+        }
+    }
 }

@@ -16,9 +16,25 @@
 //! the runtime cancels a request that depends on another request's I/O. They
 //! look again on a timer of their own, and take over when the loader is late.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
+use crate::client::IsolateClient;
 use crate::load::Complaint;
+
+/// The isolate's state, as its callers share it.
+pub(crate) type Shared = RefCell<Isolate<IsolateClient>>;
+
+thread_local! {
+    /// An isolate has one thread and, with it, one of these. Leaked because a
+    /// capture keeps it across waits; it lives as long as the isolate anyway.
+    static ISOLATE: &'static Shared = Box::leak(Box::new(RefCell::new(Isolate::new())));
+}
+
+/// This isolate's state.
+pub(crate) fn shared() -> &'static Shared {
+    ISOLATE.with(|isolate| *isolate)
+}
 
 /// Names one load, so that a loader that was given up cannot undo a later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +119,14 @@ impl<C> Isolate<C> {
     }
     // ANCHOR_END: loaded
 
+    /// The client, if there is one already.
+    pub(crate) fn ready(&self) -> Option<Rc<C>> {
+        match &self.slot {
+            Slot::Ready(client) => Some(Rc::clone(client)),
+            Slot::Absent | Slot::Loading { .. } => None,
+        }
+    }
+
     /// Whether this complaint is new to the isolate. Says so once.
     pub(crate) fn is_news(&mut self, complaint: Complaint) -> bool {
         let news = !self.complained.contains(&complaint);
@@ -110,5 +134,80 @@ impl<C> Isolate<C> {
             self.complained.push(complaint);
         }
         news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOAD_MS: f64 = 100.0;
+
+    fn ticket(isolate: &mut Isolate<u8>, now_ms: f64) -> Ticket {
+        match isolate.turn(now_ms, LOAD_MS) {
+            Turn::Load(ticket) => ticket,
+            other => panic!("expected a turn to load, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn step_2_load_only_one_load_is_in_flight() {
+        let mut isolate = Isolate::new();
+        ticket(&mut isolate, 0.0);
+        assert!(matches!(isolate.turn(0.0, LOAD_MS), Turn::Wait));
+        assert!(matches!(isolate.turn(99.0, LOAD_MS), Turn::Wait));
+    }
+
+    #[test]
+    fn step_3_load_failure_clears_the_slot_for_the_next_call() {
+        let mut isolate = Isolate::new();
+        let first = ticket(&mut isolate, 0.0);
+        isolate.failed(first);
+        ticket(&mut isolate, 0.0);
+    }
+
+    #[test]
+    fn step_3_load_failure_a_loader_that_never_returns_is_replaced_when_it_is_late() {
+        let mut isolate = Isolate::new();
+        let dead = ticket(&mut isolate, 0.0);
+        let next = ticket(&mut isolate, 100.0);
+        // Should it come back after all, it cannot undo the one that took over.
+        isolate.failed(dead);
+        assert!(matches!(isolate.turn(150.0, LOAD_MS), Turn::Wait));
+        isolate.failed(next);
+        ticket(&mut isolate, 150.0);
+    }
+
+    #[test]
+    fn step_4_initialise_once_a_second_load_does_not_build_a_second_client() {
+        let mut isolate = Isolate::new();
+        ticket(&mut isolate, 0.0);
+        ticket(&mut isolate, 100.0);
+        let first = isolate.loaded(|| 1);
+        let second = isolate.loaded(|| unreachable!("a second client"));
+        assert!(Rc::ptr_eq(&first, &second));
+        assert!(matches!(isolate.turn(1e12, LOAD_MS), Turn::Ready(client) if *client == 1));
+    }
+
+    #[test]
+    fn a_failure_after_the_client_is_there_changes_nothing() {
+        let mut isolate = Isolate::new();
+        let first = ticket(&mut isolate, 0.0);
+        assert!(isolate.ready().is_none());
+        isolate.loaded(|| 1);
+        isolate.failed(first);
+        assert_eq!(isolate.ready().as_deref(), Some(&1));
+    }
+
+    #[test]
+    fn a_complaint_is_news_once() {
+        let mut isolate = Isolate::<u8>::new();
+        let complaint = |binding| Complaint {
+            binding,
+            problem: "is wrong",
+        };
+        assert!(isolate.is_news(complaint("A")));
+        assert!(!isolate.is_news(complaint("A")));
+        assert!(isolate.is_news(complaint("B")));
     }
 }

@@ -9,39 +9,47 @@
 //! 2. `load`: the bindings become a configuration.
 //! 3. and 4. `isolate`: a failed load is tried again; a client is made once.
 //! 5. `client`: a `sentry-core` client whose transport is an outbox.
-//! 6. `event`, `deliver`, `limits`: the error becomes an event and leaves.
+//! 6. `event`, `deliver`: the error becomes an event and leaves.
 //!
+//! Beside them, `report` is what the caller says of an error, `wrap` reports
+//! whatever a handler's body returns, `panics` sends what cannot wait, and
 //! `runtime` is the seam behind which `workerd` talks to JavaScript. [`workflow`](mod@workflow)
 //! stands beside all this: the Workflows binding that `worker` does not have yet.
 
 #![warn(missing_docs, unreachable_pub)]
 
+mod before_send;
 mod capture;
 mod client;
 mod deliver;
 mod event;
 mod guard;
+#[cfg(test)]
+mod interleavings;
 mod isolate;
 mod limits;
 mod load;
+mod panics;
+mod report;
 mod runtime;
+mod stack;
+#[cfg(test)]
+mod testing;
 mod workerd;
 pub mod workflow;
+mod wrap;
 
-use std::cell::RefCell;
-
-pub use event::Report;
-/// The id of an event, as Sentry shows it.
-pub use sentry_core::types::Uuid;
+pub use before_send::set_before_send;
+#[cfg(feature = "anyhow")]
+#[doc(hidden)]
+pub use report::Anyhow;
+pub use report::{Report, Reportable};
+/// The types of an event, for [`set_before_send`] and [`Report::level`].
+pub use sentry_core::protocol;
+use sentry_core::protocol::Uuid;
 use worker::Env;
-
-thread_local! {
-    /// The isolate's slot. An isolate has one thread and, with it, one of these.
-    /// Leaked because a capture keeps it across waits; it lives as long as the
-    /// isolate in any case.
-    static ISOLATE: &'static capture::Shared =
-        Box::leak(Box::new(RefCell::new(isolate::Isolate::new())));
-}
+pub use workerd::WaitUntil;
+pub use wrap::{capture_exception_in_background, with_sentry_in_isolate, with_sentry_worker};
 
 /// Reports an error from wherever it was caught: a Durable Object's handler, a
 /// Workflow's `run`, or anywhere else.
@@ -73,5 +81,5 @@ pub async fn capture_exception_in_isolate<'e>(
     error: impl Into<Report<'e>>,
 ) -> Option<Uuid> {
     let runtime = workerd::Workerd::new(env);
-    capture::capture(&runtime, ISOLATE.with(|isolate| *isolate), error.into()).await
+    capture::capture(&runtime, isolate::shared(), error.into()).await
 }

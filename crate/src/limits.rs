@@ -82,3 +82,93 @@ fn retry_after_ms(header: &str, now_ms: f64) -> Option<f64> {
         .ok()?;
     Some(at.as_secs_f64() * 1_000.0 - now_ms)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    // 2026-01-01T00:00:00Z
+    const NOW_MS: f64 = 1_767_225_600_000.0;
+
+    fn reply(status: u16, retry_after: Option<&str>, rate_limits: Option<&str>) -> Reply {
+        Reply {
+            status,
+            retry_after: retry_after.map(str::to_owned),
+            rate_limits: rate_limits.map(str::to_owned),
+        }
+    }
+
+    fn pause_s(reply: &Reply) -> f64 {
+        let mut limits = RateLimits::default();
+        limits.learn(reply, NOW_MS);
+        (limits.errors_until_ms - NOW_MS).max(0.0) / 1_000.0
+    }
+
+    #[test]
+    fn every_form_of_asking_for_a_pause_is_understood() {
+        type Row = (u16, Option<&'static str>, Option<&'static str>, f64);
+        let table: [Row; 24] = [
+            (200, None, None, 0.0),
+            (400, None, None, 0.0),
+            (500, None, None, 0.0),
+            (503, None, None, 0.0),
+            (429, None, None, 60.0),
+            (429, Some("7"), None, 7.0),
+            (429, Some(" 7 "), None, 7.0),
+            (429, Some("0"), None, 0.0),
+            (429, Some("soon"), None, 60.0),
+            (503, Some("9"), None, 9.0),
+            (200, Some("9"), None, 0.0),
+            (503, Some("Thu, 01 Jan 2026 00:01:30 GMT"), None, 90.0),
+            (429, Some("Wed, 31 Dec 2025 23:00:00 GMT"), None, 0.0),
+            // The header counts with any status, and wins over Retry-After.
+            (200, None, Some("60:error:organization"), 60.0),
+            (429, Some("7"), Some("60::organization"), 60.0),
+            (429, Some("7"), Some("60:transaction:key"), 0.0),
+            (200, None, Some("60:default;error:project:reason"), 60.0),
+            (200, None, Some("60:session, 30:error, 10::key"), 30.0),
+            (200, None, Some("60"), 60.0),
+            (200, None, Some(""), 0.0),
+            (200, None, Some("x:error, :error, 5:error"), 5.0),
+            (200, None, Some("-5:error"), 0.0),
+            (200, None, Some("inf:error"), 0.0),
+            (200, None, Some("1e9:error"), 86_400.0),
+        ];
+        for (status, retry_after, rate_limits, seconds) in table {
+            let reply = reply(status, retry_after, rate_limits);
+            assert_eq!(pause_s(&reply), seconds, "{reply:?}");
+        }
+    }
+
+    #[test]
+    fn a_pause_ends_when_its_time_is_over() {
+        let mut limits = RateLimits::default();
+        assert!(limits.allow(NOW_MS));
+        limits.learn(&reply(429, Some("10"), None), NOW_MS);
+        assert!(!limits.allow(NOW_MS));
+        assert!(!limits.allow(NOW_MS + 9_999.0));
+        assert!(limits.allow(NOW_MS + 10_000.0));
+    }
+
+    #[test]
+    fn a_later_answer_does_not_shorten_a_pause() {
+        let mut limits = RateLimits::default();
+        limits.learn(&reply(429, Some("100"), None), NOW_MS);
+        limits.learn(&reply(429, Some("1"), None), NOW_MS);
+        limits.learn(&reply(200, None, None), NOW_MS);
+        assert!(!limits.allow(NOW_MS + 99_999.0));
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_makes_it_panic_or_pause_for_more_than_a_day(
+            status in 100u16..600,
+            retry_after in proptest::option::of("\\PC{0,40}|-?[0-9e.]{0,12}"),
+            rate_limits in proptest::option::of("([0-9:;, a-z-]|\\PC){0,60}"),
+        ) {
+            let pause = pause_s(&reply(status, retry_after.as_deref(), rate_limits.as_deref()));
+            prop_assert!((0.0..=86_400.0).contains(&pause));
+        }
+    }
+}

@@ -118,6 +118,20 @@ pub(crate) async fn load(runtime: &impl Runtime) -> Result<Loaded, Complaint> {
 }
 // ANCHOR_END: load
 
+/// The same without waiting, for a panic: a Secrets Store reads as unreadable.
+pub(crate) fn load_now(runtime: &impl Runtime) -> Result<Loaded, Complaint> {
+    let read_now = |name| match runtime.binding(name) {
+        Binding::Absent => Value::Absent,
+        Binding::Text(text) => Value::Text(text),
+        Binding::NotText => Value::NotText,
+        Binding::Secret(_) => Value::Unreadable,
+    };
+    Config::resolve(&Values {
+        values: BINDINGS.map(read_now),
+        version_id: read_now(VERSION_METADATA),
+    })
+}
+
 async fn read_binding(runtime: &impl Runtime, name: &'static str) -> Value {
     match runtime.binding(name) {
         Binding::Absent => Value::Absent,
@@ -342,5 +356,274 @@ fn resolve_access(values: &Values, complaints: &mut Vec<Complaint>) -> Option<(S
             None
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Fake, Outcome, block_on};
+    use proptest::prelude::*;
+
+    const GOOD_DSN: &str = "https://key@sentry.example.com/42";
+
+    fn text(text: &str) -> Value {
+        Value::Text(text.to_owned())
+    }
+
+    fn bound(pairs: &[(&'static str, &str)]) -> Values {
+        pairs.iter().fold(
+            Values::default().with(DSN, text(GOOD_DSN)),
+            |values, (name, value)| values.with(name, text(value)),
+        )
+    }
+
+    fn resolve(pairs: &[(&'static str, &str)]) -> Loaded {
+        Config::resolve(&bound(pairs)).expect("a usable DSN")
+    }
+
+    fn complained(loaded: &Loaded) -> Vec<&'static str> {
+        loaded
+            .complaints
+            .iter()
+            .map(|complaint| complaint.binding)
+            .collect()
+    }
+
+    #[test]
+    fn only_a_dsn_is_needed_and_the_rest_has_defaults() {
+        let Loaded { config, complaints } = resolve(&[]);
+        assert_eq!(config.release, None);
+        assert_eq!(config.environment, "production");
+        assert_eq!(config.traces_sample_rate, 0.0);
+        assert_eq!(config.sample_rate, 1.0);
+        assert_eq!(config.tunnel, None);
+        assert_eq!(config.access, None);
+        assert_eq!(complaints, []);
+    }
+
+    #[test]
+    fn every_form_of_a_dsn_is_taken() {
+        let table = [
+            (
+                "https://key@sentry.example.com/1",
+                "https://sentry.example.com/api/1/envelope/",
+            ),
+            (
+                "http://key@127.0.0.1:8000/1",
+                "http://127.0.0.1:8000/api/1/envelope/",
+            ),
+            (
+                "https://key@[::1]:9000/7",
+                "https://[::1]:9000/api/7/envelope/",
+            ),
+            (
+                "https://key@example.com/a/b/9",
+                "https://example.com/a/b/api/9/envelope/",
+            ),
+            (
+                "https://key:secret@example.com/1",
+                "https://example.com/api/1/envelope/",
+            ),
+            (
+                "  https://key@example.com/1\n",
+                "https://example.com/api/1/envelope/",
+            ),
+        ];
+        for (dsn, url) in table {
+            let loaded = resolve(&[(DSN, dsn)]);
+            assert_eq!(loaded.config.dsn.envelope_api_url().as_str(), url);
+        }
+    }
+
+    #[test]
+    fn an_unusable_dsn_fails_the_load_and_is_not_shown() {
+        let unusable = [
+            text(""),
+            text("   "),
+            text("hunter2"),
+            text("https://hunter2.example.com/1"),
+            text("https://hunter2@example.com/"),
+            text("ftp://hunter2@example.com/1"),
+            text("https://hunter2@/1"),
+            text("https://hunter2@example.com:99999/1"),
+            text("\u{0}"),
+            Value::NotText,
+            Value::Unreadable,
+            Value::Absent,
+        ];
+        for value in unusable {
+            let complaint =
+                Config::resolve(&Values::default().with(DSN, value.clone())).expect_err("unusable");
+            assert_eq!(complaint.binding, DSN, "{value:?}");
+            assert!(!complaint.problem.contains("hunter2"), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn the_release_falls_back_to_the_compiler_version_and_then_to_the_version_id() {
+        let release = |pairs: &[(&'static str, &str)]| resolve(pairs).config.release;
+        let all = [
+            ("SENTRY_RELEASE", "r"),
+            ("COMPILER_VERSION", "c"),
+            (VERSION_METADATA, "v"),
+        ];
+        assert_eq!(release(&all).as_deref(), Some("r"));
+        assert_eq!(release(&all[1..]).as_deref(), Some("c"));
+        assert_eq!(release(&all[2..]).as_deref(), Some("v"));
+        assert_eq!(
+            release(&[("SENTRY_RELEASE", " "), all[1]]).as_deref(),
+            Some("c")
+        );
+    }
+
+    #[test]
+    fn a_release_that_sentry_refuses_is_named_and_the_next_one_is_taken() {
+        for refused in ["a/b", "a\\b", "a\nb", "a\tb", ".", "..", &"x".repeat(201)] {
+            let loaded = resolve(&[("SENTRY_RELEASE", refused), ("COMPILER_VERSION", "c")]);
+            assert_eq!(loaded.config.release.as_deref(), Some("c"), "{refused:?}");
+            assert_eq!(complained(&loaded), ["SENTRY_RELEASE"], "{refused:?}");
+        }
+        let longest = "x".repeat(200);
+        assert_eq!(
+            complained(&resolve(&[("SENTRY_RELEASE", &longest)])),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn sentry_environment_wins_over_environment() {
+        let environment = |pairs: &[(&'static str, &str)]| resolve(pairs).config.environment;
+        let both = [("SENTRY_ENVIRONMENT", "s"), ("ENVIRONMENT", "e")];
+        assert_eq!(environment(&both), "s");
+        assert_eq!(environment(&both[1..]), "e");
+        for refused in ["a b", "a/b", "a\nb", "None", &"x".repeat(65)] {
+            let loaded = resolve(&[("SENTRY_ENVIRONMENT", refused), both[1]]);
+            assert_eq!(loaded.config.environment, "e", "{refused:?}");
+            assert_eq!(complained(&loaded), ["SENTRY_ENVIRONMENT"], "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_rate_is_a_number_from_0_to_1() {
+        for (value, rate) in [("0", 0.0), ("1", 1.0), ("0.25", 0.25), (" 1.0 ", 1.0)] {
+            let loaded = resolve(&[("SENTRY_SAMPLE_RATE", value)]);
+            assert_eq!(loaded.config.sample_rate, rate, "{value}");
+            let loaded = resolve(&[("SENTRY_TRACES_SAMPLE_RATE", value)]);
+            assert_eq!(loaded.config.traces_sample_rate, rate, "{value}");
+        }
+        for value in ["1.01", "-0.1", "NaN", "inf", "half", "50%", "1,0"] {
+            let loaded = resolve(&[("SENTRY_SAMPLE_RATE", value)]);
+            assert_eq!(loaded.config.sample_rate, 1.0, "{value}");
+            assert_eq!(complained(&loaded), ["SENTRY_SAMPLE_RATE"], "{value}");
+            let loaded = resolve(&[("SENTRY_TRACES_SAMPLE_RATE", value)]);
+            assert_eq!(loaded.config.traces_sample_rate, 0.0, "{value}");
+            assert_eq!(
+                complained(&loaded),
+                ["SENTRY_TRACES_SAMPLE_RATE"],
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn debug_is_on_or_off() {
+        for (value, on) in [
+            ("on", Some(true)),
+            ("TRUE", Some(true)),
+            ("1", Some(true)),
+            ("yes", Some(true)),
+            ("off", Some(false)),
+            ("false", Some(false)),
+            ("0", Some(false)),
+            ("no", Some(false)),
+            ("perhaps", None),
+        ] {
+            assert_eq!(is_on(value), on, "{value}");
+            let named = complained(&resolve(&[(DEBUG, value)]));
+            assert_eq!(named.is_empty(), on.is_some(), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_tunnel_is_an_http_url() {
+        let loaded = resolve(&[("SENTRY_TUNNEL", "https://t.example.com/x")]);
+        assert_eq!(
+            loaded.config.tunnel.map(String::from).as_deref(),
+            Some("https://t.example.com/x")
+        );
+        for refused in ["/x", "t.example.com", "ftp://t.example.com"] {
+            let loaded = resolve(&[("SENTRY_TUNNEL", refused)]);
+            assert_eq!(loaded.config.tunnel, None);
+            assert_eq!(complained(&loaded), ["SENTRY_TUNNEL"]);
+        }
+    }
+
+    #[test]
+    fn access_needs_both_of_its_secrets_and_both_must_fit_a_header() {
+        const ID: &str = "SENTRY_ACCESS_CLIENT_ID";
+        const SECRET: &str = "SENTRY_ACCESS_CLIENT_SECRET";
+        let loaded = resolve(&[(ID, "i"), (SECRET, "s")]);
+        assert_eq!(loaded.config.access, Some(("i".to_owned(), "s".to_owned())));
+        for (pairs, named) in [
+            (vec![(ID, "i")], vec![SECRET]),
+            (vec![(SECRET, "s")], vec![ID]),
+            (vec![(ID, "i\u{e9}"), (SECRET, "s")], vec![ID]),
+            (vec![(ID, "i"), (SECRET, "s\nx")], vec![SECRET]),
+        ] {
+            let loaded = resolve(&pairs);
+            assert_eq!(loaded.config.access, None, "{pairs:?}");
+            assert_eq!(complained(&loaded), named, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn a_binding_of_the_wrong_kind_is_named_and_its_default_applies() {
+        for name in BINDINGS.into_iter().filter(|name| *name != DSN) {
+            for value in [Value::NotText, Value::Unreadable] {
+                let values = bound(&[]).with(name, value);
+                let loaded = Config::resolve(&values).expect("a usable DSN");
+                assert_eq!(complained(&loaded), [name]);
+                assert_eq!(loaded.config.environment, "production");
+                assert_eq!(loaded.config.sample_rate, 1.0);
+            }
+        }
+    }
+
+    #[test]
+    fn a_secrets_store_binding_is_read_like_any_other() {
+        let fake = Fake::default();
+        fake.world
+            .bindings
+            .borrow_mut()
+            .insert(DSN, Binding::Secret(()));
+        *fake.world.reflex.borrow_mut() = Some(|_| Outcome::Secret(Some(GOOD_DSN.to_owned())));
+        let loaded = block_on(load(&fake)).expect("a usable DSN");
+        assert_eq!(loaded.config.dsn.host(), "sentry.example.com");
+        // A panic cannot wait, so it has to do without.
+        assert_eq!(load_now(&fake).expect_err("not now").binding, DSN);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_in_any_binding_makes_it_panic_and_no_complaint_repeats_it(
+            values in proptest::collection::vec("\\PC{0,40}|[ -~]{0,40}|\\s{0,3}", BINDINGS.len()),
+            dsn in proptest::bool::ANY,
+        ) {
+            let mut all = BINDINGS.iter().zip(&values).fold(
+                Values::default(),
+                |all, (name, value)| all.with(name, text(value)),
+            );
+            if dsn {
+                all = all.with(DSN, text(GOOD_DSN));
+            }
+            let complaints = match Config::resolve(&all) {
+                Ok(loaded) => loaded.complaints,
+                Err(complaint) => vec![complaint],
+            };
+            for complaint in complaints {
+                prop_assert!(BINDINGS.contains(&complaint.binding));
+            }
+        }
     }
 }

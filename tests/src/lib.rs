@@ -1,1 +1,32 @@
-//! x
+//! Fixtures of the proof: what `worker-sentry` claims, seen in the real runtime,
+//! by a real receiver and in a real browser.
+//!
+//! # Layout
+//!
+//! One concept per file. The tests are in `tests/proof/`, one module per theme.
+//!
+//! - `case`: a test, and what it says when it fails.
+//! - `environment`: where `cargo xtask test` put the tools.
+//! - `process`, `run`: child processes and files that cannot outlive the run.
+//! - `worker`: a built Worker in workerd.
+//! - `bugsink`, `receiver`: who gets the events.
+//! - `book`, `browser`, `site`: the rendered book in Chromium.
+//! - `http`, `server`: a client and a server for services on this machine.
+//! - `shared`, `wait`: one fixture for many tests; polling with a deadline.
+
+#![warn(missing_docs, unreachable_pub)]
+
+pub mod book;
+pub mod browser;
+pub mod bugsink;
+pub mod case;
+pub mod environment;
+pub mod http;
+pub mod process;
+pub mod receiver;
+pub mod run;
+pub mod server;
+pub mod shared;
+pub mod site;
+pub mod wait;
+pub mod worker;

@@ -1,0 +1,236 @@
+//! A runtime that tests drive by hand.
+//!
+//! Time stands still until a test moves it, and whatever waits, waits until a
+//! test lets it go on. Each [`Fake`] is one request's view; requests of the same
+//! isolate share a [`World`].
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use crate::runtime::{Binding, Outgoing, PostError, Reply, Runtime};
+
+/// Something a request waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    Secret,
+    Timer { due_ms: u64 },
+    Post,
+}
+
+/// One wait of one request.
+#[derive(Clone, Debug)]
+pub(crate) struct Waiting {
+    pub(crate) id: usize,
+    pub(crate) request: usize,
+    pub(crate) wait: Wait,
+}
+
+/// How a wait ends.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    Secret(Option<String>),
+    Fired,
+    Posted(Result<(u16, Option<&'static str>, Option<&'static str>), PostError>),
+}
+
+/// How a [`World`] ends a wait by itself.
+pub(crate) type Reflex = fn(Wait) -> Outcome;
+
+/// What the requests of one isolate share.
+pub(crate) struct World {
+    pub(crate) bindings: RefCell<BTreeMap<&'static str, Binding<()>>>,
+    pub(crate) now_ms: Cell<u64>,
+    pub(crate) waiting: RefCell<Vec<Waiting>>,
+    outcomes: RefCell<BTreeMap<usize, Outcome>>,
+    next_id: Cell<usize>,
+    pub(crate) posted: RefCell<Vec<Sent>>,
+    pub(crate) lines: RefCell<Vec<String>>,
+    random: Cell<u64>,
+    /// What a [`Fake`] does without being told to.
+    pub(crate) reflex: RefCell<Option<Reflex>>,
+}
+
+/// A request that was sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Sent {
+    pub(crate) request: usize,
+    pub(crate) url: String,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: String,
+    pub(crate) timeout_ms: u32,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        World {
+            bindings: RefCell::default(),
+            // 2026-01-02T03:04:05.678Z
+            now_ms: Cell::new(1_767_323_045_678),
+            waiting: RefCell::default(),
+            outcomes: RefCell::default(),
+            next_id: Cell::default(),
+            posted: RefCell::default(),
+            lines: RefCell::default(),
+            random: Cell::new(1),
+            reflex: RefCell::default(),
+        }
+    }
+}
+
+impl World {
+    /// Ends a wait. Its request goes on when it is polled next.
+    pub(crate) fn end(&self, id: usize, outcome: Outcome) {
+        self.waiting.borrow_mut().retain(|waiting| waiting.id != id);
+        self.outcomes.borrow_mut().insert(id, outcome);
+    }
+
+    pub(crate) fn bind(&self, name: &'static str, text: &str) {
+        self.bindings
+            .borrow_mut()
+            .insert(name, Binding::Text(text.to_owned()));
+    }
+}
+
+/// One request's view of a [`World`].
+#[derive(Clone, Default)]
+pub(crate) struct Fake {
+    pub(crate) world: Rc<World>,
+    pub(crate) request: usize,
+}
+
+impl Fake {
+    async fn wait(&self, wait: Wait) -> Outcome {
+        let world = &self.world;
+        if let Some(reflex) = *world.reflex.borrow() {
+            if let Wait::Timer { due_ms } = wait {
+                world.now_ms.set(world.now_ms.get().max(due_ms));
+            }
+            return reflex(wait);
+        }
+        let id = world.next_id.get();
+        world.next_id.set(id + 1);
+        world.waiting.borrow_mut().push(Waiting {
+            id,
+            request: self.request,
+            wait,
+        });
+        // A wait that is dropped is no longer waited for.
+        let _forget = Forget { world, id };
+        poll_fn(|_| match world.outcomes.borrow_mut().remove(&id) {
+            Some(outcome) => Poll::Ready(outcome),
+            None => Poll::Pending,
+        })
+        .await
+    }
+}
+
+struct Forget<'w> {
+    world: &'w World,
+    id: usize,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        let id = self.id;
+        self.world
+            .waiting
+            .borrow_mut()
+            .retain(|waiting| waiting.id != id);
+    }
+}
+
+impl Runtime for Fake {
+    type Secret = ();
+
+    fn now_ms(&self) -> f64 {
+        self.world.now_ms.get() as f64
+    }
+
+    fn binding(&self, name: &'static str) -> Binding<()> {
+        let bindings = self.world.bindings.borrow();
+        bindings.get(name).cloned().unwrap_or(Binding::Absent)
+    }
+
+    async fn secret(&self, (): ()) -> Option<String> {
+        match self.wait(Wait::Secret).await {
+            Outcome::Secret(secret) => secret,
+            other => panic!("a secret ended as {other:?}"),
+        }
+    }
+
+    async fn sleep(&self, ms: u32) {
+        let due_ms = self.world.now_ms.get() + u64::from(ms);
+        self.wait(Wait::Timer { due_ms }).await;
+    }
+
+    async fn post(&self, request: Outgoing<'_>, timeout_ms: u32) -> Result<Reply, PostError> {
+        self.world.posted.borrow_mut().push(Sent {
+            request: self.request,
+            url: request.url.to_owned(),
+            headers: request.headers.to_vec(),
+            body: String::from_utf8(request.body.to_vec()).expect("an envelope is text"),
+            timeout_ms,
+        });
+        match self.wait(Wait::Post).await {
+            Outcome::Posted(outcome) => outcome.map(|(status, retry_after, rate_limits)| Reply {
+                status,
+                retry_after: retry_after.map(str::to_owned),
+                rate_limits: rate_limits.map(str::to_owned),
+            }),
+            other => panic!("a post ended as {other:?}"),
+        }
+    }
+
+    /// Different at each call and the same in each run.
+    fn random_bytes(&self) -> Option<[u8; 16]> {
+        let mut bytes = [0; 16];
+        for half in bytes.chunks_mut(8) {
+            let next = self
+                .world
+                .random
+                .get()
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            self.world.random.set(next);
+            half.copy_from_slice(&next.rotate_left(17).to_le_bytes());
+        }
+        Some(bytes)
+    }
+
+    fn warn(&self, line: &str) {
+        self.world.lines.borrow_mut().push(format!("warn: {line}"));
+    }
+
+    fn debug(&self, line: &str) {
+        self.world.lines.borrow_mut().push(format!("debug: {line}"));
+    }
+}
+
+/// Polls until ready. For futures that need nobody to go on.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..10_000 {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+    }
+    panic!("the future waits for something nobody ends");
+}
+
+/// Lets others have a turn.
+pub(crate) async fn yield_once() {
+    let mut yielded = false;
+    poll_fn(|_| {
+        if std::mem::replace(&mut yielded, true) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+}

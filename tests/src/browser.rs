@@ -1,0 +1,338 @@
+//! Chromium, driven through its own protocol.
+//!
+//! One browser for the run. Each page has a context of its own, which shares
+//! neither storage nor cache with any other, and a connection of its own, which
+//! is read while the page is being asked something.
+//!
+//! The protocol: <https://chromedevtools.github.io/devtools-protocol/tot/>
+
+use std::fs;
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+use tungstenite::protocol::WebSocketConfig;
+use tungstenite::{Message, WebSocket};
+
+use crate::process::Process;
+use crate::shared::Shared;
+use crate::{environment, run, wait};
+
+/// What keeps Chromium to this machine and out of the way of a desktop.
+const FLAGS: [&str; 13] = [
+    "--headless",
+    // A sandbox cannot be had as root, and every page is our own.
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--disable-breakpad",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    // It logs each system service that a machine without a desktop lacks.
+    "--log-level=3",
+    "--remote-debugging-port=0",
+];
+
+/// How long Chromium may take for one answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+static RUNNING: Shared<Browser> = Shared::new();
+
+#[derive(Debug)]
+struct Browser {
+    process: Process,
+    /// Where the browser listens for its protocol.
+    endpoint: String,
+}
+
+impl Browser {
+    fn start() -> Self {
+        let home = run::new_directory("chromium");
+        let mut command = Command::new(environment::path("PROOF_CHROMIUM"));
+        command
+            .args(FLAGS)
+            .arg(format!("--user-data-dir={}", home.join("data").display()))
+            .arg("about:blank")
+            .env("HOME", &home)
+            .env("TMPDIR", &home);
+        let process = Process::start("chromium", &command);
+        let line = process.wait_for_line("DevTools listening on ", wait::LIMIT);
+        let (_, endpoint) = line
+            .split_once("listening on ")
+            .expect("the part asked for");
+        Browser {
+            endpoint: endpoint.trim().to_owned(),
+            process,
+        }
+    }
+}
+
+/// What a reader's system asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// Dark on light.
+    Light,
+    /// Light on dark.
+    Dark,
+}
+
+impl Scheme {
+    /// As CSS and our files name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scheme::Light => "light",
+            Scheme::Dark => "dark",
+        }
+    }
+}
+
+/// A page in a window of its own. Closed when dropped.
+#[derive(Debug)]
+pub struct Page {
+    socket: WebSocket<TcpStream>,
+    session: Option<String>,
+    context: String,
+    calls: u64,
+    requests: Vec<String>,
+    errors: Vec<String>,
+}
+
+impl Page {
+    /// An empty page, for settings that have to be made before a page is opened.
+    ///
+    /// # Panics
+    ///
+    /// If Chromium does not start or does not answer.
+    pub fn empty(scheme: Scheme) -> Self {
+        let browser = RUNNING.get(Browser::start);
+        browser.process.log();
+        let mut page = Page {
+            socket: connect(&browser.endpoint),
+            session: None,
+            context: String::new(),
+            calls: 0,
+            requests: Vec::new(),
+            errors: Vec::new(),
+        };
+        let context = page.call("Target.createBrowserContext", json!({}));
+        page.context = text(&context, "browserContextId");
+        let target = page.call(
+            "Target.createTarget",
+            json!({ "url": "about:blank", "browserContextId": page.context }),
+        );
+        let session = page.call(
+            "Target.attachToTarget",
+            json!({ "targetId": target["targetId"], "flatten": true }),
+        );
+        page.session = Some(text(&session, "sessionId"));
+        for domain in ["Page", "Network", "Runtime", "Log"] {
+            page.call(&format!("{domain}.enable"), json!({}));
+        }
+        page.call(
+            "Emulation.setEmulatedMedia",
+            json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme.name() }] }),
+        );
+        page.resize(1280, 900);
+        page
+    }
+
+    /// Opens `url` and waits until it has been loaded.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be loaded.
+    pub fn open(url: &str, scheme: Scheme) -> Self {
+        let mut page = Self::empty(scheme);
+        page.go(url);
+        page
+    }
+
+    /// Goes to `url` and waits until it has been loaded.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be loaded.
+    pub fn go(&mut self, url: &str) {
+        let gone = self.call("Page.navigate", json!({ "url": url }));
+        assert!(gone["errorText"].is_null(), "{url}: {gone}");
+        self.wait_until("loaded page", "document.readyState === 'complete'");
+    }
+
+    /// Sets the size of the window.
+    pub fn resize(&mut self, width: u32, height: u32) {
+        let size = json!({
+            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false,
+        });
+        self.call("Emulation.setDeviceMetricsOverride", size);
+    }
+
+    /// The value of a JavaScript expression; of a promise, what it resolves to.
+    ///
+    /// # Panics
+    ///
+    /// If it throws.
+    pub fn evaluate(&mut self, expression: &str) -> Value {
+        let mut result = self.call(
+            "Runtime.evaluate",
+            json!({ "expression": expression, "awaitPromise": true, "returnByValue": true }),
+        );
+        let thrown = &result["exceptionDetails"];
+        assert!(thrown.is_null(), "{expression}: {thrown:#}");
+        result["result"]["value"].take()
+    }
+
+    /// Waits until a JavaScript expression is true.
+    ///
+    /// # Panics
+    ///
+    /// If it does not become true in time.
+    pub fn wait_until(&mut self, what: &str, expression: &str) {
+        wait::until(what, wait::LIMIT, || {
+            (self.evaluate(expression) == true).then_some(())
+        });
+    }
+
+    /// Every URL that was asked for so far, the page's own included.
+    pub fn requests(&mut self) -> &[String] {
+        self.catch_up();
+        &self.requests
+    }
+
+    /// What went wrong so far: errors and warnings in the console, exceptions
+    /// that nobody caught, and what the browser itself complained about.
+    pub fn errors(&mut self) -> &[String] {
+        self.catch_up();
+        &self.errors
+    }
+
+    /// Writes a picture of the whole page to `target/screenshots`.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be taken or written.
+    pub fn screenshot(&mut self, name: &str) -> PathBuf {
+        let shot = self.call(
+            "Page.captureScreenshot",
+            json!({ "format": "png", "captureBeyondViewport": true, "fromSurface": true }),
+        );
+        let png = BASE64_STANDARD
+            .decode(text(&shot, "data"))
+            .expect("a picture in base64");
+        let folder = environment::workspace().join("target/screenshots");
+        let file = folder.join(format!("{name}.png"));
+        fs::create_dir_all(&folder).expect("a folder for the pictures");
+        fs::write(&file, png).expect("a file for the picture");
+        file
+    }
+
+    /// Calls a method of the protocol.
+    ///
+    /// # Panics
+    ///
+    /// If the browser answers with an error, or not at all.
+    pub fn call(&mut self, method: &str, parameters: Value) -> Value {
+        self.calls += 1;
+        let mut message = json!({ "id": self.calls, "method": method, "params": parameters });
+        if let Some(session) = &self.session {
+            message["sessionId"] = session.as_str().into();
+        }
+        let sent = self.socket.send(Message::text(message.to_string()));
+        sent.unwrap_or_else(|error| panic!("{method}: {error}"));
+        loop {
+            let message = match self.socket.read() {
+                Ok(Message::Text(message)) => message,
+                Ok(_) => continue,
+                Err(error) => panic!("{method}: {error}"),
+            };
+            let mut message: Value = serde_json::from_str(&message).expect("JSON");
+            if message["id"] == self.calls {
+                let error = &message["error"];
+                assert!(error.is_null(), "{method}: {error}");
+                return message["result"].take();
+            }
+            self.note(&message);
+        }
+    }
+
+    /// Reads what the browser had to say before now.
+    fn catch_up(&mut self) {
+        self.evaluate("0");
+    }
+
+    fn note(&mut self, event: &Value) {
+        let parameters = &event["params"];
+        match event["method"].as_str() {
+            Some("Network.requestWillBeSent") => {
+                self.requests.push(text(&parameters["request"], "url"));
+            }
+            Some("Runtime.consoleAPICalled")
+                if matches!(
+                    parameters["type"].as_str(),
+                    Some("error" | "warning" | "assert")
+                ) =>
+            {
+                self.errors.push(format!("console: {}", parameters["args"]));
+            }
+            Some("Runtime.exceptionThrown") => {
+                let details = &parameters["exceptionDetails"];
+                self.errors.push(format!("exception: {details}"));
+            }
+            Some("Log.entryAdded")
+                if matches!(
+                    parameters["entry"]["level"].as_str(),
+                    Some("error" | "warning")
+                ) =>
+            {
+                self.errors
+                    .push(format!("browser: {}", parameters["entry"]));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        // Nobody waits for the answer: the browser may be gone already.
+        let message = json!({
+            "id": self.calls + 1,
+            "method": "Target.disposeBrowserContext",
+            "params": { "browserContextId": self.context },
+        });
+        let _ = self.socket.send(Message::text(message.to_string()));
+    }
+}
+
+fn connect(endpoint: &str) -> WebSocket<TcpStream> {
+    let host = endpoint
+        .strip_prefix("ws://")
+        .and_then(|rest| rest.split('/').next())
+        .expect("an address of the browser's");
+    let stream = TcpStream::connect(host).expect("the browser that just started");
+    stream
+        .set_read_timeout(Some(PATIENCE))
+        .expect("a time that is not zero");
+    // A picture of a long page is one frame.
+    let config = WebSocketConfig::default()
+        .max_frame_size(None)
+        .max_message_size(None);
+    match tungstenite::client::client_with_config(endpoint, stream, Some(config)) {
+        Ok((socket, _)) => socket,
+        Err(error) => panic!("{endpoint}: {error}"),
+    }
+}
+
+fn text(value: &Value, field: &str) -> String {
+    match value[field].as_str() {
+        Some(text) => text.to_owned(),
+        None => panic!("no {field} in {value}"),
+    }
+}

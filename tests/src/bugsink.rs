@@ -1,0 +1,209 @@
+//! Bugsink: a real and strict server that speaks Sentry's protocol.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::process::Process;
+use crate::shared::Shared;
+use crate::{environment, http, run, wait};
+
+/// Added to Bugsink's own template for local use, which digests an event before
+/// it answers, so that no second process is needed.
+const SETTINGS: &str = r#"
+# Nothing leaves this machine.
+BUGSINK["PHONEHOME"] = False
+# An event that breaks Sentry's schema is refused, not tolerated.
+BUGSINK["VALIDATE_ON_DIGEST"] = "strict"
+BUGSINK["INGEST_STORE_BASE_DIR"] = os.path.join(os.getcwd(), "ingestion")
+BUGSINK["MAX_EVENTS_PER_PROJECT_PER_5_MINUTES"] = 1_000_000
+BUGSINK["MAX_EVENTS_PER_PROJECT_PER_HOUR"] = 1_000_000
+BUGSINK["MAX_EVENTS_PER_5_MINUTES"] = 1_000_000
+BUGSINK["MAX_EVENTS_PER_HOUR"] = 1_000_000
+"#;
+
+/// Makes both databases and prints a token for the API, in one process: most of
+/// the time would be spent starting it.
+const PREPARE: &str = r#"
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+call_command("migrate", database="snappea", verbosity=0)
+from bsmain.models import AuthToken
+print("token " + AuthToken.create_full_access().token)
+"#;
+
+static RUNNING: Shared<Bugsink> = Shared::new();
+
+/// A running server, one for the whole run.
+#[derive(Debug)]
+pub struct Bugsink {
+    process: Process,
+    address: String,
+    token: String,
+    team: String,
+    projects: AtomicU32,
+}
+
+/// A project of its own for each test.
+#[derive(Debug)]
+pub struct Project {
+    id: String,
+    /// Where a Worker is to send this project's events.
+    pub dsn: String,
+    bugsink: &'static Bugsink,
+}
+
+/// A new project on the run's server, which the first call starts.
+///
+/// # Panics
+///
+/// If the server does not start or does not make the project.
+pub fn project() -> Project {
+    let bugsink = RUNNING.get(Bugsink::start);
+    let number = bugsink.projects.fetch_add(1, Ordering::Relaxed);
+    let name = format!("proof {number}");
+    let made = bugsink.post("projects", &json!({ "team": bugsink.team, "name": name }));
+    let id = text(&made, "id");
+    let dsn = text(&bugsink.get(&format!("projects/{id}/")), "dsn");
+    // The server cannot know its port when it writes its own address.
+    let (_, key) = dsn.split_once("://").expect("a DSN");
+    let (key, _) = key.split_once('@').expect("a DSN with a key");
+    let host = bugsink.address.trim_start_matches("http://");
+    Project {
+        dsn: format!("http://{key}@{host}/{id}"),
+        id,
+        bugsink,
+    }
+}
+
+impl Project {
+    /// All events so far, oldest first, as Sentry clients send them: the server's
+    /// own copy, after it has parsed and stored them.
+    pub fn events(&self) -> Vec<Value> {
+        let issues = self.bugsink.list(&format!("issues/?project={}", self.id));
+        let mut events: Vec<Value> = issues
+            .iter()
+            .flat_map(|issue| {
+                let issue = text(issue, "id");
+                self.bugsink.list(&format!("events/?issue={issue}"))
+            })
+            .map(|event| self.bugsink.get(&format!("events/{}/", text(&event, "id"))))
+            .collect();
+        events.sort_by_key(|event| text(event, "ingested_at"));
+        events
+            .into_iter()
+            .map(|mut event| event["data"].take())
+            .collect()
+    }
+
+    /// The one event with `marker` in it, once it is there.
+    ///
+    /// # Panics
+    ///
+    /// If there is none in time, or more than one.
+    pub fn wait_for_event(&self, marker: &str) -> Value {
+        let mut found = wait::until(&format!("event with {marker:?}"), wait::LIMIT, || {
+            let mut events = self.events();
+            events.retain(|event| event.to_string().contains(marker));
+            (!events.is_empty()).then_some(events)
+        });
+        assert_eq!(found.len(), 1, "one event with {marker:?}: {found:#?}");
+        found.remove(0)
+    }
+}
+
+impl Bugsink {
+    fn start() -> Self {
+        let bin = environment::path("PROOF_BUGSINK");
+        let directory = run::new_directory("bugsink");
+        configure(&bin, &directory);
+        let prepared = process(
+            &bin,
+            &directory,
+            "bugsink-manage",
+            &["shell", "-c", PREPARE],
+        );
+        let token = prepared.wait_for_line("token ", wait::LIMIT);
+        let process = process(
+            &bin,
+            &directory,
+            "gunicorn",
+            &["--bind", "127.0.0.1:0", "--threads", "4", "bugsink.wsgi"],
+        );
+        let listening = process.wait_for_line("Listening at: http://", wait::LIMIT);
+        let address = listening
+            .split_whitespace()
+            .find(|word| word.starts_with("http://"))
+            .expect("the part waited for");
+        let mut bugsink = Bugsink {
+            process,
+            address: address.to_owned(),
+            token: token.trim_start_matches("token ").trim().to_owned(),
+            team: String::new(),
+            projects: AtomicU32::new(1),
+        };
+        let made = bugsink.post("teams", &json!({ "name": "proof" }));
+        bugsink.team = text(&made, "id");
+        bugsink
+    }
+
+    fn get(&self, path: &str) -> Value {
+        self.call("GET", path, "")
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Value {
+        self.call("POST", &format!("{path}/"), &body.to_string())
+    }
+
+    /// Everything in a list. No test fills more than one page.
+    fn list(&self, path: &str) -> Vec<Value> {
+        let page = self.get(path);
+        assert!(page["next"].is_null(), "more than one page of {path}");
+        page["results"].as_array().cloned().unwrap_or_default()
+    }
+
+    fn call(&self, method: &str, path: &str, body: &str) -> Value {
+        self.process.log();
+        let url = format!("{}/api/canonical/0/{path}", self.address);
+        let authorization = format!("Bearer {}", self.token);
+        let headers = [
+            ("Authorization", authorization.as_str()),
+            ("Content-Type", "application/json"),
+        ];
+        let answer = http::request(method, &url, &headers, body);
+        assert!(answer.status < 300, "{method} {url}: {answer:?}");
+        answer.json()
+    }
+}
+
+/// Writes the server's settings.
+fn configure(bin: &Path, directory: &Path) {
+    let arguments = ["--template=local", "--host=127.0.0.1", "--port=1"];
+    process(bin, directory, "bugsink-create-conf", &arguments)
+        .wait_for_success(Duration::from_secs(60));
+    let file = directory.join("bugsink_conf.py");
+    let settings = fs::read_to_string(&file).expect("the settings just written");
+    fs::write(&file, format!("import os\n{settings}{SETTINGS}")).expect("a file of our own");
+}
+
+fn process(bin: &Path, directory: &Path, program: &str, arguments: &[&str]) -> Process {
+    let mut command = Command::new(bin.join(program));
+    command
+        .args(arguments)
+        .env("TMPDIR", directory)
+        .current_dir(directory);
+    Process::start(program, &command)
+}
+
+/// A field as text, whether it is a number or a string.
+fn text(value: &Value, field: &str) -> String {
+    match &value[field] {
+        Value::String(text) => text.clone(),
+        Value::Null => panic!("no {field} in {value}"),
+        other => other.to_string(),
+    }
+}

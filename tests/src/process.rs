@@ -1,0 +1,192 @@
+//! Child processes that cannot outlive the run.
+//!
+//! Each runs in a process group of its own under a shell that holds one end of a
+//! pipe. When we close the other end, or when we die of whatever, the kernel
+//! tells the shell, and the shell kills its whole group: wrangler, the workerd
+//! that wrangler started, and what that may have started.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::{case, run, wait};
+
+/// `$1` is where to note how the command ended, the rest is the command.
+const SUPERVISOR: &str = r#"
+ended=$1
+shift
+{ "$@" </dev/null; echo "$?" >"$ended"; } &
+read -r _
+kill -KILL 0
+"#;
+
+/// Every supervisor that was started and not yet waited for.
+static SUPERVISORS: Mutex<Vec<Child>> = Mutex::new(Vec::new());
+
+/// What a process wrote.
+#[derive(Debug)]
+pub struct Log {
+    name: String,
+    path: PathBuf,
+}
+
+impl Log {
+    /// The process's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// All lines so far, from standard output and standard error as they came.
+    pub fn lines(&self) -> Vec<String> {
+        let bytes = fs::read(&self.path).unwrap_or_default();
+        String::from_utf8_lossy(&bytes)
+            .lines()
+            .map(ToOwned::to_owned)
+            .collect()
+    }
+}
+
+/// A running process, ended when dropped.
+#[derive(Debug)]
+pub struct Process {
+    supervisor: u32,
+    log: Arc<Log>,
+    ended: PathBuf,
+}
+
+impl Process {
+    /// Starts `command`. Only its program, arguments, variables and directory
+    /// count; its output goes to the log and it has no input.
+    ///
+    /// # Panics
+    ///
+    /// If there is no shell, or no room for a log.
+    pub fn start(name: &str, command: &Command) -> Self {
+        let path = run::new_path(&format!("{name}.log"));
+        let ended = path.with_extension("ended");
+        let out = File::create(&path).expect("the run's directory takes a log");
+        let err = out.try_clone().expect("a second handle to the log");
+        let mut supervisor = Command::new("sh");
+        supervisor
+            .args(["-c", SUPERVISOR, name])
+            .arg(&ended)
+            .arg(command.get_program())
+            .args(command.get_args())
+            .stdout(out)
+            .stderr(err);
+        for (variable, value) in command.get_envs() {
+            match value {
+                Some(value) => supervisor.env(variable, value),
+                None => supervisor.env_remove(variable),
+            };
+        }
+        if let Some(directory) = command.get_current_dir() {
+            supervisor.current_dir(directory);
+        }
+        let log = Arc::new(Log {
+            name: name.to_owned(),
+            path,
+        });
+        case::uses(&log);
+        Process {
+            supervisor: supervise(&mut supervisor).expect("a shell"),
+            log,
+            ended,
+        }
+    }
+
+    /// What the process wrote. The running test shows it if it fails.
+    pub fn log(&self) -> &Log {
+        case::uses(&self.log);
+        &self.log
+    }
+
+    /// The first line that contains `part`, once there is one.
+    ///
+    /// # Panics
+    ///
+    /// If there is none within `limit`, or if the process ended without it.
+    pub fn wait_for_line(&self, part: &str, limit: Duration) -> String {
+        wait::until(&format!("line with {part:?}"), limit, || {
+            let code = fs::read_to_string(&self.ended).ok();
+            let line = self
+                .log()
+                .lines()
+                .into_iter()
+                .find(|line| line.contains(part));
+            if let (None, Some(code)) = (&line, code) {
+                let name = &self.log.name;
+                panic!("{name} ended with {} and no {part:?}", code.trim());
+            }
+            line
+        })
+    }
+
+    /// How many lines contain `part`.
+    pub fn count_lines(&self, part: &str) -> usize {
+        let lines = self.log().lines();
+        lines.iter().filter(|line| line.contains(part)).count()
+    }
+
+    /// Waits for the process to end by itself.
+    ///
+    /// # Panics
+    ///
+    /// If it does not within `limit`, or if it fails.
+    pub fn wait_for_success(&self, limit: Duration) {
+        let code = wait::until(&format!("end of {}", self.log.name), limit, || {
+            let code = fs::read_to_string(&self.ended).ok()?;
+            code.ends_with('\n').then_some(code)
+        });
+        assert_eq!(code.trim(), "0", "{} failed", self.log().name);
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let mut supervisors = SUPERVISORS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mine = supervisors
+            .iter()
+            .position(|child| child.id() == self.supervisor);
+        if let Some(mine) = mine {
+            let child = supervisors.swap_remove(mine);
+            drop(supervisors);
+            end(child);
+        }
+    }
+}
+
+/// Starts a shell in a process group of its own that notices when we are gone.
+pub(crate) fn supervise(shell: &mut Command) -> io::Result<u32> {
+    let child = shell.process_group(0).stdin(Stdio::piped()).spawn()?;
+    let id = child.id();
+    SUPERVISORS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(child);
+    Ok(id)
+}
+
+/// Ends what is left, the last one first.
+pub(crate) fn end_all() {
+    loop {
+        let last = SUPERVISORS
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        match last {
+            Some(child) => end(child),
+            None => return,
+        }
+    }
+}
+
+/// Lets go of a supervisor's input and waits until it has done its work.
+fn end(mut child: Child) {
+    drop(child.stdin.take());
+    let _ = child.wait();
+}

@@ -1,0 +1,264 @@
+//! A receiver that writes everything down and answers as a test wants.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::server::{self, Request};
+use crate::wait;
+
+/// What a receiver does with a request.
+pub enum Answer {
+    /// Answers with a status, headers and a body.
+    Reply(u16, Vec<(&'static str, String)>, Vec<u8>),
+    /// Keeps the connection open and says nothing until the client gives up.
+    Hang,
+    /// Whatever the closure does with the open connection, closed after it.
+    Stream(Talk),
+}
+
+/// What to do with an open connection.
+pub type Talk = Box<dyn FnOnce(&mut TcpStream) -> io::Result<()> + Send>;
+
+impl Answer {
+    /// What Sentry answers when it took the event.
+    pub fn ok() -> Self {
+        Answer::Reply(200, Vec::new(), b"{}".to_vec())
+    }
+
+    /// A status and nothing else.
+    pub fn status(status: u16) -> Self {
+        Answer::Reply(status, Vec::new(), Vec::new())
+    }
+}
+
+type Script = dyn Fn(&Request, usize) -> Answer + Send + Sync;
+
+struct State {
+    script: Box<Script>,
+    requests: Mutex<Vec<Received>>,
+    connections: AtomicUsize,
+    open: AtomicUsize,
+    closing: AtomicBool,
+}
+
+/// A request, and when it was complete.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// The request.
+    pub request: Request,
+    /// When its last byte had arrived.
+    pub at: Instant,
+}
+
+/// An HTTP server on a port of its own. Stops listening when dropped.
+pub struct Receiver {
+    address: SocketAddr,
+    state: Arc<State>,
+}
+
+impl Receiver {
+    /// A receiver that takes every event.
+    pub fn accepting() -> Self {
+        Self::answering(|_, _| Answer::ok())
+    }
+
+    /// A receiver that does what `script` says about each request and its number,
+    /// counted from 0.
+    ///
+    /// # Panics
+    ///
+    /// If this machine has no free port.
+    pub fn answering(script: impl Fn(&Request, usize) -> Answer + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("the address just bound");
+        let state = Arc::new(State {
+            script: Box::new(script),
+            requests: Mutex::default(),
+            connections: AtomicUsize::new(0),
+            open: AtomicUsize::new(0),
+            closing: AtomicBool::new(false),
+        });
+        let for_listener = Arc::clone(&state);
+        thread::spawn(move || listen(&listener, &for_listener));
+        Receiver { address, state }
+    }
+
+    /// A DSN whose events come here. Its key is not one of Sentry's.
+    pub fn dsn(&self) -> String {
+        format!("http://public@{}/1", self.address)
+    }
+
+    /// The address for another kind of URL, as `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Connections made so far.
+    pub fn connections(&self) -> usize {
+        self.state.connections.load(Ordering::SeqCst)
+    }
+
+    /// Connections that are open now.
+    pub fn open_connections(&self) -> usize {
+        self.state.open.load(Ordering::SeqCst)
+    }
+
+    /// All requests so far.
+    pub fn requests(&self) -> Vec<Received> {
+        self.state.requests().clone()
+    }
+
+    /// Waits for the first request that mentions `marker`.
+    ///
+    /// # Panics
+    ///
+    /// If there is none in time.
+    pub fn wait_for(&self, marker: &str) -> Received {
+        wait::until(&format!("request with {marker:?}"), wait::LIMIT, || {
+            self.state
+                .requests()
+                .iter()
+                .find(|received| received.request.text().contains(marker))
+                .cloned()
+        })
+    }
+
+    /// Waits for the first event that mentions `marker`.
+    ///
+    /// # Panics
+    ///
+    /// If there is none in time, or if it did not come in an envelope.
+    pub fn wait_for_event(&self, marker: &str) -> Value {
+        event(&self.wait_for(marker).request)
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.state.closing.store(true, Ordering::SeqCst);
+        // Wakes the listener up, so that it sees that it is over.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+impl State {
+    fn requests(&self) -> MutexGuard<'_, Vec<Received>> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn listen(listener: &TcpListener, state: &Arc<State>) {
+    for stream in listener.incoming() {
+        if state.closing.load(Ordering::SeqCst) {
+            return;
+        }
+        let Ok(mut stream) = stream else { continue };
+        let state = Arc::clone(state);
+        thread::spawn(move || {
+            state.connections.fetch_add(1, Ordering::SeqCst);
+            state.open.fetch_add(1, Ordering::SeqCst);
+            // A client that goes away is one of the things being tested.
+            let _ = converse(&mut stream, &state);
+            state.open.fetch_sub(1, Ordering::SeqCst);
+        });
+    }
+}
+
+/// Answers one request after the other.
+fn converse(stream: &mut TcpStream, state: &State) -> io::Result<()> {
+    while let Some(request) = server::read_request(stream)? {
+        let number = {
+            let mut requests = state.requests();
+            requests.push(Received {
+                request: request.clone(),
+                at: Instant::now(),
+            });
+            requests.len() - 1
+        };
+        match (state.script)(&request, number) {
+            Answer::Reply(status, headers, body) => {
+                server::write_reply(stream, status, &headers, &body)?;
+            }
+            Answer::Hang => return wait_for_the_end(stream),
+            Answer::Stream(answer) => {
+                answer(stream)?;
+                return stream.flush();
+            }
+        }
+    }
+    Ok(())
+}
+
+fn wait_for_the_end(stream: &mut TcpStream) -> io::Result<()> {
+    stream.set_read_timeout(Some(Duration::from_secs(600)))?;
+    while stream.read(&mut [0; 1024])? > 0 {}
+    Ok(())
+}
+
+/// The event in an envelope.
+///
+/// # Panics
+///
+/// If the request's body is no envelope with one event.
+pub fn event(request: &Request) -> Value {
+    let (_, items) = envelope(request);
+    let mut events = items
+        .into_iter()
+        .filter(|(header, _)| header["type"] == "event");
+    let event = events.next();
+    assert!(
+        events.next().is_none(),
+        "more than one event in an envelope"
+    );
+    match event {
+        Some((_, event)) => event,
+        None => panic!("no event in {}", request.text()),
+    }
+}
+
+/// An envelope's header, and its items as header and JSON payload.
+///
+/// # Panics
+///
+/// If the request's body is no envelope.
+pub fn envelope(request: &Request) -> (Value, Vec<(Value, Value)>) {
+    let mut rest = request.body.as_slice();
+    let header = line(&mut rest);
+    let mut items = Vec::new();
+    while !rest.is_empty() {
+        let header = line(&mut rest);
+        let payload = match header["length"].as_u64() {
+            Some(length) => {
+                let length = usize::try_from(length).expect("a length");
+                assert!(length <= rest.len(), "an item longer than its envelope");
+                let (payload, after) = rest.split_at(length);
+                rest = after.strip_prefix(b"\n").unwrap_or(after);
+                json(payload)
+            }
+            None => line(&mut rest),
+        };
+        items.push((header, payload));
+    }
+    (header, items)
+}
+
+fn line(rest: &mut &[u8]) -> Value {
+    let end = rest.iter().position(|byte| *byte == b'\n');
+    let (line, after) = match end {
+        Some(end) => (&rest[..end], &rest[end + 1..]),
+        None => (*rest, &[][..]),
+    };
+    *rest = after;
+    json(line)
+}
+
+fn json(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes)
+        .unwrap_or_else(|error| panic!("{error} in {}", String::from_utf8_lossy(bytes)))
+}

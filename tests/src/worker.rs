@@ -1,0 +1,278 @@
+//! A built Worker in workerd, as `wrangler dev` runs it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use toml::Table;
+
+use crate::http::{self, Answer};
+use crate::process::{Log, Process};
+use crate::{environment, run, wait};
+
+/// Which Worker to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Build {
+    /// The book's example application.
+    Listings,
+    /// The Worker with the hostile routes, which only the tests have.
+    Fixture,
+}
+
+impl Build {
+    /// Where `worker-build` put its output.
+    fn output(self) -> PathBuf {
+        environment::path(match self {
+            Build::Listings => "PROOF_LISTINGS",
+            Build::Fixture => "PROOF_FIXTURE",
+        })
+    }
+
+    /// The committed configuration.
+    fn configuration(self) -> PathBuf {
+        environment::workspace().join(match self {
+            Build::Listings => "listings/wrangler.toml",
+            Build::Fixture => "tests/fixture/wrangler.toml",
+        })
+    }
+}
+
+/// How to run a Worker. What is not said is as committed.
+#[derive(Clone, Debug)]
+pub struct WorkerOptions {
+    secrets: Vec<(String, String)>,
+    config: Table,
+}
+
+impl WorkerOptions {
+    /// Binds a Worker Secret.
+    #[must_use]
+    pub fn secret(mut self, name: &str, value: &str) -> Self {
+        // The format of the secrets' file has no way to write these.
+        assert!(
+            !value.contains(['\'', '\n', '$']),
+            "{name} cannot be quoted"
+        );
+        self.secrets.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Sets a var.
+    #[must_use]
+    pub fn var(self, name: &str, value: &str) -> Self {
+        self.config(|config| {
+            let vars = config.entry("vars").or_insert(Table::new().into());
+            if let Some(vars) = vars.as_table_mut() {
+                vars.insert(name.to_owned(), value.into());
+            }
+        })
+    }
+
+    /// Changes the configuration that was committed.
+    #[must_use]
+    pub fn config(mut self, change: impl FnOnce(&mut Table)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    /// Makes drills work, and each decision of the crate one line in the log.
+    #[must_use]
+    pub fn with_drills(self) -> Self {
+        self.secret("DRILLS", "on").secret("SENTRY_DEBUG", "on")
+    }
+
+    /// Starts it with `wrangler dev` and waits until it answers.
+    ///
+    /// # Panics
+    ///
+    /// If it does not.
+    pub fn start(self) -> Worker {
+        let directory = self.write();
+        let mut command = wrangler(&directory);
+        command
+            .args(["dev", "--ip", "127.0.0.1", "--port", "0"])
+            .args(["--inspector-ip", "127.0.0.1", "--inspector-port", "0"])
+            .args(["--persist-to", STATE]);
+        Worker::start("wrangler", &command, directory)
+    }
+
+    /// Starts it without wrangler and with every way out of it watched: see
+    /// [`Worker::outbound`]. Nothing it sends arrives anywhere; everything it
+    /// asks for is answered with `200`.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    pub fn start_watched(self) -> Worker {
+        let directory = self.write();
+        let main = self.config["main"].as_str().expect("a path of our own");
+        let mut command = Command::new(environment::path("PROOF_NODE"));
+        command
+            .arg(environment::workspace().join("tests/fixtures/outbound.mjs"))
+            .arg(environment::path("PROOF_NPM"))
+            .arg(directory.join(CONFIG))
+            .arg(main);
+        prepare(&mut command, &directory);
+        Worker::start("watched workerd", &command, directory)
+    }
+
+    /// Writes the configuration and the secrets into a directory of their own.
+    fn write(&self) -> PathBuf {
+        let directory = run::new_directory("worker");
+        let config = toml::to_string(&self.config).expect("a table is TOML");
+        let secrets: String = self
+            .secrets
+            .iter()
+            .map(|(name, value)| format!("{name}='{value}'\n"))
+            .collect();
+        for (file, text) in [(CONFIG, config), (".dev.vars", secrets)] {
+            fs::write(directory.join(file), text).expect("the run's directory takes files");
+        }
+        directory
+    }
+}
+
+const CONFIG: &str = "wrangler.toml";
+/// Where wrangler keeps the local state, from its directory.
+const STATE: &str = "state";
+
+fn wrangler(directory: &Path) -> Command {
+    let mut command = Command::new(environment::path("PROOF_WRANGLER"));
+    prepare(&mut command, directory);
+    command
+}
+
+/// Everything that keeps wrangler to itself and to this machine.
+fn prepare(command: &mut Command, directory: &Path) {
+    let node = environment::path("PROOF_NODE");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = node
+        .parent()
+        .map(Path::to_path_buf)
+        .into_iter()
+        .chain(std::env::split_paths(&path));
+    command
+        .current_dir(directory)
+        .env("PATH", std::env::join_paths(folders).expect("a PATH"))
+        .env("CI", "1")
+        .env("NO_COLOR", "1")
+        .env("WRANGLER_SEND_METRICS", "false")
+        .env("CLOUDFLARE_CF_FETCH_ENABLED", "false")
+        .env("XDG_CONFIG_HOME", directory.join("home"))
+        .env("WRANGLER_REGISTRY_PATH", directory.join("registry"))
+        .env("TMPDIR", directory);
+}
+
+/// A Worker that answers. Ended when dropped.
+#[derive(Debug)]
+pub struct Worker {
+    process: Process,
+    address: String,
+    directory: PathBuf,
+    started_in: Duration,
+}
+
+impl Worker {
+    /// The book's example application, still to be started.
+    pub fn listings() -> WorkerOptions {
+        Self::of(Build::Listings)
+    }
+
+    /// The Worker with the hostile routes, still to be started.
+    pub fn fixture() -> WorkerOptions {
+        Self::of(Build::Fixture)
+    }
+
+    fn of(build: Build) -> WorkerOptions {
+        let committed = build.configuration();
+        let text = fs::read_to_string(&committed)
+            .unwrap_or_else(|error| panic!("{}: {error}", committed.display()));
+        let mut config: Table = text
+            .parse()
+            .unwrap_or_else(|error| panic!("{}: {error}", committed.display()));
+        // It is built already. Wrangler would build it again, for each Worker.
+        config.remove("build");
+        let main = build.output().join("index.js");
+        config.insert("main".to_owned(), main.display().to_string().into());
+        WorkerOptions {
+            secrets: Vec::new(),
+            config,
+        }
+    }
+
+    fn start(name: &str, command: &Command, directory: PathBuf) -> Self {
+        let began = Instant::now();
+        let process = Process::start(name, command);
+        let ready = process.wait_for_line("Ready on http://", wait::LIMIT);
+        let (_, address) = ready.split_once("Ready on ").expect("the part waited for");
+        Worker {
+            address: address.trim().to_owned(),
+            directory,
+            started_in: began.elapsed(),
+            process,
+        }
+    }
+
+    /// Asks for `path`.
+    pub fn get(&self, path: &str) -> Answer {
+        self.request("GET", path)
+    }
+
+    /// Posts nothing to `path`.
+    pub fn post(&self, path: &str) -> Answer {
+        self.request("POST", path)
+    }
+
+    /// Makes a handler fail: `drill("rate-limiter/alarm", "some-marker")`.
+    pub fn drill(&self, handler: &str, marker: &str) -> Answer {
+        self.post(&format!("/drill/{handler}?marker={marker}"))
+    }
+
+    fn request(&self, method: &str, path: &str) -> Answer {
+        self.process.log();
+        let url = format!("{}{path}", self.address);
+        http::request(method, &url, &[], "")
+    }
+
+    /// Runs another of wrangler's commands on this Worker's state.
+    ///
+    /// # Panics
+    ///
+    /// If it fails.
+    pub fn wrangler(&self, arguments: &[&str]) {
+        let mut command = wrangler(&self.directory);
+        command.args(arguments).args(["--persist-to", STATE]);
+        Process::start("wrangler command", &command).wait_for_success(wait::LIMIT);
+    }
+
+    /// What a Worker that was started watched has sent: `METHOD URL` each.
+    pub fn outbound(&self) -> Vec<String> {
+        let lines = self.log().lines();
+        lines
+            .iter()
+            .filter_map(|line| line.strip_prefix("[outbound] "))
+            .map(ToOwned::to_owned)
+            .collect()
+    }
+
+    /// What wrangler and the Worker wrote.
+    pub fn log(&self) -> &Log {
+        self.process.log()
+    }
+
+    /// The process, for waiting on its lines and counting them.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Where the configuration and the state are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// How long it took until it answered.
+    pub fn started_in(&self) -> Duration {
+        self.started_in
+    }
+}
