@@ -5,6 +5,7 @@
 
 mod alarm;
 mod book;
+mod workflows;
 
 use std::process::ExitCode;
 
@@ -15,7 +16,7 @@ fn main() -> ExitCode {
     // Tests mostly wait for other processes.
     arguments.test_threads.get_or_insert(4);
     proof::case::report_panics_with_their_test();
-    let trials = [alarm::trials(), book::trials()]
+    let trials = [alarm::trials(), book::trials(), workflows::trials()]
         .into_iter()
         .flatten()
         .collect();
