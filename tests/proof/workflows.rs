@@ -258,7 +258,7 @@ fn a_result_that_javascript_would_round_is_an_error() {
     let step = Instance::play("unstorable", &json!({ "scenario": "unstorable" }));
     step.wait_for("errored");
     let notes = step.notes();
-    assert_eq!(notes.len(), 2, "one attempt: {notes:?}");
+    assert_eq!(notes.len(), 2, "{notes:?}");
     assert!(
         notes[1].contains("the result of the step cannot be stored"),
         "{notes:?}"
