@@ -6,6 +6,7 @@
 mod alarm;
 mod book;
 mod hosts;
+mod workflows;
 
 use std::process::ExitCode;
 
@@ -21,10 +22,15 @@ fn main() -> ExitCode {
     // Tests mostly wait for other processes.
     arguments.test_threads.get_or_insert(4);
     case::report_panics_with_their_test();
-    let trials = [alarm::trials(), book::trials(), hosts::trials()]
-        .into_iter()
-        .flatten()
-        .collect();
+    let trials = [
+        alarm::trials(),
+        book::trials(),
+        hosts::trials(),
+        workflows::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     run::end();
     conclusion.exit_code()

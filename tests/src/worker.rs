@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use toml::Table;
 
 use crate::http::{self, Answer};
@@ -219,13 +220,19 @@ impl Worker {
     /// Asks for `path`.
     #[track_caller]
     pub fn get(&self, path: &str) -> Answer {
-        self.request("GET", path)
+        self.request("GET", path, "")
     }
 
     /// Posts nothing to `path`.
     #[track_caller]
     pub fn post(&self, path: &str) -> Answer {
-        self.request("POST", path)
+        self.request("POST", path, "")
+    }
+
+    /// Posts `body` to `path`.
+    #[track_caller]
+    pub fn post_json(&self, path: &str, body: &Value) -> Answer {
+        self.request("POST", path, &body.to_string())
     }
 
     /// Makes a handler fail: `drill("rate-limiter/alarm", "some-marker")`.
@@ -235,10 +242,10 @@ impl Worker {
     }
 
     #[track_caller]
-    fn request(&self, method: &str, path: &str) -> Answer {
+    fn request(&self, method: &str, path: &str, body: &str) -> Answer {
         self.process.log();
         let url = format!("{}{path}", self.address);
-        http::request(method, &url, &[], "")
+        http::request(method, &url, &[], body)
     }
 
     /// Runs another of wrangler's commands on this Worker's state.
