@@ -128,7 +128,8 @@ fn exports(module: &str) -> Vec<&str> {
 fn methods(module: &str) -> Vec<&str> {
     let (before, after) = module.split_once("=class extends ").expect("an entrypoint");
     let class = before.rsplit([' ', ',', ';']).next().expect("its name");
-    let assigned = after.split(&format!("{class}.prototype.")).skip(1);
+    let method = format!("{class}.prototype.");
+    let assigned = after.split(&method).skip(1);
     let mut names: Vec<&str> = assigned.filter_map(|rest| rest.split('=').next()).collect();
     names.sort_unstable();
     names

@@ -23,6 +23,7 @@ const START: Duration = Duration::from_secs(180);
 /// one to keep out, and no login to be typed. The list of issues reloads itself.
 const SETTINGS: &str = r#"
 BUGSINK["PHONEHOME"] = False
+EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
 
 class SignedIn:
     def __init__(self, get_response):
