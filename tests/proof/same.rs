@@ -62,7 +62,7 @@ fn fail(worker: &Worker, host: &Host) -> Value {
         seen["instance"] = outcome(worker, workflow, id);
     }
     if host.drill == "ws-hibernation/error" {
-        seen["socket"] = json!(subscriber.until_the_end());
+        seen["socket"] = json!(subscriber.until_closed());
     }
     // By then the runtime has tried again what it tries again.
     thread::sleep(SECOND_ATTEMPT);
