@@ -46,7 +46,7 @@ fn a_client_that_breaks_the_protocol_is_reported_once() {
     assert_eq!(caught, "the socket of a subscriber to list `broken` failed");
     assert_eq!(values[1]["mechanism"]["handled"], true, "{event:#}");
     // Not the object's own code: whoever reads the frame first refuses it.
-    assert_eq!(socket.until_closed(), ["close 1002 Unknown opcode 3"]);
+    assert_eq!(socket.until_the_end(), ["close 1002 Unknown opcode 3"]);
     assert_eq!(receiver.requests().len(), 1);
 }
 
@@ -81,7 +81,7 @@ fn teardown(worker: &Worker, list: &str) -> (Duration, Vec<String>) {
     let socket = worker.socket(&format!("/lists/{list}/progress"));
     let broken = Instant::now();
     assert_eq!(worker.drill("ws-hibernation/error", list).status, 202);
-    let seen = socket.until_closed();
+    let seen = socket.until_the_end();
     (broken.elapsed(), seen)
 }
 

@@ -34,6 +34,16 @@ impl Socket {
         }
     }
 
+    /// Sends a text.
+    ///
+    /// # Panics
+    ///
+    /// If the connection is gone.
+    #[track_caller]
+    pub fn send(&mut self, text: &str) {
+        self.0.send(Message::text(text)).expect("an open socket");
+    }
+
     /// Sends what no WebSocket client may send.
     ///
     /// # Panics
@@ -55,7 +65,7 @@ impl Socket {
     ///
     /// If nobody closes it.
     #[track_caller]
-    pub fn until_closed(mut self) -> Vec<String> {
+    pub fn until_the_end(mut self) -> Vec<String> {
         let mut seen = Vec::new();
         loop {
             match self.0.read() {
