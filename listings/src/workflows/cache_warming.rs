@@ -11,12 +11,14 @@ use worker_sentry::workflow::{
 use super::patient;
 use crate::lists;
 
+// ANCHOR: input
 /// What to warm.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Warming {
     /// These lists; all there are if not said.
     pub lists: Option<Vec<String>>,
 }
+// ANCHOR_END: input
 
 /// What is warm now.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -27,6 +29,7 @@ pub struct Warm {
     pub bytes: usize,
 }
 
+// ANCHOR: error
 /// Why not everything is warm.
 #[derive(Debug, Error)]
 pub enum WarmingError {
@@ -42,6 +45,7 @@ pub enum WarmingError {
         source: StepError,
     },
 }
+// ANCHOR_END: error
 
 // ANCHOR: struct
 /// Warms the edge's cache.
@@ -52,6 +56,7 @@ pub struct CacheWarmingWorkflow {
 worker_sentry::workflow!(CacheWarmingWorkflow);
 // ANCHOR_END: struct
 
+// ANCHOR: impl
 impl WorkflowEntrypoint for CacheWarmingWorkflow {
     type Input = Warming;
     type Output = Warm;
@@ -69,6 +74,7 @@ impl WorkflowEntrypoint for CacheWarmingWorkflow {
     }
     // ANCHOR_END: run
 }
+// ANCHOR_END: impl
 
 impl CacheWarmingWorkflow {
     // ANCHOR: steps
@@ -100,6 +106,7 @@ impl CacheWarmingWorkflow {
     }
     // ANCHOR_END: steps
 
+    // ANCHOR: warm
     async fn warm(&self, name: &str, step: &WorkflowStep) -> Result<usize, StepError> {
         let (env, list) = (self.env.clone(), name.to_owned());
         step.do_with_config(&format!("warm {name}"), patient(), move |_| {
@@ -114,8 +121,10 @@ impl CacheWarmingWorkflow {
         })
         .await
     }
+    // ANCHOR_END: warm
 }
 
+// ANCHOR: into_worker_error
 /// What the runtime gets to see.
 impl From<WarmingError> for worker::Error {
     fn from(error: WarmingError) -> Self {
@@ -123,3 +132,4 @@ impl From<WarmingError> for worker::Error {
         step.into()
     }
 }
+// ANCHOR_END: into_worker_error
