@@ -193,8 +193,8 @@ fn include(page: &Page, fence: &Fence<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// What mdBook puts in place of an include: the lines of an anchor that is there
-/// exactly once, without those that only mark something.
+/// What mdBook puts in place of an include: the lines of code of an anchor that
+/// is there exactly once.
 fn anchored<'t>(text: &'t str, anchor: &str) -> Option<Vec<&'t str>> {
     let is = |line: &str, mark: &str| {
         let name = line.split_once(mark).map(|(_, name)| name.trim());
@@ -207,7 +207,11 @@ fn anchored<'t>(text: &'t str, anchor: &str) -> Option<Vec<&'t str>> {
     }
     let lines = text.lines().skip_while(|line| !is(line, "ANCHOR:"));
     let lines = lines.skip(1).take_while(|line| !is(line, "ANCHOR_END:"));
-    let shown = lines.filter(|line| !line.contains("ANCHOR") && !line.trim().is_empty());
+    // A comment alone is what is left of an item that has moved.
+    let is_comment = |line: &str| line.starts_with("//") || line.starts_with("# ");
+    let shown = lines
+        .map(str::trim)
+        .filter(|line| !is_comment(line) && !line.is_empty());
     Some(shown.collect())
 }
 
@@ -302,7 +306,7 @@ fn an_anchor_that_is_empty_or_there_twice_is_no_anchor() {
     assert_eq!(anchored(&once.repeat(2), "a"), None);
     assert_eq!(anchored("// ANCHOR: a\nfn a() {}\n", "a"), None);
     assert_eq!(anchored(once, "b"), None);
-    let empty = "// ANCHOR: a\n\n// ANCHOR: b\n// ANCHOR_END: b\n// ANCHOR_END: a\n";
+    let empty = "// ANCHOR: a\n\n/// An item.\n// ANCHOR: b\n// ANCHOR_END: b\n// ANCHOR_END: a\n";
     assert_eq!(anchored(empty, "a"), Some(vec![]));
 }
 
