@@ -100,7 +100,6 @@ pub async fn run(
     Ok(Response::from_json(&accepted)?.with_status(202))
 }
 
-// ANCHOR: main_fetch
 /// A list that is stored but is none, and a request for it.
 ///
 /// The request comes in by the front door: the handler that fails is a call of
@@ -117,7 +116,6 @@ async fn main_fetch(env: &Env, context: &Context, marker: &str) -> Result<String
         _ => Err(did_not_fail()),
     }
 }
-// ANCHOR_END: main_fetch
 
 /// The runtime's own binding of a Worker to itself.
 /// <https://developers.cloudflare.com/workers/runtime-apis/context/#exports>
@@ -197,7 +195,6 @@ async fn coordinator_fetch(env: &Env, marker: &str) -> Result<String> {
     }
 }
 
-// ANCHOR: panic_alarm
 /// A stale compilation under a key that is not its own, which the coordinator
 /// takes for a mistake in its own code.
 async fn panic_alarm(env: &Env, marker: &str) -> Result<String> {
@@ -215,7 +212,6 @@ async fn panic_alarm(env: &Env, marker: &str) -> Result<String> {
     };
     spoil(env, marker, &spoiled).await
 }
-// ANCHOR_END: panic_alarm
 
 async fn spoil(env: &Env, marker: &str, spoiled: &Spoiled) -> Result<String> {
     call::post(env, "COORDINATOR", marker, "/drill", spoiled).await?;
@@ -236,7 +232,6 @@ async fn ws_error(env: &Env, marker: &str) -> Result<String> {
     }
 }
 
-// ANCHOR: compilation_run
 /// A list whose sources hold no rule.
 async fn compilation_run(env: &Env, marker: &str) -> Result<String> {
     let request = CompileRequest {
@@ -246,7 +241,6 @@ async fn compilation_run(env: &Env, marker: &str) -> Result<String> {
     let id = request.id();
     start(env, "COMPILATION", Order { id, request }).await
 }
-// ANCHOR_END: compilation_run
 
 /// What every part of the application refuses, with the list's name.
 fn request_without_sources(marker: &str) -> CompileRequest {

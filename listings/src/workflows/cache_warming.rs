@@ -11,14 +11,12 @@ use worker_sentry::workflow::{
 use super::patient;
 use crate::lists;
 
-// ANCHOR: input
 /// What to warm.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Warming {
     /// These lists; all there are if not said.
     pub lists: Option<Vec<String>>,
 }
-// ANCHOR_END: input
 
 /// What is warm now.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -124,7 +122,6 @@ impl CacheWarmingWorkflow {
     // ANCHOR_END: warm
 }
 
-// ANCHOR: into_worker_error
 /// What the runtime gets to see.
 impl From<WarmingError> for worker::Error {
     fn from(error: WarmingError) -> Self {
@@ -132,4 +129,3 @@ impl From<WarmingError> for worker::Error {
         step.into()
     }
 }
-// ANCHOR_END: into_worker_error
