@@ -119,6 +119,7 @@ impl Receiver {
     /// # Panics
     ///
     /// If there is none in time.
+    #[track_caller]
     pub fn wait_for(&self, marker: &str) -> Received {
         wait::until(&format!("request with {marker:?}"), wait::LIMIT, || {
             self.state
@@ -134,6 +135,7 @@ impl Receiver {
     /// # Panics
     ///
     /// If there is none in time, or if it did not come in an envelope.
+    #[track_caller]
     pub fn wait_for_event(&self, marker: &str) -> Value {
         event(&self.wait_for(marker).request)
     }
@@ -206,6 +208,7 @@ fn wait_for_the_end(stream: &mut TcpStream) -> io::Result<()> {
 /// # Panics
 ///
 /// If the request's body is no envelope with one event.
+#[track_caller]
 pub fn event(request: &Request) -> Value {
     let (_, items) = envelope(request);
     let mut events = items

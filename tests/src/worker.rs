@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use toml::Table;
 
 use crate::http::{self, Answer};
@@ -87,6 +88,7 @@ impl WorkerOptions {
     /// # Panics
     ///
     /// If it does not.
+    #[track_caller]
     pub fn start(self) -> Worker {
         let directory = self.write();
         let mut command = wrangler(&directory);
@@ -104,6 +106,7 @@ impl WorkerOptions {
     /// # Panics
     ///
     /// If it does not start.
+    #[track_caller]
     pub fn start_watched(self) -> Worker {
         let directory = self.write();
         let main = self.config["main"].as_str().expect("a path of our own");
@@ -204,7 +207,7 @@ impl Worker {
     fn start(name: &str, command: &Command, directory: PathBuf) -> Self {
         let began = Instant::now();
         let process = Process::start(name, command);
-        let ready = process.wait_for_line("Ready on http://", wait::LIMIT);
+        let ready = process.wait_for_line("Ready on http://", wait::START);
         let (_, address) = ready.split_once("Ready on ").expect("the part waited for");
         Worker {
             address: address.trim().to_owned(),
@@ -215,24 +218,34 @@ impl Worker {
     }
 
     /// Asks for `path`.
+    #[track_caller]
     pub fn get(&self, path: &str) -> Answer {
-        self.request("GET", path)
+        self.request("GET", path, "")
     }
 
     /// Posts nothing to `path`.
+    #[track_caller]
     pub fn post(&self, path: &str) -> Answer {
-        self.request("POST", path)
+        self.request("POST", path, "")
+    }
+
+    /// Posts `body` to `path`.
+    #[track_caller]
+    pub fn post_json(&self, path: &str, body: &Value) -> Answer {
+        self.request("POST", path, &body.to_string())
     }
 
     /// Makes a handler fail: `drill("rate-limiter/alarm", "some-marker")`.
+    #[track_caller]
     pub fn drill(&self, handler: &str, marker: &str) -> Answer {
         self.post(&format!("/drill/{handler}?marker={marker}"))
     }
 
-    fn request(&self, method: &str, path: &str) -> Answer {
+    #[track_caller]
+    fn request(&self, method: &str, path: &str, body: &str) -> Answer {
         self.process.log();
         let url = format!("{}{path}", self.address);
-        http::request(method, &url, &[], "")
+        http::request(method, &url, &[], body)
     }
 
     /// Runs another of wrangler's commands on this Worker's state.
@@ -240,10 +253,11 @@ impl Worker {
     /// # Panics
     ///
     /// If it fails.
+    #[track_caller]
     pub fn wrangler(&self, arguments: &[&str]) {
         let mut command = wrangler(&self.directory);
         command.args(arguments).args(["--persist-to", STATE]);
-        Process::start("wrangler command", &command).wait_for_success(wait::LIMIT);
+        Process::start("wrangler command", &command).wait_for_success(wait::START);
     }
 
     /// What a Worker that was started watched has sent: `METHOD URL` each.
