@@ -4,6 +4,8 @@
 //! it. Both first set up what they need.
 
 mod book;
+#[cfg(test)]
+mod book_checks;
 mod run;
 #[cfg(test)]
 mod secrets;
