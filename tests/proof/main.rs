@@ -5,7 +5,13 @@
 
 mod alarm;
 mod book;
+mod deploy;
 mod hosts;
+mod retries;
+mod same;
+mod snippets;
+mod sockets;
+mod storm;
 mod workflows;
 
 use std::process::ExitCode;
@@ -25,7 +31,13 @@ fn main() -> ExitCode {
     let trials = [
         alarm::trials(),
         book::trials(),
+        deploy::trials(),
         hosts::trials(),
+        retries::trials(),
+        same::trials(),
+        snippets::trials(),
+        sockets::trials(),
+        storm::trials(),
         workflows::trials(),
     ]
     .into_iter()

@@ -11,7 +11,7 @@
 //! - `worker`: a built Worker in workerd.
 //! - `bugsink`, `receiver`: who gets the events.
 //! - `book`, `browser`, `site`: the rendered book in Chromium.
-//! - `http`, `server`: a client and a server for services on this machine.
+//! - `http`, `socket`, `server`: clients and a server for services on this machine.
 //! - `shared`, `wait`: one fixture for many tests; polling with a deadline.
 
 #![warn(missing_docs, unreachable_pub)]
@@ -28,5 +28,6 @@ pub mod run;
 pub mod server;
 pub mod shared;
 pub mod site;
+pub mod socket;
 pub mod wait;
 pub mod worker;

@@ -10,6 +10,7 @@ use toml::Table;
 
 use crate::http::{self, Answer};
 use crate::process::{Log, Process};
+use crate::socket::Socket;
 use crate::{environment, run, wait};
 
 /// Which Worker to run.
@@ -19,24 +20,41 @@ pub enum Build {
     Listings,
     /// The Worker with the hostile routes, which only the tests have.
     Fixture,
+    /// One of the smallest Workers, by its folder's name.
+    Snippet(&'static str),
 }
 
 impl Build {
     /// Where `worker-build` put its output.
     fn output(self) -> PathBuf {
-        environment::path(match self {
-            Build::Listings => "PROOF_LISTINGS",
-            Build::Fixture => "PROOF_FIXTURE",
-        })
+        match self {
+            Build::Listings => environment::path("PROOF_LISTINGS"),
+            Build::Fixture => environment::path("PROOF_FIXTURE"),
+            Build::Snippet(name) => environment::path("PROOF_SNIPPETS").join(name).join("build"),
+        }
     }
 
     /// The committed configuration.
     fn configuration(self) -> PathBuf {
-        environment::workspace().join(match self {
-            Build::Listings => "listings/wrangler.toml",
-            Build::Fixture => "tests/fixture/wrangler.toml",
-        })
+        let folder = match self {
+            Build::Listings => "listings",
+            Build::Fixture => "tests/fixture",
+            Build::Snippet(name) => &format!("listings/snippets/{name}"),
+        };
+        environment::workspace().join(folder).join(CONFIG)
     }
+}
+
+/// The configuration of a Worker, as it is committed.
+///
+/// # Panics
+///
+/// If it is not there or is no TOML.
+pub fn committed(build: Build) -> Table {
+    let file = build.configuration();
+    let text = fs::read_to_string(&file).map_err(|error| error.to_string());
+    let config = text.and_then(|text| text.parse().map_err(|error| format!("{error}")));
+    config.unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
 /// How to run a Worker. What is not said is as committed.
@@ -120,6 +138,22 @@ impl WorkerOptions {
         Worker::start("watched workerd", &command, directory)
     }
 
+    /// Does all that `wrangler deploy` does but the upload, and returns the lines
+    /// that wrangler printed.
+    ///
+    /// # Panics
+    ///
+    /// If wrangler refuses.
+    #[track_caller]
+    pub fn deploy_dry_run(self) -> Vec<String> {
+        let directory = self.write();
+        let mut command = wrangler(&directory);
+        command.args(["deploy", "--dry-run", "--outdir", "bundle"]);
+        let process = Process::start("wrangler deploy", &command);
+        process.wait_for_success(wait::START);
+        process.log().lines()
+    }
+
     /// Writes the configuration and the secrets into a directory of their own.
     fn write(&self) -> PathBuf {
         let directory = run::new_directory("worker");
@@ -187,13 +221,13 @@ impl Worker {
         Self::of(Build::Fixture)
     }
 
+    /// One of the snippets, still to be started.
+    pub fn snippet(name: &'static str) -> WorkerOptions {
+        Self::of(Build::Snippet(name))
+    }
+
     fn of(build: Build) -> WorkerOptions {
-        let committed = build.configuration();
-        let text = fs::read_to_string(&committed)
-            .unwrap_or_else(|error| panic!("{}: {error}", committed.display()));
-        let mut config: Table = text
-            .parse()
-            .unwrap_or_else(|error| panic!("{}: {error}", committed.display()));
+        let mut config = committed(build);
         // It is built already. Wrangler would build it again, for each Worker.
         config.remove("build");
         let main = build.output().join("index.js");
@@ -235,6 +269,20 @@ impl Worker {
         self.request("POST", path, &body.to_string())
     }
 
+    /// Posts a text to `path`.
+    #[track_caller]
+    pub fn post_text(&self, path: &str, text: &str) -> Answer {
+        self.request("POST", path, text)
+    }
+
+    /// How an instance of a Workflow is doing, as wrangler sees it.
+    #[track_caller]
+    pub fn instance(&self, workflow: &str, id: &str) -> Value {
+        let path = format!("/cdn-cgi/explorer/api/workflows/{workflow}/instances/{id}");
+        let mut answer = self.get(&path).json();
+        answer["result"].take()
+    }
+
     /// Makes a handler fail: `drill("rate-limiter/alarm", "some-marker")`.
     #[track_caller]
     pub fn drill(&self, handler: &str, marker: &str) -> Answer {
@@ -246,6 +294,17 @@ impl Worker {
         self.process.log();
         let url = format!("{}{path}", self.address);
         http::request(method, &url, &[], body)
+    }
+
+    /// Opens a WebSocket at `path`.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    #[track_caller]
+    pub fn socket(&self, path: &str) -> Socket {
+        self.process.log();
+        Socket::open(&self.address, path)
     }
 
     /// Runs another of wrangler's commands on this Worker's state.
