@@ -5,6 +5,8 @@
 
 mod background;
 mod book;
+#[cfg(test)]
+mod book_checks;
 mod demo;
 mod run;
 #[cfg(test)]

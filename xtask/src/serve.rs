@@ -27,11 +27,14 @@ const LONGEST_HEAD: u64 = 64 * 1024;
 pub fn serve(root: &Path, port: u16) -> Result<()> {
     let tools = Setup::new(root)?.book_tools()?;
     eprintln!("verifying the listings");
-    let mut tests = run::command("cargo");
-    tests
-        .args(["test", "--quiet", "-p", "worker-sentry", "-p", "listings"])
-        .current_dir(root);
-    run::inherited(&mut tests)?;
+    let test = |option: &str| {
+        let mut command = run::command("cargo");
+        command.args(["test", option, "-p", "worker-sentry", "-p", "listings"]);
+        run::inherited(command.current_dir(root))
+    };
+    // Compiling shows its progress; the tests themselves take a second.
+    test("--no-run")?;
+    test("--quiet")?;
     eprintln!("rendering the book");
     let seen = newest(root);
     book::render(root, &tools)?;
