@@ -5,6 +5,11 @@
 
 mod alarm;
 mod book;
+mod events;
+mod hostile;
+mod panics;
+mod relay;
+mod zero_trust;
 
 use std::process::ExitCode;
 
@@ -15,10 +20,18 @@ fn main() -> ExitCode {
     // Tests mostly wait for other processes.
     arguments.test_threads.get_or_insert(4);
     proof::case::report_panics_with_their_test();
-    let trials = [alarm::trials(), book::trials()]
-        .into_iter()
-        .flatten()
-        .collect();
+    let trials = [
+        alarm::trials(),
+        book::trials(),
+        events::trials(),
+        hostile::trials(),
+        panics::trials(),
+        relay::trials(),
+        zero_trust::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     proof::run::end();
     conclusion.exit_code()

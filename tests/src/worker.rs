@@ -1,11 +1,15 @@
 //! A built Worker in workerd, as `wrangler dev` runs it.
 
 use std::fs;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use toml::Table;
+use tungstenite::WebSocket;
+use tungstenite::client::IntoClientRequest;
+use tungstenite::http::{HeaderName, HeaderValue};
 
 use crate::http::{self, Answer};
 use crate::process::{Log, Process};
@@ -80,6 +84,13 @@ impl WorkerOptions {
     #[must_use]
     pub fn with_drills(self) -> Self {
         self.secret("DRILLS", "on").secret("SENTRY_DEBUG", "on")
+    }
+
+    /// Binds the DSN as a secret, and makes each decision of the crate one line in
+    /// the log.
+    #[must_use]
+    pub fn reporting_to(self, dsn: &str) -> Self {
+        self.secret("SENTRY_DSN", dsn).secret("SENTRY_DEBUG", "on")
     }
 
     /// Starts it with `wrangler dev` and waits until it answers.
@@ -230,9 +241,38 @@ impl Worker {
     }
 
     fn request(&self, method: &str, path: &str) -> Answer {
+        self.send(method, path, &[], "")
+    }
+
+    /// Sends any request.
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         self.process.log();
         let url = format!("{}{path}", self.address);
-        http::request(method, &url, &[], "")
+        http::request(method, &url, headers, body)
+    }
+
+    /// Opens a WebSocket.
+    ///
+    /// # Panics
+    ///
+    /// If the Worker does not.
+    pub fn socket(&self, path: &str, headers: &[(&str, &str)]) -> WebSocket<TcpStream> {
+        self.process.log();
+        let (_, host) = self.address.split_once("://").expect("an address");
+        let mut request = format!("ws://{host}{path}")
+            .into_client_request()
+            .expect("an address");
+        for (name, value) in headers {
+            let name = HeaderName::try_from(*name).expect("a header's name");
+            let value = HeaderValue::try_from(*value).expect("a header's value");
+            request.headers_mut().insert(name, value);
+        }
+        let stream = TcpStream::connect(host).expect("a connection to the Worker");
+        stream
+            .set_read_timeout(Some(wait::LIMIT))
+            .expect("a timeout that is not zero");
+        let (socket, _) = tungstenite::client(request, stream).expect("a WebSocket");
+        socket
     }
 
     /// Runs another of wrangler's commands on this Worker's state.

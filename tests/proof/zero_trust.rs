@@ -1,0 +1,366 @@
+//! What leaves, and that nothing else does.
+//!
+//! Every way in fails with secrets all around it: in the bindings, the request's
+//! headers, query and body, in storage, in messages and in a Workflow's
+//! parameters. Each is a token that occurs nowhere else.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+
+use libtest_mimic::Trial;
+use proof::case::test;
+use proof::receiver::{self, Receiver};
+use proof::shared::Shared;
+use proof::worker::{Worker, WorkerOptions};
+use serde_json::{Value, json};
+use tungstenite::Message;
+use tungstenite::protocol::CloseFrame;
+use tungstenite::protocol::frame::coding::CloseCode;
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        test(
+            "zero_trust::an_event_from_each_way_in_has_no_field_that_is_not_allowed",
+            an_event_from_each_way_in_has_no_field_that_is_not_allowed,
+        ),
+        test(
+            "zero_trust::no_secret_of_the_surroundings_is_in_any_byte_that_leaves",
+            no_secret_of_the_surroundings_is_in_any_byte_that_leaves,
+        ),
+        test(
+            "zero_trust::the_console_shows_neither_the_dsn_nor_a_secret",
+            the_console_shows_neither_the_dsn_nor_a_secret,
+        ),
+        test(
+            "zero_trust::nothing_is_sent_to_anyone_but_the_receiver",
+            nothing_is_sent_to_anyone_but_the_receiver,
+        ),
+    ]
+}
+
+/// Every path of an envelope that may be there; `[]` is any place in a list.
+///
+/// A new field of an event belongs here or must not be sent.
+const ALLOWED: [&str; 32] = [
+    // What the receiver needs to tell envelopes apart.
+    "envelope.event_id",
+    "envelope.sent_at",
+    "envelope.sdk.name",
+    "envelope.sdk.version",
+    "item.type",
+    "item.length",
+    "event.event_id",
+    "event.timestamp",
+    "event.level",
+    "event.platform",
+    // The error, its causes and its stack.
+    "event.exception.values[].type",
+    "event.exception.values[].value",
+    "event.exception.values[].stacktrace.frames[].function",
+    "event.exception.values[].stacktrace.frames[].filename",
+    "event.exception.values[].stacktrace.frames[].lineno",
+    "event.exception.values[].stacktrace.frames[].colno",
+    // Where it failed, and whether the application dealt with it.
+    "event.exception.values[].mechanism.type",
+    "event.exception.values[].mechanism.handled",
+    "event.exception.values[].mechanism.data.class",
+    "event.exception.values[].mechanism.data.handler",
+    "event.transaction",
+    "event.tags.class",
+    "event.tags.handler",
+    // What was deployed.
+    "event.release",
+    "event.environment",
+    // Who reports.
+    "event.sdk.name",
+    "event.sdk.version",
+    "event.contexts.runtime.name",
+    "event.contexts.runtime.type",
+    // Only from a panic: there is no other way to know its column.
+    "header.content-type",
+    "header.user-agent",
+    "header.x-sentry-auth",
+];
+
+/// What the HTTP client adds to every request by itself, and no one can remove.
+const OF_THE_TRANSPORT: [&str; 6] = [
+    "header.host",
+    "header.content-length",
+    "header.accept",
+    "header.accept-encoding",
+    "header.connection",
+    "header.accept-language",
+];
+
+/// Where each token is. The second part of a token makes it one of this run.
+const SURROUNDINGS: [&str; 12] = [
+    "secret",
+    "var",
+    "json-var",
+    "authorization",
+    "cookie",
+    "header",
+    "query",
+    "body",
+    "storage",
+    "message",
+    "parameters",
+    "output",
+];
+
+fn token(of: &str) -> String {
+    format!("token-of-the-{of}-{}", std::process::id())
+}
+
+fn with_surroundings(options: WorkerOptions) -> WorkerOptions {
+    options
+        .secret("API_TOKEN", &token("secret"))
+        .var("PUBLIC_VAR", &token("var"))
+        .config(|config| {
+            let vars = config.entry("vars").or_insert(toml::Table::new().into());
+            let inner = toml::Table::from_iter([("inner".to_owned(), token("json-var").into())]);
+            if let Some(vars) = vars.as_table_mut() {
+                vars.insert("JSON_VAR".to_owned(), inner.into());
+            }
+        })
+        .var("SENTRY_RELEASE", "proof@1.2.3")
+}
+
+/// The handlers that fail, in this order: those that end the instance come last.
+const WAYS: [&str; 15] = [
+    "main-error",
+    "main-capture",
+    "javascript",
+    "anyhow",
+    "background",
+    "object-fetch",
+    "object-alarm",
+    "websocket-message",
+    "websocket-close",
+    "websocket-error",
+    "workflow-run",
+    "workflow-step",
+    "workflow-panic",
+    "object-panic",
+    "main-panic",
+];
+
+/// Fails in one way, with everything around it that could leak.
+fn fail(worker: &Worker, way: &str) {
+    let marker = format!("way-{way}");
+    let authorization = format!("Bearer {}", token("authorization"));
+    let cookie = format!("session={}", token("cookie"));
+    let header = token("header");
+    let headers = [
+        ("Authorization", authorization.as_str()),
+        ("Cookie", cookie.as_str()),
+        ("X-Custom", header.as_str()),
+    ];
+    let post = |path: &str| {
+        let path = format!("{path}?marker={marker}&key={}", token("query"));
+        worker.send("POST", &path, &headers, &token("body"));
+    };
+    let object = format!("/subject/{marker}");
+    // Puts the body into the object's storage, and goes wrong only later.
+    let fill = |action: &str| {
+        let path = format!("{object}/{action}?marker={marker}&key={}", token("query"));
+        worker.send("POST", &path, &headers, &token("storage"));
+    };
+    let socket = || {
+        fill("nothing");
+        worker.socket(&format!("{object}/socket?key={}", token("query")), &headers)
+    };
+    let play = |scenario: &str| {
+        let body =
+            json!({ "scenario": scenario, "marker": marker, "password": token("parameters") });
+        let path = format!("/workflows/create/SCENARIO/{marker}?key={}", token("query"));
+        worker.send("POST", &path, &headers, &body.to_string());
+    };
+    match way {
+        "main-error" => post("/main/error"),
+        "main-capture" => post("/main/capture"),
+        "javascript" => post("/events/thrown"),
+        "anyhow" => post("/events/anyhow"),
+        "background" => post("/events/background"),
+        "object-fetch" => fill("fetch"),
+        "object-alarm" => fill("alarm"),
+        "websocket-message" => {
+            let mut socket = socket();
+            let _ = socket.send(Message::text(token("message")));
+            let _ = socket.send(Message::text(format!("fail:{marker}")));
+        }
+        "websocket-close" => {
+            let mut socket = socket();
+            let _ = socket.send(Message::text(token("message")));
+            let _ = socket.close(Some(CloseFrame {
+                code: CloseCode::Normal,
+                reason: format!("fail:{marker}").into(),
+            }));
+            while socket.read().is_ok() {}
+        }
+        "websocket-error" => {
+            let mut socket = socket();
+            let _ = socket.send(Message::text(token("message")));
+            // A reserved opcode: the runtime reports a broken protocol.
+            let _ = socket.get_mut().write_all(&[0x83, 0x80, 1, 2, 3, 4]);
+            while socket.read().is_ok() {}
+        }
+        "workflow-run" => play("outside"),
+        "workflow-step" => play("fail"),
+        "workflow-panic" => play("panic"),
+        "object-panic" => fill("panic"),
+        "main-panic" => post("/main/panic"),
+        other => panic!("no way called {other}"),
+    }
+}
+
+/// What is in the event of a way that fails.
+fn trace(way: &str) -> String {
+    match way {
+        // This error is the runtime's own and has no marker.
+        "websocket-error" => "websocket_error".to_owned(),
+        _ => format!("way-{way}"),
+    }
+}
+
+/// A Worker each of whose ways in has failed.
+fn failed() -> &'static (Worker, Receiver) {
+    static FAILED: Shared<(Worker, Receiver)> = Shared::new();
+    FAILED.get(|| {
+        let receiver = Receiver::accepting();
+        let options = Worker::fixture().reporting_to(&receiver.dsn());
+        let worker = with_surroundings(options).start();
+        for way in WAYS {
+            fail(&worker, way);
+            receiver.wait_for_event(&trace(way));
+        }
+        (worker, receiver)
+    })
+}
+
+/// Adds the path of every leaf of `value` to `paths`.
+fn paths(value: &Value, path: &str, paths_so_far: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                paths(value, &format!("{path}.{name}"), paths_so_far);
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                paths(item, &format!("{path}[]"), paths_so_far);
+            }
+        }
+        _ => {
+            paths_so_far.insert(path.to_owned());
+        }
+    }
+}
+
+fn an_event_from_each_way_in_has_no_field_that_is_not_allowed() {
+    let (_, receiver) = failed();
+    let mut seen = BTreeSet::new();
+    for received in receiver.requests() {
+        for (name, _) in &received.request.headers {
+            seen.insert(format!("header.{name}"));
+        }
+        let (header, items) = receiver::envelope(&received.request);
+        paths(&header, "envelope", &mut seen);
+        for (header, payload) in &items {
+            paths(header, "item", &mut seen);
+            paths(payload, "event", &mut seen);
+        }
+        let from = &items[0].1["transaction"];
+        for path in &seen {
+            let path = path.as_str();
+            assert!(
+                ALLOWED.contains(&path) || OF_THE_TRANSPORT.contains(&path),
+                "{path}, in an event of {from}: decide: add to the allow-list or remove from the event"
+            );
+        }
+    }
+    // A path that nothing sends any more is a decision to be made as well.
+    for path in ALLOWED {
+        assert!(
+            seen.contains(path),
+            "{path} is allowed, and nobody sends it"
+        );
+    }
+    println!(
+        "figure: {} events from {} ways in have {} different fields",
+        receiver.requests().len(),
+        WAYS.len(),
+        ALLOWED.len()
+    );
+}
+
+fn no_secret_of_the_surroundings_is_in_any_byte_that_leaves() {
+    let (worker, receiver) = failed();
+    // The same tokens are found where they do not leave: they are really there.
+    let kept = worker.send("POST", "/subject/kept/nothing", &[], &token("storage"));
+    assert_eq!(kept.status, 404, "{kept:?}");
+    let found = worker.get("/surroundings").body;
+    for of in ["secret", "var", "json-var"] {
+        assert!(found.contains(&token(of)), "{of} in {found}");
+    }
+    for received in receiver.requests() {
+        let request = &received.request;
+        let mut bytes = format!("{} {}\n", request.method, request.target);
+        for (name, value) in &request.headers {
+            bytes.push_str(&format!("{name}: {value}\n"));
+        }
+        bytes.push_str(&request.text());
+        assert!(!bytes.contains("token-of-the"), "{bytes}");
+        for of in SURROUNDINGS {
+            assert!(!bytes.contains(&token(of)), "{of}: {bytes}");
+        }
+        // Nor the address of whoever asked.
+        assert!(!bytes.contains("/subject/"), "{bytes}");
+    }
+}
+
+fn the_console_shows_neither_the_dsn_nor_a_secret() {
+    let (worker, receiver) = failed();
+    let dsn = receiver.dsn();
+    let (_, after_the_scheme) = dsn.split_once("://").expect("a DSN");
+    let lines = worker.log().lines();
+    assert!(lines.iter().any(|line| line.contains("event delivered")));
+    for line in lines {
+        // Wrangler names each request, with its query, and each binding.
+        assert!(!line.contains(after_the_scheme), "{line}");
+        if line.contains("[worker-sentry]") {
+            assert!(!line.contains("token-of-the"), "{line}");
+        }
+        for of in [
+            "secret",
+            "authorization",
+            "cookie",
+            "header",
+            "body",
+            "storage",
+        ] {
+            assert!(!line.contains(&token(of)), "{line}");
+        }
+    }
+}
+
+fn nothing_is_sent_to_anyone_but_the_receiver() {
+    let options = Worker::fixture().reporting_to("http://public@receiver.example.com/1");
+    let worker = with_surroundings(options).start_watched();
+    let quick = [
+        "main-error",
+        "javascript",
+        "object-fetch",
+        "object-alarm",
+        "main-panic",
+    ];
+    for way in quick {
+        let before = worker.outbound().len();
+        fail(&worker, way);
+        proof::wait::until("request", proof::wait::LIMIT, || {
+            (worker.outbound().len() > before).then_some(())
+        });
+    }
+    let only = "POST http://receiver.example.com/api/1/envelope/";
+    assert_eq!(worker.outbound(), vec![only; quick.len()]);
+}
