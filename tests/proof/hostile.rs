@@ -69,7 +69,8 @@ fn capture(case: &str) -> Value {
     assert!(size <= MAX_BODY, "{case}: {size} bytes");
     let event = receiver::event(&received.request);
     let objections = relay::objections(&event);
-    assert!(objections.is_empty(), "{case}: {objections:#?}");
+    let some = &objections[..objections.len().min(5)];
+    assert!(some.is_empty(), "{case}: {some:#?}");
     println!("figure: {case}: {size} bytes in {took:?}");
     let last = event["exception"]["values"]
         .as_array()
@@ -88,7 +89,7 @@ const THROWN: [(&str, &str, &str); 43] = [
     ("not-a-number", "Error", "NaN"),
     ("string", "Error", "M"),
     ("symbol", "Error", "a symbol"),
-    ("function", "trap", "a function"),
+    ("function", "", "a function"),
     ("plain-object", "Error", "M"),
     ("empty-object", "Error", "an object"),
     ("no-prototype", "Error", "M"),
