@@ -64,7 +64,7 @@ fn what_sentry_does_not_take_as_it_is_has_an_objection() {
 fn the_settings_that_go_into_an_event_are_taken_as_they_are() {
     let cases = [
         ("compiler@1.2.3+build.5", "staging"),
-        ("a release with spaces é", "ü umlaut"),
+        ("a release with spaces é", "ümlaut"),
     ];
     for (release, environment) in cases {
         let options = Worker::fixture()
@@ -76,7 +76,7 @@ fn the_settings_that_go_into_an_event_are_taken_as_they_are() {
         assert_eq!(relay::objections(&event), [""; 0], "{event:#}");
     }
     // What Sentry would reject is named in the console and not sent.
-    for refused in ["a/b", "None", "x\ty", "..", " "] {
+    for refused in ["None", "Latest", "..", "a\\b", &"ü".repeat(101)] {
         let options = Worker::fixture()
             .var("SENTRY_RELEASE", refused)
             .var("SENTRY_ENVIRONMENT", refused);
