@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 use libtest_mimic::Trial;
 use proof::case::test;
 use proof::receiver::{Answer, Receiver};
-use proof::wait;
 use proof::worker::Worker;
+use proof::{environment, wait};
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 
@@ -16,6 +16,17 @@ use crate::alarm::{store_dsn, tag, with_secrets_store};
 use crate::events::level;
 
 pub fn trials() -> Vec<Trial> {
+    let mut trials = aborting();
+    if environment::has_unwinding_build() {
+        trials.push(test(
+            "panics::in_a_build_that_unwinds_a_panic_is_reported_and_only_its_request_fails",
+            in_a_build_that_unwinds_a_panic_is_reported_and_only_its_request_fails,
+        ));
+    }
+    trials
+}
+
+fn aborting() -> Vec<Trial> {
     vec![
         test("panics::a_panic_in_the_main_fetch_is_reported", || {
             a_panic_is_reported(&MAIN);
@@ -327,4 +338,39 @@ fn a_dropped_and_a_sampled_out_panic_are_not_sent() {
     }
     dropping.0.post("/main/panic?marker=change-me");
     dropping.1.wait_for_event("on purpose: changed");
+}
+
+fn in_a_build_that_unwinds_a_panic_is_reported_and_only_its_request_fails() {
+    let receiver = Receiver::answering(|request, _| {
+        if request.text().contains("neighbour") {
+            thread::sleep(Duration::from_secs(2));
+        }
+        Answer::ok()
+    });
+    let worker = Worker::unwinding().reporting_to(&receiver.dsn()).start();
+    let first = instance(&worker);
+    for (number, way) in [MAIN, ALARM, MESSAGE, STEP].iter().enumerate() {
+        let (class, handler) = way.place;
+        let marker = format!("unwound-{number}");
+        let waiting = format!("/main/capture?marker=neighbour-{number}");
+        thread::scope(|scope| {
+            // In the same instance, and it waits for the receiver meanwhile.
+            let neighbour = scope.spawn(|| worker.post(&waiting));
+            receiver.wait_for(&format!("neighbour-{number}"));
+            let _open = (way.provoke)(&worker, &marker);
+            let event = receiver.wait_for_event(&format!("{}: {marker}", way.message));
+            assert_eq!(event["level"], "fatal", "{event:#}");
+            assert_eq!(event["transaction"], format!("{class}.{handler}"));
+            let neighbour = neighbour.join().expect("an answer");
+            assert_eq!(neighbour.status, 200, "{neighbour:?}");
+            assert!(neighbour.json().is_string(), "{neighbour:?}");
+        });
+        assert_eq!(instance(&worker), first, "{class}.{handler}");
+    }
+    // The step's second attempt found everything in order.
+    wait::until("end of the Workflow", wait::LIMIT, || {
+        let status = worker.get("/workflows/status/SCENARIO/unwound-3").json();
+        (status["status"] == "complete").then_some(())
+    });
+    assert_eq!(worker.process().count_lines("client initialised"), 1);
 }

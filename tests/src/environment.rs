@@ -4,7 +4,7 @@ use std::env;
 use std::path::PathBuf;
 
 /// The variables that tell the proof where things are.
-pub const VARIABLES: [&str; 9] = [
+pub const VARIABLES: [&str; 10] = [
     "PROOF_WRANGLER",
     "PROOF_NODE",
     "PROOF_NPM",
@@ -12,6 +12,7 @@ pub const VARIABLES: [&str; 9] = [
     "PROOF_CHROMIUM",
     "PROOF_LISTINGS",
     "PROOF_FIXTURE",
+    "PROOF_FIXTURE_UNWIND",
     "PROOF_BOOK",
     "PROOF_MDBOOK",
 ];
@@ -27,6 +28,12 @@ pub fn path(variable: &str) -> PathBuf {
         Some(path) if !path.is_empty() => PathBuf::from(path),
         _ => panic!("{variable} is not set; run `cargo xtask test`"),
     }
+}
+
+/// Whether there is a build of the fixture that unwinds. It takes a nightly
+/// compiler and its source, which not every machine has.
+pub fn has_unwinding_build() -> bool {
+    env::var_os("PROOF_FIXTURE_UNWIND").is_some()
 }
 
 /// The root of the workspace.

@@ -22,6 +22,8 @@ pub enum Build {
     Listings,
     /// The Worker with the hostile routes, which only the tests have.
     Fixture,
+    /// The same, built with `worker-build --panic-unwind`.
+    Unwinding,
 }
 
 impl Build {
@@ -30,6 +32,7 @@ impl Build {
         environment::path(match self {
             Build::Listings => "PROOF_LISTINGS",
             Build::Fixture => "PROOF_FIXTURE",
+            Build::Unwinding => "PROOF_FIXTURE_UNWIND",
         })
     }
 
@@ -37,7 +40,7 @@ impl Build {
     fn configuration(self) -> PathBuf {
         environment::workspace().join(match self {
             Build::Listings => "listings/wrangler.toml",
-            Build::Fixture => "tests/fixture/wrangler.toml",
+            Build::Fixture | Build::Unwinding => "tests/fixture/wrangler.toml",
         })
     }
 }
@@ -193,6 +196,11 @@ impl Worker {
     /// The Worker with the hostile routes, still to be started.
     pub fn fixture() -> WorkerOptions {
         Self::of(Build::Fixture)
+    }
+
+    /// The fixture, built so that a panic unwinds, still to be started.
+    pub fn unwinding() -> WorkerOptions {
+        Self::of(Build::Unwinding)
     }
 
     fn of(build: Build) -> WorkerOptions {
