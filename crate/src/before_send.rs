@@ -41,6 +41,7 @@ pub fn set_before_send(hook: impl Fn(Event<'static>) -> Option<Event<'static>> +
     });
 }
 
+// ANCHOR: apply
 /// Runs the hook, if there is one.
 pub(crate) fn apply(event: Event<'static>) -> Option<Event<'static>> {
     // The hook is taken out of the slot first: it may set another one.
@@ -50,3 +51,4 @@ pub(crate) fn apply(event: Event<'static>) -> Option<Event<'static>> {
         None => Some(event),
     }
 }
+// ANCHOR_END: apply

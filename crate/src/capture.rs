@@ -177,6 +177,7 @@ fn event_id(runtime: &impl Runtime) -> Option<Uuid> {
     Some(uuid::Builder::from_random_bytes(bytes).into_uuid())
 }
 
+// ANCHOR: give_back
 /// Clears the in-flight slot when a load ends without a client.
 struct GiveBack<'i> {
     isolate: &'i Shared,
@@ -190,6 +191,7 @@ impl Drop for GiveBack<'_> {
         }
     }
 }
+// ANCHOR_END: give_back
 
 /// Names an unusable binding, once for each isolate.
 fn complain(runtime: &impl Runtime, isolate: &Shared, complaint: Complaint) {

@@ -25,11 +25,13 @@ use crate::load::Complaint;
 /// The isolate's state, as its callers share it.
 pub(crate) type Shared = RefCell<Isolate<IsolateClient>>;
 
+// ANCHOR: slot
 thread_local! {
     /// An isolate has one thread and, with it, one of these. Leaked because a
     /// capture keeps it across waits; it lives as long as the isolate anyway.
     static ISOLATE: &'static Shared = Box::leak(Box::new(RefCell::new(Isolate::new())));
 }
+// ANCHOR_END: slot
 
 /// This isolate's state.
 pub(crate) fn shared() -> &'static Shared {
@@ -51,12 +53,14 @@ pub(crate) enum Turn<C> {
     Ready(Rc<C>),
 }
 
+// ANCHOR: states
 #[derive(Debug)]
 enum Slot<C> {
     Absent,
     Loading { ticket: Ticket, expires_ms: f64 },
     Ready(Rc<C>),
 }
+// ANCHOR_END: states
 
 /// The state an isolate keeps between requests. It holds no request's data.
 #[derive(Debug)]

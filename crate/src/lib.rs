@@ -83,3 +83,9 @@ pub async fn capture_exception_in_isolate<'e>(
     let runtime = workerd::Workerd::new(env);
     capture::capture(&runtime, isolate::shared(), error.into()).await
 }
+
+/// The front page's code runs as tests.
+#[cfg(doctest)]
+mod readme {
+    doc_comment::doctest!("../README.md");
+}

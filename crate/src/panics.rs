@@ -50,6 +50,7 @@ pub(crate) fn arm(env: &Env) {
     }
 }
 
+// ANCHOR: report
 /// Sends the panic. Whatever is missing for that, it returns quietly.
 fn report(info: &PanicHookInfo<'_>) -> Option<()> {
     let env = ENV.with(|slot| slot.try_borrow().ok()?.clone())?;
@@ -75,6 +76,7 @@ fn report(info: &PanicHookInfo<'_>) -> Option<()> {
     runtime.debug("panic reported");
     Some(())
 }
+// ANCHOR_END: report
 
 /// The isolate's configuration, or a new one if it is not to be had.
 fn config(runtime: &impl Runtime) -> Option<Config> {

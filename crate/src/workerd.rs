@@ -76,6 +76,7 @@ impl Runtime for Workerd<'_> {
         Delay::from(Duration::from_millis(ms.into())).await;
     }
 
+    // ANCHOR: post
     async fn post(&self, request: Outgoing<'_>, timeout_ms: u32) -> Result<Reply, PostError> {
         let response = async { settle(fetch(&request, timeout_ms)?.into()).await }
             .await
@@ -98,6 +99,7 @@ impl Runtime for Workerd<'_> {
         }
         Ok(reply)
     }
+    // ANCHOR_END: post
 
     fn random_bytes(&self) -> Option<[u8; 16]> {
         let mut bytes = [0; 16];

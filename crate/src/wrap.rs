@@ -230,6 +230,7 @@ where
 ///     capture_exception_in_background(env, state, report);
 /// }
 /// ```
+// ANCHOR: background
 pub fn capture_exception_in_background<'e>(
     env: &Env,
     context: &impl WaitUntil,
@@ -249,6 +250,7 @@ fn finish_in_background(env: &Env, context: &impl WaitUntil, draft: Draft) {
         capture::finish(&Workerd::new(&env), isolate::shared(), draft).await;
     });
 }
+// ANCHOR_END: background
 
 /// Runs the body; gives back its result and, if there is something to report
 /// that was not reported inside, the draft of it.

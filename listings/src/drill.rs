@@ -3,11 +3,26 @@
 //! `POST /drill/<host>/<handler>?marker=TEXT` answers `404` unless the binding
 //! `DRILLS` is `on`, and nothing that is committed here turns it on for
 //! production.
+//!
+//! No handler has a branch for drills. Each is fed something that its real code
+//! trips over, under the marker's name, so that it names the marker in its error.
+//! Nothing real is touched: a marker is a list, an object or a trigger of its own.
 
 use serde::Serialize;
-use worker::{Env, Method, Request, RequestInit, Response, Result};
+use worker::js_sys::Reflect;
+use worker::wasm_bindgen::{JsCast, JsValue};
+use worker::{Context, Env, Error, Fetcher, Method, Request, RequestInit, Response, Result};
+use worker_sentry::with_sentry_worker;
+use worker_sentry::workflow::{CreateOptions, WorkflowEnv};
 
-use crate::shard::shard_of;
+use crate::compilation::{Compilation, Stage};
+use crate::compilation_coordinator::{Spoiled, Ticket};
+use crate::compile_request::{CompileRequest, Source, is_name};
+use crate::schedule::Schedule;
+use crate::workflows::{Batch, Order, Warming, Watch};
+use crate::{call, lists, periodic, routes};
+
+const SPOILED: &str = "spoiled by a drill";
 
 /// What a drill answers.
 #[derive(Debug, Serialize)]
@@ -18,52 +33,129 @@ struct Accepted<'d> {
     object: String,
 }
 
+// ANCHOR: is_on
 /// Whether this deployment takes part in drills.
 pub fn is_on(env: &Env) -> bool {
     env.var("DRILLS")
         .is_ok_and(|drills| drills.to_string() == "on")
 }
+// ANCHOR_END: is_on
 
 /// Runs the drill for a path's `host` and `handler`.
 ///
 /// # Errors
 ///
-/// If the object that is to fail cannot be reached.
-pub async fn run(env: &Env, request: &Request, host: &str, handler: &str) -> Result<Response> {
+/// If what is to fail cannot be reached, or did not fail.
+pub async fn run(
+    env: &Env,
+    context: &Context,
+    request: &Request,
+    host: &str,
+    handler: &str,
+) -> Result<Response> {
     let url = request.url()?;
     let marker = url
         .query_pairs()
         .find_map(|(name, value)| (name == "marker").then_some(value.into_owned()))
-        .filter(|marker| is_marker(marker));
-    let Some(marker) = marker else {
+        .filter(|marker| is_name(marker));
+    let Some(marker) = marker.as_deref() else {
         return Response::error(
             "a drill needs ?marker= with 1 to 64 letters, digits or dashes",
             400,
         );
     };
     let object = match (host, handler) {
-        ("rate-limiter", "alarm") => rate_limiter_alarm(env, &marker).await?,
+        ("main", "fetch") => main_fetch(env, context, marker).await,
+        ("main", "queue") => main_queue(env, marker).await,
+        ("main", "scheduled") => main_scheduled(env, context, marker).await,
+        ("rate-limiter", "alarm") => rate_limiter_alarm(env, marker).await,
+        ("compilation-coordinator", "alarm") => coordinator_alarm(env, marker).await,
+        ("compilation-coordinator", "fetch") => coordinator_fetch(env, marker).await,
+        ("ws-hibernation", "error") => ws_error(env, marker).await,
+        ("compilation", "run") => compilation_run(env, marker).await,
+        ("batch-compilation", "run") => {
+            let requests = vec![request_without_sources(marker)];
+            start(env, "BATCH_COMPILATION", Batch { requests }).await
+        }
+        ("cache-warming", "run") => {
+            let lists = Some(vec![marker.to_owned()]);
+            start(env, "CACHE_WARMING", Warming { lists }).await
+        }
+        ("health-monitoring", "run") => {
+            let watch = Watch {
+                lists: Some(vec![marker.to_owned()]),
+                second_look_s: Some(1),
+            };
+            start(env, "HEALTH_MONITORING", watch).await
+        }
+        ("panic", "alarm") => panic_alarm(env, marker).await,
         _ => return Response::error("Not Found", 404),
     };
     let accepted = Accepted {
         host,
         handler,
-        marker: &marker,
-        object,
+        marker,
+        object: object?,
     };
     Ok(Response::from_json(&accepted)?.with_status(202))
 }
 
-/// Markers end up in paths and error messages, so they are plain.
-fn is_marker(marker: &str) -> bool {
-    (1..=64).contains(&marker.len())
-        && marker
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+/// A list that is stored but is none, and a request for it.
+///
+/// The request comes in by the front door: the handler that fails is a call of
+/// its own, while this one lives to answer.
+async fn main_fetch(env: &Env, context: &Context, marker: &str) -> Result<String> {
+    lists::put(env, marker, SPOILED).await?;
+    let list = Request::new(&format!("https://this-worker/lists/{marker}"), Method::Get)?;
+    let answer = this_worker(context)?.fetch_request(list).await;
+    lists::delete(env, marker).await?;
+    let mut answer = answer?;
+    answer.text().await?;
+    match answer.status_code() {
+        500.. => Ok(marker.to_owned()),
+        _ => Err(did_not_fail()),
+    }
 }
 
+/// The runtime's own binding of a Worker to itself.
+/// <https://developers.cloudflare.com/workers/runtime-apis/context/#exports>
+fn this_worker(context: &Context) -> Result<Fetcher> {
+    let exports = Reflect::get(context.as_ref(), &JsValue::from_str("exports"))?;
+    let default = Reflect::get(&exports, &JsValue::from_str("default"))?;
+    let default: worker::worker_sys::Fetcher = default.unchecked_into();
+    Ok(default.into())
+}
+
+/// A message that is no request.
+async fn main_queue(env: &Env, marker: &str) -> Result<String> {
+    let queue = env.queue("COMPILE_QUEUE")?;
+    queue.send(request_without_sources(marker)).await?;
+    Ok("COMPILE_QUEUE".to_owned())
+}
+
+/// A cron trigger whose schedule cannot be read.
+///
+/// The platform fires a trigger at its time and has no call that fires it now,
+/// so this runs what `scheduled` runs, wrapped as `scheduled` wraps it.
+async fn main_scheduled(env: &Env, context: &Context, marker: &str) -> Result<String> {
+    let key = Schedule::key_of(marker);
+    let store = env.kv("LISTS")?;
+    store.put(&key, SPOILED)?.execute().await?;
+    let jobs = periodic::start(env, marker);
+    let started = with_sentry_worker(env, context, "scheduled", jobs).await;
+    store.delete(&key).await?;
+    match started {
+        Err(_) => Ok(key),
+        Ok(()) => Err(did_not_fail()),
+    }
+}
+
+/// A client's window that the sweep cannot read.
+///
+/// In an object of its own: a sweep reports the first such entry it meets, and
+/// two drills at once must be two reports.
 async fn rate_limiter_alarm(env: &Env, marker: &str) -> Result<String> {
-    let object = shard_of(marker);
+    let object = format!("drill-{marker}");
     let url = format!("https://rate-limiter/drill/alarm/{marker}");
     let init = RequestInit {
         method: Method::Post,
@@ -76,17 +168,96 @@ async fn rate_limiter_alarm(env: &Env, marker: &str) -> Result<String> {
     Ok(object)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::is_marker;
+// ANCHOR: coordinator_alarm
+/// A compilation that the alarm cannot read.
+async fn coordinator_alarm(env: &Env, marker: &str) -> Result<String> {
+    let spoiled = Spoiled {
+        key: Compilation::key_of(marker),
+        entry: SPOILED.to_owned(),
+        alarm: true,
+    };
+    spoil(env, marker, &spoiled).await
+}
+// ANCHOR_END: coordinator_alarm
 
-    #[test]
-    fn markers_are_plain() {
-        for good in ["a", "deploy-42", &"x".repeat(64)] {
-            assert!(is_marker(good), "{good}");
-        }
-        for bad in ["", "a b", "a/b", "ä", "a%20b", &"x".repeat(65)] {
-            assert!(!is_marker(bad), "{bad}");
-        }
+/// A compilation that the next request for the same list cannot read.
+async fn coordinator_fetch(env: &Env, marker: &str) -> Result<String> {
+    let request = request_without_sources(marker);
+    let spoiled = Spoiled {
+        key: Compilation::key_of(&request.id()),
+        entry: SPOILED.to_owned(),
+        alarm: false,
+    };
+    let object = spoil(env, marker, &spoiled).await?;
+    match call::ask::<Ticket>(env, "COORDINATOR", &object, "/compile", &request).await {
+        Err(_) => Ok(object),
+        Ok(_) => Err(did_not_fail()),
     }
+}
+
+/// A stale compilation under a key that is not its own, which the coordinator
+/// takes for a mistake in its own code.
+async fn panic_alarm(env: &Env, marker: &str) -> Result<String> {
+    let stale = Compilation {
+        id: format!("not-{marker}"),
+        name: marker.to_owned(),
+        instance: String::new(),
+        stage: Stage::Started,
+        heard_ms: 0,
+    };
+    let spoiled = Spoiled {
+        key: Compilation::key_of(marker),
+        entry: stale.to_stored()?,
+        alarm: true,
+    };
+    spoil(env, marker, &spoiled).await
+}
+
+async fn spoil(env: &Env, marker: &str, spoiled: &Spoiled) -> Result<String> {
+    call::post(env, "COORDINATOR", marker, "/drill", spoiled).await?;
+    Ok(marker.to_owned())
+}
+
+/// A subscriber to a list, whose socket breaks.
+async fn ws_error(env: &Env, marker: &str) -> Result<String> {
+    let subscription = routes::subscribe(env, marker, "websocket").await?;
+    let Some(socket) = subscription.websocket() else {
+        return Err(Error::RustError("there is no socket to break".to_owned()));
+    };
+    socket.accept()?;
+    let broken: usize = call::ask(env, "PROGRESS", marker, "/drill", &()).await?;
+    match broken {
+        0 => Err(did_not_fail()),
+        _ => Ok(marker.to_owned()),
+    }
+}
+
+/// A list whose sources hold no rule.
+async fn compilation_run(env: &Env, marker: &str) -> Result<String> {
+    let request = CompileRequest {
+        name: marker.to_owned(),
+        sources: vec![Source::Text(format!("! {SPOILED}"))],
+    };
+    let id = request.id();
+    start(env, "COMPILATION", Order { id, request }).await
+}
+
+/// What every part of the application refuses, with the list's name.
+fn request_without_sources(marker: &str) -> CompileRequest {
+    CompileRequest {
+        name: marker.to_owned(),
+        sources: Vec::new(),
+    }
+}
+
+async fn start(env: &Env, binding: &str, params: impl Serialize) -> Result<String> {
+    let options = CreateOptions {
+        id: None,
+        params: Some(params),
+    };
+    env.workflow(binding)?.create(Some(options)).await?.id()
+}
+
+fn did_not_fail() -> Error {
+    Error::RustError("the handler did not fail".to_owned())
 }

@@ -2,52 +2,80 @@
 //!
 //! Every way in has a file of its own, named as the book names it. What can be
 //! decided without the platform is in a module beside it and tested natively.
+//!
+//! - the main Worker: here, with `routes`, `intake` and `periodic`;
+//! - Durable Objects: `rate_limiter_do`, `compilation_coordinator`,
+//!   `ws_hibernation_do`;
+//! - Workflows: `workflows`;
+//! - decisions: `filter_list`, `compile_request`, `compilation`, `rate_limit`,
+//!   `batch`, `health`, `schedule`;
+//! - `drill`: how to make each of them fail.
 
+mod batch;
+mod call;
+mod compilation;
+mod compilation_coordinator;
+mod compile_request;
 mod drill;
+pub mod filter_list;
+mod fnv;
+mod health;
+mod intake;
+mod lists;
+mod periodic;
 mod rate_limit;
 mod rate_limiter_do;
+mod routes;
+mod schedule;
 mod shard;
+mod workflows;
+mod ws_hibernation_do;
 
-pub use rate_limit::{Limit, UnreadableWindow, Verdict, Window};
-pub use rate_limiter_do::{RateLimiterDo, SweepError};
-use worker::{Context, Env, Method, Request, RequestInit, Response, Result, event};
+use worker::{
+    Context, Env, MessageBatch, Request, Response, Result, ScheduleContext, ScheduledEvent, event,
+};
+use worker_sentry::with_sentry_worker;
 
+pub use compilation_coordinator::CompilationCoordinator;
+pub use compile_request::CompileRequest;
+pub use rate_limiter_do::RateLimiterDo;
+pub use workflows::{
+    BatchCompilationWorkflow, CacheWarmingWorkflow, CompilationWorkflow, HealthMonitoringWorkflow,
+};
+pub use ws_hibernation_do::WsHibernationDo;
+
+// ANCHOR: fetch
 /// The main Worker's way in for HTTP.
 #[event(fetch)]
-async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
-    let path = request.path();
-    let path: Vec<&str> = path.trim_matches('/').split('/').collect();
-    match (request.method(), path.as_slice()) {
-        (Method::Get, [""]) => Response::ok("A filter-list compiler.\n"),
-        (Method::Post, ["check", client]) => check(&env, client).await,
-        (Method::Post, ["drill", host, handler]) if drill::is_on(&env) => {
-            drill::run(&env, &request, host, handler).await
-        }
-        _ => Response::error("Not Found", 404),
-    }
+async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
+    let answer = routes::route(request, &env, &context);
+    Ok(with_sentry_worker(&env, &context, "fetch", answer).await?)
 }
+// ANCHOR_END: fetch
 
-/// Asks the client's rate limiter.
-async fn check(env: &Env, client: &str) -> Result<Response> {
-    let init = RequestInit {
-        method: Method::Post,
-        ..RequestInit::default()
-    };
-    let request = Request::new_with_init(&format!("https://rate-limiter/check/{client}"), &init)?;
-    let mut answer = env
-        .durable_object("RATE_LIMITER")?
-        .get_by_name(&shard::shard_of(client))?
-        .fetch_with_request(request)
-        .await?;
-    let verdict: Verdict = answer.json().await?;
-    let response = Response::from_json(&verdict)?;
-    match verdict {
-        Verdict::Allowed { .. } => Ok(response),
-        Verdict::Denied { retry_after_s } => {
-            response
-                .headers()
-                .set("Retry-After", &retry_after_s.to_string())?;
-            Ok(response.with_status(429))
-        }
+// ANCHOR: queue
+/// The main Worker's way in for messages.
+///
+/// Which messages come again is said message by message, so there is nothing
+/// left to tell the runtime. With `worker` 0.8.7, an `Err` from here is a panic.
+#[event(queue)]
+async fn queue(batch: MessageBatch<CompileRequest>, env: Env, context: Context) -> Result<()> {
+    let intake = intake::take_in(&env, &batch);
+    if let Err(error) = with_sentry_worker(&env, &context, "queue", intake).await {
+        worker::console_error!("{error}");
+    }
+    Ok(())
+}
+// ANCHOR_END: queue
+
+// ANCHOR: scheduled
+/// The main Worker's way in for cron triggers. It has no result to return.
+#[event(scheduled)]
+async fn scheduled(event: ScheduledEvent, env: Env, context: ScheduleContext) {
+    let cron = event.cron();
+    let start = periodic::start(&env, &cron);
+    if let Err(error) = with_sentry_worker(&env, &context, "scheduled", start).await {
+        worker::console_error!("{error}");
     }
 }
+// ANCHOR_END: scheduled

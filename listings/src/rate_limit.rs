@@ -38,6 +38,7 @@ pub enum Verdict {
     },
 }
 
+// ANCHOR: unreadable
 /// A stored window that cannot be read back.
 #[derive(Debug, Error)]
 #[error("the window of client `{client}` cannot be read")]
@@ -47,8 +48,10 @@ pub struct UnreadableWindow {
     /// What the reader choked on.
     pub source: serde_json::Error,
 }
+// ANCHOR_END: unreadable
 
 impl Limit {
+    // ANCHOR: admit
     /// Counts one request, in the client's window or in a new one.
     pub fn admit(&self, window: Option<Window>, now_ms: u64) -> (Window, Verdict) {
         let mut window = window
@@ -66,6 +69,7 @@ impl Limit {
         let remaining = self.requests - window.requests;
         (window, Verdict::Allowed { remaining })
     }
+    // ANCHOR_END: admit
 
     /// Whether nothing needs to be remembered of this window any more.
     pub fn has_expired(&self, window: &Window, now_ms: u64) -> bool {
@@ -79,7 +83,7 @@ impl Limit {
 
 impl Window {
     /// The form in which a window is stored.
-    pub fn to_stored(&self) -> String {
+    pub fn to_stored(self) -> String {
         format!(
             r#"{{"started_ms":{},"requests":{}}}"#,
             self.started_ms, self.requests

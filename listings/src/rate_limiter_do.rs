@@ -17,6 +17,7 @@ const LIMIT: Limit = Limit {
 };
 const PREFIX: &str = "window:";
 
+// ANCHOR: error
 /// Why a sweep failed.
 #[derive(Debug, Error)]
 pub enum SweepError {
@@ -27,6 +28,7 @@ pub enum SweepError {
     #[error("the storage of the rate limiter failed")]
     Storage(#[from] worker::Error),
 }
+// ANCHOR_END: error
 
 // ANCHOR: struct
 /// One shard of the rate limiter: the windows of the clients it looks after.
@@ -73,6 +75,7 @@ impl DurableObject for RateLimiterDo {
 }
 
 impl RateLimiterDo {
+    // ANCHOR: check
     /// Counts one request of `client`.
     async fn check(&self, client: &str) -> Result<Verdict> {
         let storage = self.state.storage();
@@ -90,6 +93,7 @@ impl RateLimiterDo {
         }
         Ok(verdict)
     }
+    // ANCHOR_END: check
 
     // ANCHOR: sweep
     /// Deletes what has expired and comes back while anything is left.
@@ -130,6 +134,7 @@ impl RateLimiterDo {
     }
     // ANCHOR_END: sweep
 
+    // ANCHOR: spoil
     /// The drill: an entry that the next sweep cannot read, and the sweep now.
     async fn spoil(&self, marker: &str) -> Result<()> {
         let storage = self.state.storage();
@@ -138,6 +143,7 @@ impl RateLimiterDo {
             .await?;
         storage.set_alarm(Duration::ZERO).await
     }
+    // ANCHOR_END: spoil
 }
 
 // ANCHOR: into_worker_error

@@ -1,19 +1,14 @@
 //! Which rate limiter looks after which client.
 
+use crate::fnv::Fnv;
+
 /// Enough objects that no single one is busy, few enough that each has something
 /// to sweep.
 const SHARDS: u64 = 8;
 
 /// The name of the object that counts a client's requests.
-///
-/// FNV-1a: any spread would do, but it must be the same in every isolate.
 pub fn shard_of(client: &str) -> String {
-    let hash = client
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-    format!("shard-{}", hash % SHARDS)
+    format!("shard-{}", Fnv::of(client).value() % SHARDS)
 }
 
 #[cfg(test)]

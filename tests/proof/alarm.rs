@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
-use proof::bugsink::{self, Project};
+use proof::bugsink;
 use proof::case::test;
 use proof::receiver::{Answer, Receiver};
 use proof::shared::Shared;
@@ -65,13 +65,17 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// A Worker that reports to Bugsink, for every test that needs no other.
-fn reporting() -> &'static (Worker, Project) {
-    static REPORTING: Shared<(Worker, Project)> = Shared::new();
+/// A Worker that reports to a receiver of ours, for every test that needs nothing
+/// else.
+fn reporting() -> &'static (Worker, Receiver) {
+    static REPORTING: Shared<(Worker, Receiver)> = Shared::new();
     REPORTING.get(|| {
-        let project = bugsink::project();
+        let receiver = Receiver::accepting();
         let options = Worker::listings().with_drills();
-        (options.secret("SENTRY_DSN", &project.dsn).start(), project)
+        (
+            options.secret("SENTRY_DSN", &receiver.dsn()).start(),
+            receiver,
+        )
     })
 }
 
@@ -82,7 +86,11 @@ fn failure(marker: &str) -> String {
 }
 
 fn a_failing_alarm_reaches_bugsink_once_with_its_chain() {
-    let (worker, project) = reporting();
+    let project = bugsink::project();
+    let worker = Worker::listings()
+        .with_drills()
+        .secret("SENTRY_DSN", &project.dsn)
+        .start();
     let answer = worker.drill(DRILL, "chain");
     assert_eq!(answer.status, 202, "{answer:?}");
     let accepted = answer.json();
@@ -118,6 +126,14 @@ fn a_failing_alarm_reaches_bugsink_once_with_its_chain() {
     assert_eq!(event["transaction"], "RateLimiterDo.alarm", "{event:#}");
     assert_eq!(tag(&event, "class"), "RateLimiterDo", "{event:#}");
     assert_eq!(tag(&event, "handler"), "alarm", "{event:#}");
+    // The runtime runs a failed alarm again, two and a half seconds later at
+    // most. The drill's error must not be a second report then.
+    let about_us = || {
+        let mut events = project.events();
+        events.retain(|event| event.to_string().contains("`chain`"));
+        events.len()
+    };
+    wait::stays("events of one drill", 1, Duration::from_secs(4), about_us);
     println!(
         "figure: the Worker answered {:?} after its start",
         worker.started_in()
@@ -212,17 +228,20 @@ fn a_malformed_dsn_is_named_once_and_never_shown() {
         .with_drills()
         .secret("SENTRY_DSN", malformed)
         .start();
-    for marker in ["malformed-1", "malformed-2"] {
+    let drill = |marker: &str| {
         let drilled = Instant::now();
         assert_eq!(worker.drill(DRILL, marker).status, 202);
         worker
             .process()
             .wait_for_line(&failure(marker), wait::LIMIT);
-        // A load that failed and was not given back would hold up the next
-        // capture for as long as a load may take: two seconds.
-        let held_up = drilled.elapsed();
-        assert!(held_up < Duration::from_millis(1_500), "{held_up:?}");
-    }
+        drilled.elapsed()
+    };
+    drill("malformed");
+    // A load that failed and was not given back holds up every next capture for
+    // as long as a load may take: two seconds. A busy machine holds up some.
+    let next: Vec<Duration> = (0..5).map(|n| drill(&format!("malformed-{n}"))).collect();
+    let quickest = next.iter().min().expect("five");
+    assert!(*quickest < Duration::from_millis(1_500), "{next:?}");
     assert_eq!(worker.get("/").status, 200);
     let lines = worker.log().lines();
     let ours: Vec<&String> = lines.iter().filter(|line| line.contains(OURS)).collect();
@@ -274,7 +293,7 @@ pub fn store_dsn(worker: &Worker, dsn: &str) {
 }
 
 fn two_objects_of_one_isolate_share_one_client() {
-    let (worker, project) = reporting();
+    let (worker, receiver) = reporting();
     let drill = |marker: &str| worker.drill(DRILL, marker).json()["object"].to_string();
     let first = drill("once-0");
     let other = (1..100)
@@ -282,7 +301,7 @@ fn two_objects_of_one_isolate_share_one_client() {
         .find(|marker| drill(marker) != first)
         .expect("a marker that falls on another object");
     for marker in ["once-0", other.as_str()] {
-        project.wait_for_event(&format!("`{marker}`"));
+        receiver.wait_for_event(&format!("`{marker}`"));
     }
     assert_eq!(worker.process().count_lines("client initialised"), 1);
 }

@@ -1,16 +1,15 @@
 //! Panics, which leave no time for anything.
 
-use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use libtest_mimic::Trial;
 use proof::case::test;
 use proof::receiver::{Answer, Receiver};
+use proof::socket::Socket;
 use proof::worker::Worker;
 use proof::{environment, wait};
 use serde_json::{Value, json};
-use tungstenite::{Message, WebSocket};
 
 use crate::alarm::{store_dsn, tag, with_secrets_store};
 use crate::events::level;
@@ -81,7 +80,7 @@ struct Way {
     /// How the message ends in the marker.
     message: &'static str,
     /// Gives back what must stay open until the event is there.
-    provoke: fn(&Worker, &str) -> Option<WebSocket<TcpStream>>,
+    provoke: fn(&Worker, &str) -> Option<Socket>,
 }
 
 const MAIN: Way = Way {
@@ -111,9 +110,8 @@ const MESSAGE: Way = Way {
     file: "src/subject.rs",
     message: "the fixture failed on purpose",
     provoke: |worker, marker| {
-        let mut socket = worker.socket(&format!("/subject/{marker}/socket"), &[]);
-        let order = Message::text(format!("panic:{marker}"));
-        socket.send(order).expect("an open socket");
+        let mut socket = worker.socket(&format!("/subject/{marker}/socket"));
+        socket.send(&format!("panic:{marker}"));
         Some(socket)
     },
 };
@@ -132,7 +130,7 @@ const RUN: Way = Way {
     provoke: |worker, marker| play(worker, "panic-outside", marker),
 };
 
-fn play(worker: &Worker, scenario: &str, marker: &str) -> Option<WebSocket<TcpStream>> {
+fn play(worker: &Worker, scenario: &str, marker: &str) -> Option<Socket> {
     let scenario = json!({ "scenario": scenario, "marker": marker });
     worker.send(
         "POST",

@@ -5,7 +5,6 @@
 //! parameters. Each is a token that occurs nowhere else.
 
 use std::collections::BTreeSet;
-use std::io::Write;
 
 use libtest_mimic::Trial;
 use proof::case::test;
@@ -13,9 +12,6 @@ use proof::receiver::{self, Receiver};
 use proof::shared::Shared;
 use proof::worker::{Worker, WorkerOptions};
 use serde_json::{Value, json};
-use tungstenite::Message;
-use tungstenite::protocol::CloseFrame;
-use tungstenite::protocol::frame::coding::CloseCode;
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -170,7 +166,7 @@ fn fail(worker: &Worker, way: &str) {
     };
     let socket = || {
         fill("nothing");
-        worker.socket(&format!("{object}/socket?key={}", token("query")), &headers)
+        worker.socket_with(&format!("{object}/socket?key={}", token("query")), &headers)
     };
     let play = |scenario: &str| {
         let body =
@@ -188,24 +184,20 @@ fn fail(worker: &Worker, way: &str) {
         "object-alarm" => fill("alarm"),
         "websocket-message" => {
             let mut socket = socket();
-            let _ = socket.send(Message::text(token("message")));
-            let _ = socket.send(Message::text(format!("fail:{marker}")));
+            socket.send(&token("message"));
+            socket.send(&format!("fail:{marker}"));
         }
         "websocket-close" => {
             let mut socket = socket();
-            let _ = socket.send(Message::text(token("message")));
-            let _ = socket.close(Some(CloseFrame {
-                code: CloseCode::Normal,
-                reason: format!("fail:{marker}").into(),
-            }));
-            while socket.read().is_ok() {}
+            socket.send(&token("message"));
+            socket.close(&format!("fail:{marker}"));
+            socket.until_the_end();
         }
         "websocket-error" => {
             let mut socket = socket();
-            let _ = socket.send(Message::text(token("message")));
-            // A reserved opcode: the runtime reports a broken protocol.
-            let _ = socket.get_mut().write_all(&[0x83, 0x80, 1, 2, 3, 4]);
-            while socket.read().is_ok() {}
+            socket.send(&token("message"));
+            socket.break_the_protocol();
+            socket.until_the_end();
         }
         "workflow-run" => play("outside"),
         "workflow-step" => play("fail"),

@@ -34,6 +34,7 @@ pub struct Drawing {
 
 impl BookPage {
     /// Opens a page such as `architecture.html`.
+    #[track_caller]
     pub fn open(site: &Site, page: &str, scheme: Scheme) -> Self {
         BookPage {
             page: Page::open(&site.url(page), scheme),
@@ -41,6 +42,7 @@ impl BookPage {
     }
 
     /// Waits for the first diagram to be drawn.
+    #[track_caller]
     pub fn wait_for_drawing(&mut self) -> Drawing {
         let drawn = format!("(document.querySelector('{DRAWING}')?.textContent ?? '') !== ''");
         self.page.wait_until("drawing", &drawn);

@@ -64,7 +64,7 @@ impl Browser {
             .env("HOME", &home)
             .env("TMPDIR", &home);
         let process = Process::start("chromium", &command);
-        let line = process.wait_for_line("DevTools listening on ", wait::LIMIT);
+        let line = process.wait_for_line("DevTools listening on ", wait::START);
         let (_, endpoint) = line
             .split_once("listening on ")
             .expect("the part asked for");
@@ -149,6 +149,7 @@ impl Page {
     /// # Panics
     ///
     /// If it cannot be loaded.
+    #[track_caller]
     pub fn open(url: &str, scheme: Scheme) -> Self {
         let mut page = Self::empty(scheme);
         page.go(url);
@@ -160,6 +161,7 @@ impl Page {
     /// # Panics
     ///
     /// If it cannot be loaded.
+    #[track_caller]
     pub fn go(&mut self, url: &str) {
         let gone = self.call("Page.navigate", json!({ "url": url }));
         assert!(gone["errorText"].is_null(), "{url}: {gone}");
@@ -179,6 +181,7 @@ impl Page {
     /// # Panics
     ///
     /// If it throws.
+    #[track_caller]
     pub fn evaluate(&mut self, expression: &str) -> Value {
         let mut result = self.call(
             "Runtime.evaluate",
@@ -194,6 +197,7 @@ impl Page {
     /// # Panics
     ///
     /// If it does not become true in time.
+    #[track_caller]
     pub fn wait_until(&mut self, what: &str, expression: &str) {
         wait::until(what, wait::LIMIT, || {
             (self.evaluate(expression) == true).then_some(())

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -19,6 +18,12 @@ const SETTINGS: &str = r#"
 BUGSINK["PHONEHOME"] = False
 # An event that breaks Sentry's schema is refused, not tolerated.
 BUGSINK["VALIDATE_ON_DIGEST"] = "strict"
+# Files that are gone after the run need not survive a loss of power.
+for database in DATABASES.values():
+    database["OPTIONS"]["init_command"] = "PRAGMA synchronous = OFF"
+    # A busy machine is no reason to refuse an event.
+    database["OPTIONS"]["timeout"] = 60
+DATABASES["default"]["OPTIONS"]["query_timeout"] = 60
 BUGSINK["INGEST_STORE_BASE_DIR"] = os.path.join(os.getcwd(), "ingestion")
 BUGSINK["MAX_EVENTS_PER_PROJECT_PER_5_MINUTES"] = 1_000_000
 BUGSINK["MAX_EVENTS_PER_PROJECT_PER_HOUR"] = 1_000_000
@@ -31,7 +36,7 @@ BUGSINK["MAX_EVENTS_PER_HOUR"] = 1_000_000
 const PREPARE: &str = r#"
 from django.core.management import call_command
 call_command("migrate", verbosity=0)
-call_command("migrate", database="snappea", verbosity=0)
+call_command("migrate", "snappea", database="snappea", verbosity=0)
 from bsmain.models import AuthToken
 print("token " + AuthToken.create_full_access().token)
 "#;
@@ -62,6 +67,7 @@ pub struct Project {
 /// # Panics
 ///
 /// If the server does not start or does not make the project.
+#[track_caller]
 pub fn project() -> Project {
     let bugsink = RUNNING.get(Bugsink::start);
     let number = bugsink.projects.fetch_add(1, Ordering::Relaxed);
@@ -105,6 +111,7 @@ impl Project {
     /// # Panics
     ///
     /// If there is none in time, or more than one, or if Relay has an objection.
+    #[track_caller]
     pub fn wait_for_event(&self, marker: &str) -> Value {
         let mut found = wait::until(&format!("event with {marker:?}"), wait::LIMIT, || {
             let mut events = self.events();
@@ -129,14 +136,14 @@ impl Bugsink {
             "bugsink-manage",
             &["shell", "-c", PREPARE],
         );
-        let token = prepared.wait_for_line("token ", wait::LIMIT);
+        let token = prepared.wait_for_line("token ", wait::START);
         let process = process(
             &bin,
             &directory,
             "gunicorn",
             &["--bind", "127.0.0.1:0", "--threads", "4", "bugsink.wsgi"],
         );
-        let listening = process.wait_for_line("Listening at: http://", wait::LIMIT);
+        let listening = process.wait_for_line("Listening at: http://", wait::START);
         let address = listening
             .split_whitespace()
             .find(|word| word.starts_with("http://"))
@@ -185,8 +192,7 @@ impl Bugsink {
 /// Writes the server's settings.
 fn configure(bin: &Path, directory: &Path) {
     let arguments = ["--template=local", "--host=127.0.0.1", "--port=1"];
-    process(bin, directory, "bugsink-create-conf", &arguments)
-        .wait_for_success(Duration::from_secs(60));
+    process(bin, directory, "bugsink-create-conf", &arguments).wait_for_success(wait::START);
     let file = directory.join("bugsink_conf.py");
     let settings = fs::read_to_string(&file).expect("the settings just written");
     fs::write(&file, format!("import os\n{settings}{SETTINGS}")).expect("a file of our own");
@@ -196,6 +202,7 @@ fn process(bin: &Path, directory: &Path, program: &str, arguments: &[&str]) -> P
     let mut command = Command::new(bin.join(program));
     command
         .args(arguments)
+        .env("HOME", directory)
         .env("TMPDIR", directory)
         .current_dir(directory);
     Process::start(program, &command)

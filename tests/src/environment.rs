@@ -1,7 +1,7 @@
 //! Where `cargo xtask test` put the tools and what it built.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The variables that tell the proof where things are.
 pub const VARIABLES: [&str; 10] = [
@@ -12,31 +12,44 @@ pub const VARIABLES: [&str; 10] = [
     "PROOF_CHROMIUM",
     "PROOF_LISTINGS",
     "PROOF_FIXTURE",
-    "PROOF_FIXTURE_UNWIND",
+    "PROOF_SNIPPETS",
     "PROOF_BOOK",
     "PROOF_MDBOOK",
 ];
 
-/// The path in one of [`VARIABLES`].
+/// What nobody has set up, in one line; nothing if all is there.
+pub fn missing() -> Option<String> {
+    let missing: Vec<&str> = VARIABLES
+        .into_iter()
+        .filter(|variable| env::var_os(variable).is_none_or(|path| path.is_empty()))
+        .collect();
+    let names = missing.join(", ");
+    (!missing.is_empty()).then(|| format!("not set: {names}; run `cargo xtask test`"))
+}
+
+/// The path in one of [`VARIABLES`], or in [`UNWINDING`].
 ///
 /// # Panics
 ///
-/// If it is not set: then nobody has set up what the test needs.
+/// If it is not set, which [`missing`] tells before any test runs.
 pub fn path(variable: &str) -> PathBuf {
-    debug_assert!(VARIABLES.contains(&variable), "{variable} is not listed");
     match env::var_os(variable) {
-        Some(path) if !path.is_empty() => PathBuf::from(path),
-        _ => panic!("{variable} is not set; run `cargo xtask test`"),
+        Some(path) => PathBuf::from(path),
+        None => panic!("{variable} is not set; run `cargo xtask test`"),
     }
 }
 
-/// Whether there is a build of the fixture that unwinds. It takes a nightly
-/// compiler and its source, which not every machine has.
+/// The one path that may be missing: a build of the fixture that unwinds takes a
+/// nightly compiler and its source, which not every machine has.
+pub const UNWINDING: &str = "PROOF_FIXTURE_UNWIND";
+
+/// Whether there is such a build.
 pub fn has_unwinding_build() -> bool {
-    env::var_os("PROOF_FIXTURE_UNWIND").is_some()
+    env::var_os(UNWINDING).is_some_and(|path| !path.is_empty())
 }
 
 /// The root of the workspace.
 pub fn workspace() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().unwrap_or(tests).to_owned()
 }

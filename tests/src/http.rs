@@ -20,6 +20,7 @@ impl Answer {
     /// # Panics
     ///
     /// If it is not.
+    #[track_caller]
     pub fn json(&self) -> Value {
         match serde_json::from_str(&self.body) {
             Ok(value) => value,
@@ -36,6 +37,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// # Panics
 ///
 /// If there is no answer, of whatever status.
+#[track_caller]
 pub fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     let agent: Agent = Agent::config_builder()
         .http_status_as_error(false)

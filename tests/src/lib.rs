@@ -12,7 +12,7 @@
 //! - `bugsink`, `receiver`: who gets the events.
 //! - `relay`: Sentry's own judgement of each of them.
 //! - `book`, `browser`, `site`: the rendered book in Chromium.
-//! - `http`, `server`: a client and a server for services on this machine.
+//! - `http`, `socket`, `server`: clients and a server for services on this machine.
 //! - `shared`, `wait`: one fixture for many tests; polling with a deadline.
 
 #![warn(missing_docs, unreachable_pub)]
@@ -30,5 +30,6 @@ pub mod run;
 pub mod server;
 pub mod shared;
 pub mod site;
+pub mod socket;
 pub mod wait;
 pub mod worker;

@@ -65,6 +65,7 @@ impl Process {
     /// # Panics
     ///
     /// If there is no shell, or no room for a log.
+    #[track_caller]
     pub fn start(name: &str, command: &Command) -> Self {
         let path = run::new_path(&format!("{name}.log"));
         let ended = path.with_extension("ended");
@@ -110,6 +111,7 @@ impl Process {
     /// # Panics
     ///
     /// If there is none within `limit`, or if the process ended without it.
+    #[track_caller]
     pub fn wait_for_line(&self, part: &str, limit: Duration) -> String {
         wait::until(&format!("line with {part:?}"), limit, || {
             let code = fs::read_to_string(&self.ended).ok();
@@ -137,6 +139,7 @@ impl Process {
     /// # Panics
     ///
     /// If it does not within `limit`, or if it fails.
+    #[track_caller]
     pub fn wait_for_success(&self, limit: Duration) {
         let code = wait::until(&format!("end of {}", self.log.name), limit, || {
             let code = fs::read_to_string(&self.ended).ok()?;

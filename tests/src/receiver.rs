@@ -119,6 +119,7 @@ impl Receiver {
     /// # Panics
     ///
     /// If there is none in time.
+    #[track_caller]
     pub fn wait_for(&self, marker: &str) -> Received {
         wait::until(&format!("request with {marker:?}"), wait::LIMIT, || {
             self.state
@@ -135,6 +136,7 @@ impl Receiver {
     ///
     /// If there is none in time, if it did not come in an envelope, or if Relay
     /// has an objection.
+    #[track_caller]
     pub fn wait_for_event(&self, marker: &str) -> Value {
         let event = event(&self.wait_for(marker).request);
         relay::judge(&event);
@@ -224,6 +226,7 @@ fn wait_for_the_end(stream: &mut TcpStream) -> io::Result<()> {
 /// # Panics
 ///
 /// If the request's body is no envelope with one event.
+#[track_caller]
 pub fn event(request: &Request) -> Value {
     let (_, items) = envelope(request);
     let mut events = items

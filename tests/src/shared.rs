@@ -1,6 +1,6 @@
 //! A fixture that many tests use and the first of them makes.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::OnceLock;
 
 use crate::case;
@@ -27,7 +27,8 @@ impl<T> Shared<T> {
             .get_or_init(|| catch_unwind(AssertUnwindSafe(make)).map_err(case::message));
         match made {
             Ok(fixture) => fixture,
-            Err(message) => panic!("{message}"),
+            // Not `panic!`: the place to look at is where `make` failed.
+            Err(message) => resume_unwind(Box::new(message.clone())),
         }
     }
 }

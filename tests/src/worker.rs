@@ -1,18 +1,16 @@
 //! A built Worker in workerd, as `wrangler dev` runs it.
 
 use std::fs;
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use toml::Table;
-use tungstenite::WebSocket;
-use tungstenite::client::IntoClientRequest;
-use tungstenite::http::{HeaderName, HeaderValue};
 
 use crate::http::{self, Answer};
 use crate::process::{Log, Process};
+use crate::socket::Socket;
 use crate::{environment, run, wait};
 
 /// Which Worker to run.
@@ -24,25 +22,42 @@ pub enum Build {
     Fixture,
     /// The same, built with `worker-build --panic-unwind`.
     Unwinding,
+    /// One of the smallest Workers, by its folder's name.
+    Snippet(&'static str),
 }
 
 impl Build {
     /// Where `worker-build` put its output.
     fn output(self) -> PathBuf {
-        environment::path(match self {
-            Build::Listings => "PROOF_LISTINGS",
-            Build::Fixture => "PROOF_FIXTURE",
-            Build::Unwinding => "PROOF_FIXTURE_UNWIND",
-        })
+        match self {
+            Build::Listings => environment::path("PROOF_LISTINGS"),
+            Build::Fixture => environment::path("PROOF_FIXTURE"),
+            Build::Unwinding => environment::path(environment::UNWINDING),
+            Build::Snippet(name) => environment::path("PROOF_SNIPPETS").join(name).join("build"),
+        }
     }
 
     /// The committed configuration.
     fn configuration(self) -> PathBuf {
-        environment::workspace().join(match self {
-            Build::Listings => "listings/wrangler.toml",
-            Build::Fixture | Build::Unwinding => "tests/fixture/wrangler.toml",
-        })
+        let folder = match self {
+            Build::Listings => "listings",
+            Build::Fixture | Build::Unwinding => "tests/fixture",
+            Build::Snippet(name) => &format!("listings/snippets/{name}"),
+        };
+        environment::workspace().join(folder).join(CONFIG)
     }
+}
+
+/// The configuration of a Worker, as it is committed.
+///
+/// # Panics
+///
+/// If it is not there or is no TOML.
+pub fn committed(build: Build) -> Table {
+    let file = build.configuration();
+    let text = fs::read_to_string(&file).map_err(|error| error.to_string());
+    let config = text.and_then(|text| text.parse().map_err(|error| format!("{error}")));
+    config.unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
 /// How to run a Worker. What is not said is as committed.
@@ -101,6 +116,7 @@ impl WorkerOptions {
     /// # Panics
     ///
     /// If it does not.
+    #[track_caller]
     pub fn start(self) -> Worker {
         let directory = self.write();
         let mut command = wrangler(&directory);
@@ -118,6 +134,7 @@ impl WorkerOptions {
     /// # Panics
     ///
     /// If it does not start.
+    #[track_caller]
     pub fn start_watched(self) -> Worker {
         let directory = self.write();
         let main = self.config["main"].as_str().expect("a path of our own");
@@ -129,6 +146,22 @@ impl WorkerOptions {
             .arg(main);
         prepare(&mut command, &directory);
         Worker::start("watched workerd", &command, directory)
+    }
+
+    /// Does all that `wrangler deploy` does but the upload, and returns the lines
+    /// that wrangler printed.
+    ///
+    /// # Panics
+    ///
+    /// If wrangler refuses.
+    #[track_caller]
+    pub fn deploy_dry_run(self) -> Vec<String> {
+        let directory = self.write();
+        let mut command = wrangler(&directory);
+        command.args(["deploy", "--dry-run", "--outdir", "bundle"]);
+        let process = Process::start("wrangler deploy", &command);
+        process.wait_for_success(wait::START);
+        process.log().lines()
     }
 
     /// Writes the configuration and the secrets into a directory of their own.
@@ -203,13 +236,13 @@ impl Worker {
         Self::of(Build::Unwinding)
     }
 
+    /// One of the snippets, still to be started.
+    pub fn snippet(name: &'static str) -> WorkerOptions {
+        Self::of(Build::Snippet(name))
+    }
+
     fn of(build: Build) -> WorkerOptions {
-        let committed = build.configuration();
-        let text = fs::read_to_string(&committed)
-            .unwrap_or_else(|error| panic!("{}: {error}", committed.display()));
-        let mut config: Table = text
-            .parse()
-            .unwrap_or_else(|error| panic!("{}: {error}", committed.display()));
+        let mut config = committed(build);
         // It is built already. Wrangler would build it again, for each Worker.
         config.remove("build");
         let main = build.output().join("index.js");
@@ -223,7 +256,7 @@ impl Worker {
     fn start(name: &str, command: &Command, directory: PathBuf) -> Self {
         let began = Instant::now();
         let process = Process::start(name, command);
-        let ready = process.wait_for_line("Ready on http://", wait::LIMIT);
+        let ready = process.wait_for_line("Ready on http://", wait::START);
         let (_, address) = ready.split_once("Ready on ").expect("the part waited for");
         Worker {
             address: address.trim().to_owned(),
@@ -234,53 +267,75 @@ impl Worker {
     }
 
     /// Asks for `path`.
+    #[track_caller]
     pub fn get(&self, path: &str) -> Answer {
-        self.request("GET", path)
+        self.request("GET", path, "")
     }
 
     /// Posts nothing to `path`.
+    #[track_caller]
     pub fn post(&self, path: &str) -> Answer {
-        self.request("POST", path)
+        self.request("POST", path, "")
+    }
+
+    /// Posts `body` to `path`.
+    #[track_caller]
+    pub fn post_json(&self, path: &str, body: &Value) -> Answer {
+        self.request("POST", path, &body.to_string())
+    }
+
+    /// Posts a text to `path`.
+    #[track_caller]
+    pub fn post_text(&self, path: &str, text: &str) -> Answer {
+        self.request("POST", path, text)
+    }
+
+    /// How an instance of a Workflow is doing, as wrangler sees it.
+    #[track_caller]
+    pub fn instance(&self, workflow: &str, id: &str) -> Value {
+        let path = format!("/cdn-cgi/explorer/api/workflows/{workflow}/instances/{id}");
+        let mut answer = self.get(&path).json();
+        answer["result"].take()
     }
 
     /// Makes a handler fail: `drill("rate-limiter/alarm", "some-marker")`.
+    #[track_caller]
     pub fn drill(&self, handler: &str, marker: &str) -> Answer {
         self.post(&format!("/drill/{handler}?marker={marker}"))
     }
 
-    fn request(&self, method: &str, path: &str) -> Answer {
-        self.send(method, path, &[], "")
+    #[track_caller]
+    fn request(&self, method: &str, path: &str, body: &str) -> Answer {
+        self.send(method, path, &[], body)
     }
 
     /// Sends any request.
+    #[track_caller]
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         self.process.log();
         let url = format!("{}{path}", self.address);
         http::request(method, &url, headers, body)
     }
 
-    /// Opens a WebSocket.
+    /// Opens a WebSocket at `path`.
     ///
     /// # Panics
     ///
-    /// If the Worker does not.
-    pub fn socket(&self, path: &str, headers: &[(&str, &str)]) -> WebSocket<TcpStream> {
+    /// If there is none.
+    #[track_caller]
+    pub fn socket(&self, path: &str) -> Socket {
+        self.socket_with(path, &[])
+    }
+
+    /// Opens a WebSocket at `path`, by a request with these headers.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    #[track_caller]
+    pub fn socket_with(&self, path: &str, headers: &[(&str, &str)]) -> Socket {
         self.process.log();
-        let (_, host) = self.address.split_once("://").expect("an address");
-        let mut request = format!("ws://{host}{path}")
-            .into_client_request()
-            .expect("an address");
-        for (name, value) in headers {
-            let name = HeaderName::try_from(*name).expect("a header's name");
-            let value = HeaderValue::try_from(*value).expect("a header's value");
-            request.headers_mut().insert(name, value);
-        }
-        let stream = TcpStream::connect(host).expect("a connection to the Worker");
-        stream
-            .set_read_timeout(Some(wait::LIMIT))
-            .expect("a timeout that is not zero");
-        let (socket, _) = tungstenite::client(request, stream).expect("a WebSocket");
-        socket
+        Socket::open(&self.address, path, headers)
     }
 
     /// Runs another of wrangler's commands on this Worker's state.
@@ -288,10 +343,11 @@ impl Worker {
     /// # Panics
     ///
     /// If it fails.
+    #[track_caller]
     pub fn wrangler(&self, arguments: &[&str]) {
         let mut command = wrangler(&self.directory);
         command.args(arguments).args(["--persist-to", STATE]);
-        Process::start("wrangler command", &command).wait_for_success(wait::LIMIT);
+        Process::start("wrangler command", &command).wait_for_success(wait::START);
     }
 
     /// What a Worker that was started watched has sent: `METHOD URL` each.

@@ -1,2 +1,97 @@
-//! x
-fn main() {}
+//! The chores of this repository, run as `cargo xtask <command>`.
+//!
+//! Three commands are enough: `serve` to read the book, `demo` to see an error
+//! arrive, `test` to prove all of it. Each first sets up what it needs.
+
+mod background;
+mod book;
+#[cfg(test)]
+mod book_checks;
+mod demo;
+mod run;
+#[cfg(test)]
+mod secrets;
+mod serve;
+mod setup;
+mod test;
+mod worker;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "The chores of this repository"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install every tool the other commands need, into the user's cache.
+    ///
+    /// Runs again at no cost: what is there at the right version is left alone.
+    /// Nothing is written into the checkout but links below target/tools.
+    ///
+    /// WORKER_SENTRY_CACHE=DIR           where the tools go
+    /// WORKER_SENTRY_NO_PATH_TOOLS=1     ignore cargo tools that are on PATH
+    /// WORKER_SENTRY_WASM=rustup|distribution
+    ///                                   which compiler builds for wasm32
+    /// CHROME=FILE                       the Chromium or Chrome to use
+    #[command(verbatim_doc_comment)]
+    Setup,
+    /// Verify the listings, render the book and serve it on this machine.
+    Serve {
+        /// The port to serve on; the next free one where it is taken.
+        #[arg(long, default_value_t = 3000)]
+        port: u16,
+    },
+    /// Start the example Worker and a receiver, both on this machine, and make
+    /// the Worker fail. Nothing is left after Ctrl-C.
+    Demo,
+    /// Render the book into ./book, as plain `mdbook build` does.
+    Book,
+    /// Run everything that proves the book, the crate and the example Worker.
+    ///
+    /// Stops at the first stage that fails and says how to run only that one.
+    Test {
+        /// Run only the tests whose name contains this text, and no lints.
+        filter: Option<String>,
+        /// Run only this stage.
+        #[arg(long, value_enum)]
+        stage: Option<test::Stage>,
+    },
+}
+
+/// The root of the checkout this program was built in.
+fn root() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest
+        .parent()
+        .expect("xtask lies in the root")
+        .to_path_buf()
+}
+
+fn main() -> ExitCode {
+    let root = root();
+    let result = match Cli::parse().command {
+        Command::Setup => setup::everything(&root),
+        Command::Serve { port } => serve::serve(&root, port),
+        Command::Demo => demo::demo(&root),
+        Command::Book => book::book(&root),
+        Command::Test { filter, stage } => test::test(&root, filter.as_deref(), stage),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -57,7 +57,8 @@ pub struct WorkflowEvent<T> {
 macro_rules! workflow {
     ($class:ident) => {
         const _: () = {
-            use $crate::workflow::__private::{self, wasm_bindgen::prelude::wasm_bindgen};
+            use $crate::workflow::__private::wasm_bindgen::{self, prelude::wasm_bindgen};
+            use $crate::workflow::__private;
 
             #[wasm_bindgen(
                         js_name = $class,

@@ -13,6 +13,8 @@ use crate::event::type_name;
 /// an error's name does not survive the way to the engine, it looks for this at
 /// the start of the message.
 const NON_RETRYABLE: &str = "NonRetryableError";
+/// The name of the engine's error for a step or an event that took too long.
+const TIMEOUT: &str = "WorkflowTimeoutError";
 /// How the engine marks the rejections with which it stops a run.
 const INTERRUPTION: &str = "Aborting engine:";
 /// Causes beyond this one do not cross.
@@ -103,6 +105,12 @@ impl StepError {
     pub fn step(&self) -> &str {
         &self.step
     }
+
+    /// Whether the last attempt, or the event waited for, took too long.
+    pub fn is_timeout(&self) -> bool {
+        let thrown = &self.failure.thrown;
+        is_named(TIMEOUT, &js::name(thrown), &js::message(thrown))
+    }
 }
 
 impl fmt::Debug for StepError {
@@ -144,6 +152,7 @@ pub(super) struct Failure {
 impl Failure {
     /// What a step's body returned.
     pub(super) fn returned(error: Box<dyn Error>) -> Self {
+        let error = unwrapped(error);
         Failure {
             thrown: to_js(&*error),
             error: error.into(),
@@ -178,6 +187,29 @@ pub(super) fn is_interruption(message: &str) -> bool {
     message.starts_with(INTERRUPTION)
 }
 
+/// Whether an error has a name, be it as its name or, where that does not
+/// survive the way, at the start of its message.
+fn is_named(expected: &str, name: &str, message: &str) -> bool {
+    name == expected || message.starts_with(expected)
+}
+
+/// Undoes [`NonRetryableError`]'s conversion into `worker::Error`.
+fn unwrapped(error: Box<dyn Error>) -> Box<dyn Error> {
+    match error.downcast_ref() {
+        Some(worker::Error::RustError(message)) => match without_name(message) {
+            Some(message) => NonRetryableError::new(message).into(),
+            None => error,
+        },
+        _ => error,
+    }
+}
+
+/// The rest of a message that starts with the name of an error not to be retried.
+fn without_name(message: &str) -> Option<&str> {
+    let rest = message.strip_prefix(NON_RETRYABLE)?;
+    Some(rest.strip_prefix(": ").unwrap_or(rest))
+}
+
 /// The name may have moved into the message on the way.
 fn is_same(sent: &str, received: &str) -> bool {
     match received.strip_suffix(sent) {
@@ -193,9 +225,8 @@ fn non_retryable(error: &(dyn Error + 'static)) -> Option<String> {
     if chain.any(|error| error.is::<NonRetryableError>()) {
         return Some(error.to_string());
     }
-    let message = error.to_string();
-    let rest = message.strip_prefix(NON_RETRYABLE)?;
-    Some(rest.strip_prefix(": ").unwrap_or(rest).to_owned())
+    // The engine would not retry this one either, whatever its name.
+    without_name(&error.to_string()).map(str::to_owned)
 }
 
 /// An error of JavaScript with the name, the message and the causes of one of
@@ -255,8 +286,12 @@ mod tests {
     fn a_non_retryable_error_survives_as_a_worker_error() {
         let error = worker::Error::from(NonRetryableError::new("no: never"));
         assert_eq!(non_retryable(&error), Some("no: never".into()));
+        let error = unwrapped(error.into());
+        assert!(error.is::<NonRetryableError>());
+        assert_eq!(error.to_string(), "no: never");
         let error = worker::Error::RustError("no: never".into());
         assert_eq!(non_retryable(&error), None);
+        assert!(unwrapped(error.into()).is::<worker::Error>());
     }
 
     #[test]
@@ -270,6 +305,14 @@ mod tests {
         assert!(is_interruption("Aborting engine: User called pause"));
         assert!(!is_interruption("Execution timed out after 100ms"));
         assert!(!is_interruption(""));
+    }
+
+    #[test]
+    fn a_timeout_is_known_by_its_name_wherever_that_is() {
+        let message = "Execution timed out after 1ms";
+        assert!(is_named(TIMEOUT, TIMEOUT, message));
+        assert!(is_named(TIMEOUT, "Error", &format!("{TIMEOUT}: {message}")));
+        assert!(!is_named(TIMEOUT, "Error", message));
     }
 
     #[test]

@@ -74,10 +74,18 @@ extern "C" {
 }
 
 /// Makes the class of `instance` one that extends the runtime's
-/// `WorkflowEntrypoint`.
+/// `WorkflowEntrypoint`, with no method but `run`.
 pub(super) fn extend_workflow_entrypoint(instance: &JsValue) -> Result<(), JsValue> {
     let class = Reflect::get(instance, &"constructor".into())?;
     let prototype = Reflect::get(&class, &"prototype".into())?;
+    // An entrypoint's methods can be called from other Workers, and what
+    // wasm-bindgen adds to a class would free the object under a running
+    // Workflow. The collector needs none of it.
+    for key in Reflect::own_keys(&prototype)?.iter() {
+        if !["constructor", "run"].iter().any(|&kept| key == *kept) {
+            Reflect::delete_property(prototype.unchecked_ref::<Object>(), &key)?;
+        }
+    }
     WORKFLOW_ENTRYPOINT.with(|base| {
         let base_prototype = Reflect::get(base, &"prototype".into())?;
         set_prototype(&class, base)?;
@@ -116,6 +124,11 @@ pub(super) fn get_string(target: &JsValue, name: &str) -> Result<String, worker:
     get_property(target, name)
         .as_string()
         .ok_or_else(|| worker::Error::RustError(format!("`{name}` is no text")))
+}
+
+/// The name of what was thrown, if it is an error.
+pub(super) fn name(thrown: &JsValue) -> String {
+    get_property(thrown, "name").as_string().unwrap_or_default()
 }
 
 /// What was thrown, in one line. A thrown value that is no error has no message.

@@ -70,21 +70,21 @@
 //! ```no_run
 //! # use worker::{Env, Result};
 //! # use worker_sentry::workflow::{StepError, WorkflowStep};
-//! use worker_sentry::{Report, capture_exception_in_isolate};
+//! use worker_sentry::with_sentry_in_isolate;
 //!
 //! # struct CompilationWorkflow { env: Env }
 //! # impl CompilationWorkflow {
 //! async fn run(&self, step: WorkflowStep) -> Result<usize> {
-//!     let done = self.steps(&step).await;
-//!     if let Err(error) = &done {
-//!         let report = Report::new(error).in_handler("CompilationWorkflow", "run").handled(false);
-//!         capture_exception_in_isolate(&self.env, report).await;
-//!     }
-//!     Ok(done?)
+//!     let steps = self.steps(&step);
+//!     Ok(with_sentry_in_isolate(&self.env, "CompilationWorkflow", "run", steps).await?)
 //! }
 //! # async fn steps(&self, step: &WorkflowStep) -> std::result::Result<usize, StepError> { Ok(1) }
 //! # }
 //! ```
+//!
+//! Let the errors reach that catch as they are, as [`StepError`] or as an error
+//! of your own with one as its source: a `worker::Error` made of it keeps the
+//! name and the message, but not the type.
 //!
 //! A Workflow that *handles* a step's error and goes on is another matter: the
 //! runtime may run it again from the start, and a finished step that failed
@@ -115,8 +115,16 @@
 //! # async fn notify() -> Result<()> { Ok(()) }
 //! ```
 //!
-//! A pause, a restart or a termination is no error and is never seen as one:
-//! the future of `run` is dropped at the step it waits for.
+//! An input or an output that is not of its type fails outside of `run`, so the
+//! binding reports that itself.
+//!
+//! A pause is no error and is never seen as one: the future of `run` is dropped
+//! at the step it waits for.
+//!
+//! A panic is no failed attempt. It takes the instance of WebAssembly along, and
+//! with it every Workflow that was running there: what panicked is not tried
+//! again, and the runtime ends the others, or leaves them, without their `run`
+//! being told. Return an error instead.
 
 mod binding;
 mod config;

@@ -1,0 +1,116 @@
+//! What became of the lists of a batch.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// One list of a batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// The list.
+    pub name: String,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What became of one list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// A Workflow instance is at it.
+    Running(String),
+    /// The list is there.
+    Done,
+    /// It is not.
+    Failed(String),
+}
+
+/// How a batch ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Lists that are there.
+    pub done: usize,
+    /// Lists that were still at work when nobody waited any longer.
+    pub running: usize,
+}
+
+// ANCHOR: partial_failure
+/// A batch of which not everything succeeded.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{} of {total} lists of a batch failed: {}", failed.len(), failed.join("; "))]
+pub struct PartialFailure {
+    /// How many lists there were.
+    pub total: usize,
+    /// The names of those that failed, each with the reason.
+    pub failed: Vec<String>,
+}
+// ANCHOR_END: partial_failure
+
+/// Whether there is something left to wait for.
+pub fn is_running(members: &[Member]) -> bool {
+    members
+        .iter()
+        .any(|member| matches!(member.outcome, Outcome::Running(_)))
+}
+
+/// Puts the outcomes together.
+///
+/// # Errors
+///
+/// If a list failed, once everything that could succeed has.
+pub fn sum_up(members: &[Member]) -> Result<Summary, PartialFailure> {
+    let mut summary = Summary::default();
+    let mut failed = Vec::new();
+    for member in members {
+        match &member.outcome {
+            Outcome::Done => summary.done += 1,
+            Outcome::Running(_) => summary.running += 1,
+            Outcome::Failed(reason) => failed.push(format!("`{}`: {reason}", member.name)),
+        }
+    }
+    if failed.is_empty() {
+        return Ok(summary);
+    }
+    Err(PartialFailure {
+        total: members.len(),
+        failed,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(name: &str, outcome: Outcome) -> Member {
+        Member {
+            name: name.into(),
+            outcome,
+        }
+    }
+
+    #[test]
+    fn a_batch_fails_with_the_names_of_those_that_failed_and_no_others() {
+        let members = [
+            member("good", Outcome::Done),
+            member("bad", Outcome::Failed("no rules".into())),
+            member("worse", Outcome::Failed("no sources".into())),
+        ];
+        let error = sum_up(&members).expect_err("two failed").to_string();
+        let expected = "2 of 3 lists of a batch failed: `bad`: no rules; `worse`: no sources";
+        assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn a_list_still_at_work_is_no_failure() {
+        let members = [
+            member("a", Outcome::Done),
+            member("b", Outcome::Running("b-1".into())),
+        ];
+        assert!(is_running(&members));
+        assert!(!is_running(&members[..1]));
+        let summary = Summary {
+            done: 1,
+            running: 1,
+        };
+        assert_eq!(sum_up(&members), Ok(summary));
+    }
+}

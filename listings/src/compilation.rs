@@ -1,0 +1,191 @@
+//! What is remembered of a compilation, and what is told of its progress.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// A compilation that has said nothing for this long is given up.
+pub const STALE_MS: u64 = 15 * 60_000;
+
+/// A compilation as the coordinator remembers it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compilation {
+    /// Name of the list and hash of its sources.
+    pub id: String,
+    /// The list.
+    pub name: String,
+    /// The Workflow instance that does the work.
+    pub instance: String,
+    /// How far it is.
+    pub stage: Stage,
+    /// When something was last heard of it.
+    pub heard_ms: u64,
+}
+
+/// How far a compilation is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "stage")]
+pub enum Stage {
+    /// Waiting for its Workflow.
+    Started,
+    /// Some sources are there.
+    Fetching {
+        /// Sources fetched.
+        done: usize,
+        /// Sources in all.
+        of: usize,
+    },
+    /// Reading the rules.
+    Parsing,
+    /// Sorting out what is there twice.
+    Normalising,
+    /// The list is stored.
+    Done {
+        /// Rules in the list.
+        rules: usize,
+        /// The list's version.
+        version: String,
+    },
+    /// There is no list.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What subscribers and the coordinator are told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The compilation.
+    pub id: String,
+    /// How far it is.
+    #[serde(flatten)]
+    pub stage: Stage,
+}
+
+/// A stored compilation that cannot be read back.
+#[derive(Debug, Error)]
+#[error("the compilation stored under `{key}` cannot be read")]
+pub struct UnreadableCompilation {
+    /// Where it was.
+    pub key: String,
+    /// What the reader choked on.
+    pub source: serde_json::Error,
+}
+
+impl Compilation {
+    /// The storage key of a compilation.
+    pub fn key_of(id: &str) -> String {
+        format!("compilation:{id}")
+    }
+
+    /// The form in which a compilation is stored.
+    ///
+    /// # Errors
+    ///
+    /// Never, as long as the keys of a compilation are text.
+    pub fn to_stored(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self)
+    }
+
+    /// Reads a stored compilation back.
+    ///
+    /// # Errors
+    ///
+    /// If the text is not what [`Compilation::to_stored`] writes.
+    pub fn from_stored(key: &str, stored: &str) -> Result<Self, UnreadableCompilation> {
+        serde_json::from_str(stored).map_err(|source| UnreadableCompilation {
+            key: key.to_owned(),
+            source,
+        })
+    }
+
+    /// Whether a request for the same list can share this compilation.
+    pub fn can_be_joined(&self, now_ms: u64) -> bool {
+        !self.stage.is_final() && !self.is_stale(now_ms)
+    }
+
+    /// Whether nothing more is to be expected of it.
+    pub fn is_stale(&self, now_ms: u64) -> bool {
+        now_ms >= self.heard_ms.saturating_add(STALE_MS)
+    }
+
+    /// What is left of a compilation that nobody has heard of for too long:
+    /// nothing if it had ended, and a failure to tell of if not.
+    pub fn expire(self) -> Option<Progress> {
+        let reason = "nothing was heard of the compilation for too long".to_owned();
+        (!self.stage.is_final()).then_some(Progress {
+            id: self.id,
+            stage: Stage::Failed { reason },
+        })
+    }
+}
+
+impl Stage {
+    /// Whether a compilation stays as it is.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Stage::Done { .. } | Stage::Failed { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compilation(stage: Stage) -> Compilation {
+        Compilation {
+            id: "a-1".into(),
+            name: "a".into(),
+            instance: "a-1-0".into(),
+            stage,
+            heard_ms: 1_000,
+        }
+    }
+
+    fn done() -> Stage {
+        Stage::Done {
+            rules: 1,
+            version: "v".into(),
+        }
+    }
+
+    #[test]
+    fn a_running_compilation_is_joined_until_nothing_is_heard_of_it() {
+        let running = compilation(Stage::Parsing);
+        assert!(running.can_be_joined(1_000 + STALE_MS - 1));
+        assert!(!running.can_be_joined(1_000 + STALE_MS));
+        assert!(!compilation(done()).can_be_joined(1_000));
+    }
+
+    #[test]
+    fn only_a_compilation_that_had_not_ended_fails_when_it_expires() {
+        assert_eq!(compilation(done()).expire(), None);
+        let left = compilation(Stage::Started).expire().expect("a failure");
+        assert!(matches!(left.stage, Stage::Failed { .. }));
+    }
+
+    #[test]
+    fn a_compilation_survives_storage() {
+        let running = compilation(Stage::Fetching { done: 1, of: 2 });
+        let stored = running.to_stored().expect("JSON");
+        let read = Compilation::from_stored("key", &stored).expect("our own text");
+        assert_eq!(read, running);
+    }
+
+    #[test]
+    fn an_unreadable_compilation_names_its_key() {
+        let error = Compilation::from_stored("compilation:easy-1", "{").expect_err("not JSON");
+        assert!(error.to_string().contains("`compilation:easy-1`"));
+    }
+
+    #[test]
+    fn progress_is_one_flat_object() {
+        let progress = Progress {
+            id: "a-1".into(),
+            stage: Stage::Fetching { done: 1, of: 2 },
+        };
+        let json = serde_json::to_string(&progress).expect("JSON");
+        assert_eq!(json, r#"{"id":"a-1","stage":"fetching","done":1,"of":2}"#);
+        let read: Progress = serde_json::from_str(&json).expect("our own text");
+        assert_eq!(read, progress);
+    }
+}

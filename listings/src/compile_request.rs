@@ -1,0 +1,194 @@
+//! What a client asks for: a name and where its rules come from.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::fnv::Fnv;
+
+/// A list of its own for each URL is fetched by a step of its own.
+const MAX_SOURCES: usize = 16;
+/// A request also travels through a queue, whose messages hold 128 KB.
+const MAX_TEXT: usize = 100_000;
+
+/// A list to compile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompileRequest {
+    /// The list's name, also in its address.
+    pub name: String,
+    /// Where the rules come from.
+    pub sources: Vec<Source>,
+}
+
+/// Where rules come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// An address to fetch.
+    Url(String),
+    /// The rules themselves.
+    Text(String),
+}
+
+/// Why a request is refused.
+#[derive(Debug, Error)]
+pub enum InvalidRequest {
+    /// The name cannot stand in an address.
+    #[error("a list's name is 1 to 64 letters, digits or dashes")]
+    Name,
+    /// Nothing to compile.
+    #[error("list `{0}` has no sources")]
+    NoSources(String),
+    /// Too much to compile.
+    #[error("list `{0}` has more than {MAX_SOURCES} sources or too much text")]
+    TooLarge(String),
+    /// Not an address a Worker can fetch.
+    #[error("a source of list `{0}` is not an http or https URL")]
+    Address(String),
+    /// Not a request at all.
+    #[error("not a compile request")]
+    Json(#[from] serde_json::Error),
+}
+
+/// Whether `name` can be a list's: it stands in addresses, keys and messages.
+pub fn is_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+impl CompileRequest {
+    /// Reads a request.
+    ///
+    /// # Errors
+    ///
+    /// If it is none, or one that cannot be served.
+    pub fn from_json(json: &str) -> Result<Self, InvalidRequest> {
+        let request: CompileRequest = serde_json::from_str(json)?;
+        request.check()?;
+        Ok(request)
+    }
+
+    /// Looks for what would make a compilation pointless.
+    ///
+    /// # Errors
+    ///
+    /// If there is something.
+    pub fn check(&self) -> Result<(), InvalidRequest> {
+        if !is_name(&self.name) {
+            return Err(InvalidRequest::Name);
+        }
+        let name = || self.name.clone();
+        if self.sources.is_empty() {
+            return Err(InvalidRequest::NoSources(name()));
+        }
+        let text: usize = self.sources.iter().map(Source::text_len).sum();
+        if self.sources.len() > MAX_SOURCES || text > MAX_TEXT {
+            return Err(InvalidRequest::TooLarge(name()));
+        }
+        if self.sources.iter().any(|source| !source.is_usable()) {
+            return Err(InvalidRequest::Address(name()));
+        }
+        Ok(())
+    }
+
+    /// The same for the same list from the same sources, so that asking twice is
+    /// one compilation.
+    pub fn id(&self) -> String {
+        let mut hash = Fnv::default();
+        for source in &self.sources {
+            let (kind, text) = match source {
+                Source::Url(url) => ("url", url),
+                Source::Text(text) => ("text", text),
+            };
+            // The lengths keep two sources from being taken for one.
+            hash.update(format!("{kind} {} {text}", text.len()).as_bytes());
+        }
+        format!("{}-{hash}", self.name)
+    }
+}
+
+impl Source {
+    fn text_len(&self) -> usize {
+        match self {
+            Source::Url(text) | Source::Text(text) => text.len(),
+        }
+    }
+
+    fn is_usable(&self) -> bool {
+        match self {
+            Source::Url(url) => url.starts_with("https://") || url.starts_with("http://"),
+            Source::Text(_) => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(name: &str, sources: &[Source]) -> CompileRequest {
+        CompileRequest {
+            name: name.to_owned(),
+            sources: sources.to_vec(),
+        }
+    }
+
+    #[test]
+    fn names_are_plain() {
+        for good in ["a", "deploy-42", &"x".repeat(64)] {
+            assert!(is_name(good), "{good}");
+        }
+        for bad in ["", "a b", "a/b", "ä", "a%20b", &"x".repeat(65)] {
+            assert!(!is_name(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_request_is_read_as_it_is_documented() {
+        let json = r#"{"name":"a","sources":[{"url":"https://lists.invalid/a"},{"text":"||a^"}]}"#;
+        let sources = [
+            Source::Url("https://lists.invalid/a".into()),
+            Source::Text("||a^".into()),
+        ];
+        let read = CompileRequest::from_json(json).expect("a request");
+        assert_eq!(read, request("a", &sources));
+    }
+
+    #[test]
+    fn a_request_that_cannot_be_served_is_refused_with_the_lists_name() {
+        let text = Source::Text(String::new());
+        for (bad, why) in [
+            (request("a b", std::slice::from_ref(&text)), "1 to 64"),
+            (request("a", &[]), "`a` has no sources"),
+            (request("a", &vec![text; 17]), "`a` has more than 16"),
+            (
+                request("a", &[Source::Text("x".repeat(100_001))]),
+                "`a` has more",
+            ),
+            (
+                request("a", &[Source::Url("file:///etc".into())]),
+                "of list `a`",
+            ),
+        ] {
+            let error = bad.check().expect_err(why).to_string();
+            assert!(error.contains(why), "{error}");
+        }
+        assert!(CompileRequest::from_json("{}").is_err());
+    }
+
+    #[test]
+    fn the_id_depends_on_the_name_and_on_each_source() {
+        let text = |text: &str| Source::Text(text.into());
+        let ids = [
+            request("a", &[text("x"), text("y")]).id(),
+            request("a", &[text("xy")]).id(),
+            request("a", &[Source::Url("x".into()), text("y")]).id(),
+            request("b", &[text("x"), text("y")]).id(),
+        ];
+        for (index, id) in ids.iter().enumerate() {
+            assert!(!ids[..index].contains(id), "{ids:?}");
+        }
+        assert_eq!(ids[0], request("a", &[text("x"), text("y")]).id());
+    }
+}

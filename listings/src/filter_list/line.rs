@@ -1,0 +1,258 @@
+//! What a line of a list is, and how a whole source is read.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::cosmetic::Cosmetic;
+use super::domain;
+use super::network::Network;
+
+/// Lines beyond this are no rules but accidents.
+const MAX_LINE: usize = 4_096;
+/// The addresses by which hosts files send a name nowhere.
+const NOWHERE: [&str; 5] = ["0.0.0.0", "127.0.0.1", "::", "::1", "0"];
+/// Names that every hosts file maps and no one means to block.
+const LOCAL: [&str; 8] = [
+    "localhost",
+    "localhost.localdomain",
+    "local",
+    "broadcasthost",
+    "ip6-localhost",
+    "ip6-loopback",
+    "ip6-allnodes",
+    "0.0.0.0",
+];
+
+/// One rule in its normal form; outside of the program, its text.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Rule {
+    /// Blocks requests, or lets them pass.
+    Network(Network),
+    /// Hides elements of a page, or shows them.
+    Cosmetic(Cosmetic),
+}
+
+/// Why a line is not a rule.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Blanks inside a rule that has none.
+    #[error("a network rule has no spaces")]
+    Space,
+    /// A rule without a pattern that is not limited to anything either.
+    #[error("the rule would match every request")]
+    MatchesEverything,
+    /// An option no blocker knows, or one that is malformed.
+    #[error("unknown option")]
+    UnknownOption,
+    /// A list of domains with something else in it.
+    #[error("not a domain")]
+    NotADomain,
+    /// A cosmetic rule that selects nothing.
+    #[error("the selector is empty")]
+    NoSelector,
+    /// Syntax that only one product understands.
+    #[error("syntax of one product only")]
+    Unsupported,
+    /// Not a line a person wrote.
+    #[error("the line is too long")]
+    TooLong,
+    /// A comment where a rule is expected.
+    #[error("not a rule")]
+    NotARule,
+    /// Control characters.
+    #[error("the line is not text")]
+    NotText,
+}
+
+/// A line that was left out, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvalidLine {
+    /// Its number in the source, from 1.
+    pub line: usize,
+    /// Why it was left out.
+    pub reason: Reason,
+}
+
+/// One source, read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parsed {
+    /// The rules in their order.
+    pub rules: Vec<Rule>,
+    /// Lines that hold no rule: comments, headers, blanks, local hosts.
+    pub skipped: usize,
+    /// Lines that were meant to.
+    pub invalid: Vec<InvalidLine>,
+}
+
+// ANCHOR: parse
+/// Reads a source. Lines that make no sense are noted and left out: a list of
+/// fifty thousand rules is not thrown away for one of them.
+pub fn parse(source: &str) -> Parsed {
+    let mut parsed = Parsed::default();
+    for (index, line) in source.lines().enumerate() {
+        // Lists are glued together from files that each have a byte order mark.
+        let is_padding = |c: char| c.is_whitespace() || c == '\u{feff}';
+        match parse_line(line.trim_matches(is_padding)) {
+            Ok(rules) if rules.is_empty() => parsed.skipped += 1,
+            Ok(rules) => parsed.rules.extend(rules),
+            Err(reason) => parsed.invalid.push(InvalidLine {
+                line: index + 1,
+                reason,
+            }),
+        }
+    }
+    parsed
+}
+// ANCHOR_END: parse
+
+/// The rules of one line. Only a hosts file has lines with several.
+fn parse_line(line: &str) -> Result<Vec<Rule>, Reason> {
+    if line.len() > MAX_LINE {
+        return Err(Reason::TooLong);
+    }
+    if is_remark(line) {
+        return Ok(Vec::new());
+    }
+    if line.contains(|c: char| c.is_control() && c != '\t') {
+        return Err(Reason::NotText);
+    }
+    if let Some(names) = hosts_entry(line) {
+        return blocked_hosts(names);
+    }
+    if let Some(cosmetic) = Cosmetic::parse(line)? {
+        return Ok(vec![Rule::Cosmetic(cosmetic)]);
+    }
+    Ok(vec![Rule::Network(Network::parse(line)?)])
+}
+
+/// Blank lines, comments of both worlds, and `[Adblock Plus 2.0]`.
+///
+/// A `#` begins a comment of a hosts file, unless what follows is a selector.
+fn is_remark(line: &str) -> bool {
+    let is_comment = match line.strip_prefix('#') {
+        Some(rest) => match rest.strip_prefix('#') {
+            Some(rest) => {
+                let text = rest.trim_start_matches('#');
+                rest.starts_with("##") || text.is_empty() || text.starts_with([' ', '\t'])
+            }
+            None => !rest.starts_with(['@', '?', '$', '%']),
+        },
+        None => line.starts_with('!'),
+    };
+    let is_header = line.starts_with('[') && line.ends_with(']') && !line.contains('#');
+    line.is_empty() || is_comment || is_header
+}
+
+/// The names of a line like `0.0.0.0 ads.example.com # why`.
+fn hosts_entry(line: &str) -> Option<impl Iterator<Item = &str>> {
+    let (address, names) = line.split_once([' ', '\t'])?;
+    NOWHERE.contains(&address).then(|| {
+        let names = names.split('#').next().unwrap_or_default();
+        names.split_whitespace()
+    })
+}
+
+fn blocked_hosts<'n>(names: impl Iterator<Item = &'n str>) -> Result<Vec<Rule>, Reason> {
+    names
+        .filter(|name| !LOCAL.contains(name))
+        .map(|name| Ok(Rule::Network(Network::blocking(&domain::host(name)?))))
+        .collect()
+}
+
+impl Rule {
+    /// Whether the rule takes another one back instead of doing something.
+    pub fn is_exception(&self) -> bool {
+        match self {
+            Rule::Network(rule) => rule.exception,
+            Rule::Cosmetic(rule) => rule.exception,
+        }
+    }
+
+    /// The exception that would undo exactly this rule, if there can be one.
+    pub fn undoing(&self) -> Option<Rule> {
+        match self {
+            Rule::Network(rule) => rule.undoing().map(Rule::Network),
+            Rule::Cosmetic(rule) => rule.undoing().map(Rule::Cosmetic),
+        }
+    }
+}
+
+impl From<Rule> for String {
+    fn from(rule: Rule) -> Self {
+        rule.to_string()
+    }
+}
+
+impl TryFrom<String> for Rule {
+    type Error = Reason;
+
+    fn try_from(text: String) -> Result<Self, Reason> {
+        let mut rules = parse_line(&text)?;
+        rules.pop().ok_or(Reason::NotARule)
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Rule::Network(rule) => rule.fmt(f),
+            Rule::Cosmetic(rule) => rule.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(source: &str) -> Vec<String> {
+        parse(source).rules.iter().map(Rule::to_string).collect()
+    }
+
+    #[test]
+    fn comments_headers_and_blank_lines_are_skipped() {
+        let source =
+            "\u{feff}[Adblock Plus 2.0]\r\n! a\r\n\r\n# b\r\n## c\r\n### d\r\n####\r\n#\r\n";
+        let parsed = parse(source);
+        assert_eq!((parsed.skipped, parsed.rules.len()), (8, 0));
+        assert_eq!(parsed.invalid, []);
+    }
+
+    #[test]
+    fn hosts_files_become_network_rules() {
+        let source = "127.0.0.1 localhost\n0.0.0.0\tAds.Example.com # why\n:: a.test b.test";
+        let rules = texts(source);
+        assert_eq!(rules, ["||ads.example.com^", "||a.test^", "||b.test^"]);
+    }
+
+    #[test]
+    fn an_invalid_line_is_noted_with_its_number_and_its_reason() {
+        let source = "||ok.test^\r\nnot a rule\r\n||x.test^$nonsense\r\n*\r\nexample.com##\r\n\
+                      0.0.0.0 a/b\r\na.test#%#script()";
+        let parsed = parse(source);
+        let noted: Vec<_> = parsed.invalid.iter().map(|i| (i.line, i.reason)).collect();
+        assert_eq!(
+            noted,
+            [
+                (2, Reason::Space),
+                (3, Reason::UnknownOption),
+                (4, Reason::MatchesEverything),
+                (5, Reason::NoSelector),
+                (6, Reason::NotADomain),
+                (7, Reason::Unsupported),
+            ]
+        );
+        assert_eq!(parsed.rules.len(), 1);
+    }
+
+    #[test]
+    fn a_generic_selector_is_not_a_comment() {
+        let rules = texts("##.ad\n#@#.ad\n###banner");
+        // `### d` is a heading in a hosts file, `###banner` hides an element by id.
+        assert_eq!(rules, ["##.ad", "#@#.ad", "###banner"]);
+    }
+}

@@ -1,0 +1,83 @@
+//! What a cron trigger starts.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// The jobs of one cron trigger, as they are stored for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// What to start.
+    pub jobs: Vec<Job>,
+}
+
+/// A periodic Workflow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Job {
+    /// Reads every list once, so that the edge has it.
+    CacheWarming,
+    /// Looks whether every list is in order.
+    HealthMonitoring,
+}
+
+// ANCHOR: unreadable
+/// A stored schedule that cannot be read.
+#[derive(Debug, Error)]
+#[error("the schedule stored for cron trigger `{cron}` cannot be read")]
+pub struct UnreadableSchedule {
+    /// The trigger.
+    pub cron: String,
+    /// What the reader choked on.
+    pub source: serde_json::Error,
+}
+// ANCHOR_END: unreadable
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Schedule {
+            jobs: vec![Job::CacheWarming, Job::HealthMonitoring],
+        }
+    }
+}
+
+impl Schedule {
+    /// The storage key of a trigger's schedule.
+    pub fn key_of(cron: &str) -> String {
+        format!("schedule:{cron}")
+    }
+
+    /// Reads what an operator has stored for a trigger; everything if nothing.
+    ///
+    /// # Errors
+    ///
+    /// If it is not a schedule.
+    pub fn from_stored(cron: &str, stored: Option<&str>) -> Result<Self, UnreadableSchedule> {
+        let Some(stored) = stored else {
+            return Ok(Schedule::default());
+        };
+        serde_json::from_str(stored).map_err(|source| UnreadableSchedule {
+            cron: cron.to_owned(),
+            source,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trigger_starts_everything_unless_told_otherwise() {
+        let default = Schedule::from_stored("0 * * * *", None).expect("nothing to read");
+        assert_eq!(default.jobs.len(), 2);
+        let stored = r#"{"jobs":["health_monitoring"]}"#;
+        let told = Schedule::from_stored("0 * * * *", Some(stored)).expect("a schedule");
+        assert_eq!(told.jobs, [Job::HealthMonitoring]);
+    }
+
+    #[test]
+    fn an_unreadable_schedule_names_its_trigger() {
+        let error = Schedule::from_stored("0 * * * *", Some("{")).expect_err("not JSON");
+        assert!(error.to_string().contains("`0 * * * *`"));
+    }
+}

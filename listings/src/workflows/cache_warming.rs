@@ -1,0 +1,131 @@
+//! A Workflow that reads every list once, so that the edge has it at hand.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use worker::{Context, Env, Result};
+use worker_sentry::with_sentry_in_isolate;
+use worker_sentry::workflow::{
+    NonRetryableError, StepError, WorkflowEntrypoint, WorkflowEvent, WorkflowStep,
+};
+
+use super::patient;
+use crate::lists;
+
+/// What to warm.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Warming {
+    /// These lists; all there are if not said.
+    pub lists: Option<Vec<String>>,
+}
+
+/// What is warm now.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Warm {
+    /// Lists read.
+    pub lists: usize,
+    /// Their length in all.
+    pub bytes: usize,
+}
+
+// ANCHOR: error
+/// Why not everything is warm.
+#[derive(Debug, Error)]
+pub enum WarmingError {
+    /// The lists could not be listed.
+    #[error("there is no telling which lists to warm")]
+    Names(#[source] StepError),
+    /// One could not be read. The others are warm.
+    #[error("list `{name}` cannot be warmed")]
+    ColdList {
+        /// The list.
+        name: String,
+        /// The step that failed.
+        source: StepError,
+    },
+}
+// ANCHOR_END: error
+
+// ANCHOR: struct
+/// Warms the edge's cache.
+pub struct CacheWarmingWorkflow {
+    env: Env,
+}
+
+worker_sentry::workflow!(CacheWarmingWorkflow);
+// ANCHOR_END: struct
+
+// ANCHOR: impl
+impl WorkflowEntrypoint for CacheWarmingWorkflow {
+    type Input = Warming;
+    type Output = Warm;
+
+    fn new(_context: Context, env: Env) -> Self {
+        CacheWarmingWorkflow { env }
+    }
+
+    // ANCHOR: run
+    /// One catch around all steps: report, then let the instance fail.
+    async fn run(&self, event: WorkflowEvent<Warming>, step: WorkflowStep) -> Result<Warm> {
+        let steps = self.steps(event.payload, &step);
+        let warm = with_sentry_in_isolate(&self.env, "CacheWarmingWorkflow", "run", steps).await;
+        Ok(warm?)
+    }
+    // ANCHOR_END: run
+}
+// ANCHOR_END: impl
+
+impl CacheWarmingWorkflow {
+    // ANCHOR: steps
+    async fn steps(&self, warming: Warming, step: &WorkflowStep) -> Result<Warm, WarmingError> {
+        let names = match warming.lists {
+            Some(names) => names,
+            None => {
+                let env = self.env.clone();
+                let names = move |_| {
+                    let env = env.clone();
+                    async move { Ok::<_, worker::Error>(Vec::from_iter(lists::names(&env).await?)) }
+                };
+                let names = step.do_with_config("list the lists", patient(), names);
+                names.await.map_err(WarmingError::Names)?
+            }
+        };
+        let mut warm = Warm::default();
+        let mut failed = None;
+        for name in names {
+            match self.warm(&name, step).await {
+                Ok(bytes) => {
+                    warm.lists += 1;
+                    warm.bytes += bytes;
+                }
+                Err(source) => failed = failed.or(Some(WarmingError::ColdList { name, source })),
+            }
+        }
+        failed.map_or(Ok(warm), Err)
+    }
+    // ANCHOR_END: steps
+
+    // ANCHOR: warm
+    async fn warm(&self, name: &str, step: &WorkflowStep) -> Result<usize, StepError> {
+        let (env, list) = (self.env.clone(), name.to_owned());
+        step.do_with_config(&format!("warm {name}"), patient(), move |_| {
+            let (env, list) = (env.clone(), list.clone());
+            async move {
+                match lists::get(&env, &list).await {
+                    Ok(Some((_, text))) => Ok(text.len()),
+                    Ok(None) => Err(NonRetryableError::new("there is no such list").into()),
+                    Err(error) => Err(Box::<dyn std::error::Error>::from(error)),
+                }
+            }
+        })
+        .await
+    }
+    // ANCHOR_END: warm
+}
+
+/// What the runtime gets to see.
+impl From<WarmingError> for worker::Error {
+    fn from(error: WarmingError) -> Self {
+        let (WarmingError::Names(step) | WarmingError::ColdList { source: step, .. }) = error;
+        step.into()
+    }
+}

@@ -1,0 +1,131 @@
+//! A Workflow that looks at every list, waits, and looks again before it cries.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use worker::{Context, Env, Result};
+use worker_sentry::with_sentry_in_isolate;
+use worker_sentry::workflow::{StepError, WorkflowEntrypoint, WorkflowEvent, WorkflowStep};
+
+use super::patient;
+use crate::health::{Finding, Unhealthy, Verdict};
+use crate::lists;
+
+/// How long a problem must last.
+const SECOND_LOOK_S: u64 = 30;
+
+/// What to look at.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Watch {
+    /// These lists; all there are if not said.
+    pub lists: Option<Vec<String>>,
+    /// Seconds until the second look.
+    pub second_look_s: Option<u64>,
+}
+
+/// Why the monitoring ended badly.
+#[derive(Debug, Error)]
+pub enum MonitoringError {
+    /// Lists are not in order.
+    #[error(transparent)]
+    Unhealthy(#[from] Unhealthy),
+    /// It could not even look.
+    #[error("the lists cannot be looked at")]
+    Step(#[from] StepError),
+}
+
+// ANCHOR: struct
+/// Watches over the lists.
+pub struct HealthMonitoringWorkflow {
+    env: Env,
+}
+
+worker_sentry::workflow!(HealthMonitoringWorkflow);
+// ANCHOR_END: struct
+
+impl WorkflowEntrypoint for HealthMonitoringWorkflow {
+    type Input = Watch;
+    type Output = Verdict;
+
+    fn new(_context: Context, env: Env) -> Self {
+        HealthMonitoringWorkflow { env }
+    }
+
+    // ANCHOR: run
+    /// One catch around all steps: report, then let the instance fail.
+    async fn run(&self, event: WorkflowEvent<Watch>, step: WorkflowStep) -> Result<Verdict> {
+        let steps = self.steps(&event.payload, &step);
+        let seen =
+            with_sentry_in_isolate(&self.env, "HealthMonitoringWorkflow", "run", steps).await;
+        Ok(seen?)
+    }
+    // ANCHOR_END: run
+}
+
+impl HealthMonitoringWorkflow {
+    // ANCHOR: steps
+    async fn steps(&self, watch: &Watch, step: &WorkflowStep) -> Result<Verdict, MonitoringError> {
+        let first = self.look("first look", watch, step).await?;
+        let mut second = first.clone();
+        if first.iter().any(|finding| finding.problem.is_some()) {
+            let wait = Duration::from_secs(watch.second_look_s.unwrap_or(SECOND_LOOK_S));
+            step.sleep("wait for it to pass", wait).await?;
+            second = self.look("second look", watch, step).await?;
+        }
+        let verdict = Verdict::of(&first, &second);
+        // A look at some lists says nothing about the health of all.
+        if watch.lists.is_none() {
+            let (env, verdict) = (self.env.clone(), verdict.clone());
+            step.do_with_config("note the verdict", patient(), move |_| {
+                let (env, verdict) = (env.clone(), verdict.clone());
+                async move { lists::note_verdict(&env, &verdict).await }
+            })
+            .await?;
+        }
+        Ok(verdict.into_result()?)
+    }
+    // ANCHOR_END: steps
+
+    async fn look(
+        &self,
+        name: &str,
+        watch: &Watch,
+        step: &WorkflowStep,
+    ) -> Result<Vec<Finding>, StepError> {
+        let (env, some) = (self.env.clone(), watch.lists.clone());
+        step.do_with_config(name, patient(), move |_| {
+            let (env, some) = (env.clone(), some.clone());
+            async move { look_at(&env, some).await }
+        })
+        .await
+    }
+}
+
+async fn look_at(env: &Env, some: Option<Vec<String>>) -> Result<Vec<Finding>> {
+    let names = match some {
+        Some(names) => names,
+        None => Vec::from_iter(lists::names(env).await?),
+    };
+    let mut findings = Vec::with_capacity(names.len());
+    for list in names {
+        let problem = match lists::get(env, &list).await {
+            Ok(Some((header, _))) if header.statistics.rules > 0 => None,
+            Ok(Some(_)) => Some("empty".to_owned()),
+            Ok(None) => Some("missing".to_owned()),
+            Err(error) => Some(error.to_string()),
+        };
+        findings.push(Finding { list, problem });
+    }
+    Ok(findings)
+}
+
+/// What the runtime gets to see.
+impl From<MonitoringError> for worker::Error {
+    fn from(error: MonitoringError) -> Self {
+        match error {
+            MonitoringError::Step(error) => error.into(),
+            MonitoringError::Unhealthy(error) => worker::Error::RustError(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Every host and handler of the example Worker, failing for real.
+//!
+//! One test each: the drill's marker arrives in Bugsink exactly once, from the
+//! right class and handler, and says whether the application dealt with it.
+
+use std::time::Duration;
+use std::{iter, thread};
+
+use libtest_mimic::Trial;
+use proof::bugsink::{self, Project};
+use proof::case::test;
+use proof::shared::Shared;
+use proof::worker::Worker;
+use serde_json::Value;
+
+/// A drill, and what its event must say.
+pub struct Host {
+    pub drill: &'static str,
+    class: &'static str,
+    handler: &'static str,
+    handled: bool,
+}
+
+const fn host(drill: &'static str, class: &'static str, handler: &'static str) -> Host {
+    Host {
+        drill,
+        class,
+        handler,
+        handled: false,
+    }
+}
+
+pub const HOSTS: [Host; 11] = [
+    host("main/fetch", "main", "fetch"),
+    host("main/queue", "main", "queue"),
+    host("main/scheduled", "main", "scheduled"),
+    host("rate-limiter/alarm", "RateLimiterDo", "alarm"),
+    host(
+        "compilation-coordinator/alarm",
+        "CompilationCoordinator",
+        "alarm",
+    ),
+    host(
+        "compilation-coordinator/fetch",
+        "CompilationCoordinator",
+        "fetch",
+    ),
+    Host {
+        handled: true,
+        ..host("ws-hibernation/error", "WsHibernationDo", "websocket_error")
+    },
+    host("compilation/run", "CompilationWorkflow", "run"),
+    host("batch-compilation/run", "BatchCompilationWorkflow", "run"),
+    host("cache-warming/run", "CacheWarmingWorkflow", "run"),
+    host("health-monitoring/run", "HealthMonitoringWorkflow", "run"),
+];
+
+/// A panic takes along whatever else its isolate was about to send, so it has a
+/// Worker of its own.
+const PANIC: Host = host("panic/alarm", "CompilationCoordinator", "alarm");
+
+/// The runtime runs a failed alarm again after two seconds, and a second report
+/// would come then.
+pub const SECOND_ATTEMPT: Duration = Duration::from_secs(4);
+
+pub fn trials() -> Vec<Trial> {
+    let hosts = HOSTS.iter().map(|host| {
+        let name = host.drill.replace(['/', '-'], "_");
+        let name = format!("hosts::{name}_reports_its_failure_exactly_once");
+        test(&name, || host.reports_once(reporting()))
+    });
+    let panic = test("hosts::panic_alarm_reports_the_panic_exactly_once", || {
+        PANIC.reports_once(&start());
+    });
+    let off = test(
+        "hosts::drills_are_not_there_unless_they_are_on",
+        drills_are_not_there_unless_they_are_on,
+    );
+    hosts
+        .chain(iter::once(panic))
+        .chain(iter::once(off))
+        .collect()
+}
+
+fn start() -> (Worker, Project) {
+    let project = bugsink::project();
+    let options = Worker::listings().with_drills();
+    (options.secret("SENTRY_DSN", &project.dsn).start(), project)
+}
+
+/// The Worker that all hosts but the panicking one share.
+fn reporting() -> &'static (Worker, Project) {
+    static REPORTING: Shared<(Worker, Project)> = Shared::new();
+    REPORTING.get(start)
+}
+
+impl Host {
+    fn reports_once(&self, (worker, project): &(Worker, Project)) {
+        let marker = format!("marker-{}", self.drill.replace('/', "-"));
+        let answer = worker.drill(self.drill, &marker);
+        assert_eq!(answer.status, 202, "{answer:?}");
+        assert_eq!(answer.json()["marker"], marker, "{answer:?}");
+
+        let event = project.wait_for_event(&marker);
+        let caught = event["exception"]["values"].as_array().expect("exceptions");
+        let caught = caught.last().expect("an exception");
+        let value = caught["value"].as_str().expect("a message");
+        assert!(value.contains(&marker), "{event:#}");
+        assert_eq!(caught["mechanism"]["handled"], self.handled, "{event:#}");
+        let transaction = format!("{}.{}", self.class, self.handler);
+        assert_eq!(event["transaction"], transaction, "{event:#}");
+        assert_eq!(event["release"], "0.1.0", "{event:#}");
+        assert_eq!(event["environment"], "production", "{event:#}");
+
+        thread::sleep(SECOND_ATTEMPT);
+        let events = project.events();
+        let same = |event: &&Value| event.to_string().contains(&marker);
+        assert_eq!(events.iter().filter(same).count(), 1, "{events:#?}");
+        // The application lives on.
+        assert_eq!(worker.get("/").status, 200);
+    }
+}
+
+fn drills_are_not_there_unless_they_are_on() {
+    let worker = Worker::listings().start();
+    for host in HOSTS.iter().chain(iter::once(&PANIC)) {
+        assert_eq!(
+            worker.drill(host.drill, "off").status,
+            404,
+            "{}",
+            host.drill
+        );
+    }
+}

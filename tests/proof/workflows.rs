@@ -1,0 +1,391 @@
+//! The Workflows binding, in the real runtime.
+//!
+//! What a Workflow saw is in the tally of its instance: see the fixture's
+//! `workflows.rs` for the routes and `tally.rs` for the notes.
+
+use std::fs;
+
+use libtest_mimic::Trial;
+use proof::case::test;
+use proof::receiver::{Receiver, event};
+use proof::shared::Shared;
+use proof::worker::Worker;
+use proof::{environment, wait};
+use serde_json::{Value, json};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        test(
+            "workflows::input_and_output_are_typed",
+            input_and_output_are_typed,
+        ),
+        test(
+            "workflows::an_input_of_another_type_is_reported_by_the_binding",
+            an_input_of_another_type_is_reported_by_the_binding,
+        ),
+        test(
+            "workflows::a_step_that_fails_is_tried_again_and_knows_its_attempt",
+            a_step_that_fails_is_tried_again_and_knows_its_attempt,
+        ),
+        test(
+            "workflows::a_steps_error_is_reported_once_after_its_last_attempt_with_its_causes",
+            a_steps_error_is_reported_once_after_its_last_attempt_with_its_causes,
+        ),
+        test(
+            "workflows::a_non_retryable_error_ends_the_attempts",
+            a_non_retryable_error_ends_the_attempts,
+        ),
+        test(
+            "workflows::an_error_of_javascript_keeps_its_name_and_cause",
+            an_error_of_javascript_keeps_its_name_and_cause,
+        ),
+        test(
+            "workflows::a_result_that_javascript_would_round_is_an_error",
+            a_result_that_javascript_would_round_is_an_error,
+        ),
+        test(
+            "workflows::sleeping_takes_its_time_and_steps_around_it_run_once",
+            sleeping_takes_its_time_and_steps_around_it_run_once,
+        ),
+        test(
+            "workflows::an_event_is_typed_and_one_that_is_late_is_a_timeout",
+            an_event_is_typed_and_one_that_is_late_is_a_timeout,
+        ),
+        test(
+            "workflows::a_resumed_run_does_not_run_finished_steps_and_a_pause_is_no_error",
+            a_resumed_run_does_not_run_finished_steps_and_a_pause_is_no_error,
+        ),
+        test(
+            "workflows::a_handled_error_that_a_step_reports_is_reported_once_in_spite_of_a_replay",
+            a_handled_error_is_reported_once_in_spite_of_a_replay,
+        ),
+        test(
+            "workflows::a_terminated_instance_ends_and_a_restarted_one_begins_anew",
+            a_terminated_instance_ends_and_a_restarted_one_begins_anew,
+        ),
+        test(
+            "workflows::steps_and_instances_run_side_by_side",
+            steps_and_instances_run_side_by_side,
+        ),
+        test(
+            "workflows::exporting_a_workflow_adds_no_method_to_the_default_entrypoint",
+            exporting_a_workflow_adds_no_method_to_the_default_entrypoint,
+        ),
+    ]
+}
+
+/// One Worker for all tests, and who gets its events.
+fn fixture() -> &'static (Worker, Receiver) {
+    static FIXTURE: Shared<(Worker, Receiver)> = Shared::new();
+    FIXTURE.get(|| {
+        let receiver = Receiver::accepting();
+        let options = Worker::fixture().secret("SENTRY_DSN", &receiver.dsn());
+        (options.start(), receiver)
+    })
+}
+
+/// An instance of a Workflow of the fixture.
+struct Instance {
+    workflow: &'static str,
+    id: &'static str,
+}
+
+impl Instance {
+    fn create(workflow: &'static str, id: &'static str, params: &Value) -> Self {
+        let path = format!("/workflows/create/{workflow}/{id}");
+        let answer = fixture().0.post_json(&path, params);
+        assert_eq!(answer.status, 202, "{answer:?}");
+        assert_eq!(answer.json(), json!({ "id": id }));
+        Instance { workflow, id }
+    }
+
+    /// A `ScenarioWorkflow`.
+    fn play(id: &'static str, scenario: &Value) -> Self {
+        Self::create("SCENARIO", id, scenario)
+    }
+
+    fn status(&self) -> Value {
+        let Instance { workflow, id } = self;
+        let path = format!("/workflows/status/{workflow}/{id}");
+        fixture().0.get(&path).json()
+    }
+
+    fn wait_for(&self, status: &str) -> Value {
+        wait::until(
+            &format!("{} that is {status}", self.id),
+            wait::LIMIT,
+            || {
+                let seen = self.status();
+                (seen["status"] == status).then_some(seen)
+            },
+        )
+    }
+
+    /// What it leaves as output.
+    fn output(&self) -> Value {
+        self.wait_for("complete")["output"].take()
+    }
+
+    fn act(&self, action: &str) -> u16 {
+        let Instance { workflow, id } = self;
+        let path = format!("/workflows/{action}/{workflow}/{id}");
+        fixture().0.post(&path).status
+    }
+
+    fn send(&self, event_type: &str, payload: &Value) {
+        let Instance { workflow, id } = self;
+        let path = format!("/workflows/event/{workflow}/{id}/{event_type}");
+        let answer = fixture().0.post_json(&path, payload);
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let notes = fixture().0.get(&format!("/tally/{}", self.id)).json();
+        let notes = notes.as_array().expect("notes").iter();
+        notes
+            .map(|note| note.as_str().expect("text").to_owned())
+            .collect()
+    }
+
+    fn wait_for_note(&self, note: &str) {
+        wait::until(&format!("note {note}"), wait::LIMIT, || {
+            self.notes().iter().any(|seen| seen == note).then_some(())
+        });
+    }
+}
+
+/// The types and values of each event that mentions `marker`, root cause first.
+fn reported(marker: &str) -> Vec<Value> {
+    let requests = fixture().1.requests();
+    let events = requests.iter().map(|received| event(&received.request));
+    events
+        .filter(|event| event.to_string().contains(marker))
+        .map(|event| {
+            let values = event["exception"]["values"].as_array().expect("exceptions");
+            let parts = values.iter().map(|one| json!([one["type"], one["value"]]));
+            parts.collect()
+        })
+        .collect()
+}
+
+fn input_and_output_are_typed() {
+    let guest = json!({ "name": "Ada", "age": 36 });
+    let output = Instance::create("GREETING", "typed", &guest).output();
+    assert_eq!(output["text"], "Hello Ada, 36");
+    assert_eq!(output["instance_id"], "typed");
+    assert!(output["created_ms"].as_u64() > Some(1_700_000_000_000));
+    // With nothing, `()` is the input.
+    let answer = fixture().0.post("/workflows/create/EMPTY/empty");
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let empty = Instance {
+        workflow: "EMPTY",
+        id: "empty",
+    };
+    assert_eq!(empty.output(), Value::Null);
+}
+
+fn an_input_of_another_type_is_reported_by_the_binding() {
+    let instance = Instance::create("GREETING", "untyped", &json!({ "name": "Ada" }));
+    let error = &instance.wait_for("errored")["error"];
+    assert_eq!(error["message"], "missing field `age`");
+    let event = fixture().1.wait_for_event("missing field `age`");
+    assert_eq!(event["transaction"], "GreetingWorkflow.run", "{event:#}");
+    assert_eq!(reported("missing field `age`").len(), 1);
+}
+
+fn a_step_that_fails_is_tried_again_and_knows_its_attempt() {
+    let instance = Instance::play("retry", &json!({ "scenario": "retry", "failures": 2 }));
+    assert_eq!(instance.output(), json!({ "attempt": 3 }));
+    assert_eq!(
+        instance.notes(),
+        ["run", "attempt 1", "attempt 2", "attempt 3"]
+    );
+}
+
+fn a_steps_error_is_reported_once_after_its_last_attempt_with_its_causes() {
+    let instance = Instance::play("fail", &json!({ "scenario": "fail", "marker": "doom" }));
+    instance.wait_for("errored");
+    assert_eq!(
+        instance.notes(),
+        [
+            "run",
+            "attempt 1",
+            "attempt 2",
+            "attempt 3",
+            "caught the step `doomed` failed <- attempt 3 failed: doom <- the cause of doom",
+        ]
+    );
+    let chain = json!([
+        ["Cause", "the cause of doom"],
+        ["Attempt", "attempt 3 failed: doom"],
+        ["Step", "the step `doomed` failed"],
+    ]);
+    assert_eq!(reported("the cause of doom"), [chain]);
+}
+
+fn a_non_retryable_error_ends_the_attempts() {
+    let scenario = json!({ "scenario": "non-retryable", "marker": "never" });
+    let typed = Instance::play("refused", &scenario);
+    typed.wait_for("errored");
+    let caught = "caught the step `refused` failed <- nobody tries this again <- never \
+                  <- the cause of never";
+    assert_eq!(typed.notes(), ["run", "attempt 1", caught]);
+    assert_eq!(reported("the cause of never").len(), 1);
+
+    let scenario = json!({ "scenario": "non-retryable-worker-error", "marker": "nevermore" });
+    let flat = Instance::play("refused-flat", &scenario);
+    flat.wait_for("errored");
+    let caught = "caught the step `refused` failed <- nevermore";
+    assert_eq!(flat.notes(), ["run", "attempt 1", caught]);
+    let chain = json!([
+        ["NonRetryableError", "nevermore"],
+        ["Step", "the step `refused` failed"],
+    ]);
+    assert_eq!(reported("nevermore"), [chain]);
+}
+
+fn an_error_of_javascript_keeps_its_name_and_cause() {
+    let scenario = json!({ "scenario": "java-script", "marker": "scripted" });
+    let instance = Instance::play("script", &scenario);
+    let error = instance.wait_for("errored")["error"].take();
+    assert_eq!(error, json!({ "name": "TypeError", "message": "scripted" }));
+    let caught = "caught the step `script` failed <- TypeError: scripted <- RangeError: the cause";
+    assert_eq!(instance.notes(), ["run", caught]);
+    assert_eq!(reported("scripted").len(), 1);
+}
+
+fn a_result_that_javascript_would_round_is_an_error() {
+    let step = Instance::play("unstorable", &json!({ "scenario": "unstorable" }));
+    step.wait_for("errored");
+    let notes = step.notes();
+    assert_eq!(notes.len(), 2, "{notes:?}");
+    assert!(
+        notes[1].contains("the result of the step cannot be stored"),
+        "{notes:?}"
+    );
+    let output = Instance::play(
+        "unstorable-output",
+        &json!({ "scenario": "unstorable-output" }),
+    );
+    let error = output.wait_for("errored")["error"].take();
+    assert!(
+        error["message"]
+            .to_string()
+            .contains("18446744073709551615"),
+        "{error}"
+    );
+}
+
+fn sleeping_takes_its_time_and_steps_around_it_run_once() {
+    for (id, scenario) in [("sleep", "sleep"), ("until", "sleep-until")] {
+        let instance = Instance::play(id, &json!({ "scenario": scenario, "ms": 1_000 }));
+        let slept_ms = instance.output()["slept_ms"].as_u64();
+        println!("figure: {scenario} of 1000 ms took {slept_ms:?} ms");
+        assert!(slept_ms >= Some(990), "{slept_ms:?}");
+        assert_eq!(instance.notes(), ["run", "before", "after"]);
+    }
+}
+
+fn an_event_is_typed_and_one_that_is_late_is_a_timeout() {
+    let scenario = json!({ "scenario": "event", "timeout_ms": 60_000 });
+    let instance = Instance::play("event", &scenario);
+    instance.wait_for_note("before");
+    instance.send("approval", &json!({ "by": "Ada", "votes": 3 }));
+    let output = instance.output();
+    let seen = [&output["by"], &output["votes"], &output["type"]];
+    assert_eq!(json!(seen), json!(["Ada", 3, "approval"]));
+    assert_eq!(instance.notes(), ["run", "before", "after"]);
+
+    let late = json!({ "scenario": "event", "timeout_ms": 200 });
+    let late = Instance::play("event-late", &late);
+    assert_eq!(late.output(), "too late");
+}
+
+fn a_resumed_run_does_not_run_finished_steps_and_a_pause_is_no_error() {
+    let scenario = json!({ "scenario": "event", "timeout_ms": 60_000 });
+    let instance = Instance::play("paused", &scenario);
+    instance.wait_for_note("before");
+    assert_eq!(instance.act("pause"), 200);
+    instance.wait_for("paused");
+    assert_eq!(instance.act("resume"), 200);
+    wait::until("second run", wait::LIMIT, || {
+        (instance.notes().len() == 3).then_some(())
+    });
+    instance.send("approval", &json!({ "by": "Ada", "votes": 3 }));
+    instance.output();
+    // No note of a caught error: the pause was not seen as one.
+    assert_eq!(instance.notes(), ["run", "before", "run", "after"]);
+    assert_eq!(reported("Aborting engine"), [Value::Null; 0]);
+}
+
+fn a_handled_error_is_reported_once_in_spite_of_a_replay() {
+    let scenario = json!({ "scenario": "handled", "marker": "handled", "ms": 2_000 });
+    let instance = Instance::play("handled", &scenario);
+    instance.wait_for_note("reported");
+    assert_eq!(instance.act("pause"), 200);
+    instance.wait_for("paused");
+    assert_eq!(instance.act("resume"), 200);
+    instance.output();
+    let notes = instance.notes();
+    let count = |start: &str| notes.iter().filter(|note| note.starts_with(start)).count();
+    let counts = ["run", "attempt", "handled", "reported"].map(count);
+    assert_eq!(counts, [2, 3, 2, 1], "{notes:#?}");
+    assert_eq!(reported("the cause of handled").len(), 1);
+}
+
+fn a_terminated_instance_ends_and_a_restarted_one_begins_anew() {
+    let scenario = json!({ "scenario": "event", "timeout_ms": 60_000 });
+    let ended = Instance::play("terminated", &scenario);
+    ended.wait_for_note("before");
+    assert_eq!(ended.act("terminate"), 200);
+    ended.wait_for("terminated");
+    assert_eq!(ended.notes(), ["run", "before"]);
+    assert_eq!(ended.act("terminate"), 500, "it has ended");
+
+    let anew = Instance::play("restarted", &scenario);
+    anew.wait_for_note("before");
+    assert_eq!(anew.act("restart"), 200);
+    wait::until("second start", wait::LIMIT, || {
+        (anew.notes().len() == 4).then_some(())
+    });
+    anew.send("approval", &json!({ "by": "Ada", "votes": 3 }));
+    anew.output();
+    assert_eq!(anew.notes(), ["run", "before", "run", "before", "after"]);
+}
+
+fn steps_and_instances_run_side_by_side() {
+    let parallel = Instance::play("parallel", &json!({ "scenario": "parallel" }));
+    let retry = json!({ "scenario": "retry", "failures": 1 });
+    let retry = Instance::play("beside", &retry);
+    assert_eq!(parallel.output().as_array().map(Vec::len), Some(2));
+    assert_eq!(retry.output(), json!({ "attempt": 2 }));
+    let path = "/workflows/batch/GREETING/batch-1/batch-2";
+    let guest = json!({ "name": "Ada", "age": 36 });
+    let created = fixture().0.post_json(path, &guest).json();
+    assert_eq!(created, json!(["batch-1", "batch-2"]));
+    for id in ["batch-1", "batch-2"] {
+        let instance = Instance {
+            workflow: "GREETING",
+            id,
+        };
+        assert_eq!(instance.output()["instance_id"], id);
+    }
+}
+
+fn exporting_a_workflow_adds_no_method_to_the_default_entrypoint() {
+    let module = environment::path("PROOF_FIXTURE").join("index.js");
+    let module = fs::read_to_string(module).expect("the built fixture");
+    // The only class that names what it extends, in a bundle whose names are short.
+    let (before, after) = module.split_once("=class extends ").expect("an entrypoint");
+    let class = before.rsplit([' ', ',', ';']).next().expect("its name");
+    let methods: Vec<&str> = after
+        .split(&format!("{class}.prototype."))
+        .skip(1)
+        .filter_map(|rest| rest.split('=').next())
+        .collect();
+    // The fixture's own two events, of which `worker` exports `start` as well.
+    assert_eq!(methods, ["fetch", "start"]);
+    for workflow in ["GreetingWorkflow", "EmptyWorkflow", "ScenarioWorkflow"] {
+        assert!(module.contains(&format!(" as {workflow}")), "{workflow}");
+    }
+}

@@ -1,0 +1,169 @@
+//! The tools that come from crates.io.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::cache::{Cache, Lock};
+use super::versions::CargoTool;
+use super::{packages, step};
+use crate::run;
+
+/// A tool is compiled once per machine and then runs for a second: compile time
+/// counts. Without optimisation that is little more than half, and wasm-bindgen
+/// on the example takes 0.6 s instead of 0.1 s.
+const PROFILE: [(&str, &str); 6] = [
+    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0"),
+    ("CARGO_PROFILE_RELEASE_LTO", "off"),
+    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
+    ("CARGO_PROFILE_RELEASE_DEBUG", "0"),
+    ("CARGO_PROFILE_RELEASE_STRIP", "debuginfo"),
+    ("CARGO_PROFILE_RELEASE_PANIC", "unwind"),
+];
+
+/// A folder with links to the tools of exactly the pinned versions.
+pub struct Tools {
+    /// The folder.
+    pub bin: PathBuf,
+}
+
+impl Tools {
+    /// Lets a command find the tools first.
+    pub fn on_path(&self, command: &mut Command) {
+        run::prepend_path(command, &self.bin);
+    }
+}
+
+/// Finds or builds the tools.
+pub fn install(cache: &Cache, root: &Path, tools: &[CargoTool]) -> Result<Tools> {
+    let bin = root.join("target/tools");
+    fs::create_dir_all(&bin)?;
+    let mut built = false;
+    for tool in tools {
+        let name = format!("{} {}", tool.package, tool.version);
+        let file = step(&name, || {
+            if let Some(file) = on_path(tool) {
+                let from = format!("ready: {}", file.display());
+                return Ok((file, from));
+            }
+            let folder = format!("{}-{}", tool.package, tool.version);
+            let outcome = if cache.is_complete(&folder) {
+                "ready"
+            } else {
+                built = true;
+                let lock = cache.lock()?;
+                require_libraries(cache, tool)?;
+                cache.once(&lock, &folder, |folder| cargo_install(cache, tool, folder))?;
+                "built with cargo install"
+            };
+            Ok((
+                cache.folder(&folder).join("bin").join(tool.binary),
+                outcome.to_owned(),
+            ))
+        })?;
+        link(&file, &bin.join(tool.binary))?;
+    }
+    if built {
+        drop_shared_target(cache, &cache.lock()?)?;
+    }
+    Ok(Tools { bin })
+}
+
+/// The tool on `PATH`, if it says that it has the pinned version.
+fn on_path(tool: &CargoTool) -> Option<PathBuf> {
+    if std::env::var_os("WORKER_SENTRY_NO_PATH_TOOLS").is_some() {
+        return None;
+    }
+    let file = run::which(tool.binary)?;
+    let printed = run::output_of(run::command(&file).arg("--version"))?;
+    let right = printed
+        .split_whitespace()
+        .any(|word| word.trim_start_matches('v') == tool.version);
+    right.then_some(file)
+}
+
+/// What cargo leaves between two tools, so that they share their dependencies.
+fn shared_target(cache: &Cache) -> PathBuf {
+    cache.folder("cargo-target")
+}
+
+fn cargo_install(cache: &Cache, tool: &CargoTool, folder: &Path) -> Result<()> {
+    let mut command = run::command("cargo");
+    command
+        .args(["install", tool.package, "--version", tool.version])
+        .args(tool.arguments);
+    command.arg("--root").arg(folder);
+    // Not in the checkout: its cargo configuration is not meant for tools.
+    command.current_dir(cache.root());
+    command.env("CARGO_TARGET_DIR", shared_target(cache));
+    command
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_BUILD_TARGET");
+    command.envs(PROFILE);
+    let limit = Duration::from_secs(3600);
+    run::logged(&mut command, tool.package, &cache.log(tool.package), limit)
+        .with_context(|| format!("could not build {} {}", tool.package, tool.version))
+}
+
+fn drop_shared_target(cache: &Cache, _lock: &Lock) -> Result<()> {
+    let target = shared_target(cache);
+    if target.exists() {
+        let size = size_of(&target) / (1024 * 1024);
+        fs::remove_dir_all(&target)?;
+        eprintln!("  removed what the builds left behind: {size} MiB");
+    }
+    Ok(())
+}
+
+fn size_of(folder: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return 0;
+    };
+    let sizes = entries.flatten().map(|entry| match entry.metadata() {
+        Ok(data) if data.is_dir() => size_of(&entry.path()),
+        Ok(data) => data.len(),
+        Err(_) => 0,
+    });
+    sizes.sum()
+}
+
+/// Links a tool, unless the link is right: other runs may be using it.
+fn link(file: &Path, link: &Path) -> Result<()> {
+    if fs::read_link(link).is_ok_and(|target| target == file) {
+        return Ok(());
+    }
+    let fresh = link.with_extension(format!("{}", std::process::id()));
+    let _ = fs::remove_file(&fresh);
+    std::os::unix::fs::symlink(file, &fresh)?;
+    fs::rename(&fresh, link)?;
+    Ok(())
+}
+
+/// worker-build links to OpenSSL and compiles C.
+fn require_libraries(cache: &Cache, tool: &CargoTool) -> Result<()> {
+    if tool.package != super::versions::WORKER_BUILD.package || cfg!(target_os = "macos") {
+        return Ok(());
+    }
+    let there = || {
+        run::which("cc").is_some()
+            && run::output_of(run::command("pkg-config").args(["--exists", "openssl"])).is_some()
+    };
+    if !there() && packages::can_apt_get() {
+        packages::apt_get(
+            cache,
+            "build-tools",
+            &["build-essential", "pkg-config", "libssl-dev"],
+        )?;
+    }
+    if !there() {
+        bail!(
+            "worker-build needs a C compiler, pkg-config and OpenSSL's headers. Type one of:\n  \
+             sudo apt-get install build-essential pkg-config libssl-dev   (Debian, Ubuntu)\n  \
+             sudo dnf install gcc pkgconf-pkg-config openssl-devel        (Fedora)"
+        );
+    }
+    Ok(())
+}

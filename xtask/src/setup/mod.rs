@@ -1,0 +1,164 @@
+//! The set-up: what a command needs, installed once into the user's cache.
+
+mod browser;
+mod cache;
+mod cargo_tools;
+mod npm;
+mod packages;
+mod python;
+pub mod versions;
+mod wasm;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+use crate::run;
+use cache::Cache;
+pub use cargo_tools::Tools;
+pub use npm::Npm;
+use versions::{MDBOOK, MDBOOK_MERMAID, WASM_BINDGEN, WORKER_BUILD};
+pub use wasm::Wasm;
+
+/// The set-up of one run: where the checkout is, and where the tools are.
+pub struct Setup {
+    root: PathBuf,
+    cache: Cache,
+}
+
+/// `cargo xtask setup`.
+pub fn everything(root: &Path) -> Result<()> {
+    let begin = Instant::now();
+    let setup = Setup::new(root)?;
+    eprintln!(
+        "tools for worker-sentry, kept in {}",
+        setup.cache.root().display()
+    );
+    setup.lints()?;
+    setup.wasm()?;
+    setup.all_tools()?;
+    setup.npm()?;
+    setup.bugsink()?;
+    setup.chromium()?;
+    eprintln!("set-up complete after {}", run::duration(begin.elapsed()));
+    Ok(())
+}
+
+impl Setup {
+    /// Opens the cache; installs nothing yet.
+    pub fn new(root: &Path) -> Result<Self> {
+        Ok(Self {
+            root: root.to_path_buf(),
+            cache: Cache::open()?,
+        })
+    }
+
+    /// rustfmt and clippy.
+    pub fn lints(&self) -> Result<()> {
+        step("rustfmt, clippy", || {
+            let has = |tool: &str| {
+                run::output_of(run::command("cargo").args([tool, "--version"])).is_some()
+            };
+            if has("fmt") && has("clippy") {
+                return Ok(((), "ready".to_owned()));
+            }
+            let mut add = run::command("rustup");
+            add.args(["component", "add", "rustfmt", "clippy"]);
+            let _ = run::output_of(&mut add);
+            if has("fmt") && has("clippy") {
+                return Ok(((), "added with rustup".to_owned()));
+            }
+            bail!(
+                "rustfmt or clippy is missing. Type one of:\n  \
+                 rustup component add rustfmt clippy\n  \
+                 apt-get install rustfmt rust-clippy      (Debian, Ubuntu; Debian 12: {})\n  \
+                 dnf install rustfmt clippy               (Fedora)",
+                "rust-web-clippy"
+            )
+        })
+    }
+
+    /// A compiler that builds for wasm32.
+    pub fn wasm(&self) -> Result<Wasm> {
+        step("wasm32 target", || {
+            wasm::find_or_make(&self.cache, &self.root)
+        })
+    }
+
+    /// mdbook and mdbook-mermaid.
+    pub fn book_tools(&self) -> Result<Tools> {
+        cargo_tools::install(&self.cache, &self.root, &[MDBOOK, MDBOOK_MERMAID])
+    }
+
+    /// wasm-bindgen and worker-build.
+    pub fn worker_tools(&self) -> Result<Tools> {
+        cargo_tools::install(&self.cache, &self.root, &[WASM_BINDGEN, WORKER_BUILD])
+    }
+
+    /// Every tool that cargo installs; together they share what they compile.
+    pub fn all_tools(&self) -> Result<Tools> {
+        let tools = [WASM_BINDGEN, WORKER_BUILD, MDBOOK, MDBOOK_MERMAID];
+        cargo_tools::install(&self.cache, &self.root, &tools)
+    }
+
+    /// wrangler with workerd, esbuild and wasm-opt.
+    pub fn npm(&self) -> Result<Npm> {
+        step("wrangler, esbuild, wasm-opt", || {
+            npm::install(&self.cache, &self.root)
+        })
+    }
+
+    /// The `bin` folder of the environment with Bugsink and sentry-relay.
+    pub fn bugsink(&self) -> Result<PathBuf> {
+        step("Bugsink", || python::install(&self.cache, &self.root))
+    }
+
+    /// A Chromium or Chrome that runs without a display.
+    pub fn chromium(&self) -> Result<PathBuf> {
+        step("Chromium", || browser::find_or_install(&self.cache))
+    }
+}
+
+/// One line per piece: what it is, what was found or done, how long it took.
+fn step<T>(name: &str, work: impl FnOnce() -> Result<(T, String)>) -> Result<T> {
+    let begin = Instant::now();
+    match work() {
+        Ok((value, outcome)) => {
+            eprintln!(
+                "  {name:<28} {:>7}  {outcome}",
+                run::duration(begin.elapsed())
+            );
+            Ok(value)
+        }
+        Err(error) => {
+            eprintln!("  {name:<28} {:>7}  FAILED", run::duration(begin.elapsed()));
+            Err(error)
+        }
+    }
+}
+
+/// The first two numbers of a version in this text.
+fn version_of(text: &str) -> Option<(u32, u32)> {
+    text.split(|c: char| c.is_whitespace() || c == '-')
+        .find_map(|word| {
+            let mut numbers = word.trim_start_matches('v').split('.');
+            Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version_of;
+
+    #[test]
+    fn a_version_is_found_in_what_tools_print() {
+        assert_eq!(version_of("v20.20.2"), Some((20, 20)));
+        assert_eq!(version_of("Python 3.11.7"), Some((3, 11)));
+        assert_eq!(
+            version_of("rustc 1.95.0 (59807616e 2026-04-14)"),
+            Some((1, 95))
+        );
+        assert_eq!(version_of("none"), None);
+    }
+}

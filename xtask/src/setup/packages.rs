@@ -1,0 +1,51 @@
+//! Packages of the system: installed where that needs no password, and
+//! otherwise named together with what to type.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::cache::Cache;
+use crate::run;
+
+/// Whether packages can be installed without asking anybody.
+pub fn can_apt_get() -> bool {
+    let root = run::output_of(run::command("id").arg("-u")).is_some_and(|id| id == "0");
+    root && run::which("apt-get").is_some()
+}
+
+/// Installs Debian packages; the lists are fetched first where that fails.
+pub fn apt_get(cache: &Cache, what: &str, packages: &[&str]) -> Result<()> {
+    let log = cache.log(&format!("apt-{what}"));
+    let limit = Duration::from_secs(900);
+    let install = || {
+        let mut command = run::command("apt-get");
+        command
+            .args(["install", "--yes", "--no-install-recommends"])
+            .args(packages);
+        command.env("DEBIAN_FRONTEND", "noninteractive");
+        run::logged(
+            &mut command,
+            &format!("apt-get install {what}"),
+            &log,
+            limit,
+        )
+    };
+    let simulated = run::output_of(
+        run::command("apt-get")
+            .args(["install", "--simulate", "--no-install-recommends"])
+            .args(packages),
+    );
+    if simulated.is_none() || install().is_err() {
+        let mut update = run::command("apt-get");
+        update.arg("update");
+        run::logged(
+            &mut update,
+            "apt-get update",
+            &cache.log("apt-update"),
+            limit,
+        )?;
+        install()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! The one place that says which version of which tool is used.
+//!
+//! The npm and Python tools have their whole dependency tree pinned in
+//! `tests/tools/package-lock.json` and `tests/tools/requirements.txt`.
+
+/// A tool that `cargo install` builds.
+pub struct CargoTool {
+    /// The crate to install.
+    pub package: &'static str,
+    /// The executable it brings.
+    pub binary: &'static str,
+    /// The exact version.
+    pub version: &'static str,
+    /// What else `cargo install` is told.
+    pub arguments: &'static [&'static str],
+}
+
+/// Must agree with the crate `wasm-bindgen` in Cargo.lock to the digit.
+pub const WASM_BINDGEN: CargoTool = CargoTool {
+    package: "wasm-bindgen-cli",
+    binary: "wasm-bindgen",
+    version: "0.2.130",
+    // Its published lock file does not build, so no `--locked`. The default
+    // features are a TLS stack for a test runner that is not used here.
+    arguments: &["--no-default-features"],
+};
+
+/// Must agree with the crate `worker` in Cargo.lock.
+pub const WORKER_BUILD: CargoTool = CargoTool {
+    package: "worker-build",
+    binary: "worker-build",
+    version: "0.8.7",
+    arguments: &["--locked"],
+};
+
+/// What renders the book.
+pub const MDBOOK: CargoTool = CargoTool {
+    package: "mdbook",
+    binary: "mdbook",
+    version: "0.5.4",
+    // Without its server and its watcher, which xtask does not use.
+    arguments: &["--locked", "--no-default-features", "--features", "search"],
+};
+
+/// The preprocessor of the diagrams, and where mermaid.min.js comes from.
+pub const MDBOOK_MERMAID: CargoTool = CargoTool {
+    package: "mdbook-mermaid",
+    binary: "mdbook-mermaid",
+    version: "0.17.1",
+    arguments: &["--locked"],
+};
+
+/// The oldest Node.js that the pinned wrangler runs on.
+pub const NODE: (u32, u32) = (20, 3);
+
+/// The oldest Python that the pinned Bugsink runs on.
+pub const PYTHON: (u32, u32) = (3, 10);
+
+/// What installs a browser where the machine has none.
+pub const PUPPETEER_BROWSERS: &str = "@puppeteer/browsers@2.13.2";
+
+/// The browser it installs.
+pub const CHROME_HEADLESS_SHELL: &str = "chrome-headless-shell@156.0.8078.47";
+
+/// Debian 12's own compiler for the web, where rustup cannot be used.
+pub const DEBIAN_RUST: &[&str] = &[
+    "rustc-web",
+    "cargo-web",
+    "rust-web-src",
+    "rust-web-llvm",
+    "rust-web-clippy",
+    "lld-22",
+];
+
+/// The oldest compiler that works: `rust-version` of the workspace.
+pub fn rust() -> (u32, u32) {
+    super::version_of(env!("CARGO_PKG_RUST_VERSION")).expect("rust-version is a version")
+}
+
+/// The version of a package in Cargo.lock.
+#[cfg(test)]
+pub fn locked(package: &str) -> Option<String> {
+    let lock = std::fs::read_to_string(crate::root().join("Cargo.lock")).unwrap();
+    let mut entries = lock.split("[[package]]");
+    let entry = entries.find(|it| it.contains(&format!("\nname = \"{package}\"\n")))?;
+    let line = entry.lines().find(|line| line.starts_with("version"))?;
+    Some(line.split('"').nth(1)?.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wasm_bindgen_cli_has_the_version_of_the_crate() {
+        assert_eq!(
+            Some(WASM_BINDGEN.version.to_owned()),
+            locked("wasm-bindgen")
+        );
+    }
+
+    #[test]
+    fn worker_build_has_the_version_of_the_worker_crate() {
+        assert_eq!(Some(WORKER_BUILD.version.to_owned()), locked("worker"));
+    }
+
+    #[test]
+    fn the_npm_tools_are_pinned_exactly_and_their_lock_file_names_no_registry() {
+        let folder = crate::root().join("tests/tools");
+        let package = std::fs::read_to_string(folder.join("package.json")).unwrap();
+        for tool in ["binaryen", "esbuild", "wrangler"] {
+            let line = package
+                .lines()
+                .find(|l| l.contains(&format!("\"{tool}\":")))
+                .unwrap();
+            let version = line.split('"').nth(3).unwrap();
+            assert!(
+                version.chars().all(|c| c.is_ascii_digit() || c == '.'),
+                "{tool}: {version}"
+            );
+        }
+        let lock = std::fs::read_to_string(folder.join("package-lock.json")).unwrap();
+        assert!(!lock.contains("\"resolved\""));
+    }
+
+    #[test]
+    fn every_python_requirement_is_pinned_exactly() {
+        let file = crate::root().join("tests/tools/requirements.txt");
+        let text = std::fs::read_to_string(file).unwrap();
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            assert!(line.contains("=="), "{line}");
+        }
+    }
+}

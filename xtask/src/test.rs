@@ -1,0 +1,385 @@
+//! `cargo xtask test`: everything that proves the project, in stages.
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+
+use crate::setup::{Npm, Setup, Tools, Wasm};
+use crate::worker::Builder;
+use crate::{book, run};
+
+/// A part of the tests that can run alone.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Stage {
+    /// Formatting: cargo fmt --check.
+    Format,
+    /// Lints of the whole workspace, for this machine.
+    Clippy,
+    /// Lints of what runs in the Worker, for wasm32.
+    ClippyWasm,
+    /// The documentation, without warnings.
+    Rustdoc,
+    /// What plain `cargo test` runs.
+    Native,
+    /// Builds the Workers with worker-build.
+    Worker,
+    /// Renders the book.
+    Book,
+    /// The real runtime, the real receiver, the real browser.
+    Proof,
+}
+
+impl Stage {
+    fn name(self) -> String {
+        self.to_possible_value()
+            .expect("no stage is hidden")
+            .get_name()
+            .to_owned()
+    }
+
+    /// Whether it runs tests, or makes what they need.
+    fn takes_part_with_a_filter(self) -> bool {
+        matches!(self, Self::Native | Self::Worker | Self::Book | Self::Proof)
+    }
+}
+
+/// `cargo xtask test`.
+pub fn test(root: &Path, filter: Option<&str>, only: Option<Stage>) -> Result<()> {
+    let stages: Vec<Stage> = Stage::value_variants()
+        .iter()
+        .copied()
+        .filter(|stage| match only {
+            Some(only) => *stage == only,
+            None => filter.is_none() || stage.takes_part_with_a_filter(),
+        })
+        .collect();
+    let mut times = Vec::new();
+    let mut run = Run {
+        root,
+        filter,
+        ready: None,
+    };
+
+    let begin = Instant::now();
+    eprintln!("== set-up");
+    run.ready = Some(Ready::for_stages(root, &stages)?);
+    times.push(("set-up".to_owned(), begin.elapsed()));
+
+    for (index, stage) in stages.iter().enumerate() {
+        let name = stage.name();
+        eprintln!("\n== {name} ({} of {})", index + 1, stages.len());
+        let begin = Instant::now();
+        let summary = run.stage(*stage);
+        times.push((name.clone(), begin.elapsed()));
+        let summary = summary.map_err(|error| {
+            table(&times, true);
+            let filter = filter.map(|text| format!(" {text}")).unwrap_or_default();
+            error.context(format!(
+                "the stage `{name}` failed. Run it alone with: cargo xtask test --stage {name}{filter}\n"
+            ))
+        })?;
+        eprintln!("== {name}: {}", run::duration(begin.elapsed()));
+        if index + 1 == stages.len() {
+            table(&times, false);
+            // The runner's own last word is ours too.
+            println!("{}", String::from_utf8_lossy(&summary).trim());
+        } else if !summary.is_empty() {
+            println!("{}", String::from_utf8_lossy(&summary).trim_end());
+        }
+    }
+    Ok(())
+}
+
+fn table(times: &[(String, Duration)], failed: bool) {
+    eprintln!("\n  stage           duration");
+    for (index, (name, time)) in times.iter().enumerate() {
+        let mark = if failed && index + 1 == times.len() {
+            "  FAILED"
+        } else {
+            ""
+        };
+        eprintln!("  {name:<14} {:>9}{mark}", run::duration(*time));
+    }
+    let total = times.iter().map(|(_, time)| *time).sum();
+    eprintln!("  {:<14} {:>9}\n", "total", run::duration(total));
+}
+
+/// What the set-up found, as far as the stages need it.
+struct Ready {
+    wasm: Option<Wasm>,
+    tools: Option<Tools>,
+    npm: Option<Npm>,
+    bugsink: Option<std::path::PathBuf>,
+    chromium: Option<std::path::PathBuf>,
+}
+
+impl Ready {
+    fn for_stages(root: &Path, stages: &[Stage]) -> Result<Self> {
+        let setup = Setup::new(root)?;
+        let any = |wanted: &[Stage]| stages.iter().any(|stage| wanted.contains(stage));
+        if any(&[Stage::Format, Stage::Clippy, Stage::ClippyWasm]) {
+            setup.lints()?;
+        }
+        let worker = any(&[Stage::Worker]);
+        let book = any(&[Stage::Book]);
+        let proof = any(&[Stage::Proof]);
+        let wasm = any(&[Stage::ClippyWasm, Stage::Worker])
+            .then(|| setup.wasm())
+            .transpose()?;
+        let tools = match (worker, book || proof) {
+            (true, true) => Some(setup.all_tools()?),
+            (true, false) => Some(setup.worker_tools()?),
+            (false, true) => Some(setup.book_tools()?),
+            (false, false) => None,
+        };
+        Ok(Self {
+            wasm,
+            tools,
+            npm: (worker || proof).then(|| setup.npm()).transpose()?,
+            bugsink: proof.then(|| setup.bugsink()).transpose()?,
+            chromium: proof.then(|| setup.chromium()).transpose()?,
+        })
+    }
+}
+
+/// The packages that run in a Worker, beside the crate itself, and their folders.
+const WORKERS: [(&str, &str); 5] = [
+    ("listings", "listings"),
+    ("fixture", "tests/fixture"),
+    ("snippet-object", "listings/snippets/object"),
+    ("snippet-workflow", "listings/snippets/workflow"),
+    ("snippet-fetch", "listings/snippets/fetch"),
+];
+
+/// What the proof looks at, and the variables that tell it where that is.
+const FOLDERS: [(&str, &str); 4] = [
+    ("PROOF_LISTINGS", "listings/build"),
+    ("PROOF_FIXTURE", "tests/fixture/build"),
+    ("PROOF_SNIPPETS", "listings/snippets"),
+    ("PROOF_BOOK", "book"),
+];
+
+struct Run<'a> {
+    root: &'a Path,
+    filter: Option<&'a str>,
+    ready: Option<Ready>,
+}
+
+/// The set-up was asked for what a stage needs.
+const SET_UP: &str = "the set-up covers this stage";
+
+impl Run<'_> {
+    fn ready(&self) -> &Ready {
+        self.ready.as_ref().expect(SET_UP)
+    }
+
+    /// Runs one stage; what comes back is the test runner's summary.
+    fn stage(&self, stage: Stage) -> Result<Vec<u8>> {
+        match stage {
+            Stage::Format => self.plain(self.cargo().args(["fmt", "--all", "--check"])),
+            Stage::Clippy => self.plain(self.cargo().args([
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ])),
+            Stage::ClippyWasm => self.clippy_wasm(),
+            Stage::Rustdoc => self.plain(
+                self.cargo()
+                    .args(["doc", "--workspace", "--no-deps"])
+                    .env("RUSTDOCFLAGS", "-D warnings"),
+            ),
+            Stage::Native => summarised(self.cargo().arg("test").args(self.filter)),
+            Stage::Worker => self.workers(),
+            Stage::Book => {
+                book::render(self.root, self.ready().tools.as_ref().expect(SET_UP))?;
+                Ok(Vec::new())
+            }
+            Stage::Proof => self.proof(),
+        }
+    }
+
+    fn cargo(&self) -> Command {
+        let mut command = run::command("cargo");
+        command.current_dir(self.root);
+        command
+    }
+
+    fn plain(&self, command: &mut Command) -> Result<Vec<u8>> {
+        run::inherited(command)?;
+        Ok(Vec::new())
+    }
+
+    fn clippy_wasm(&self) -> Result<Vec<u8>> {
+        let mut command = self.ready().wasm.as_ref().expect(SET_UP).cargo();
+        command
+            .current_dir(self.root)
+            .args(["clippy", "-p", "worker-sentry"]);
+        for (package, _) in WORKERS {
+            command.args(["-p", package]);
+        }
+        command.args(["--target", "wasm32-unknown-unknown", "--", "-D", "warnings"]);
+        self.plain(&mut command)
+    }
+
+    fn workers(&self) -> Result<Vec<u8>> {
+        let ready = self.ready();
+        let builder = Builder {
+            wasm: ready.wasm.as_ref().expect(SET_UP),
+            tools: ready.tools.as_ref().expect(SET_UP),
+            npm: ready.npm.as_ref().expect(SET_UP),
+        };
+        for (_, folder) in WORKERS {
+            builder.build(&self.root.join(folder))?;
+        }
+        Ok(Vec::new())
+    }
+
+    fn proof(&self) -> Result<Vec<u8>> {
+        let ready = self.ready();
+        let npm = ready.npm.as_ref().expect(SET_UP);
+        let mut command = self.cargo();
+        command.args(["test", "-p", "proof", "--tests"]);
+        if let Some(filter) = self.filter {
+            command.args(["--", filter]);
+        }
+        let workers = WORKERS.map(|(_, folder)| (format!("{folder}/build"), "worker"));
+        for (folder, stage) in workers.into_iter().chain([("book".to_owned(), "book")]) {
+            if !self.root.join(&folder).is_dir() {
+                bail!("{folder} is missing. Make it with: cargo xtask test --stage {stage}");
+            }
+        }
+        for (name, folder) in FOLDERS {
+            command.env(name, self.root.join(folder));
+        }
+        command.env("PROOF_WRANGLER", npm.binary("wrangler"));
+        command.env("PROOF_NODE", &npm.node);
+        command.env("PROOF_NPM", &npm.modules);
+        command.env("PROOF_BUGSINK", ready.bugsink.as_ref().expect(SET_UP));
+        command.env("PROOF_CHROMIUM", ready.chromium.as_ref().expect(SET_UP));
+        command.env("PROOF_MDBOOK", &ready.tools.as_ref().expect(SET_UP).bin);
+        summarised(&mut command)
+    }
+}
+
+/// Runs with the output passed on, except for the last summary line.
+fn summarised(command: &mut Command) -> Result<Vec<u8>> {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start `{}`", run::shown(command)))?;
+    let mut out = child.stdout.take().expect("stdout is piped");
+    let mut hold = Hold::default();
+    let mut buffer = [0; 4096];
+    loop {
+        let read = out.read(&mut buffer)?;
+        if read == 0 {
+            break;
+        }
+        let mut screen = std::io::stdout().lock();
+        screen.write_all(&hold.pass(&buffer[..read]))?;
+        screen.flush()?;
+    }
+    let status = child.wait()?;
+    let summary = hold.rest();
+    if !status.success() {
+        println!("{}", String::from_utf8_lossy(&summary).trim_end());
+        bail!("`{}` failed ({status})", run::shown(command));
+    }
+    Ok(summary)
+}
+
+const SUMMARY: &[u8] = b"test result:";
+
+/// Keeps back the last line that begins like a summary, and what follows it.
+#[derive(Default)]
+struct Hold {
+    held: Vec<u8>,
+    /// Where in `held` the line begins that is not yet complete.
+    line: usize,
+    /// Whether this line is known to be no summary.
+    passing: bool,
+}
+
+impl Hold {
+    /// Takes more output; returns what may be shown.
+    fn pass(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut shown = Vec::new();
+        for byte in bytes {
+            let ends = *byte == b'\n';
+            if self.passing {
+                shown.push(*byte);
+                self.passing = !ends;
+                continue;
+            }
+            self.held.push(*byte);
+            let line = &self.held[self.line..];
+            let summary = line.starts_with(SUMMARY) || SUMMARY.starts_with(line);
+            if summary || line.trim_ascii().is_empty() {
+                if ends && summary {
+                    // The one before was not the last.
+                    shown.extend(self.held.drain(..self.line));
+                }
+                if ends {
+                    self.line = self.held.len();
+                }
+            } else {
+                shown.append(&mut self.held);
+                self.line = 0;
+                self.passing = !ends;
+            }
+        }
+        shown
+    }
+
+    /// What is left at the end.
+    fn rest(self) -> Vec<u8> {
+        self.held
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(output: &str, chunk: usize) -> (String, String) {
+        let mut hold = Hold::default();
+        let shown: Vec<u8> = output
+            .as_bytes()
+            .chunks(chunk)
+            .flat_map(|c| hold.pass(c))
+            .collect();
+        (
+            String::from_utf8(shown).unwrap(),
+            String::from_utf8(hold.rest()).unwrap(),
+        )
+    }
+
+    #[test]
+    fn the_last_summary_is_held_back_and_nothing_is_lost() {
+        let output = "running 1 test\ntest a ... ok\n\ntest result: ok. 1 passed\n\nrunning 0 tests\n\ntest result: ok. 0 passed\n\n";
+        for chunk in [1, 7, 4096] {
+            let (shown, held) = split(output, chunk);
+            assert_eq!(format!("{shown}{held}"), output);
+            assert_eq!(held.trim(), "test result: ok. 0 passed");
+        }
+    }
+
+    #[test]
+    fn a_line_is_shown_while_it_is_still_being_written() {
+        let (shown, held) = split("test slow ... ", 1);
+        assert_eq!((shown.as_str(), held.as_str()), ("test slow ... ", ""));
+    }
+
+    #[test]
+    fn a_filter_leaves_out_the_lints() {
+        assert!(!Stage::Clippy.takes_part_with_a_filter());
+        assert!(Stage::Proof.takes_part_with_a_filter());
+    }
+}
