@@ -211,7 +211,8 @@ fn mechanism(place: Place, handled: bool) -> Mechanism {
 }
 
 /// Tags as Sentry takes them: it drops an event's tag whose key has other
-/// characters, or whose key or value is too long or has a line break.
+/// characters, or whose key or value is too long or has a line break, and it
+/// takes the space off a value's ends.
 /// <https://docs.sentry.io/platforms/rust/enriching-events/tags/>
 fn tags(tags: Vec<(String, String)>) -> impl Iterator<Item = (String, String)> {
     tags.into_iter().take(MAX_TAGS).filter_map(|(key, value)| {
@@ -226,7 +227,8 @@ fn tags(tags: Vec<(String, String)>) -> impl Iterator<Item = (String, String)> {
             .take(MAX_TAG_VALUE)
             .map(|c| if c.is_control() { ' ' } else { c })
             .collect();
-        (!key.is_empty() && !value.trim().is_empty()).then_some((key, value))
+        let value = value.trim();
+        (!key.is_empty() && !value.is_empty()).then(|| (key, value.to_owned()))
     })
 }
 

@@ -41,7 +41,8 @@ impl Scope {
         })
     }
 
-    fn current() -> Option<Rc<Scope>> {
+    /// The scope of the code that runs right now.
+    pub(crate) fn current() -> Option<Rc<Scope>> {
         CURRENT.with(|current| current.try_borrow().ok()?.clone())
     }
 
@@ -78,6 +79,25 @@ impl Scope {
             body.as_mut().poll(context)
         })
         .await
+    }
+}
+
+/// Runs a handler that this crate itself is the way into, so that its panics are
+/// reported. Its errors are the application's to report.
+pub(crate) async fn watched<F: Future>(env: &Env, place: Place, body: F) -> F::Output {
+    if !guard::is_configured(&Workerd::new(env)) {
+        return body.await;
+    }
+    panics::arm(env);
+    within(Some(Scope::new(place)), body).await
+}
+
+/// Runs what the runtime calls back from within `scope`, which is not polled
+/// along with the handler that it belongs to.
+pub(crate) async fn within<F: Future>(scope: Option<Rc<Scope>>, body: F) -> F::Output {
+    match scope {
+        Some(scope) => scope.run(body).await,
+        None => body.await,
     }
 }
 
@@ -344,6 +364,17 @@ mod tests {
         };
         assert_eq!(block_on(both), Ok(()));
         assert_eq!(Scope::place(), Place::default());
+    }
+
+    #[test]
+    fn a_callback_runs_within_the_scope_that_made_it() {
+        let callback = || async {
+            crate::testing::yield_once().await;
+            Scope::place()
+        };
+        let made = block_on(Scope::new(ALARM).run(async { within(Scope::current(), callback()) }));
+        assert_eq!(block_on(made), ALARM);
+        assert_eq!(block_on(within(None, callback())), Place::default());
     }
 
     #[test]

@@ -6,13 +6,18 @@
 mod alarm;
 mod book;
 mod deploy;
+mod events;
+mod hostile;
 mod hosts;
+mod panics;
+mod relay;
 mod retries;
 mod same;
 mod snippets;
 mod sockets;
 mod storm;
 mod workflows;
+mod zero_trust;
 
 use std::process::ExitCode;
 
@@ -32,13 +37,18 @@ fn main() -> ExitCode {
         alarm::trials(),
         book::trials(),
         deploy::trials(),
+        events::trials(),
+        hostile::trials(),
         hosts::trials(),
+        panics::trials(),
+        relay::trials(),
         retries::trials(),
         same::trials(),
         snippets::trials(),
         sockets::trials(),
         storm::trials(),
         workflows::trials(),
+        zero_trust::trials(),
     ]
     .into_iter()
     .flatten()

@@ -10,6 +10,7 @@
 //! - `process`, `run`: child processes and files that cannot outlive the run.
 //! - `worker`: a built Worker in workerd.
 //! - `bugsink`, `receiver`: who gets the events.
+//! - `relay`: Sentry's own judgement of each of them.
 //! - `book`, `browser`, `site`: the rendered book in Chromium.
 //! - `http`, `socket`, `server`: clients and a server for services on this machine.
 //! - `shared`, `wait`: one fixture for many tests; polling with a deadline.
@@ -24,6 +25,7 @@ pub mod environment;
 pub mod http;
 pub mod process;
 pub mod receiver;
+pub mod relay;
 pub mod run;
 pub mod server;
 pub mod shared;

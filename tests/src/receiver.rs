@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::server::{self, Request};
-use crate::wait;
+use crate::{relay, wait};
 
 /// What a receiver does with a request.
 pub enum Answer {
@@ -130,14 +130,32 @@ impl Receiver {
         })
     }
 
-    /// Waits for the first event that mentions `marker`.
+    /// Waits for the first event that mentions `marker`, and has it judged.
     ///
     /// # Panics
     ///
-    /// If there is none in time, or if it did not come in an envelope.
+    /// If there is none in time, if it did not come in an envelope, or if Relay
+    /// has an objection.
     #[track_caller]
     pub fn wait_for_event(&self, marker: &str) -> Value {
-        event(&self.wait_for(marker).request)
+        let event = event(&self.wait_for(marker).request);
+        relay::judge(&event);
+        event
+    }
+
+    /// All events so far, judged.
+    ///
+    /// # Panics
+    ///
+    /// If a request was no envelope, or if Relay has an objection.
+    pub fn events(&self) -> Vec<Value> {
+        let requests = self.requests();
+        let events: Vec<Value> = requests
+            .iter()
+            .map(|received| event(&received.request))
+            .collect();
+        events.iter().for_each(relay::judge);
+        events
     }
 }
 

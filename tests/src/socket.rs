@@ -3,6 +3,10 @@
 use std::io::Write;
 use std::net::TcpStream;
 
+use tungstenite::client::IntoClientRequest;
+use tungstenite::http::{HeaderName, HeaderValue};
+use tungstenite::protocol::CloseFrame;
+use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Error, Message, WebSocket};
 
 use crate::wait;
@@ -22,13 +26,21 @@ impl Socket {
     ///
     /// If there is no WebSocket.
     #[track_caller]
-    pub(crate) fn open(address: &str, path: &str) -> Self {
+    pub(crate) fn open(address: &str, path: &str, headers: &[(&str, &str)]) -> Self {
         let host = address.trim_start_matches("http://").trim_end_matches('/');
         let stream = TcpStream::connect(host).expect("a service that listens");
         stream
             .set_read_timeout(Some(wait::LIMIT))
             .expect("a time that is not zero");
-        match tungstenite::client(format!("ws://{host}{path}"), stream) {
+        let mut request = format!("ws://{host}{path}")
+            .into_client_request()
+            .expect("an address");
+        for (name, value) in headers {
+            let name = HeaderName::try_from(*name).expect("a header's name");
+            let value = HeaderValue::try_from(*value).expect("a header's value");
+            request.headers_mut().insert(name, value);
+        }
+        match tungstenite::client(request, stream) {
             Ok((socket, _)) => Socket(socket),
             Err(error) => panic!("{path}: {error}"),
         }
@@ -42,6 +54,20 @@ impl Socket {
     #[track_caller]
     pub fn send(&mut self, text: &str) {
         self.0.send(Message::text(text)).expect("an open socket");
+    }
+
+    /// Says that all is well and why it is over.
+    ///
+    /// # Panics
+    ///
+    /// If the connection is gone.
+    #[track_caller]
+    pub fn close(&mut self, reason: &str) {
+        let frame = CloseFrame {
+            code: CloseCode::Normal,
+            reason: reason.into(),
+        };
+        self.0.close(Some(frame)).expect("an open socket");
     }
 
     /// Sends what no WebSocket client may send.

@@ -20,6 +20,8 @@ pub enum Build {
     Listings,
     /// The Worker with the hostile routes, which only the tests have.
     Fixture,
+    /// The same, built with `worker-build --panic-unwind`.
+    Unwinding,
     /// One of the smallest Workers, by its folder's name.
     Snippet(&'static str),
 }
@@ -30,6 +32,7 @@ impl Build {
         match self {
             Build::Listings => environment::path("PROOF_LISTINGS"),
             Build::Fixture => environment::path("PROOF_FIXTURE"),
+            Build::Unwinding => environment::path(environment::UNWINDING),
             Build::Snippet(name) => environment::path("PROOF_SNIPPETS").join(name).join("build"),
         }
     }
@@ -38,7 +41,7 @@ impl Build {
     fn configuration(self) -> PathBuf {
         let folder = match self {
             Build::Listings => "listings",
-            Build::Fixture => "tests/fixture",
+            Build::Fixture | Build::Unwinding => "tests/fixture",
             Build::Snippet(name) => &format!("listings/snippets/{name}"),
         };
         environment::workspace().join(folder).join(CONFIG)
@@ -99,6 +102,13 @@ impl WorkerOptions {
     #[must_use]
     pub fn with_drills(self) -> Self {
         self.secret("DRILLS", "on").secret("SENTRY_DEBUG", "on")
+    }
+
+    /// Binds the DSN as a secret, and makes each decision of the crate one line in
+    /// the log.
+    #[must_use]
+    pub fn reporting_to(self, dsn: &str) -> Self {
+        self.secret("SENTRY_DSN", dsn).secret("SENTRY_DEBUG", "on")
     }
 
     /// Starts it with `wrangler dev` and waits until it answers.
@@ -223,6 +233,11 @@ impl Worker {
         Self::of(Build::Fixture)
     }
 
+    /// The fixture, built so that a panic unwinds, still to be started.
+    pub fn unwinding() -> WorkerOptions {
+        Self::of(Build::Unwinding)
+    }
+
     /// One of the snippets, still to be started.
     pub fn snippet(name: &'static str) -> WorkerOptions {
         Self::of(Build::Snippet(name))
@@ -301,9 +316,15 @@ impl Worker {
 
     #[track_caller]
     fn request(&self, method: &str, path: &str, body: &str) -> Answer {
+        self.send(method, path, &[], body)
+    }
+
+    /// Sends any request.
+    #[track_caller]
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         self.process.log();
         let url = format!("{}{path}", self.address);
-        http::request(method, &url, &[], body)
+        http::request(method, &url, headers, body)
     }
 
     /// Opens a WebSocket at `path`.
@@ -313,8 +334,18 @@ impl Worker {
     /// If there is none.
     #[track_caller]
     pub fn socket(&self, path: &str) -> Socket {
+        self.socket_with(path, &[])
+    }
+
+    /// Opens a WebSocket at `path`, by a request with these headers.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    #[track_caller]
+    pub fn socket_with(&self, path: &str, headers: &[(&str, &str)]) -> Socket {
         self.process.log();
-        Socket::open(&self.address, path)
+        Socket::open(&self.address, path, headers)
     }
 
     /// Runs another of wrangler's commands on this Worker's state.
