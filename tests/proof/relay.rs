@@ -31,7 +31,8 @@ fn capture(options: proof::worker::WorkerOptions) -> Value {
 fn what_sentry_does_not_take_as_it_is_has_an_objection() {
     let good = capture(Worker::fixture());
     assert_eq!(relay::objections(&good), [""; 0], "{good:#}");
-    let spoil: [(&str, fn(&mut Value)); 10] = [
+    type Spoiling = (&'static str, fn(&mut Value));
+    let spoil: [Spoiling; 10] = [
         ("a field that Sentry does not know", |event| {
             event["surprise"] = json!(1);
         }),
