@@ -372,8 +372,8 @@ mod tests {
             crate::testing::yield_once().await;
             Scope::place()
         };
-        let scope = block_on(Scope::new(ALARM).run(async { Scope::current() }));
-        assert_eq!(block_on(within(scope, callback())), ALARM);
+        let made = block_on(Scope::new(ALARM).run(async { Scope::current() }));
+        assert_eq!(block_on(within(made, callback())), ALARM);
         assert_eq!(block_on(within(None, callback())), Place::default());
     }
 

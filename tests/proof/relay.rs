@@ -28,13 +28,11 @@ fn capture(options: proof::worker::WorkerOptions) -> Value {
     receiver::event(&receiver.wait_for("judged").request)
 }
 
-/// Makes a bad event of a good one.
-type Spoil = fn(&mut Value);
-
 fn what_sentry_does_not_take_as_it_is_has_an_objection() {
     let good = capture(Worker::fixture());
     assert_eq!(relay::objections(&good), [""; 0], "{good:#}");
-    let spoil: [(&str, Spoil); 10] = [
+    type Spoiling = (&'static str, fn(&mut Value));
+    let spoil: [Spoiling; 10] = [
         ("a field that Sentry does not know", |event| {
             event["surprise"] = json!(1);
         }),

@@ -3,7 +3,7 @@
 //! Each host fails in two Workers, one with a DSN and one without, and everything
 //! that can be seen of it from outside is compared.
 
-use std::thread;
+use std::{iter, thread};
 
 use libtest_mimic::Trial;
 use proof::case::test;
@@ -30,7 +30,23 @@ pub fn trials() -> Vec<Trial> {
             },
         )
     });
-    hosts.collect()
+    let request = test(
+        "same::a_request_that_fails_has_the_same_answer_without_a_dsn",
+        a_request_that_fails_has_the_same_answer,
+    );
+    hosts.chain(iter::once(request)).collect()
+}
+
+fn a_request_that_fails_has_the_same_answer() {
+    let (both, receiver) = workers();
+    let answers = both.each_ref().map(|worker| {
+        worker.store("LISTS", "list:same-request", "spoiled by a test");
+        worker.get("/lists/same-request")
+    });
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(answers[0].status, 500, "{answers:?}");
+    let event = receiver.wait_for_event("list `same-request`");
+    assert_eq!(event["transaction"], "main.fetch", "{event:#}");
 }
 
 /// One Worker with a DSN and one without, and who is told by the first.

@@ -81,21 +81,28 @@ impl Socket {
         sent.expect("an open socket");
     }
 
-    /// Everything that comes until the connection has ended, and how it ended.
+    /// Everything that comes until the other end closes the socket, and with what
+    /// it does.
+    ///
+    /// The connection below may stay open for longer: workerd keeps it for as long
+    /// as it keeps the object, ten idle seconds.
     ///
     /// # Panics
     ///
-    /// If it does not end.
+    /// If nobody closes it.
     #[track_caller]
     pub fn until_the_end(mut self) -> Vec<String> {
         let mut seen = Vec::new();
         loop {
             match self.0.read() {
-                Ok(Message::Close(Some(frame))) => {
-                    seen.push(format!("close {} {}", u16::from(frame.code), frame.reason));
+                Ok(Message::Close(frame)) => {
+                    seen.push(match frame {
+                        Some(frame) => format!("close {} {}", u16::from(frame.code), frame.reason),
+                        None => "close".to_owned(),
+                    });
+                    return seen;
                 }
-                Ok(message) => seen.push(format!("{message:?}")),
-                Err(Error::ConnectionClosed) => return seen,
+                Ok(message) => seen.push(message.to_string()),
                 Err(Error::Io(error)) if is_patience(&error) => {
                     panic!("still open after {:?}, with {seen:?}", wait::LIMIT)
                 }

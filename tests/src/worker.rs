@@ -180,6 +180,8 @@ impl WorkerOptions {
     }
 }
 
+/// Wrangler's own way to look at local state.
+const EXPLORER: &str = "/cdn-cgi/explorer/api";
 const CONFIG: &str = "wrangler.toml";
 /// Where wrangler keeps the local state, from its directory.
 const STATE: &str = "state";
@@ -290,10 +292,18 @@ impl Worker {
         self.request("POST", path, text)
     }
 
+    /// Writes to a KV namespace, past the Worker.
+    #[track_caller]
+    pub fn store(&self, namespace: &str, key: &str, value: &str) {
+        let path = format!("{EXPLORER}/storage/kv/namespaces/{namespace}/values/{key}");
+        let answer = self.request("PUT", &path, value);
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+
     /// How an instance of a Workflow is doing, as wrangler sees it.
     #[track_caller]
     pub fn instance(&self, workflow: &str, id: &str) -> Value {
-        let path = format!("/cdn-cgi/explorer/api/workflows/{workflow}/instances/{id}");
+        let path = format!("{EXPLORER}/workflows/{workflow}/instances/{id}");
         let mut answer = self.get(&path).json();
         answer["result"].take()
     }

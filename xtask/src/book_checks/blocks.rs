@@ -228,8 +228,7 @@ fn is_compiled(path: &Path) -> bool {
                 let text = std::fs::read_to_string(crate::root().join(file));
                 text.is_ok_and(|text| text.contains(&format!("mod {name};")))
             };
-            parent.ends_with("examples")
-                || declared(parent.with_extension("rs"))
+            declared(parent.with_extension("rs"))
                 || ["mod.rs", "lib.rs", "main.rs"]
                     .iter()
                     .any(|file| declared(parent.join(file)))
