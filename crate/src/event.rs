@@ -29,7 +29,7 @@ pub(crate) const SDK_NAME: &str = "sentry.rust.cloudflare";
 const MAX_CHAIN: usize = 32;
 /// Sentry cuts an exception's value here.
 /// <https://develop.sentry.dev/sdk/data-model/event-payloads/exception/>
-const MAX_VALUE: usize = 8_192;
+pub(crate) const MAX_VALUE: usize = 8_192;
 /// Enough for any type's name, and all that is formatted to learn it.
 const MAX_TYPE: usize = 128;
 /// Sentry's limits on tags.
@@ -211,7 +211,8 @@ fn mechanism(place: Place, handled: bool) -> Mechanism {
 }
 
 /// Tags as Sentry takes them: it drops an event's tag whose key has other
-/// characters, or whose key or value is too long or has a line break.
+/// characters, or whose key or value is too long or has a line break, and it
+/// takes the space off a value's ends.
 /// <https://docs.sentry.io/platforms/rust/enriching-events/tags/>
 fn tags(tags: Vec<(String, String)>) -> impl Iterator<Item = (String, String)> {
     tags.into_iter().take(MAX_TAGS).filter_map(|(key, value)| {
@@ -226,7 +227,8 @@ fn tags(tags: Vec<(String, String)>) -> impl Iterator<Item = (String, String)> {
             .take(MAX_TAG_VALUE)
             .map(|c| if c.is_control() { ' ' } else { c })
             .collect();
-        (!key.is_empty() && !value.trim().is_empty()).then_some((key, value))
+        let value = value.trim();
+        (!key.is_empty() && !value.is_empty()).then(|| (key, value.to_owned()))
     })
 }
 
@@ -298,7 +300,7 @@ pub(crate) fn trim(event: &mut Event<'static>, step: usize) -> bool {
 /// Formats at most `limit` bytes, and stops the formatting there.
 ///
 /// A ten-megabyte message costs no more than a short one.
-fn bounded(limit: usize, arguments: fmt::Arguments<'_>) -> String {
+pub(crate) fn bounded(limit: usize, arguments: fmt::Arguments<'_>) -> String {
     struct Bounded {
         text: String,
         limit: usize,

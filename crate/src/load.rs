@@ -238,8 +238,9 @@ fn resolve_release(values: &Values, complaints: &mut Vec<Complaint>) -> Option<C
 }
 
 fn is_release(release: &str) -> bool {
-    release.chars().count() <= MAX_RELEASE
+    release.len() <= MAX_RELEASE
         && !matches!(release, "" | "." | "..")
+        && !release.eq_ignore_ascii_case("latest")
         && !release.contains(|c: char| c.is_control() || matches!(c, '/' | '\\'))
 }
 
@@ -260,9 +261,11 @@ fn resolve_environment(values: &Values, complaints: &mut Vec<Complaint>) -> Cow<
 }
 
 fn is_environment(environment: &str) -> bool {
-    environment.chars().count() <= MAX_ENVIRONMENT
+    environment.len() <= MAX_ENVIRONMENT
+        && !matches!(environment, "." | "..")
         && !environment.eq_ignore_ascii_case("none")
-        && !environment.contains(|c: char| c.is_control() || c.is_whitespace() || c == '/')
+        && !environment
+            .contains(|c: char| c.is_control() || c.is_whitespace() || matches!(c, '/' | '\\'))
 }
 
 fn resolve_rate(
@@ -479,7 +482,17 @@ mod tests {
 
     #[test]
     fn a_release_that_sentry_refuses_is_named_and_the_next_one_is_taken() {
-        for refused in ["a/b", "a\\b", "a\nb", "a\tb", ".", "..", &"x".repeat(201)] {
+        for refused in [
+            "a/b",
+            "a\\b",
+            "a\nb",
+            "a\tb",
+            ".",
+            "..",
+            "Latest",
+            &"x".repeat(201),
+            &"ü".repeat(101),
+        ] {
             let loaded = resolve(&[("SENTRY_RELEASE", refused), ("COMPILER_VERSION", "c")]);
             assert_eq!(loaded.config.release.as_deref(), Some("c"), "{refused:?}");
             assert_eq!(complained(&loaded), ["SENTRY_RELEASE"], "{refused:?}");
@@ -497,7 +510,17 @@ mod tests {
         let both = [("SENTRY_ENVIRONMENT", "s"), ("ENVIRONMENT", "e")];
         assert_eq!(environment(&both), "s");
         assert_eq!(environment(&both[1..]), "e");
-        for refused in ["a b", "a/b", "a\nb", "None", &"x".repeat(65)] {
+        for refused in [
+            "a b",
+            "a/b",
+            "a\\b",
+            "a\nb",
+            ".",
+            "..",
+            "None",
+            &"x".repeat(65),
+            &"ü".repeat(33),
+        ] {
             let loaded = resolve(&[("SENTRY_ENVIRONMENT", refused), both[1]]);
             assert_eq!(loaded.config.environment, "e", "{refused:?}");
             assert_eq!(complained(&loaded), ["SENTRY_ENVIRONMENT"], "{refused:?}");

@@ -55,7 +55,7 @@ impl Runtime for Workerd<'_> {
                 None => Binding::NotText,
             };
         }
-        if let Some(text) = value.as_string() {
+        if let Some(text) = as_text(&value) {
             return Binding::Text(text);
         }
         // A Secrets Store binding is an object of an internal class; what marks
@@ -112,7 +112,7 @@ impl Runtime for Workerd<'_> {
     }
 
     fn debug(&self, line: &str) {
-        let switch = get(self.env, DEBUG).as_string();
+        let switch = as_text(&get(self.env, DEBUG));
         if switch.as_deref().and_then(is_on) == Some(true) {
             console::log_1(&JsValue::from_str(&format!("{PREFIX}{line}")));
         }
@@ -271,6 +271,15 @@ fn describe(value: &JsValue) -> String {
 fn text(value: &JsValue) -> Option<String> {
     let text: &JsString = value.dyn_ref()?;
     Some(text.slice(0, MAX_TEXT).into())
+}
+
+/// What a var says. `SENTRY_SAMPLE_RATE = 0.5` is natural in a `wrangler.toml`,
+/// and reaches the Worker as a number; a switch may be `true`.
+fn as_text(value: &JsValue) -> Option<String> {
+    value
+        .as_string()
+        .or_else(|| Some(value.as_f64()?.to_string()))
+        .or_else(|| Some(value.as_bool()?.to_string()))
 }
 
 /// Reads a property. A getter that throws reads as `undefined`.

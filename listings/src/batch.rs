@@ -33,6 +33,7 @@ pub struct Summary {
     pub running: usize,
 }
 
+// ANCHOR: partial_failure
 /// A batch of which not everything succeeded.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{} of {total} lists of a batch failed: {}", failed.len(), failed.join("; "))]
@@ -42,6 +43,7 @@ pub struct PartialFailure {
     /// The names of those that failed, each with the reason.
     pub failed: Vec<String>,
 }
+// ANCHOR_END: partial_failure
 
 /// Whether there is something left to wait for.
 pub fn is_running(members: &[Member]) -> bool {

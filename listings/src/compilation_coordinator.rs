@@ -17,6 +17,7 @@ use crate::compilation::{Compilation, Progress, STALE_MS, Stage, UnreadableCompi
 use crate::compile_request::CompileRequest;
 use crate::workflows::Order;
 
+// ANCHOR: error
 /// Why the coordinator failed.
 #[derive(Debug, Error)]
 pub enum CoordinatorError {
@@ -30,6 +31,7 @@ pub enum CoordinatorError {
     #[error("the coordinator could not use a binding")]
     Platform(#[from] worker::Error),
 }
+// ANCHOR_END: error
 
 /// What the coordinator answers to a request for a compilation.
 #[derive(Clone, Debug, Serialize, Deserialize)]

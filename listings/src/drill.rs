@@ -33,11 +33,13 @@ struct Accepted<'d> {
     object: String,
 }
 
+// ANCHOR: is_on
 /// Whether this deployment takes part in drills.
 pub fn is_on(env: &Env) -> bool {
     env.var("DRILLS")
         .is_ok_and(|drills| drills.to_string() == "on")
 }
+// ANCHOR_END: is_on
 
 /// Runs the drill for a path's `host` and `handler`.
 ///
@@ -166,6 +168,7 @@ async fn rate_limiter_alarm(env: &Env, marker: &str) -> Result<String> {
     Ok(object)
 }
 
+// ANCHOR: coordinator_alarm
 /// A compilation that the alarm cannot read.
 async fn coordinator_alarm(env: &Env, marker: &str) -> Result<String> {
     let spoiled = Spoiled {
@@ -175,6 +178,7 @@ async fn coordinator_alarm(env: &Env, marker: &str) -> Result<String> {
     };
     spoil(env, marker, &spoiled).await
 }
+// ANCHOR_END: coordinator_alarm
 
 /// A compilation that the next request for the same list cannot read.
 async fn coordinator_fetch(env: &Env, marker: &str) -> Result<String> {

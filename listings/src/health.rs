@@ -21,6 +21,7 @@ pub struct Verdict {
     pub problems: Vec<String>,
 }
 
+// ANCHOR: unhealthy
 /// Something is wrong, and was so the second time too.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{} of {checked} lists are not in order: {}", problems.len(), problems.join("; "))]
@@ -30,8 +31,10 @@ pub struct Unhealthy {
     /// What is wrong with which list.
     pub problems: Vec<String>,
 }
+// ANCHOR_END: unhealthy
 
 impl Verdict {
+    // ANCHOR: verdict
     /// The verdict on what two looks found. A problem that only one of them saw
     /// was passing.
     pub fn of(first: &[Finding], second: &[Finding]) -> Self {
@@ -48,6 +51,7 @@ impl Verdict {
             problems: second.iter().filter(lasting).filter_map(problem).collect(),
         }
     }
+    // ANCHOR_END: verdict
 
     /// Whether all is well.
     pub fn is_healthy(&self) -> bool {

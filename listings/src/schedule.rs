@@ -20,6 +20,7 @@ pub enum Job {
     HealthMonitoring,
 }
 
+// ANCHOR: unreadable
 /// A stored schedule that cannot be read.
 #[derive(Debug, Error)]
 #[error("the schedule stored for cron trigger `{cron}` cannot be read")]
@@ -29,6 +30,7 @@ pub struct UnreadableSchedule {
     /// What the reader choked on.
     pub source: serde_json::Error,
 }
+// ANCHOR_END: unreadable
 
 impl Default for Schedule {
     fn default() -> Self {

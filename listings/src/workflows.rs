@@ -14,6 +14,7 @@ pub use compilation::{CompilationWorkflow, Order};
 pub use health_monitoring::{HealthMonitoringWorkflow, Watch};
 use worker_sentry::workflow::{Backoff, RetryConfig, StepConfig};
 
+// ANCHOR: patient
 /// For steps that talk to something that may be away for a moment.
 fn patient() -> StepConfig {
     StepConfig {
@@ -25,3 +26,4 @@ fn patient() -> StepConfig {
         timeout: Some("30 seconds".into()),
     }
 }
+// ANCHOR_END: patient

@@ -25,6 +25,7 @@ struct Subscriber {
     list: String,
 }
 
+// ANCHOR: socket_error
 /// A subscriber's socket broke.
 #[derive(Debug, Error)]
 #[error("the socket of a subscriber to list `{list}` failed")]
@@ -34,6 +35,7 @@ pub struct SocketError {
     /// What the runtime said.
     pub source: worker::Error,
 }
+// ANCHOR_END: socket_error
 
 // ANCHOR: struct
 /// The subscribers to one list, the one it is named after.

@@ -141,7 +141,7 @@ fn a_failing_alarm_reaches_bugsink_once_with_its_chain() {
 }
 
 /// A tag, in whichever of the two forms that Sentry allows.
-fn tag<'e>(event: &'e Value, name: &str) -> &'e Value {
+pub fn tag<'e>(event: &'e Value, name: &str) -> &'e Value {
     match event["tags"].as_array() {
         Some(pairs) => {
             let pair = pairs.iter().find(|pair| pair[0] == name);
@@ -272,7 +272,7 @@ fn after_a_failed_load_the_next_capture_tries_again() {
 }
 
 /// Binds the DSN from a Secrets Store, in which there is nothing yet.
-fn with_secrets_store(options: WorkerOptions) -> WorkerOptions {
+pub fn with_secrets_store(options: WorkerOptions) -> WorkerOptions {
     let binding: Table = toml! {
         binding = "SENTRY_DSN"
         store_id = "proof"
@@ -286,7 +286,7 @@ fn with_secrets_store(options: WorkerOptions) -> WorkerOptions {
     })
 }
 
-fn store_dsn(worker: &Worker, dsn: &str) {
+pub fn store_dsn(worker: &Worker, dsn: &str) {
     let create = ["secrets-store", "secret", "create", "proof"];
     let secret = ["--name", "dsn", "--scopes", "workers", "--value", dsn];
     worker.wrangler(&[&create[..], &secret[..]].concat());

@@ -14,8 +14,8 @@ use proof::worker::Worker;
 use serde_json::Value;
 
 /// A drill, and what its event must say.
-struct Host {
-    drill: &'static str,
+pub struct Host {
+    pub drill: &'static str,
     class: &'static str,
     handler: &'static str,
     handled: bool,
@@ -30,7 +30,7 @@ const fn host(drill: &'static str, class: &'static str, handler: &'static str) -
     }
 }
 
-const HOSTS: [Host; 11] = [
+pub const HOSTS: [Host; 11] = [
     host("main/fetch", "main", "fetch"),
     host("main/queue", "main", "queue"),
     host("main/scheduled", "main", "scheduled"),
@@ -61,7 +61,7 @@ const PANIC: Host = host("panic/alarm", "CompilationCoordinator", "alarm");
 
 /// The runtime runs a failed alarm again after two seconds, and a second report
 /// would come then.
-const SECOND_ATTEMPT: Duration = Duration::from_secs(4);
+pub const SECOND_ATTEMPT: Duration = Duration::from_secs(4);
 
 pub fn trials() -> Vec<Trial> {
     let hosts = HOSTS.iter().map(|host| {

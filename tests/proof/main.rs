@@ -5,8 +5,23 @@
 
 mod alarm;
 mod book;
+mod configuration;
+mod deploy;
+mod events;
+mod handlers;
+mod hostile;
 mod hosts;
+mod isolate;
+mod panics;
+mod relay;
+mod retries;
+mod same;
+mod snippets;
+mod sockets;
+mod storm;
+mod transport;
 mod workflows;
+mod zero_trust;
 
 use std::process::ExitCode;
 
@@ -25,8 +40,23 @@ fn main() -> ExitCode {
     let trials = [
         alarm::trials(),
         book::trials(),
+        configuration::trials(),
+        deploy::trials(),
+        events::trials(),
+        handlers::trials(),
+        hostile::trials(),
         hosts::trials(),
+        isolate::trials(),
+        panics::trials(),
+        relay::trials(),
+        retries::trials(),
+        same::trials(),
+        snippets::trials(),
+        sockets::trials(),
+        storm::trials(),
+        transport::trials(),
         workflows::trials(),
+        zero_trust::trials(),
     ]
     .into_iter()
     .flatten()

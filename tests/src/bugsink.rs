@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::process::Process;
 use crate::shared::Shared;
-use crate::{environment, http, run, wait};
+use crate::{environment, http, relay, run, wait};
 
 /// Added to Bugsink's own template for local use, which digests an event before
 /// it answers, so that no second process is needed.
@@ -106,11 +106,11 @@ impl Project {
             .collect()
     }
 
-    /// The one event with `marker` in it, once it is there.
+    /// The one event with `marker` in it, once it is there and judged.
     ///
     /// # Panics
     ///
-    /// If there is none in time, or more than one.
+    /// If there is none in time, or more than one, or if Relay has an objection.
     #[track_caller]
     pub fn wait_for_event(&self, marker: &str) -> Value {
         let mut found = wait::until(&format!("event with {marker:?}"), wait::LIMIT, || {
@@ -119,7 +119,9 @@ impl Project {
             (!events.is_empty()).then_some(events)
         });
         assert_eq!(found.len(), 1, "one event with {marker:?}: {found:#?}");
-        found.remove(0)
+        let event = found.remove(0);
+        relay::judge(&event);
+        event
     }
 }
 

@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 /// The variables that tell the proof where things are.
-pub const VARIABLES: [&str; 9] = [
+pub const VARIABLES: [&str; 10] = [
     "PROOF_WRANGLER",
     "PROOF_NODE",
     "PROOF_NPM",
@@ -12,6 +12,7 @@ pub const VARIABLES: [&str; 9] = [
     "PROOF_CHROMIUM",
     "PROOF_LISTINGS",
     "PROOF_FIXTURE",
+    "PROOF_SNIPPETS",
     "PROOF_BOOK",
     "PROOF_MDBOOK",
 ];
@@ -26,7 +27,7 @@ pub fn missing() -> Option<String> {
     (!missing.is_empty()).then(|| format!("not set: {names}; run `cargo xtask test`"))
 }
 
-/// The path in one of [`VARIABLES`].
+/// The path in one of [`VARIABLES`], or in [`UNWINDING`].
 ///
 /// # Panics
 ///
@@ -36,6 +37,15 @@ pub fn path(variable: &str) -> PathBuf {
         Some(path) => PathBuf::from(path),
         None => panic!("{variable} is not set; run `cargo xtask test`"),
     }
+}
+
+/// The one path that may be missing: a build of the fixture that unwinds takes a
+/// nightly compiler and its source, which not every machine has.
+pub const UNWINDING: &str = "PROOF_FIXTURE_UNWIND";
+
+/// Whether there is such a build.
+pub fn has_unwinding_build() -> bool {
+    env::var_os(UNWINDING).is_some_and(|path| !path.is_empty())
 }
 
 /// The root of the workspace.

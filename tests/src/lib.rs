@@ -8,10 +8,11 @@
 //! - `case`: a test, and what it says when it fails.
 //! - `environment`: where `cargo xtask test` put the tools.
 //! - `process`, `run`: child processes and files that cannot outlive the run.
-//! - `worker`: a built Worker in workerd.
+//! - `worker`, `inspector`: a built Worker in workerd, and a look inside.
 //! - `bugsink`, `receiver`: who gets the events.
+//! - `relay`: Sentry's own judgement of each of them.
 //! - `book`, `browser`, `site`: the rendered book in Chromium.
-//! - `http`, `server`: a client and a server for services on this machine.
+//! - `http`, `socket`, `server`: clients and a server for services on this machine.
 //! - `shared`, `wait`: one fixture for many tests; polling with a deadline.
 
 #![warn(missing_docs, unreachable_pub)]
@@ -22,11 +23,14 @@ pub mod bugsink;
 pub mod case;
 pub mod environment;
 pub mod http;
+pub mod inspector;
 pub mod process;
 pub mod receiver;
+pub mod relay;
 pub mod run;
 pub mod server;
 pub mod shared;
 pub mod site;
+pub mod socket;
 pub mod wait;
 pub mod worker;

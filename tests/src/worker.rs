@@ -1,6 +1,7 @@
 //! A built Worker in workerd, as `wrangler dev` runs it.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -9,7 +10,9 @@ use serde_json::Value;
 use toml::Table;
 
 use crate::http::{self, Answer};
+use crate::inspector::Inspector;
 use crate::process::{Log, Process};
+use crate::socket::Socket;
 use crate::{environment, run, wait};
 
 /// Which Worker to run.
@@ -19,24 +22,44 @@ pub enum Build {
     Listings,
     /// The Worker with the hostile routes, which only the tests have.
     Fixture,
+    /// The same, built with `worker-build --panic-unwind`.
+    Unwinding,
+    /// One of the smallest Workers, by its folder's name.
+    Snippet(&'static str),
 }
 
 impl Build {
     /// Where `worker-build` put its output.
     fn output(self) -> PathBuf {
-        environment::path(match self {
-            Build::Listings => "PROOF_LISTINGS",
-            Build::Fixture => "PROOF_FIXTURE",
-        })
+        match self {
+            Build::Listings => environment::path("PROOF_LISTINGS"),
+            Build::Fixture => environment::path("PROOF_FIXTURE"),
+            Build::Unwinding => environment::path(environment::UNWINDING),
+            Build::Snippet(name) => environment::path("PROOF_SNIPPETS").join(name).join("build"),
+        }
     }
 
     /// The committed configuration.
     fn configuration(self) -> PathBuf {
-        environment::workspace().join(match self {
-            Build::Listings => "listings/wrangler.toml",
-            Build::Fixture => "tests/fixture/wrangler.toml",
-        })
+        let folder = match self {
+            Build::Listings => "listings",
+            Build::Fixture | Build::Unwinding => "tests/fixture",
+            Build::Snippet(name) => &format!("listings/snippets/{name}"),
+        };
+        environment::workspace().join(folder).join(CONFIG)
     }
+}
+
+/// The configuration of a Worker, as it is committed.
+///
+/// # Panics
+///
+/// If it is not there or is no TOML.
+pub fn committed(build: Build) -> Table {
+    let file = build.configuration();
+    let text = fs::read_to_string(&file).map_err(|error| error.to_string());
+    let config = text.and_then(|text| text.parse().map_err(|error| format!("{error}")));
+    config.unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
 /// How to run a Worker. What is not said is as committed.
@@ -44,6 +67,10 @@ impl Build {
 pub struct WorkerOptions {
     secrets: Vec<(String, String)>,
     config: Table,
+    /// A second Worker's configuration.
+    beside: Option<Table>,
+    /// Whether the second Worker gets the requests.
+    is_behind: bool,
 }
 
 impl WorkerOptions {
@@ -83,6 +110,48 @@ impl WorkerOptions {
         self.secret("DRILLS", "on").secret("SENTRY_DEBUG", "on")
     }
 
+    /// Binds the DSN as a secret, and makes each decision of the crate one line in
+    /// the log.
+    #[must_use]
+    pub fn reporting_to(self, dsn: &str) -> Self {
+        self.secret("SENTRY_DSN", dsn).secret("SENTRY_DEBUG", "on")
+    }
+
+    /// Binds the DSN as what a Secrets Store is to a Worker, a stub whose `get`
+    /// asks somebody else: here whoever answers at `vault`, as slowly or as badly
+    /// as a test wants.
+    #[must_use]
+    pub fn vault(mut self, vault: &str) -> Self {
+        let main = environment::workspace().join("tests/fixtures/vault.mjs");
+        self.beside = Some(toml::toml! {
+            name = "vault"
+            compatibility_date = "2026-04-01"
+            services = [{ binding = "WORKER", service = "fixture" }]
+        });
+        if let Some(beside) = &mut self.beside {
+            beside.insert("main".to_owned(), main.display().to_string().into());
+            let vars: Table = [("VAULT".to_owned(), vault.into())].into_iter().collect();
+            beside.insert("vars".to_owned(), vars.into());
+        }
+        let binding: Table = toml::toml! {
+            binding = "SENTRY_DSN"
+            service = "vault"
+        };
+        self.config(|config| {
+            config.insert(
+                "services".to_owned(),
+                toml::Value::Array(vec![binding.into()]),
+            );
+        })
+    }
+
+    /// Puts the vault's own Worker in front, which can be an impatient client.
+    #[must_use]
+    pub fn behind_vault(mut self) -> Self {
+        self.is_behind = true;
+        self
+    }
+
     /// Starts it with `wrangler dev` and waits until it answers.
     ///
     /// # Panics
@@ -90,12 +159,35 @@ impl WorkerOptions {
     /// If it does not.
     #[track_caller]
     pub fn start(self) -> Worker {
+        self.start_with_inspector(0)
+    }
+
+    /// The same, and connects a debugger.
+    ///
+    /// # Panics
+    ///
+    /// If the Worker does not start or does not let a debugger in.
+    pub fn start_inspected(self) -> (Worker, Inspector) {
+        // Wrangler keeps the port that it picks itself to itself.
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let port = free.expect("a free port").port();
+        let worker = self.start_with_inspector(port);
+        (worker, Inspector::connect(port))
+    }
+
+    fn start_with_inspector(self, port: u16) -> Worker {
         let directory = self.write();
         let mut command = wrangler(&directory);
         command
             .args(["dev", "--ip", "127.0.0.1", "--port", "0"])
-            .args(["--inspector-ip", "127.0.0.1", "--inspector-port", "0"])
+            .args(["--inspector-ip", "127.0.0.1"])
+            .args(["--inspector-port", &port.to_string()])
             .args(["--persist-to", STATE]);
+        match (&self.beside, self.is_behind) {
+            (Some(_), true) => command.args(["-c", BESIDE, "-c", CONFIG]),
+            (Some(_), false) => command.args(["-c", CONFIG, "-c", BESIDE]),
+            (None, _) => &mut command,
+        };
         Worker::start("wrangler", &command, directory)
     }
 
@@ -108,16 +200,51 @@ impl WorkerOptions {
     /// If it does not start.
     #[track_caller]
     pub fn start_watched(self) -> Worker {
+        self.start_without_wrangler("watched")
+    }
+
+    /// Starts it without wrangler, for very many requests.
+    ///
+    /// Wrangler keeps connections to workerd, which closes each after five idle
+    /// seconds. On a busy machine one is often closed as it is used again, and
+    /// that request is lost.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    #[track_caller]
+    pub fn start_direct(self) -> Worker {
+        self.start_without_wrangler("open")
+    }
+
+    #[track_caller]
+    fn start_without_wrangler(self, outbound: &str) -> Worker {
         let directory = self.write();
         let main = self.config["main"].as_str().expect("a path of our own");
         let mut command = Command::new(environment::path("PROOF_NODE"));
         command
-            .arg(environment::workspace().join("tests/fixtures/outbound.mjs"))
+            .arg(environment::workspace().join("tests/fixtures/workerd.mjs"))
             .arg(environment::path("PROOF_NPM"))
             .arg(directory.join(CONFIG))
-            .arg(main);
+            .args([main, outbound]);
         prepare(&mut command, &directory);
-        Worker::start("watched workerd", &command, directory)
+        Worker::start("workerd", &command, directory)
+    }
+
+    /// Does all that `wrangler deploy` does but the upload, and returns the lines
+    /// that wrangler printed.
+    ///
+    /// # Panics
+    ///
+    /// If wrangler refuses.
+    #[track_caller]
+    pub fn deploy_dry_run(self) -> Vec<String> {
+        let directory = self.write();
+        let mut command = wrangler(&directory);
+        command.args(["deploy", "--dry-run", "--outdir", "bundle"]);
+        let process = Process::start("wrangler deploy", &command);
+        process.wait_for_success(wait::START);
+        process.log().lines()
     }
 
     /// Writes the configuration and the secrets into a directory of their own.
@@ -129,14 +256,23 @@ impl WorkerOptions {
             .iter()
             .map(|(name, value)| format!("{name}='{value}'\n"))
             .collect();
-        for (file, text) in [(CONFIG, config), (".dev.vars", secrets)] {
+        let beside = self.beside.as_ref().map(toml::to_string);
+        let beside = beside.transpose().expect("a table is TOML");
+        for (file, text) in [
+            (CONFIG, config),
+            (".dev.vars", secrets),
+            (BESIDE, beside.unwrap_or_default()),
+        ] {
             fs::write(directory.join(file), text).expect("the run's directory takes files");
         }
         directory
     }
 }
 
+/// Wrangler's own way to look at local state.
+const EXPLORER: &str = "/cdn-cgi/explorer/api";
 const CONFIG: &str = "wrangler.toml";
+const BESIDE: &str = "beside.toml";
 /// Where wrangler keeps the local state, from its directory.
 const STATE: &str = "state";
 
@@ -187,13 +323,18 @@ impl Worker {
         Self::of(Build::Fixture)
     }
 
+    /// The fixture, built so that a panic unwinds, still to be started.
+    pub fn unwinding() -> WorkerOptions {
+        Self::of(Build::Unwinding)
+    }
+
+    /// One of the snippets, still to be started.
+    pub fn snippet(name: &'static str) -> WorkerOptions {
+        Self::of(Build::Snippet(name))
+    }
+
     fn of(build: Build) -> WorkerOptions {
-        let committed = build.configuration();
-        let text = fs::read_to_string(&committed)
-            .unwrap_or_else(|error| panic!("{}: {error}", committed.display()));
-        let mut config: Table = text
-            .parse()
-            .unwrap_or_else(|error| panic!("{}: {error}", committed.display()));
+        let mut config = committed(build);
         // It is built already. Wrangler would build it again, for each Worker.
         config.remove("build");
         let main = build.output().join("index.js");
@@ -201,6 +342,8 @@ impl Worker {
         WorkerOptions {
             secrets: Vec::new(),
             config,
+            beside: None,
+            is_behind: false,
         }
     }
 
@@ -235,6 +378,28 @@ impl Worker {
         self.request("POST", path, &body.to_string())
     }
 
+    /// Posts a text to `path`.
+    #[track_caller]
+    pub fn post_text(&self, path: &str, text: &str) -> Answer {
+        self.request("POST", path, text)
+    }
+
+    /// Writes to a KV namespace, past the Worker.
+    #[track_caller]
+    pub fn store(&self, namespace: &str, key: &str, value: &str) {
+        let path = format!("{EXPLORER}/storage/kv/namespaces/{namespace}/values/{key}");
+        let answer = self.request("PUT", &path, value);
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+
+    /// How an instance of a Workflow is doing, as wrangler sees it.
+    #[track_caller]
+    pub fn instance(&self, workflow: &str, id: &str) -> Value {
+        let path = format!("{EXPLORER}/workflows/{workflow}/instances/{id}");
+        let mut answer = self.get(&path).json();
+        answer["result"].take()
+    }
+
     /// Makes a handler fail: `drill("rate-limiter/alarm", "some-marker")`.
     #[track_caller]
     pub fn drill(&self, handler: &str, marker: &str) -> Answer {
@@ -243,9 +408,36 @@ impl Worker {
 
     #[track_caller]
     fn request(&self, method: &str, path: &str, body: &str) -> Answer {
+        self.send(method, path, &[], body)
+    }
+
+    /// Sends any request.
+    #[track_caller]
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         self.process.log();
         let url = format!("{}{path}", self.address);
-        http::request(method, &url, &[], body)
+        http::request(method, &url, headers, body)
+    }
+
+    /// Opens a WebSocket at `path`.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    #[track_caller]
+    pub fn socket(&self, path: &str) -> Socket {
+        self.socket_with(path, &[])
+    }
+
+    /// Opens a WebSocket at `path`, by a request with these headers.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    #[track_caller]
+    pub fn socket_with(&self, path: &str, headers: &[(&str, &str)]) -> Socket {
+        self.process.log();
+        Socket::open(&self.address, path, headers)
     }
 
     /// Runs another of wrangler's commands on this Worker's state.

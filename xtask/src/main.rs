@@ -1,15 +1,20 @@
 //! The chores of this repository, run as `cargo xtask <command>`.
 //!
-//! Two commands are enough: `serve` to read the book, `test` to prove all of
-//! it. Both first set up what they need.
+//! Three commands are enough: `serve` to read the book, `demo` to see an error
+//! arrive, `test` to prove all of it. Each first sets up what it needs.
 
+mod background;
 mod book;
+#[cfg(test)]
+mod book_checks;
+mod demo;
 mod run;
 #[cfg(test)]
 mod secrets;
 mod serve;
 mod setup;
 mod test;
+mod worker;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -47,6 +52,9 @@ enum Command {
         #[arg(long, default_value_t = 3000)]
         port: u16,
     },
+    /// Start the example Worker and a receiver, both on this machine, and make
+    /// the Worker fail. Nothing is left after Ctrl-C.
+    Demo,
     /// Render the book into ./book, as plain `mdbook build` does.
     Book,
     /// Run everything that proves the book, the crate and the example Worker.
@@ -75,6 +83,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Setup => setup::everything(&root),
         Command::Serve { port } => serve::serve(&root, port),
+        Command::Demo => demo::demo(&root),
         Command::Book => book::book(&root),
         Command::Test { filter, stage } => test::test(&root, filter.as_deref(), stage),
     };

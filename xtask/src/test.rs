@@ -9,6 +9,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 
 use crate::setup::{Npm, Setup, Tools, Wasm};
+use crate::worker::Builder;
 use crate::{book, run};
 
 /// A part of the tests that can run alone.
@@ -146,6 +147,23 @@ impl Ready {
     }
 }
 
+/// The packages that run in a Worker, beside the crate itself, and their folders.
+const WORKERS: [(&str, &str); 5] = [
+    ("listings", "listings"),
+    ("fixture", "tests/fixture"),
+    ("snippet-object", "listings/snippets/object"),
+    ("snippet-workflow", "listings/snippets/workflow"),
+    ("snippet-fetch", "listings/snippets/fetch"),
+];
+
+/// What the proof looks at, and the variables that tell it where that is.
+const FOLDERS: [(&str, &str); 4] = [
+    ("PROOF_LISTINGS", "listings/build"),
+    ("PROOF_FIXTURE", "tests/fixture/build"),
+    ("PROOF_SNIPPETS", "listings/snippets"),
+    ("PROOF_BOOK", "book"),
+];
+
 struct Run<'a> {
     root: &'a Path,
     filter: Option<&'a str>,
@@ -199,21 +217,12 @@ impl Run<'_> {
         Ok(Vec::new())
     }
 
-    /// The packages that run in a Worker, beside the crate itself.
-    fn worker_packages(&self) -> Vec<(&'static str, &'static str)> {
-        let fixture = self.root.join("tests/fixture/Cargo.toml").is_file();
-        let fixture = fixture.then_some(("fixture", "tests/fixture"));
-        std::iter::once(("listings", "listings"))
-            .chain(fixture)
-            .collect()
-    }
-
     fn clippy_wasm(&self) -> Result<Vec<u8>> {
         let mut command = self.ready().wasm.as_ref().expect(SET_UP).cargo();
         command
             .current_dir(self.root)
             .args(["clippy", "-p", "worker-sentry"]);
-        for (package, _) in self.worker_packages() {
+        for (package, _) in WORKERS {
             command.args(["-p", package]);
         }
         command.args(["--target", "wasm32-unknown-unknown", "--", "-D", "warnings"]);
@@ -222,18 +231,13 @@ impl Run<'_> {
 
     fn workers(&self) -> Result<Vec<u8>> {
         let ready = self.ready();
-        let tools = ready.tools.as_ref().expect(SET_UP);
-        let npm = ready.npm.as_ref().expect(SET_UP);
-        for (_, folder) in self.worker_packages() {
-            let mut command = run::command(tools.bin.join("worker-build"));
-            command.arg("--release").current_dir(self.root.join(folder));
-            tools.on_path(&mut command);
-            ready.wasm.as_ref().expect(SET_UP).apply(&mut command);
-            // It downloads what these do not name.
-            command.env("WASM_BINDGEN_BIN", tools.bin.join("wasm-bindgen"));
-            command.env("WASM_OPT_BIN", npm.binary("wasm-opt"));
-            command.env("ESBUILD_BIN", npm.binary("esbuild"));
-            run::inherited(&mut command)?;
+        let builder = Builder {
+            wasm: ready.wasm.as_ref().expect(SET_UP),
+            tools: ready.tools.as_ref().expect(SET_UP),
+            npm: ready.npm.as_ref().expect(SET_UP),
+        };
+        for (_, folder) in WORKERS {
+            builder.build(&self.root.join(folder))?;
         }
         Ok(Vec::new())
     }
@@ -241,24 +245,19 @@ impl Run<'_> {
     fn proof(&self) -> Result<Vec<u8>> {
         let ready = self.ready();
         let npm = ready.npm.as_ref().expect(SET_UP);
-        let folders = [
-            ("PROOF_LISTINGS", "listings/build", "worker"),
-            ("PROOF_FIXTURE", "tests/fixture/build", "worker"),
-            ("PROOF_BOOK", "book", "book"),
-        ];
         let mut command = self.cargo();
         command.args(["test", "-p", "proof", "--tests"]);
         if let Some(filter) = self.filter {
             command.args(["--", filter]);
         }
-        for (name, folder, stage) in folders {
-            let path = self.root.join(folder);
-            if !path.is_dir()
-                && (folder != "tests/fixture/build" || self.worker_packages().len() > 1)
-            {
+        let workers = WORKERS.map(|(_, folder)| (format!("{folder}/build"), "worker"));
+        for (folder, stage) in workers.into_iter().chain([("book".to_owned(), "book")]) {
+            if !self.root.join(&folder).is_dir() {
                 bail!("{folder} is missing. Make it with: cargo xtask test --stage {stage}");
             }
-            command.env(name, path);
+        }
+        for (name, folder) in FOLDERS {
+            command.env(name, self.root.join(folder));
         }
         command.env("PROOF_WRANGLER", npm.binary("wrangler"));
         command.env("PROOF_NODE", &npm.node);

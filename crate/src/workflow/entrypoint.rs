@@ -14,6 +14,8 @@ use worker::{Context, Date, Env};
 
 use super::js::{self, from_js, get_property, get_string, to_js};
 use super::step::WorkflowStep;
+use crate::report::Place;
+use crate::wrap::watched;
 use crate::{Report, capture_exception_in_isolate};
 
 /// A Workflow. Export it with [`workflow!`](crate::workflow!).
@@ -136,7 +138,11 @@ impl<W: WorkflowEntrypoint> Instance<W> {
         };
         let step = WorkflowStep::new(step);
         let interrupted = pin!(step.interrupted());
-        let run = pin!(workflow.run(event, step));
+        let place = Place {
+            class: Some(class),
+            handler: Some("run"),
+        };
+        let run = pin!(watched(env, place, workflow.run(event, step)));
         match select(run, interrupted).await {
             Either::Left((Ok(output), _)) => match to_js(&output) {
                 Ok(output) => Ok(output),

@@ -18,6 +18,7 @@ use worker::wasm_bindgen_futures::future_to_promise;
 use super::config::{StepConfig, WaitForEventOptions, WorkflowDuration};
 use super::error::{Failure, NonRetryableError, StepError, is_interruption};
 use super::js::{self, from_js, get_property, get_string, settle, to_js};
+use crate::wrap::{Scope, within};
 
 /// The steps of one run of a Workflow.
 ///
@@ -236,14 +237,16 @@ where
 {
     let mut attempts = 0;
     let body = Rc::new(body);
+    let scope = Scope::current();
     Closure::wrap_assert_unwind_safe(Box::new(move |context: JsValue| {
         attempts += 1;
         let context = WorkflowStepContext {
             attempt: attempt(get_property(&context, "attempt").as_f64(), attempts),
         };
-        let (body, last) = (body.clone(), last.clone());
+        let (body, last, scope) = (body.clone(), last.clone(), scope.clone());
         future_to_promise(AssertUnwindSafe(async move {
-            let failure = match body(context).await {
+            // The body is called in there too: it can panic before it is polled.
+            let failure = match within(scope, async { body(context).await }).await {
                 Ok(result) => match to_js(&result) {
                     Ok(result) => return Ok(result),
                     // The next attempt would have the same result.

@@ -116,6 +116,7 @@ impl BatchCompilationWorkflow {
     }
 }
 
+// ANCHOR: look_at
 /// Asks how the running ones are doing.
 async fn look_at(env: &Env, members: &[Member]) -> Result<Vec<Member>> {
     let compilation = env.workflow("COMPILATION")?;
@@ -137,6 +138,7 @@ async fn look_at(env: &Env, members: &[Member]) -> Result<Vec<Member>> {
     }
     Ok(seen)
 }
+// ANCHOR_END: look_at
 
 /// What the runtime gets to see.
 impl From<BatchError> for worker::Error {

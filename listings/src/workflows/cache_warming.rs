@@ -27,6 +27,7 @@ pub struct Warm {
     pub bytes: usize,
 }
 
+// ANCHOR: error
 /// Why not everything is warm.
 #[derive(Debug, Error)]
 pub enum WarmingError {
@@ -42,6 +43,7 @@ pub enum WarmingError {
         source: StepError,
     },
 }
+// ANCHOR_END: error
 
 // ANCHOR: struct
 /// Warms the edge's cache.
@@ -52,6 +54,7 @@ pub struct CacheWarmingWorkflow {
 worker_sentry::workflow!(CacheWarmingWorkflow);
 // ANCHOR_END: struct
 
+// ANCHOR: impl
 impl WorkflowEntrypoint for CacheWarmingWorkflow {
     type Input = Warming;
     type Output = Warm;
@@ -69,6 +72,7 @@ impl WorkflowEntrypoint for CacheWarmingWorkflow {
     }
     // ANCHOR_END: run
 }
+// ANCHOR_END: impl
 
 impl CacheWarmingWorkflow {
     // ANCHOR: steps
@@ -100,6 +104,7 @@ impl CacheWarmingWorkflow {
     }
     // ANCHOR_END: steps
 
+    // ANCHOR: warm
     async fn warm(&self, name: &str, step: &WorkflowStep) -> Result<usize, StepError> {
         let (env, list) = (self.env.clone(), name.to_owned());
         step.do_with_config(&format!("warm {name}"), patient(), move |_| {
@@ -114,6 +119,7 @@ impl CacheWarmingWorkflow {
         })
         .await
     }
+    // ANCHOR_END: warm
 }
 
 /// What the runtime gets to see.

@@ -35,6 +35,7 @@ struct Normalised {
     text: String,
 }
 
+// ANCHOR: error
 /// A compilation that ended without a list.
 #[derive(Debug, Error)]
 #[error("list `{name}` was not compiled")]
@@ -44,6 +45,7 @@ pub struct CompilationError {
     /// The step that failed.
     pub source: StepError,
 }
+// ANCHOR_END: error
 
 /// A source that could not be fetched.
 #[derive(Debug, Error)]
@@ -156,6 +158,7 @@ impl CompilationWorkflow {
     }
     // ANCHOR_END: steps
 
+    // ANCHOR: tell
     /// Tells the coordinator, in a step of its own so that nobody hears it twice.
     /// A compilation does not fail because nobody listens.
     async fn tell(&self, order: &Order, step: &WorkflowStep, name: &str, stage: Stage) {
@@ -177,8 +180,10 @@ impl CompilationWorkflow {
             worker::console_warn!("{error}");
         }
     }
+    // ANCHOR_END: tell
 }
 
+// ANCHOR: normalise
 /// Sources that make no list today make none in a second either.
 fn normalise(name: &str, parsed: &[Parsed]) -> Result<Normalised, NonRetryableError> {
     let list = compile(name, parsed).map_err(|error: CompileError| {
@@ -189,7 +194,9 @@ fn normalise(name: &str, parsed: &[Parsed]) -> Result<Normalised, NonRetryableEr
         header: list.header,
     })
 }
+// ANCHOR_END: normalise
 
+// ANCHOR: fetch_source
 /// Fetches one source. What the client got wrong is not tried again.
 async fn fetch_source(url: String) -> Result<String, FetchError> {
     let url = url.parse().map_err(worker::Error::from)?;
@@ -204,3 +211,4 @@ async fn fetch_source(url: String) -> Result<String, FetchError> {
         status => Err(NonRetryableError::new(format!("the source answered {status}")).into()),
     }
 }
+// ANCHOR_END: fetch_source

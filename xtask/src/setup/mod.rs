@@ -6,7 +6,7 @@ mod cargo_tools;
 mod npm;
 mod packages;
 mod python;
-mod versions;
+pub mod versions;
 mod wasm;
 
 use std::path::{Path, PathBuf};

@@ -1,0 +1,87 @@
+//! Sentry's own judgement. Every event that any test waits for goes through it;
+//! here are the largest, and the proof that it would say no.
+
+use libtest_mimic::Trial;
+use proof::case::test;
+use proof::receiver::{self, Receiver};
+use proof::relay;
+use proof::worker::Worker;
+use serde_json::{Value, json};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        test(
+            "relay::what_sentry_does_not_take_as_it_is_has_an_objection",
+            what_sentry_does_not_take_as_it_is_has_an_objection,
+        ),
+        test(
+            "relay::the_settings_that_go_into_an_event_are_taken_as_they_are",
+            the_settings_that_go_into_an_event_are_taken_as_they_are,
+        ),
+    ]
+}
+
+fn capture(options: proof::worker::WorkerOptions) -> Value {
+    let receiver = Receiver::accepting();
+    let worker = options.reporting_to(&receiver.dsn()).start();
+    worker.post("/main/rich?marker=judged");
+    receiver::event(&receiver.wait_for("judged").request)
+}
+
+fn what_sentry_does_not_take_as_it_is_has_an_objection() {
+    let good = capture(Worker::fixture());
+    assert_eq!(relay::objections(&good), [""; 0], "{good:#}");
+    type Spoiling = (&'static str, fn(&mut Value));
+    let spoil: [Spoiling; 10] = [
+        ("a field that Sentry does not know", |event| {
+            event["surprise"] = json!(1);
+        }),
+        ("a level", |event| event["level"] = json!("bad")),
+        ("a time", |event| event["timestamp"] = json!(5.0)),
+        ("a release", |event| event["release"] = json!("a\nb")),
+        ("an environment", |event| {
+            event["environment"] = json!("a/b")
+        }),
+        ("a tag's key", |event| event["tags"]["a b"] = json!("x")),
+        ("a tag's value", |event| event["tags"]["a"] = json!(" x")),
+        ("a context's shape", |event| {
+            event["contexts"]["a"] = json!(3)
+        }),
+        ("an exception without a type", |event| {
+            event["exception"]["values"][0] = json!({ "type": "", "value": "" });
+        }),
+        ("a message that is too long", |event| {
+            event["exception"]["values"][0]["value"] = json!("x".repeat(9_000));
+        }),
+    ];
+    for (what, spoil) in spoil {
+        let mut bad = good.clone();
+        spoil(&mut bad);
+        assert_ne!(relay::objections(&bad), [""; 0], "{what}");
+    }
+    println!("figure: Relay has judged {} events so far", relay::judged());
+}
+
+fn the_settings_that_go_into_an_event_are_taken_as_they_are() {
+    let cases = [
+        ("compiler@1.2.3+build.5", "staging"),
+        ("a release with spaces é", "ümlaut"),
+    ];
+    for (release, environment) in cases {
+        let options = Worker::fixture()
+            .var("SENTRY_RELEASE", release)
+            .var("SENTRY_ENVIRONMENT", environment);
+        let event = capture(options);
+        assert_eq!(event["release"], release);
+        assert_eq!(event["environment"], environment);
+        assert_eq!(relay::objections(&event), [""; 0], "{event:#}");
+    }
+    // What Sentry would reject is named in the console and not sent.
+    for refused in ["None", "Latest", "..", "a\\b", &"ü".repeat(101)] {
+        let options = Worker::fixture()
+            .var("SENTRY_RELEASE", refused)
+            .var("SENTRY_ENVIRONMENT", refused);
+        let event = capture(options);
+        assert_eq!(relay::objections(&event), [""; 0], "{refused:?}: {event:#}");
+    }
+}

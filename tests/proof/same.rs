@@ -1,0 +1,118 @@
+//! What the application does when it fails is the same whether anyone is told.
+//!
+//! Each host fails in two Workers, one with a DSN and one without, and everything
+//! that can be seen of it from outside is compared.
+
+use std::{iter, thread};
+
+use libtest_mimic::Trial;
+use proof::case::test;
+use proof::receiver::Receiver;
+use proof::shared::Shared;
+use proof::wait;
+use proof::worker::Worker;
+use serde_json::{Value, json};
+
+use crate::hosts::{HOSTS, Host, SECOND_ATTEMPT};
+
+pub fn trials() -> Vec<Trial> {
+    let hosts = HOSTS.iter().map(|host| {
+        let name = host.drill.replace(['/', '-'], "_");
+        test(
+            &format!("same::{name}_fails_in_the_same_way_without_a_dsn"),
+            || {
+                let (both, receiver) = workers();
+                let seen = both.each_ref().map(|worker| fail(worker, host));
+                println!("{}: {:#}", host.drill, seen[1]);
+                assert_eq!(seen[0], seen[1]);
+                // The two did differ: one of them has told.
+                receiver.wait_for(&marker(host));
+            },
+        )
+    });
+    let request = test(
+        "same::a_request_that_fails_has_the_same_answer_without_a_dsn",
+        a_request_that_fails_has_the_same_answer,
+    );
+    hosts.chain(iter::once(request)).collect()
+}
+
+fn a_request_that_fails_has_the_same_answer() {
+    let (both, receiver) = workers();
+    let answers = both.each_ref().map(|worker| {
+        worker.store("LISTS", "list:same-request", "spoiled by a test");
+        worker.get("/lists/same-request")
+    });
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(answers[0].status, 500, "{answers:?}");
+    let event = receiver.wait_for_event("list `same-request`");
+    assert_eq!(event["transaction"], "main.fetch", "{event:#}");
+}
+
+/// One Worker with a DSN and one without, and who is told by the first.
+fn workers() -> &'static ([Worker; 2], Receiver) {
+    static WORKERS: Shared<([Worker; 2], Receiver)> = Shared::new();
+    WORKERS.get(|| {
+        let receiver = Receiver::accepting();
+        let with = Worker::listings().secret("SENTRY_DSN", &receiver.dsn());
+        let both = [with, Worker::listings()].map(|it| it.secret("DRILLS", "on").start());
+        (both, receiver)
+    })
+}
+
+fn marker(host: &Host) -> String {
+    format!("same-{}", host.drill.replace('/', "-"))
+}
+
+/// Makes a host fail and writes down what it looked like.
+fn fail(worker: &Worker, host: &Host) -> Value {
+    let marker = marker(host);
+    let subscriber = worker.socket(&format!("/lists/{marker}/progress"));
+    let answer = worker.drill(host.drill, &marker);
+    let mut seen = json!({ "status": answer.status });
+    let mut accepted = answer.json();
+    let object = accepted["object"].take();
+    seen["answer"] = accepted;
+    if let Some(workflow) = host.drill.strip_suffix("/run") {
+        let id = object.as_str().expect("an instance");
+        seen["instance"] = outcome(worker, workflow, id);
+    }
+    if host.drill == "ws-hibernation/error" {
+        seen["socket"] = json!(subscriber.until_the_end());
+    }
+    // By then the runtime has tried again what it tries again.
+    thread::sleep(SECOND_ATTEMPT);
+    let lines = worker.log().lines();
+    let mut lines: Vec<&String> = lines.iter().filter(|line| line.contains(&marker)).collect();
+    // These say how long a request took.
+    lines.retain(|line| !line.starts_with("[wrangler:info]"));
+    lines.sort_unstable();
+    seen["log"] = json!(lines);
+    seen["list"] = json!(worker.get(&format!("/lists/{marker}")).status);
+    seen["alive"] = json!(worker.get("/").status);
+    seen
+}
+
+/// How an instance ended, and what each of its steps came to at each attempt.
+fn outcome(worker: &Worker, workflow: &str, id: &str) -> Value {
+    let ended = wait::until("end of the instance", wait::LIMIT, || {
+        let instance = worker.instance(workflow, id);
+        let status = instance["status"].as_str()?;
+        matches!(status, "errored" | "complete" | "terminated").then_some(instance)
+    });
+    let steps = ended["steps"].as_array().cloned().unwrap_or_default();
+    let steps = steps.iter().map(|step| {
+        let attempts = step["attempts"].as_array().cloned().unwrap_or_default();
+        let attempts: Vec<Value> = attempts
+            .iter()
+            .map(|attempt| json!([attempt["success"], attempt["error"]]))
+            .collect();
+        json!([step["name"], step["success"], attempts])
+    });
+    json!({
+        "status": ended["status"],
+        "error": ended["error"],
+        "output": ended["output"],
+        "steps": steps.collect::<Value>(),
+    })
+}

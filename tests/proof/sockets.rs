@@ -1,0 +1,94 @@
+//! Sockets that break, seen from a client.
+
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Trial;
+use proof::case::test;
+use proof::receiver::{Answer, Receiver};
+use proof::worker::Worker;
+use serde_json::json;
+
+/// What a busy machine may add. A capture that held up the teardown would add the
+/// five seconds that it may take.
+const SLACK: Duration = Duration::from_secs(3);
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        test(
+            "sockets::a_client_that_breaks_the_protocol_is_reported_once",
+            a_client_that_breaks_the_protocol_is_reported_once,
+        ),
+        test(
+            "sockets::a_receiver_that_hangs_does_not_hold_up_the_teardown",
+            a_receiver_that_hangs_does_not_hold_up_the_teardown,
+        ),
+    ]
+}
+
+fn a_client_that_breaks_the_protocol_is_reported_once() {
+    let receiver = Receiver::accepting();
+    let worker = start(Some(&receiver));
+    let mut socket = worker.socket("/lists/broken/progress");
+    socket.break_the_protocol();
+    let event = receiver.wait_for_event("list `broken`");
+    let tags = &event["tags"];
+    let seen = json!([tags["class"], tags["handler"]]);
+    assert_eq!(seen, json!(["WsHibernationDo", "websocket_error"]));
+    let values = event["exception"]["values"].as_array().expect("exceptions");
+    let texts: Vec<&str> = values
+        .iter()
+        .filter_map(|value| value["value"].as_str())
+        .collect();
+    let [cause, caught] = texts[..] else {
+        panic!("{texts:?}");
+    };
+    assert!(cause.starts_with("WebSocket protocol error"), "{cause}");
+    assert_eq!(caught, "the socket of a subscriber to list `broken` failed");
+    assert_eq!(values[1]["mechanism"]["handled"], true, "{event:#}");
+    // Not the object's own code: whoever reads the frame first refuses it.
+    assert_eq!(socket.until_the_end(), ["close 1002 Unknown opcode 3"]);
+    assert_eq!(receiver.requests().len(), 1);
+}
+
+fn a_receiver_that_hangs_does_not_hold_up_the_teardown() {
+    let hanging = Receiver::answering(|_, _| Answer::Hang);
+    let with = start(Some(&hanging));
+    let without = start(None);
+    // The first of each may wait for more than the socket.
+    for (worker, name) in [(&with, "first-with"), (&without, "first-without")] {
+        teardown(worker, name);
+    }
+    let (calm, _) = teardown(&without, "calm");
+    let (held, seen) = teardown(&with, "held");
+    // The object itself has closed the socket, and its report is still under way.
+    assert_eq!(seen, ["close 1011 socket error"]);
+    hanging.wait_for("list `held`");
+    assert!(hanging.open_connections() > 0);
+    println!("figure: teardown took {calm:?} with no DSN, {held:?} with a receiver that hangs");
+    assert!(held < calm + SLACK, "{held:?} against {calm:?}");
+
+    // The same when it is the client who breaks it: the object serves the next.
+    let mut broken = with.socket("/lists/broken/progress");
+    broken.break_the_protocol();
+    hanging.wait_for("list `broken`");
+    let (next, _) = teardown(&with, "broken");
+    assert!(next < calm + SLACK, "{next:?} against {calm:?}");
+}
+
+/// Breaks a subscriber's socket, and tells how long that took for the subscriber
+/// and what it saw.
+fn teardown(worker: &Worker, list: &str) -> (Duration, Vec<String>) {
+    let socket = worker.socket(&format!("/lists/{list}/progress"));
+    let broken = Instant::now();
+    assert_eq!(worker.drill("ws-hibernation/error", list).status, 202);
+    let seen = socket.until_the_end();
+    (broken.elapsed(), seen)
+}
+
+fn start(receiver: Option<&Receiver>) -> Worker {
+    let options = Worker::listings().with_drills();
+    match receiver {
+        Some(receiver) => options.secret("SENTRY_DSN", &receiver.dsn()).start(),
+        None => options.start(),
+    }
+}

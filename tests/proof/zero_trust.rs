@@ -1,0 +1,363 @@
+//! What leaves, and that nothing else does.
+//!
+//! Every way in fails with secrets all around it: in the bindings, the request's
+//! headers, query and body, in storage, in messages and in a Workflow's
+//! parameters. Each is a token that occurs nowhere else.
+
+use std::collections::BTreeSet;
+
+use libtest_mimic::Trial;
+use proof::case::test;
+use proof::receiver::{self, Receiver};
+use proof::shared::Shared;
+use proof::worker::{Worker, WorkerOptions};
+use serde_json::{Value, json};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        test(
+            "zero_trust::an_event_from_each_way_in_has_no_field_that_is_not_allowed",
+            an_event_from_each_way_in_has_no_field_that_is_not_allowed,
+        ),
+        test(
+            "zero_trust::no_secret_of_the_surroundings_is_in_any_byte_that_leaves",
+            no_secret_of_the_surroundings_is_in_any_byte_that_leaves,
+        ),
+        test(
+            "zero_trust::the_console_shows_neither_the_dsn_nor_a_secret",
+            the_console_shows_neither_the_dsn_nor_a_secret,
+        ),
+        test(
+            "zero_trust::nothing_is_sent_to_anyone_but_the_receiver",
+            nothing_is_sent_to_anyone_but_the_receiver,
+        ),
+    ]
+}
+
+/// Every path of an envelope that may be there; `[]` is any place in a list.
+///
+/// A new field of an event belongs here or must not be sent.
+const ALLOWED: [&str; 32] = [
+    // What the receiver needs to tell envelopes apart.
+    "envelope.event_id",
+    "envelope.sent_at",
+    "envelope.sdk.name",
+    "envelope.sdk.version",
+    "item.type",
+    "item.length",
+    "event.event_id",
+    "event.timestamp",
+    "event.level",
+    "event.platform",
+    // The error, its causes and its stack.
+    "event.exception.values[].type",
+    "event.exception.values[].value",
+    "event.exception.values[].stacktrace.frames[].function",
+    "event.exception.values[].stacktrace.frames[].filename",
+    "event.exception.values[].stacktrace.frames[].lineno",
+    "event.exception.values[].stacktrace.frames[].colno",
+    // Where it failed, and whether the application dealt with it.
+    "event.exception.values[].mechanism.type",
+    "event.exception.values[].mechanism.handled",
+    "event.exception.values[].mechanism.data.class",
+    "event.exception.values[].mechanism.data.handler",
+    "event.transaction",
+    "event.tags.class",
+    "event.tags.handler",
+    // What was deployed.
+    "event.release",
+    "event.environment",
+    // Who reports.
+    "event.sdk.name",
+    "event.sdk.version",
+    "event.contexts.runtime.name",
+    "event.contexts.runtime.type",
+    // What the receiver's HTTP endpoint needs.
+    "header.content-type",
+    "header.user-agent",
+    "header.x-sentry-auth",
+];
+
+/// What the runtime adds to every request by itself. `CF-Worker` names the zone
+/// that the Worker runs in, to whomever a Worker talks.
+const OF_THE_RUNTIME: [&str; 5] = [
+    "header.host",
+    "header.content-length",
+    "header.accept-encoding",
+    "header.connection",
+    "header.cf-worker",
+];
+
+/// The public and the old secret key of the DSN.
+const DSN_KEYS: [&str; 2] = ["public-key-of-the-dsn", "secret-key-of-the-dsn"];
+
+/// Where each token is. The second part of a token makes it one of this run.
+const SURROUNDINGS: [&str; 11] = [
+    "secret",
+    "var",
+    "json-var",
+    "authorization",
+    "cookie",
+    "header",
+    "query",
+    "body",
+    "storage",
+    "message",
+    "parameters",
+];
+
+fn token(of: &str) -> String {
+    format!("token-of-the-{of}-{}", std::process::id())
+}
+
+fn with_surroundings(options: WorkerOptions) -> WorkerOptions {
+    options
+        .secret("API_TOKEN", &token("secret"))
+        .var("PUBLIC_VAR", &token("var"))
+        .config(|config| {
+            let vars = config.entry("vars").or_insert(toml::Table::new().into());
+            let inner = toml::Table::from_iter([("inner".to_owned(), token("json-var").into())]);
+            if let Some(vars) = vars.as_table_mut() {
+                vars.insert("JSON_VAR".to_owned(), inner.into());
+            }
+        })
+        .var("SENTRY_RELEASE", "proof@1.2.3")
+}
+
+/// The handlers that fail, in this order: those that end the instance come last.
+const WAYS: [&str; 15] = [
+    "main-error",
+    "main-capture",
+    "javascript",
+    "anyhow",
+    "background",
+    "object-fetch",
+    "object-alarm",
+    "websocket-message",
+    "websocket-close",
+    "websocket-error",
+    "workflow-run",
+    "workflow-step",
+    "workflow-panic",
+    "object-panic",
+    "main-panic",
+];
+
+/// Fails in one way, with everything around it that could leak.
+fn fail(worker: &Worker, way: &str) {
+    let marker = format!("way-{way}");
+    let authorization = format!("Bearer {}", token("authorization"));
+    let cookie = format!("session={}", token("cookie"));
+    let header = token("header");
+    let headers = [
+        ("Authorization", authorization.as_str()),
+        ("Cookie", cookie.as_str()),
+        ("X-Custom", header.as_str()),
+    ];
+    let post = |path: &str| {
+        let path = format!("{path}?marker={marker}&key={}", token("query"));
+        worker.send("POST", &path, &headers, &token("body"));
+    };
+    let object = format!("/subject/{marker}");
+    // Puts the body into the object's storage, and goes wrong only later.
+    let fill = |action: &str| {
+        let path = format!("{object}/{action}?marker={marker}&key={}", token("query"));
+        worker.send("POST", &path, &headers, &token("storage"));
+    };
+    let socket = || {
+        fill("nothing");
+        worker.socket_with(&format!("{object}/socket?key={}", token("query")), &headers)
+    };
+    let play = |scenario: &str| {
+        let body =
+            json!({ "scenario": scenario, "marker": marker, "password": token("parameters") });
+        let path = format!("/workflows/create/SCENARIO/{marker}?key={}", token("query"));
+        worker.send("POST", &path, &headers, &body.to_string());
+    };
+    match way {
+        "main-error" => post("/main/error"),
+        "main-capture" => post("/main/capture"),
+        "javascript" => post("/events/thrown"),
+        "anyhow" => post("/events/anyhow"),
+        "background" => post("/events/background"),
+        "object-fetch" => fill("fetch"),
+        "object-alarm" => fill("alarm"),
+        "websocket-message" => {
+            let mut socket = socket();
+            socket.send(&token("message"));
+            socket.send(&format!("fail:{marker}"));
+        }
+        "websocket-close" => {
+            let mut socket = socket();
+            socket.send(&token("message"));
+            socket.close(&format!("fail:{marker}"));
+            socket.until_the_end();
+        }
+        "websocket-error" => {
+            let mut socket = socket();
+            socket.send(&token("message"));
+            socket.break_the_protocol();
+            socket.until_the_end();
+        }
+        "workflow-run" => play("outside"),
+        "workflow-step" => play("fail"),
+        "workflow-panic" => play("panic"),
+        "object-panic" => fill("panic"),
+        "main-panic" => post("/main/panic"),
+        other => panic!("no way called {other}"),
+    }
+}
+
+/// What is in the event of a way that fails.
+fn trace(way: &str) -> String {
+    match way {
+        // This error is the runtime's own and has no marker.
+        "websocket-error" => "websocket_error".to_owned(),
+        _ => format!("way-{way}"),
+    }
+}
+
+/// A Worker each of whose ways in has failed.
+fn failed() -> &'static (Worker, Receiver) {
+    static FAILED: Shared<(Worker, Receiver)> = Shared::new();
+    FAILED.get(|| {
+        let receiver = Receiver::accepting();
+        // Whoever writes a DSN may write it in another way, but not without these.
+        let keys = DSN_KEYS.join(":");
+        let dsn = receiver.dsn().replace("public", &keys);
+        let options = Worker::fixture().reporting_to(&dsn);
+        let worker = with_surroundings(options).start();
+        for way in WAYS {
+            fail(&worker, way);
+            receiver.wait_for_event(&trace(way));
+        }
+        (worker, receiver)
+    })
+}
+
+/// Adds the path of every leaf of `value` to `paths`.
+fn paths(value: &Value, path: &str, paths_so_far: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                paths(value, &format!("{path}.{name}"), paths_so_far);
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                paths(item, &format!("{path}[]"), paths_so_far);
+            }
+        }
+        _ => {
+            paths_so_far.insert(path.to_owned());
+        }
+    }
+}
+
+fn an_event_from_each_way_in_has_no_field_that_is_not_allowed() {
+    let (_, receiver) = failed();
+    let mut seen = BTreeSet::new();
+    for received in receiver.requests() {
+        for (name, _) in &received.request.headers {
+            seen.insert(format!("header.{name}"));
+        }
+        let (header, items) = receiver::envelope(&received.request);
+        paths(&header, "envelope", &mut seen);
+        for (header, payload) in &items {
+            paths(header, "item", &mut seen);
+            paths(payload, "event", &mut seen);
+        }
+        let from = &items[0].1["transaction"];
+        let undecided: Vec<&String> = seen
+            .iter()
+            .filter(|path| !ALLOWED.contains(&path.as_str()))
+            .filter(|path| !OF_THE_RUNTIME.contains(&path.as_str()))
+            .collect();
+        assert!(
+            undecided.is_empty(),
+            "{undecided:?}, in an event of {from}: decide: add to the allow-list or remove from the event"
+        );
+    }
+    // A path that nothing sends any more is a decision to be made as well.
+    for path in ALLOWED {
+        assert!(
+            seen.contains(path),
+            "{path} is allowed, and nobody sends it"
+        );
+    }
+    println!(
+        "figure: {} events from {} ways in have {} different fields",
+        receiver.requests().len(),
+        WAYS.len(),
+        ALLOWED.len()
+    );
+}
+
+fn no_secret_of_the_surroundings_is_in_any_byte_that_leaves() {
+    let (worker, receiver) = failed();
+    // The same tokens are found where they do not leave: they are really there.
+    let found = worker.get("/surroundings").body;
+    for of in ["secret", "var", "json-var"] {
+        assert!(found.contains(&token(of)), "{of} in {found}");
+    }
+    for received in receiver.requests() {
+        let request = &received.request;
+        let mut bytes = format!("{} {}\n", request.method, request.target);
+        for (name, value) in &request.headers {
+            bytes.push_str(&format!("{name}: {value}\n"));
+        }
+        bytes.push_str(&request.text());
+        assert!(!bytes.contains("token-of-the"), "{bytes}");
+        for of in SURROUNDINGS {
+            assert!(!bytes.contains(&token(of)), "{of}: {bytes}");
+        }
+        // Nor the address of whoever asked.
+        assert!(!bytes.contains("/subject/"), "{bytes}");
+    }
+}
+
+fn the_console_shows_neither_the_dsn_nor_a_secret() {
+    let (worker, _) = failed();
+    let lines = worker.log().lines();
+    assert!(lines.iter().any(|line| line.contains("event delivered")));
+    for line in lines {
+        for key in DSN_KEYS {
+            assert!(!line.contains(key), "{line}");
+        }
+        // Wrangler names each request, with its query, and each var.
+        if line.contains("[worker-sentry]") {
+            assert!(!line.contains("token-of-the"), "{line}");
+        }
+        for of in [
+            "secret",
+            "authorization",
+            "cookie",
+            "header",
+            "body",
+            "storage",
+        ] {
+            assert!(!line.contains(&token(of)), "{line}");
+        }
+    }
+}
+
+fn nothing_is_sent_to_anyone_but_the_receiver() {
+    let options = Worker::fixture().reporting_to("http://public@receiver.example.com/1");
+    let worker = with_surroundings(options).start_watched();
+    let quick = [
+        "main-error",
+        "javascript",
+        "object-fetch",
+        "object-alarm",
+        "main-panic",
+    ];
+    for way in quick {
+        let before = worker.outbound().len();
+        fail(&worker, way);
+        proof::wait::until("request", proof::wait::LIMIT, || {
+            (worker.outbound().len() > before).then_some(())
+        });
+    }
+    let only = "POST http://receiver.example.com/api/1/envelope/";
+    assert_eq!(worker.outbound(), vec![only; quick.len()]);
+}
