@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 
 use crate::setup::{Npm, Setup, Tools, Wasm};
@@ -78,9 +78,10 @@ pub fn test(root: &Path, filter: Option<&str>, only: Option<Stage>) -> Result<()
         let summary = summary.map_err(|error| {
             table(&times, true);
             let filter = filter.map(|text| format!(" {text}")).unwrap_or_default();
-            error.context(format!(
-                "the stage `{name}` failed. Run it alone with: cargo xtask test --stage {name}{filter}\n"
-            ))
+            anyhow!(
+                "{error:#}\n\nThe stage `{name}` failed. Run it alone with:\n  \
+                 cargo xtask test --stage {name}{filter}"
+            )
         })?;
         eprintln!("== {name}: {}", run::duration(begin.elapsed()));
         if index + 1 == stages.len() {
