@@ -219,7 +219,7 @@ fn loading_happens_once_and_concurrent_captures_lose_no_event() {
         receiver.wait_for_event(&format!("`{marker}`"));
     }
     assert_eq!(receiver.requests().len(), markers.len());
-    assert_eq!(worker.process().count_lines("client initialised"), 1);
+    worker.process().says_once("client initialised");
 }
 
 fn a_malformed_dsn_is_named_once_and_never_shown() {
@@ -268,7 +268,7 @@ fn after_a_failed_load_the_next_capture_tries_again() {
     worker.drill(DRILL, "in-time");
     receiver.wait_for_event("`in-time`");
     assert_eq!(receiver.requests().len(), 1);
-    assert_eq!(worker.process().count_lines(complaint), 1);
+    worker.process().says_once(complaint);
 }
 
 /// Binds the DSN from a Secrets Store, in which there is nothing yet.
@@ -303,7 +303,7 @@ fn two_objects_of_one_isolate_share_one_client() {
     for marker in ["once-0", other.as_str()] {
         receiver.wait_for_event(&format!("`{marker}`"));
     }
-    assert_eq!(worker.process().count_lines("client initialised"), 1);
+    worker.process().says_once("client initialised");
 }
 
 fn release_and_environment_come_from_the_bindings() {
@@ -370,5 +370,5 @@ fn a_hanging_receiver_holds_the_alarm_no_longer_than_the_bound() {
     });
     worker.drill(DRILL, "after-the-hang");
     receiver.wait_for_event("after-the-hang");
-    assert_eq!(worker.process().count_lines("client initialised"), 1);
+    worker.process().says_once("client initialised");
 }

@@ -249,7 +249,7 @@ fn every_function_works_in_one_instance_and_reads_no_clock() {
         .collect();
     assert_eq!(ids.len(), places.len() + 1, "each event has its own id");
     assert_eq!(worker.get("/instance").json(), instance);
-    assert_eq!(worker.process().count_lines("client initialised"), 1);
+    worker.process().says_once("client initialised");
     assert_no_trap(&worker);
 }
 

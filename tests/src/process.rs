@@ -134,6 +134,20 @@ impl Process {
         lines.iter().filter(|line| line.contains(part)).count()
     }
 
+    /// Waits for a line that contains `part`, and says that it is the only one.
+    ///
+    /// What a Worker writes takes a while until it is in wrangler's log, longer
+    /// than the event that it writes about takes to its receiver.
+    ///
+    /// # Panics
+    ///
+    /// If there is none within the usual limit, or more than one.
+    #[track_caller]
+    pub fn says_once(&self, part: &str) {
+        self.wait_for_line(part, wait::LIMIT);
+        assert_eq!(self.count_lines(part), 1, "lines with `{part}`");
+    }
+
     /// Waits for the process to end by itself.
     ///
     /// # Panics
