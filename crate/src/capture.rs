@@ -67,7 +67,9 @@ async fn client(
             .turn(runtime.now_ms(), LOAD_MS);
         match turn {
             Turn::Ready(client) => return Some(client),
-            Turn::Load(ticket) => return load_client(runtime, isolate, ticket).await,
+            Turn::Load(ticket) => {
+                return load_client(runtime, isolate, ticket, deadline_ms).await;
+            }
             Turn::Wait if runtime.now_ms() >= deadline_ms => {
                 runtime.debug("the configuration was not loaded in time; event lost");
                 return None;
@@ -88,10 +90,13 @@ async fn load_client(
     runtime: &impl Runtime,
     isolate: &Shared,
     ticket: Ticket,
+    deadline_ms: f64,
 ) -> Option<Rc<IsolateClient>> {
     let _give_back = GiveBack { isolate, ticket };
     let loading = pin!(load(runtime));
-    let too_late = pin!(runtime.sleep(LOAD_MS as u32));
+    // Whoever has waited for others before has less time left.
+    let left_ms = (deadline_ms - runtime.now_ms()).clamp(0.0, LOAD_MS);
+    let too_late = pin!(runtime.sleep(left_ms as u32));
     let loaded = match select(loading, too_late).await {
         Either::Left((Ok(loaded), _)) => loaded,
         Either::Left((Err(complaint), _)) => {
@@ -209,6 +214,8 @@ mod tests {
     use crate::runtime::{Binding, PostError};
     use crate::testing::{Fake, Outcome, Wait, block_on};
     use std::cell::RefCell;
+    use std::future::Future;
+    use std::task::{Context, Waker};
 
     const GOOD: &str = "https://key:old@s.example.com/1";
 
@@ -278,6 +285,38 @@ mod tests {
         assert_eq!(capture_one(&fake, &isolate), None);
         fake.world.bind("SENTRY_DSN", GOOD);
         assert!(capture_one(&fake, &isolate).is_some());
+    }
+
+    #[test]
+    fn step_3_load_failure_a_load_that_starts_late_ends_with_its_capture() {
+        let fake = Fake::default();
+        fake.world
+            .bindings
+            .borrow_mut()
+            .insert("SENTRY_DSN", Binding::Secret(()));
+        let isolate = isolate();
+        let started_ms = fake.now_ms();
+        // Another request's load that is going to expire a second before us.
+        let late_ms = CAPTURE_MS - 1_000.0;
+        let _ = isolate.borrow_mut().turn(started_ms, late_ms);
+        let error = "x".parse::<u8>().expect_err("no number");
+        let mut capture = pin!(capture(&fake, &isolate, Report::new(&error)));
+        let mut context = Context::from_waker(Waker::noop());
+        while capture.as_mut().poll(&mut context).is_pending() {
+            let waiting = fake.world.waiting.borrow().clone();
+            // The store never answers; only timers end.
+            let (id, due_ms) = waiting
+                .iter()
+                .find_map(|waiting| match waiting.wait {
+                    Wait::Timer { due_ms } => Some((waiting.id, due_ms)),
+                    _ => None,
+                })
+                .expect("a timer");
+            fake.world.now_ms.set(due_ms);
+            fake.world.end(id, Outcome::Fired);
+        }
+        let took_ms = fake.now_ms() - started_ms;
+        assert!((late_ms..=CAPTURE_MS).contains(&took_ms), "{took_ms}");
     }
 
     #[test]

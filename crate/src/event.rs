@@ -29,7 +29,7 @@ pub(crate) const SDK_NAME: &str = "sentry.rust.cloudflare";
 const MAX_CHAIN: usize = 32;
 /// Sentry cuts an exception's value here.
 /// <https://develop.sentry.dev/sdk/data-model/event-payloads/exception/>
-const MAX_VALUE: usize = 8_192;
+pub(crate) const MAX_VALUE: usize = 8_192;
 /// Enough for any type's name, and all that is formatted to learn it.
 const MAX_TYPE: usize = 128;
 /// Sentry's limits on tags.
@@ -300,7 +300,7 @@ pub(crate) fn trim(event: &mut Event<'static>, step: usize) -> bool {
 /// Formats at most `limit` bytes, and stops the formatting there.
 ///
 /// A ten-megabyte message costs no more than a short one.
-fn bounded(limit: usize, arguments: fmt::Arguments<'_>) -> String {
+pub(crate) fn bounded(limit: usize, arguments: fmt::Arguments<'_>) -> String {
     struct Bounded {
         text: String,
         limit: usize,

@@ -6,6 +6,8 @@
 //! and leaves the answer to functions of JavaScript's own.
 
 use std::cell::{Cell, RefCell};
+use std::error::Error;
+use std::fmt::Display;
 use std::panic::PanicHookInfo;
 
 use sentry_core::Envelope;
@@ -14,7 +16,7 @@ use worker::Env;
 
 use crate::client::{envelope_headers, to_bytes};
 use crate::deliver::Receiver;
-use crate::event::Draft;
+use crate::event::{Draft, MAX_VALUE, bounded};
 use crate::load::{Config, load_now};
 use crate::runtime::Runtime;
 use crate::workerd::{Workerd, post_and_forget};
@@ -26,6 +28,31 @@ thread_local! {
     static ENV: RefCell<Option<Env>> = const { RefCell::new(None) };
     /// Set while the hook runs: a panic inside it must not run it again.
     static REPORTING: Cell<bool> = const { Cell::new(false) };
+    /// The message of an error that a handler is about to return, reported already.
+    static RETURNED: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Announces an error of which `worker` is going to make a panic, before anything
+/// else can run: that panic is not news.
+pub(crate) fn returns(error: &dyn Error) {
+    RETURNED.with(|slot| slot.replace(Some(start_of(error))));
+}
+
+/// The announced error was not made a panic.
+pub(crate) fn returned() {
+    RETURNED.with(RefCell::take);
+}
+
+fn is_news(message: &str) -> bool {
+    RETURNED.with(|slot| match slot.try_borrow() {
+        Ok(returned) => returned.as_deref() != Some(&start_of(&message)),
+        Err(_) => true,
+    })
+}
+
+/// As much of a message as it takes to know it again.
+fn start_of(message: &dyn Display) -> String {
+    bounded(MAX_VALUE, format_args!("{message}"))
 }
 
 /// Installs the hook, once for each isolate. The hook in force so far runs after
@@ -53,10 +80,13 @@ pub(crate) fn arm(env: &Env) {
 // ANCHOR: report
 /// Sends the panic. Whatever is missing for that, it returns quietly.
 fn report(info: &PanicHookInfo<'_>) -> Option<()> {
+    let message = info.payload_as_str().unwrap_or("a panic without a message");
+    if !is_news(message) {
+        return None;
+    }
     let env = ENV.with(|slot| slot.try_borrow().ok()?.clone())?;
     let runtime = Workerd::new(&env);
     let config = config(&runtime)?;
-    let message = info.payload_as_str().unwrap_or("a panic without a message");
     let at = info.location().map(|location| Frame {
         filename: Some(location.file().to_owned()),
         lineno: Some(location.line().into()),
@@ -90,5 +120,29 @@ fn config(runtime: &impl Runtime) -> Option<Config> {
             allowed.then(|| client.config.clone())
         }
         None => Some(load_now(runtime).ok()?.config),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_made_of_a_returned_error_is_no_news_and_any_other_is() {
+        let error = "x".parse::<u8>().expect_err("no number");
+        assert!(is_news(&error.to_string()));
+        returns(&error);
+        assert!(!is_news(&error.to_string()));
+        assert!(is_news("something else"));
+        returned();
+        assert!(is_news(&error.to_string()));
+    }
+
+    #[test]
+    fn a_long_message_is_known_again_by_its_start() {
+        let error = std::io::Error::other("x".repeat(100_000));
+        returns(&error);
+        assert!(!is_news(&error.to_string()));
+        returned();
     }
 }

@@ -46,11 +46,11 @@ pub(crate) trait Runtime {
 pub(crate) enum Binding<S> {
     /// Nothing.
     Absent,
-    /// A var or a Worker Secret.
+    /// A var or a Worker Secret; a var's number or `true` as text.
     Text(String),
     /// A Secrets Store binding, still to be read.
     Secret(S),
-    /// Something that holds no text: a number, an object, a namespace.
+    /// Something that holds no text: an object, a namespace.
     NotText,
 }
 

@@ -55,7 +55,7 @@ impl Runtime for Workerd<'_> {
                 None => Binding::NotText,
             };
         }
-        if let Some(text) = value.as_string() {
+        if let Some(text) = as_text(&value) {
             return Binding::Text(text);
         }
         // A Secrets Store binding is an object of an internal class; what marks
@@ -112,7 +112,7 @@ impl Runtime for Workerd<'_> {
     }
 
     fn debug(&self, line: &str) {
-        let switch = get(self.env, DEBUG).as_string();
+        let switch = as_text(&get(self.env, DEBUG));
         if switch.as_deref().and_then(is_on) == Some(true) {
             console::log_1(&JsValue::from_str(&format!("{PREFIX}{line}")));
         }
@@ -273,6 +273,15 @@ fn text(value: &JsValue) -> Option<String> {
     Some(text.slice(0, MAX_TEXT).into())
 }
 
+/// What a var says. `SENTRY_SAMPLE_RATE = 0.5` is natural in a `wrangler.toml`,
+/// and reaches the Worker as a number; a switch may be `true`.
+fn as_text(value: &JsValue) -> Option<String> {
+    value
+        .as_string()
+        .or_else(|| Some(value.as_f64()?.to_string()))
+        .or_else(|| Some(value.as_bool()?.to_string()))
+}
+
 /// Reads a property. A getter that throws reads as `undefined`.
 fn get(target: &JsValue, name: &str) -> JsValue {
     Reflect::get(target, &JsValue::from_str(name)).unwrap_or(JsValue::UNDEFINED)
@@ -281,6 +290,15 @@ fn get(target: &JsValue, name: &str) -> JsValue {
 /// Something that keeps the runtime from ending a request before a future is
 /// done: a fetch or queue handler's [`worker::Context`], a cron trigger's
 /// [`worker::ScheduleContext`], a Durable Object's [`worker::State`].
+///
+/// ```no_run
+/// use worker::{Env, Error};
+/// use worker_sentry::{WaitUntil, capture_exception_in_background};
+///
+/// fn note(env: &Env, context: &impl WaitUntil, error: &Error) {
+///     capture_exception_in_background(env, context, error);
+/// }
+/// ```
 pub trait WaitUntil: sealed::Sealed {
     /// Lets `future` go on after the handler has returned.
     #[doc(hidden)]

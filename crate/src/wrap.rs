@@ -13,6 +13,8 @@ use crate::runtime::Runtime;
 use crate::workerd::{WaitUntil, Workerd};
 use crate::{capture, guard, isolate, panics};
 
+/// The one handler of the main Worker's whose returned error is a panic.
+const QUEUE: &str = "queue";
 /// How many errors a scope remembers as reported.
 const REMEMBERED: usize = 32;
 
@@ -176,6 +178,17 @@ where
 /// delayed. `handler` is `"fetch"`, `"queue"` or `"scheduled"`. With no
 /// `SENTRY_DSN`, the body runs as if it were not wrapped.
 ///
+/// For `"queue"` it waits instead, five seconds at most. `worker` makes a panic of
+/// an error that a queue handler returns, and nothing in the background survives
+/// that; there is no response that could be delayed. The panic itself is not
+/// reported again. It still ends the isolate's instance: better deal with the
+/// error, say by `retry_all`, and return `Ok`.
+///
+/// An error that comes back from a Durable Object or another Worker through a stub
+/// is a new error here: a JavaScript `Error` that carries the message and the mark
+/// `remote`, and nothing by which to know that the other side has reported it. So
+/// it is reported here as well, as this handler's.
+///
 /// ```no_run
 /// # mod worker_module {
 /// use worker::{Context, Env, Request, Response, Result, event};
@@ -209,8 +222,17 @@ where
     }
     panics::arm(env);
     let (result, draft) = run(&runtime, place, body).await;
-    if let Some(draft) = draft {
-        finish_in_background(env, context, draft);
+    match draft {
+        Some(draft) if handler == QUEUE => {
+            capture::finish(&runtime, isolate::shared(), draft).await;
+        }
+        Some(draft) => finish_in_background(env, context, draft),
+        None => {}
+    }
+    if let (Err(error), QUEUE) = (&result, handler) {
+        panics::returns(error.report().error);
+        // This runs after the panic, if there is one.
+        context.wait_until(async { panics::returned() });
     }
     result
 }

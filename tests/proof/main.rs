@@ -5,10 +5,13 @@
 
 mod alarm;
 mod book;
+mod configuration;
 mod deploy;
 mod events;
+mod handlers;
 mod hostile;
 mod hosts;
+mod isolate;
 mod panics;
 mod relay;
 mod retries;
@@ -16,6 +19,7 @@ mod same;
 mod snippets;
 mod sockets;
 mod storm;
+mod transport;
 mod workflows;
 mod zero_trust;
 
@@ -36,10 +40,13 @@ fn main() -> ExitCode {
     let trials = [
         alarm::trials(),
         book::trials(),
+        configuration::trials(),
         deploy::trials(),
         events::trials(),
+        handlers::trials(),
         hostile::trials(),
         hosts::trials(),
+        isolate::trials(),
         panics::trials(),
         relay::trials(),
         retries::trials(),
@@ -47,6 +54,7 @@ fn main() -> ExitCode {
         snippets::trials(),
         sockets::trials(),
         storm::trials(),
+        transport::trials(),
         workflows::trials(),
         zero_trust::trials(),
     ]

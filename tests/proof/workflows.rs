@@ -383,8 +383,8 @@ fn exporting_a_workflow_adds_no_method_to_the_default_entrypoint() {
         .skip(1)
         .filter_map(|rest| rest.split('=').next())
         .collect();
-    // The fixture's own two events, of which `worker` exports `start` as well.
-    assert_eq!(methods, ["fetch", "start"]);
+    // The fixture's own four events, of which `worker` exports `start` as well.
+    assert_eq!(methods, ["fetch", "queue", "scheduled", "start"]);
     for workflow in ["GreetingWorkflow", "EmptyWorkflow", "ScenarioWorkflow"] {
         assert!(module.contains(&format!(" as {workflow}")), "{workflow}");
     }

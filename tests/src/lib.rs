@@ -8,7 +8,7 @@
 //! - `case`: a test, and what it says when it fails.
 //! - `environment`: where `cargo xtask test` put the tools.
 //! - `process`, `run`: child processes and files that cannot outlive the run.
-//! - `worker`: a built Worker in workerd.
+//! - `worker`, `inspector`: a built Worker in workerd, and a look inside.
 //! - `bugsink`, `receiver`: who gets the events.
 //! - `relay`: Sentry's own judgement of each of them.
 //! - `book`, `browser`, `site`: the rendered book in Chromium.
@@ -23,6 +23,7 @@ pub mod bugsink;
 pub mod case;
 pub mod environment;
 pub mod http;
+pub mod inspector;
 pub mod process;
 pub mod receiver;
 pub mod relay;

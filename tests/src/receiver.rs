@@ -75,7 +75,19 @@ impl Receiver {
     ///
     /// If this machine has no free port.
     pub fn answering(script: impl Fn(&Request, usize) -> Answer + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::listening("127.0.0.1:0", script)
+    }
+
+    /// The same on an address of the test's choice.
+    ///
+    /// # Panics
+    ///
+    /// If the address is not to be had.
+    pub fn listening(
+        address: &str,
+        script: impl Fn(&Request, usize) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).expect("a free address");
         let address = listener.local_addr().expect("the address just bound");
         let state = Arc::new(State {
             script: Box::new(script),
@@ -92,6 +104,13 @@ impl Receiver {
     /// A DSN whose events come here. Its key is not one of Sentry's.
     pub fn dsn(&self) -> String {
         format!("http://public@{}/1", self.address)
+    }
+
+    /// How many requests mention `marker`.
+    pub fn count(&self, marker: &str) -> usize {
+        let requests = self.state.requests();
+        let mentions = |received: &&Received| received.request.text().contains(marker);
+        requests.iter().filter(mentions).count()
     }
 
     /// The address for another kind of URL, as `http://127.0.0.1:PORT`.

@@ -56,6 +56,16 @@ impl Socket {
         self.0.send(Message::text(text)).expect("an open socket");
     }
 
+    /// The next message: a text as it is, an end as `close CODE REASON`.
+    ///
+    /// # Panics
+    ///
+    /// If none comes.
+    #[track_caller]
+    pub fn read(&mut self) -> String {
+        said(self.0.read().expect("a message"))
+    }
+
     /// Says that all is well and why it is over.
     ///
     /// # Panics
@@ -95,14 +105,13 @@ impl Socket {
         let mut seen = Vec::new();
         loop {
             match self.0.read() {
-                Ok(Message::Close(frame)) => {
-                    seen.push(match frame {
-                        Some(frame) => format!("close {} {}", u16::from(frame.code), frame.reason),
-                        None => "close".to_owned(),
-                    });
-                    return seen;
+                Ok(message) => {
+                    let is_the_end = message.is_close();
+                    seen.push(said(message));
+                    if is_the_end {
+                        return seen;
+                    }
                 }
-                Ok(message) => seen.push(message.to_string()),
                 Err(Error::Io(error)) if is_patience(&error) => {
                     panic!("still open after {:?}, with {seen:?}", wait::LIMIT)
                 }
@@ -112,6 +121,16 @@ impl Socket {
                 }
             }
         }
+    }
+}
+
+fn said(message: Message) -> String {
+    match message {
+        Message::Close(Some(frame)) => {
+            format!("close {} {}", u16::from(frame.code), frame.reason)
+        }
+        Message::Close(None) => "close".to_owned(),
+        other => other.to_string(),
     }
 }
 

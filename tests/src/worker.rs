@@ -1,6 +1,7 @@
 //! A built Worker in workerd, as `wrangler dev` runs it.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use serde_json::Value;
 use toml::Table;
 
 use crate::http::{self, Answer};
+use crate::inspector::Inspector;
 use crate::process::{Log, Process};
 use crate::socket::Socket;
 use crate::{environment, run, wait};
@@ -65,6 +67,10 @@ pub fn committed(build: Build) -> Table {
 pub struct WorkerOptions {
     secrets: Vec<(String, String)>,
     config: Table,
+    /// A second Worker's configuration.
+    beside: Option<Table>,
+    /// Whether the second Worker gets the requests.
+    is_behind: bool,
 }
 
 impl WorkerOptions {
@@ -111,6 +117,41 @@ impl WorkerOptions {
         self.secret("SENTRY_DSN", dsn).secret("SENTRY_DEBUG", "on")
     }
 
+    /// Binds the DSN as what a Secrets Store is to a Worker, a stub whose `get`
+    /// asks somebody else: here whoever answers at `vault`, as slowly or as badly
+    /// as a test wants.
+    #[must_use]
+    pub fn vault(mut self, vault: &str) -> Self {
+        let main = environment::workspace().join("tests/fixtures/vault.mjs");
+        self.beside = Some(toml::toml! {
+            name = "vault"
+            compatibility_date = "2026-04-01"
+            services = [{ binding = "WORKER", service = "fixture" }]
+        });
+        if let Some(beside) = &mut self.beside {
+            beside.insert("main".to_owned(), main.display().to_string().into());
+            let vars: Table = [("VAULT".to_owned(), vault.into())].into_iter().collect();
+            beside.insert("vars".to_owned(), vars.into());
+        }
+        let binding: Table = toml::toml! {
+            binding = "SENTRY_DSN"
+            service = "vault"
+        };
+        self.config(|config| {
+            config.insert(
+                "services".to_owned(),
+                toml::Value::Array(vec![binding.into()]),
+            );
+        })
+    }
+
+    /// Puts the vault's own Worker in front, which can be an impatient client.
+    #[must_use]
+    pub fn behind_vault(mut self) -> Self {
+        self.is_behind = true;
+        self
+    }
+
     /// Starts it with `wrangler dev` and waits until it answers.
     ///
     /// # Panics
@@ -118,12 +159,35 @@ impl WorkerOptions {
     /// If it does not.
     #[track_caller]
     pub fn start(self) -> Worker {
+        self.start_with_inspector(0)
+    }
+
+    /// The same, and connects a debugger.
+    ///
+    /// # Panics
+    ///
+    /// If the Worker does not start or does not let a debugger in.
+    pub fn start_inspected(self) -> (Worker, Inspector) {
+        // Wrangler keeps the port that it picks itself to itself.
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let port = free.expect("a free port").port();
+        let worker = self.start_with_inspector(port);
+        (worker, Inspector::connect(port))
+    }
+
+    fn start_with_inspector(self, port: u16) -> Worker {
         let directory = self.write();
         let mut command = wrangler(&directory);
         command
             .args(["dev", "--ip", "127.0.0.1", "--port", "0"])
-            .args(["--inspector-ip", "127.0.0.1", "--inspector-port", "0"])
+            .args(["--inspector-ip", "127.0.0.1"])
+            .args(["--inspector-port", &port.to_string()])
             .args(["--persist-to", STATE]);
+        match (&self.beside, self.is_behind) {
+            (Some(_), true) => command.args(["-c", BESIDE, "-c", CONFIG]),
+            (Some(_), false) => command.args(["-c", CONFIG, "-c", BESIDE]),
+            (None, _) => &mut command,
+        };
         Worker::start("wrangler", &command, directory)
     }
 
@@ -136,16 +200,35 @@ impl WorkerOptions {
     /// If it does not start.
     #[track_caller]
     pub fn start_watched(self) -> Worker {
+        self.start_without_wrangler("watched")
+    }
+
+    /// Starts it without wrangler, for very many requests.
+    ///
+    /// Wrangler keeps connections to workerd, which closes each after five idle
+    /// seconds. On a busy machine one is often closed as it is used again, and
+    /// that request is lost.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    #[track_caller]
+    pub fn start_direct(self) -> Worker {
+        self.start_without_wrangler("open")
+    }
+
+    #[track_caller]
+    fn start_without_wrangler(self, outbound: &str) -> Worker {
         let directory = self.write();
         let main = self.config["main"].as_str().expect("a path of our own");
         let mut command = Command::new(environment::path("PROOF_NODE"));
         command
-            .arg(environment::workspace().join("tests/fixtures/outbound.mjs"))
+            .arg(environment::workspace().join("tests/fixtures/workerd.mjs"))
             .arg(environment::path("PROOF_NPM"))
             .arg(directory.join(CONFIG))
-            .arg(main);
+            .args([main, outbound]);
         prepare(&mut command, &directory);
-        Worker::start("watched workerd", &command, directory)
+        Worker::start("workerd", &command, directory)
     }
 
     /// Does all that `wrangler deploy` does but the upload, and returns the lines
@@ -173,7 +256,13 @@ impl WorkerOptions {
             .iter()
             .map(|(name, value)| format!("{name}='{value}'\n"))
             .collect();
-        for (file, text) in [(CONFIG, config), (".dev.vars", secrets)] {
+        let beside = self.beside.as_ref().map(toml::to_string);
+        let beside = beside.transpose().expect("a table is TOML");
+        for (file, text) in [
+            (CONFIG, config),
+            (".dev.vars", secrets),
+            (BESIDE, beside.unwrap_or_default()),
+        ] {
             fs::write(directory.join(file), text).expect("the run's directory takes files");
         }
         directory
@@ -183,6 +272,7 @@ impl WorkerOptions {
 /// Wrangler's own way to look at local state.
 const EXPLORER: &str = "/cdn-cgi/explorer/api";
 const CONFIG: &str = "wrangler.toml";
+const BESIDE: &str = "beside.toml";
 /// Where wrangler keeps the local state, from its directory.
 const STATE: &str = "state";
 
@@ -252,6 +342,8 @@ impl Worker {
         WorkerOptions {
             secrets: Vec::new(),
             config,
+            beside: None,
+            is_behind: false,
         }
     }
 

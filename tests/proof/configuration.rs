@@ -1,0 +1,336 @@
+//! Every row of the configuration's table, in workerd.
+//!
+//! A Worker's bindings are fixed when it starts, so each test sets as many of them
+//! as do not get in each other's way.
+
+use libtest_mimic::Trial;
+use proof::case::test;
+use proof::receiver::{Answer, Receiver, envelope, event};
+use proof::server::Request;
+use proof::wait;
+use proof::worker::{Worker, WorkerOptions};
+use serde_json::{Value, json};
+use toml::Table;
+
+/// Starts every line of the crate's.
+const OURS: &str = "[worker-sentry]";
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        test(
+            "configuration::what_is_set_is_used_and_the_more_specific_name_wins",
+            what_is_set_is_used_and_the_more_specific_name_wins,
+        ),
+        test(
+            "configuration::the_general_names_apply_where_the_specific_ones_are_absent_and_debug_is_off",
+            the_general_names_apply_where_the_specific_ones_are_absent,
+        ),
+        test(
+            "configuration::the_versions_id_is_the_last_resort_and_a_tunnel_gets_the_event_instead_of_the_dsns_host",
+            the_versions_id_is_the_last_resort_and_a_tunnel_gets_the_event,
+        ),
+        test(
+            "configuration::a_dsn_may_name_an_ipv6_host",
+            a_dsn_may_name_an_ipv6_host,
+        ),
+        test(
+            "configuration::a_sample_rate_of_0_sends_nothing_and_changes_nothing",
+            a_sample_rate_of_0_sends_nothing_and_changes_nothing,
+        ),
+        test(
+            "configuration::a_sample_rate_between_0_and_1_sends_some",
+            a_sample_rate_between_0_and_1_sends_some,
+        ),
+        test(
+            "configuration::every_unusable_value_is_named_once_and_never_shown_and_its_default_applies",
+            every_unusable_value_is_named_once_and_never_shown,
+        ),
+        test(
+            "configuration::numbers_and_switches_may_be_written_as_toml_has_them",
+            numbers_and_switches_may_be_written_as_toml_has_them,
+        ),
+        test(
+            "configuration::an_object_is_no_text_and_is_named_once",
+            an_object_is_no_text_and_is_named_once,
+        ),
+        test(
+            "configuration::an_unusable_dsn_is_named_once_and_nothing_is_sent",
+            an_unusable_dsn_is_named_once_and_nothing_is_sent,
+        ),
+    ]
+}
+
+/// Two captures; the request that the first arrived with.
+fn captured(worker: &Worker, receiver: &Receiver) -> Request {
+    for marker in ["configured.1", "configured.2"] {
+        let answer = worker.post(&format!("/main/capture?marker={marker}"));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_ne!(answer.json(), Value::Null, "{marker} was not taken");
+    }
+    receiver.wait_for("configured.1").request
+}
+
+/// The crate's own lines so far, without what wrangler puts before them.
+fn ours(worker: &Worker) -> Vec<String> {
+    let lines = worker.log().lines();
+    let ours = lines.iter().filter_map(|line| line.split_once(OURS));
+    // A warning is in colour.
+    ours.map(|(_, line)| line.replace("\u{1b}[0m", "").trim().to_owned())
+        .collect()
+}
+
+/// Wrangler writes a line a while after the Worker has.
+fn wait_for_ours(worker: &Worker, expected: &[&str]) {
+    // A line of the application's, after which nothing of ours can still come.
+    worker.get("/cdn-cgi/handler/scheduled?cron=the-last-line");
+    worker.process().wait_for_line("the-last-line", wait::LIMIT);
+    let lines = ours(worker);
+    assert!(lines.len() >= expected.len(), "{lines:#?}");
+    let (lines, rest) = lines.split_at(expected.len());
+    assert_eq!(lines, expected);
+    // What is said about the last line's own event.
+    let said = |line: &String| line.starts_with("event ");
+    assert!(rest.iter().all(said), "{rest:#?}");
+}
+
+fn set_var(options: WorkerOptions, name: &str, value: impl Into<toml::Value>) -> WorkerOptions {
+    options.config(|config| {
+        let vars = config.entry("vars").or_insert(Table::new().into());
+        let vars = vars.as_table_mut().expect("a table of vars");
+        vars.insert(name.to_owned(), value.into());
+    })
+}
+
+fn what_is_set_is_used_and_the_more_specific_name_wins() {
+    let receiver = Receiver::accepting();
+    // A path, a port and the old kind of secret key.
+    let dsn = format!("{}/some/path/42", receiver.url()).replace("://", "://public:old@");
+    let worker = Worker::fixture()
+        .secret("SENTRY_DSN", &dsn)
+        .secret("SENTRY_ACCESS_CLIENT_ID", "an-id.access")
+        .secret("SENTRY_ACCESS_CLIENT_SECRET", "a-secret")
+        .var("SENTRY_RELEASE", "app@1.2.3")
+        .var("COMPILER_VERSION", "9.9.9")
+        .var("SENTRY_ENVIRONMENT", "canary")
+        .var("ENVIRONMENT", "staging")
+        .var("SENTRY_SAMPLE_RATE", "1")
+        .var("SENTRY_TRACES_SAMPLE_RATE", "0.25")
+        .var("SENTRY_DEBUG", "on")
+        .start();
+    let request = captured(&worker, &receiver);
+    assert_eq!(request.target, "/some/path/api/42/envelope/");
+    let auth = request.header("x-sentry-auth").expect("the header");
+    assert!(
+        auth.ends_with("sentry_key=public, sentry_secret=old"),
+        "{auth}"
+    );
+    let access = ["cf-access-client-id", "cf-access-client-secret"];
+    assert_eq!(
+        access.map(|name| request.header(name)),
+        [Some("an-id.access"), Some("a-secret")]
+    );
+    let event = event(&request);
+    assert_eq!(
+        json!([event["release"], event["environment"]]),
+        json!(["app@1.2.3", "canary"])
+    );
+    assert_eq!(envelope(&request).0["dsn"], Value::Null);
+    wait_for_ours(
+        &worker,
+        &["client initialised", "event delivered", "event delivered"],
+    );
+}
+
+fn the_general_names_apply_where_the_specific_ones_are_absent() {
+    let receiver = Receiver::accepting();
+    let worker = Worker::fixture()
+        .secret("SENTRY_DSN", &receiver.dsn())
+        .var("COMPILER_VERSION", "9.9.9")
+        .var("ENVIRONMENT", "staging")
+        // Empty is how a var of a parent environment is unset.
+        .var("SENTRY_RELEASE", "")
+        .var("SENTRY_ENVIRONMENT", " ")
+        .var("SENTRY_DEBUG", "off")
+        .start();
+    let request = captured(&worker, &receiver);
+    let event = event(&request);
+    assert_eq!(
+        json!([event["release"], event["environment"]]),
+        json!(["9.9.9", "staging"])
+    );
+    assert_eq!(request.header("cf-access-client-id"), None);
+    wait_for_ours(&worker, &[]);
+}
+
+fn the_versions_id_is_the_last_resort_and_a_tunnel_gets_the_event() {
+    let tunnel = Receiver::accepting();
+    let host = Receiver::accepting();
+    let options = Worker::fixture()
+        .secret("SENTRY_DSN", &host.dsn())
+        .var("SENTRY_TUNNEL", &format!("{}/in?way=1", tunnel.url()))
+        .config(|config| {
+            let binding: Table = toml::toml! { binding = "CF_VERSION_METADATA" };
+            config.insert("version_metadata".to_owned(), binding.into());
+        });
+    let worker = options.start();
+    let request = captured(&worker, &tunnel);
+    assert_eq!(request.target, "/in?way=1");
+    assert_eq!(request.header("x-sentry-auth"), None);
+    // The same DSN, with the place for a secret key that it does not have.
+    let dsn = envelope(&request).0["dsn"].to_string();
+    assert_eq!(dsn.replace(":@", "@"), format!("{:?}", host.dsn()));
+    assert_eq!(host.connections(), 0);
+    let event = event(&request);
+    let release = event["release"].as_str().expect("the version's id");
+    assert!(release.len() >= 32, "{release}");
+    assert_eq!(event["environment"], "production");
+}
+
+fn a_dsn_may_name_an_ipv6_host() {
+    let receiver = Receiver::listening("[::1]:0", |_, _| Answer::ok());
+    let dsn = receiver.dsn();
+    assert!(dsn.contains("@[::1]:"), "{dsn}");
+    let worker = Worker::fixture().reporting_to(&dsn).start();
+    captured(&worker, &receiver);
+}
+
+fn a_sample_rate_of_0_sends_nothing_and_changes_nothing() {
+    let receiver = Receiver::accepting();
+    let worker = Worker::fixture()
+        .reporting_to(&receiver.dsn())
+        .var("SENTRY_SAMPLE_RATE", "0")
+        .start();
+    for _ in 0..20 {
+        let answer = worker.post("/main/capture?marker=sampled-out");
+        assert_eq!((answer.status, answer.json()), (200, Value::Null));
+    }
+    assert_eq!(receiver.connections(), 0);
+    wait_for_ours(
+        &worker,
+        &[&["client initialised"], &["event sampled out"; 20][..]].concat(),
+    );
+}
+
+fn a_sample_rate_between_0_and_1_sends_some() {
+    const CAPTURES: usize = 400;
+    let receiver = Receiver::accepting();
+    let worker = Worker::fixture()
+        .secret("SENTRY_DSN", &receiver.dsn())
+        .var("SENTRY_SAMPLE_RATE", "0.5")
+        .start();
+    let path = format!("/subject/sampled/captures?marker=sampled&count={CAPTURES}");
+    let sent = worker.post(&path).json()["sent"].clone();
+    assert_eq!(sent, receiver.requests().len());
+    println!("figure: a sample rate of 0.5 sent {sent} of {CAPTURES} events");
+    // Ten standard deviations.
+    let sent = sent.as_u64().expect("a number");
+    assert!((100..300).contains(&sent), "{sent}");
+}
+
+fn every_unusable_value_is_named_once_and_never_shown() {
+    let receiver = Receiver::accepting();
+    let values = [
+        ("SENTRY_RELEASE", "sloppy/release"),
+        ("SENTRY_ENVIRONMENT", "sloppy environment"),
+        ("SENTRY_TRACES_SAMPLE_RATE", "sloppily"),
+        ("SENTRY_SAMPLE_RATE", "1.0001"),
+        ("SENTRY_DEBUG", "sloppy-debug"),
+        ("SENTRY_TUNNEL", "ftp://sloppy.invalid/"),
+        ("SENTRY_ACCESS_CLIENT_ID", "sloppy-id"),
+    ];
+    let mut options = Worker::fixture().secret("SENTRY_DSN", &receiver.dsn());
+    for (name, value) in values {
+        options = options.secret(name, value);
+    }
+    let worker = options.start();
+    let request = captured(&worker, &receiver);
+    let event = event(&request);
+    assert_eq!(
+        json!([event["release"], event["environment"]]),
+        json!([null, "production"])
+    );
+    assert_eq!(request.header("cf-access-client-id"), None);
+    worker.get("/cdn-cgi/handler/scheduled?cron=the-last-line");
+    worker.process().wait_for_line("the-last-line", wait::LIMIT);
+    let mut lines = ours(&worker);
+    lines.sort();
+    // Of the two Access secrets the absent one is to be named.
+    let named: Vec<&str> = lines
+        .iter()
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    let mut expected: Vec<&str> = values.iter().map(|(name, _)| *name).collect();
+    expected.retain(|name| *name != "SENTRY_ACCESS_CLIENT_ID");
+    expected.push("SENTRY_ACCESS_CLIENT_SECRET");
+    expected.sort();
+    assert_eq!(named, expected, "{lines:#?}");
+    for shown in ["slopp", "1.0001"] {
+        assert!(!lines.iter().any(|line| line.contains(shown)), "{lines:#?}");
+    }
+}
+
+fn numbers_and_switches_may_be_written_as_toml_has_them() {
+    let receiver = Receiver::accepting();
+    let mut options = Worker::fixture().secret("SENTRY_DSN", &receiver.dsn());
+    options = set_var(options, "SENTRY_SAMPLE_RATE", 1);
+    options = set_var(options, "SENTRY_TRACES_SAMPLE_RATE", 0.5);
+    options = set_var(options, "SENTRY_RELEASE", 7);
+    options = set_var(options, "SENTRY_DEBUG", true);
+    let worker = options.start();
+    let event = event(&captured(&worker, &receiver));
+    assert_eq!(event["release"], "7");
+    wait_for_ours(
+        &worker,
+        &["client initialised", "event delivered", "event delivered"],
+    );
+
+    let receiver = Receiver::accepting();
+    let mut options = Worker::fixture().secret("SENTRY_DSN", &receiver.dsn());
+    options = set_var(options, "SENTRY_SAMPLE_RATE", 0.0);
+    options = set_var(options, "SENTRY_TRACES_SAMPLE_RATE", 1.5);
+    options = set_var(options, "SENTRY_DEBUG", false);
+    let worker = options.start();
+    let answer = worker.post("/main/capture?marker=numbers");
+    assert_eq!((answer.status, answer.json()), (200, Value::Null));
+    let complaint = "SENTRY_TRACES_SAMPLE_RATE is not a number from 0 to 1; using 0";
+    wait_for_ours(&worker, &[complaint]);
+    assert_eq!(receiver.connections(), 0);
+}
+
+fn an_object_is_no_text_and_is_named_once() {
+    let receiver = Receiver::accepting();
+    let mut options = Worker::fixture().secret("SENTRY_DSN", &receiver.dsn());
+    let object: Table = toml::toml! { sloppy = 1 };
+    options = set_var(options, "SENTRY_ENVIRONMENT", object);
+    options = set_var(options, "SENTRY_RELEASE", vec!["sloppy"]);
+    let worker = options.var("ENVIRONMENT", "staging").start();
+    let event = event(&captured(&worker, &receiver));
+    assert_eq!(
+        json!([event["release"], event["environment"]]),
+        json!([null, "staging"])
+    );
+    wait_for_ours(
+        &worker,
+        &[
+            "SENTRY_RELEASE is not text; ignored",
+            "SENTRY_ENVIRONMENT is not text; ignored",
+        ],
+    );
+}
+
+fn an_unusable_dsn_is_named_once_and_nothing_is_sent() {
+    let object: Table = toml::toml! { sloppy = 1 };
+    let is_no_dsn = "SENTRY_DSN is not a Sentry DSN; nothing is reported";
+    for (value, line) in [
+        (toml::Value::from(""), is_no_dsn),
+        (toml::Value::from(42), is_no_dsn),
+        (object.into(), "SENTRY_DSN is not text; nothing is reported"),
+    ] {
+        let worker = set_var(Worker::fixture(), "SENTRY_DSN", value).start();
+        for marker in ["unusable.1", "unusable.2"] {
+            let answer = worker.post(&format!("/main/capture?marker={marker}"));
+            assert_eq!((answer.status, answer.json()), (200, Value::Null));
+        }
+        wait_for_ours(&worker, &[line]);
+    }
+}

@@ -1,0 +1,310 @@
+//! Every handler, reported while it waits and in the background: the event names
+//! its place, there is one of it, and the application gets what it got without.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Trial;
+use proof::case::test;
+use proof::receiver::{Answer, Receiver, event};
+use proof::shared::Shared;
+use proof::socket::Socket;
+use proof::wait;
+use proof::worker::Worker;
+use serde_json::{Value, json};
+
+use crate::transport::{SLACK, silent};
+
+/// The bound on one capture, as the documentation states it.
+const BOUND: Duration = Duration::from_secs(5);
+/// What is not held up takes less than this.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        test(
+            "handlers::main_fetch_is_answered_before_a_hanging_receiver_is_and_with_the_same_error",
+            main_fetch_is_not_held_up,
+        ),
+        test(
+            "handlers::main_fetch_queue_and_scheduled_are_reported_once_with_their_names",
+            main_handlers_are_reported_once_with_their_names,
+        ),
+        test(
+            "handlers::a_queue_handler_that_returns_its_error_is_reported_once_and_not_as_a_panic",
+            a_queue_handlers_error_is_not_reported_as_a_panic,
+        ),
+        test(
+            "handlers::an_objects_alarm_and_fetch_are_reported_once_with_their_names",
+            alarm_and_fetch_are_reported_once_with_their_names,
+        ),
+        test(
+            "handlers::an_objects_socket_handlers_are_reported_once_with_their_names",
+            socket_handlers_are_reported_once_with_their_names,
+        ),
+        test(
+            "handlers::an_objects_fetch_waits_for_the_receiver_awaited_and_does_not_in_the_background",
+            awaited_waits_and_background_does_not,
+        ),
+        test(
+            "handlers::a_broken_sockets_end_is_not_held_up_by_a_hanging_receiver_and_is_reported",
+            a_broken_sockets_end_is_not_held_up,
+        ),
+        test(
+            "handlers::an_error_that_travels_through_two_wrappers_is_reported_once",
+            an_error_through_two_wrappers_is_reported_once,
+        ),
+        test(
+            "handlers::an_error_that_travels_through_a_stub_is_another_error_to_the_caller",
+            an_error_through_a_stub_is_another_error,
+        ),
+    ]
+}
+
+/// A Worker, and a receiver that hangs where the event says so.
+struct Stage {
+    worker: Worker,
+    receiver: Receiver,
+}
+
+fn stage() -> &'static Stage {
+    static STAGE: Shared<Stage> = Shared::new();
+    STAGE.get(Stage::new)
+}
+
+impl Stage {
+    fn new() -> Self {
+        let receiver = Receiver::answering(|request, _| match request.text().contains("hang.") {
+            true => Answer::Hang,
+            false => Answer::ok(),
+        });
+        let worker = Worker::fixture().reporting_to(&receiver.dsn()).start();
+        Stage { worker, receiver }
+    }
+
+    /// The one event that mentions `marker`, as what a test compares.
+    fn reported(&self, marker: &str) -> Value {
+        let event = self.receiver.wait_for_event(marker);
+        // A second report would be on its way by now.
+        self.worker.post("/main/capture?marker=meanwhile");
+        thread::sleep(Duration::from_millis(300));
+        assert_eq!(self.receiver.count(marker), 1, "reported more than once");
+        let exceptions = event["exception"]["values"].as_array().expect("a chain");
+        let caught = exceptions.last().expect("an error");
+        json!([
+            event["transaction"],
+            event["tags"]["class"],
+            event["tags"]["handler"],
+            caught["mechanism"]["type"],
+            caught["mechanism"]["handled"],
+        ])
+    }
+}
+
+/// What [`Stage::reported`] says of a handler that was wrapped.
+fn unhandled(class: &str, handler: &str) -> Value {
+    let transaction = format!("{class}.{handler}");
+    let mechanism = format!("cloudflare.{handler}");
+    json!([transaction, class, handler, mechanism, false])
+}
+
+fn main_fetch_is_not_held_up() {
+    let stage = stage();
+    let path = "/main/error?marker=hang.answered.first.";
+    let began = Instant::now();
+    let answer = stage.worker.post(path);
+    let took = began.elapsed();
+    println!("figure: a failing fetch and a hanging receiver: answered after {took:?}");
+    assert!(took < AT_ONCE, "{took:?}");
+    assert_eq!(answer, silent().post(path));
+    assert_eq!(answer.status, 500);
+    stage.receiver.wait_for("hang.answered.first.");
+}
+
+fn main_handlers_are_reported_once_with_their_names() {
+    let stage = stage();
+    for (handler, path) in [
+        ("fetch", "/main/error?marker=main.fetch."),
+        ("queue", "/main/enqueue?marker=main.queue."),
+        (
+            "scheduled",
+            "/cdn-cgi/handler/scheduled?cron=main.scheduled.",
+        ),
+    ] {
+        stage.worker.post(path);
+        let reported = stage.reported(&format!("main.{handler}."));
+        assert_eq!(reported, unhandled("main", handler));
+    }
+    stage
+        .worker
+        .post("/main/background?marker=main.background.");
+    assert_eq!(
+        stage.reported("main.background."),
+        json!([null, null, null, "generic", true])
+    );
+}
+
+fn a_queue_handlers_error_is_not_reported_as_a_panic() {
+    // Of its own: `worker` makes a panic of the error, which ends the instance.
+    let stage = Stage::new();
+    for marker in ["first.queue.", "second.queue."] {
+        stage.worker.post(&format!("/main/enqueue?marker={marker}"));
+        let event = stage.receiver.wait_for_event(marker);
+        let exceptions = event["exception"]["values"].as_array().expect("a chain");
+        let types: Vec<&Value> = exceptions.iter().map(|one| &one["type"]).collect();
+        assert_eq!(types, ["RustError"], "{event:#}");
+        assert_eq!(stage.reported(marker), unhandled("main", "queue"));
+    }
+    // A panic of the application's own is still one.
+    stage.worker.post("/main/panic?marker=own.panic.");
+    let event = stage.receiver.wait_for_event("own.panic.");
+    assert_eq!(event["exception"]["values"][0]["type"], "panic");
+    assert_eq!(stage.worker.get("/").status, 200);
+}
+
+fn alarm_and_fetch_are_reported_once_with_their_names() {
+    let stage = stage();
+    for handler in ["alarm", "fetch"] {
+        for how in ["fail", "later"] {
+            let marker = format!("object.{handler}.{how}.");
+            let path = format!("/subject/{handler}-{how}/{handler}?marker={marker}&how={how}");
+            let answer = stage.worker.post(&path);
+            assert_eq!(answer, silent().post(&path));
+            assert_eq!(
+                stage.reported(&marker),
+                unhandled("Subject", handler),
+                "{how}"
+            );
+        }
+    }
+}
+
+fn socket_handlers_are_reported_once_with_their_names() {
+    let stage = stage();
+    for how in ["fail", "later"] {
+        let marker = format!("socket.message.{how}.");
+        let mut socket = stage.worker.socket("/subject/socket/socket");
+        socket.send(&format!("{how}:{marker}"));
+        assert_eq!(
+            stage.reported(&marker),
+            unhandled("Subject", "websocket_message")
+        );
+        assert_works_on(&mut socket);
+
+        let marker = format!("socket.close.{how}.");
+        let mut socket = stage.worker.socket("/subject/socket/socket");
+        socket.close(&format!("{how}:{marker}"));
+        assert_eq!(
+            stage.reported(&marker),
+            unhandled("Subject", "websocket_close")
+        );
+    }
+}
+
+/// An error in a message handler leaves the socket as it was.
+fn assert_works_on(socket: &mut Socket) {
+    socket.send("echo");
+    assert_eq!(socket.read(), "echo");
+}
+
+fn awaited_waits_and_background_does_not() {
+    let stage = stage();
+    for (how, least, most) in [
+        ("fail", BOUND - Duration::from_millis(500), BOUND + SLACK),
+        ("later", Duration::ZERO, AT_ONCE),
+    ] {
+        let path = format!("/subject/held/fetch?marker=hang.object.{how}.&how={how}");
+        let began = Instant::now();
+        let answer = stage.worker.post(&path);
+        let took = began.elapsed();
+        println!("figure: an object's failing fetch ({how}) and a hanging receiver: {took:?}");
+        assert!(least <= took && took < most, "{how}: {took:?}");
+        assert_eq!(answer, silent().post(&path));
+    }
+}
+
+/// Sends a frame with a reserved opcode. How long until the client is told that
+/// this is the end, and how.
+fn break_the_protocol(worker: &Worker) -> (Duration, String) {
+    let mut socket = worker.socket("/subject/broken/socket");
+    assert_works_on(&mut socket);
+    let began = Instant::now();
+    socket.break_the_protocol();
+    let last = socket.read();
+    (began.elapsed(), last)
+}
+
+fn a_broken_sockets_end_is_not_held_up() {
+    let receiver = Receiver::answering(|_, _| Answer::Hang);
+    let worker = Worker::fixture().reporting_to(&receiver.dsn()).start();
+    let (without, said) = break_the_protocol(silent());
+    let (with, said_with) = break_the_protocol(&worker);
+    println!("figure: a broken socket was closed after {with:?}, without a DSN after {without:?}");
+    assert!(said.starts_with("close 1002 "), "{said}");
+    assert_eq!(said_with, said);
+    assert!(with < AT_ONCE, "{with:?}");
+    let received = receiver.wait_for("websocket_error");
+    let event = event(&received.request);
+    assert_eq!(event["transaction"], "Subject.websocket_error");
+    let caught = &event["exception"]["values"][0];
+    assert_eq!(caught["mechanism"]["type"], "cloudflare.websocket_error");
+    assert_eq!(caught["mechanism"]["handled"], true);
+    // The object answers while the report is on its way.
+    let began = Instant::now();
+    assert_eq!(worker.post("/subject/broken/nothing").status, 404);
+    assert!(began.elapsed() < AT_ONCE);
+    wait::until("end of the capture", wait::LIMIT, || {
+        (receiver.open_connections() == 0).then_some(())
+    });
+}
+
+fn an_error_through_two_wrappers_is_reported_once() {
+    let stage = stage();
+    let path = "/main/twice?marker=two.wrappers.";
+    assert_eq!(stage.worker.post(path), silent().post(path));
+    assert_eq!(stage.reported("two.wrappers."), unhandled("Inner", "call"));
+    assert!(
+        stage
+            .worker
+            .process()
+            .count_lines("reported before it got here")
+            >= 1
+    );
+}
+
+fn an_error_through_a_stub_is_another_error() {
+    let stage = stage();
+    // What the runtime lets through: nothing by which the caller could know that
+    // the object has reported it.
+    let seen = stage.worker.post("/stub/stub?marker=stub.seen.").json();
+    let message = "the fixture failed on purpose: stub.seen.";
+    assert_eq!(seen["message"], message);
+    assert_eq!(seen["name"], "Error");
+    assert_eq!(seen["remote"], "JsValue(true)");
+    let mut names: Vec<&String> = seen.as_object().expect("properties").keys().collect();
+    names.sort();
+    assert_eq!(names, ["message", "name", "remote", "stack"]);
+
+    // So there are two reports, one from each side.
+    stage.worker.post("/main/through?marker=stub.through.");
+    let reports = wait::until("two reports", wait::LIMIT, || {
+        let requests = stage.receiver.requests();
+        let mut reports: Vec<Value> = requests
+            .iter()
+            .filter(|received| received.request.text().contains("stub.through."))
+            .map(|received| event(&received.request))
+            .map(|event| {
+                let caught = &event["exception"]["values"][0];
+                json!([event["transaction"], caught["type"], caught["value"]])
+            })
+            .collect();
+        reports.sort_by_key(ToString::to_string);
+        (reports.len() >= 2).then_some(reports)
+    });
+    let message = "the fixture failed on purpose: stub.through.";
+    let expected = json!([
+        ["Subject.fetch", "RustError", message],
+        ["main.fetch", "Error", message],
+    ]);
+    assert_eq!(json!(reports), expected);
+}
