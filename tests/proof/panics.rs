@@ -154,7 +154,7 @@ fn now() -> f64 {
 
 /// The instance that answers, once one does: the old one dies a little after the
 /// panic is over.
-fn instance(worker: &Worker) -> Value {
+pub fn instance(worker: &Worker) -> Value {
     wait::until("instance that answers", wait::LIMIT, || {
         let answer = worker.get("/instance");
         (answer.status == 200).then(|| answer.json())
@@ -162,7 +162,7 @@ fn instance(worker: &Worker) -> Value {
 }
 
 /// Waits until another instance answers than `old`.
-fn next_instance(worker: &Worker, old: &Value) -> Value {
+pub fn next_instance(worker: &Worker, old: &Value) -> Value {
     wait::until("new instance", wait::LIMIT, || {
         let new = instance(worker);
         (new != *old).then_some(new)
