@@ -69,12 +69,28 @@ impl<'e> Report<'e> {
     /// Whether the application deals with the error itself; `true` if not said.
     ///
     /// Say `false` where the error is re-thrown to the runtime.
+    ///
+    /// ```
+    /// # use worker_sentry::Report;
+    /// # let error = "x".parse::<u32>().unwrap_err();
+    /// let report = Report::new(&error).handled(false);
+    /// # let _ = report;
+    /// ```
     pub fn handled(mut self, handled: bool) -> Self {
         self.handled = handled;
         self
     }
 
     /// The event's level; [`Level::Error`] if not said.
+    ///
+    /// ```
+    /// # use worker_sentry::Report;
+    /// # let error = "x".parse::<u32>().unwrap_err();
+    /// use worker_sentry::protocol::Level;
+    ///
+    /// let report = Report::new(&error).level(Level::Warning);
+    /// # let _ = report;
+    /// ```
     pub fn level(mut self, level: Level) -> Self {
         self.level = level;
         self
@@ -84,6 +100,13 @@ impl<'e> Report<'e> {
     ///
     /// Characters that Sentry does not take in a key become `_`; a key or value
     /// beyond 200 characters is cut, and so is the list beyond 100 tags.
+    ///
+    /// ```
+    /// # use worker_sentry::Report;
+    /// # let error = "x".parse::<u32>().unwrap_err();
+    /// let report = Report::new(&error).tag("list", "easylist").tag("attempt", 2.to_string());
+    /// # let _ = report;
+    /// ```
     pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.tags.push((key.into(), value.into()));
         self
@@ -92,12 +115,27 @@ impl<'e> Report<'e> {
     /// Adds a named group of values, shown with the event but not searchable.
     ///
     /// Contexts are the first to go when an event is too large for Sentry.
+    ///
+    /// ```
+    /// # use worker_sentry::Report;
+    /// # let error = "x".parse::<u32>().unwrap_err();
+    /// let lines = [("lines".to_owned(), 12.into())];
+    /// let report = Report::new(&error).context("list", lines.into());
+    /// # let _ = report;
+    /// ```
     pub fn context(mut self, name: impl Into<String>, values: Map<String, Value>) -> Self {
         self.contexts.insert(name.into(), Context::Other(values));
         self
     }
 
     /// Groups the event by these parts instead of by its type and stack.
+    ///
+    /// ```
+    /// # use worker_sentry::Report;
+    /// # let error = "x".parse::<u32>().unwrap_err();
+    /// let report = Report::new(&error).fingerprint(["{{ default }}", "easylist"]);
+    /// # let _ = report;
+    /// ```
     pub fn fingerprint<P: Into<String>>(mut self, parts: impl IntoIterator<Item = P>) -> Self {
         self.fingerprint = parts.into_iter().map(Into::into).collect();
         self
@@ -120,6 +158,15 @@ impl<'e> From<&'e (dyn Error + 'static)> for Report<'e> {
 /// with the feature `anyhow` an `anyhow::Error`, which is none.
 ///
 /// `Kind` tells the two apart; the compiler finds it.
+///
+/// ```no_run
+/// use worker::Env;
+/// use worker_sentry::{Reportable, with_sentry_in_isolate};
+///
+/// async fn alarm<E: Reportable>(env: &Env, work: impl Future<Output = Result<(), E>>) {
+///     let _ = with_sentry_in_isolate(env, "Sweeper", "alarm", work).await;
+/// }
+/// ```
 pub trait Reportable<Kind = ()> {
     /// The report of this error.
     fn report(&self) -> Report<'_>;

@@ -290,6 +290,15 @@ fn get(target: &JsValue, name: &str) -> JsValue {
 /// Something that keeps the runtime from ending a request before a future is
 /// done: a fetch or queue handler's [`worker::Context`], a cron trigger's
 /// [`worker::ScheduleContext`], a Durable Object's [`worker::State`].
+///
+/// ```no_run
+/// use worker::{Env, Error};
+/// use worker_sentry::{WaitUntil, capture_exception_in_background};
+///
+/// fn note(env: &Env, context: &impl WaitUntil, error: &Error) {
+///     capture_exception_in_background(env, context, error);
+/// }
+/// ```
 pub trait WaitUntil: sealed::Sealed {
     /// Lets `future` go on after the handler has returned.
     #[doc(hidden)]

@@ -97,14 +97,14 @@ fn text(value: &Value) -> &str {
 
 fn a_thrown_javascript_error_keeps_its_name_message_stack_and_cause() {
     let (worker, receiver) = reporting();
-    let id = worker.post("/events/thrown?marker=thrown").json();
-    let event = receiver.wait_for_event("thrown");
+    let id = worker.post("/events/thrown?marker=caught-one").json();
+    let event = receiver.wait_for_event("caught-one");
     assert_eq!(event["event_id"], id, "the id that was returned");
     assert_eq!(
         chain(&event),
         [
-            ("RangeError", "the cause of thrown"),
-            ("TestError", "thrown")
+            ("RangeError", "the cause of caught-one"),
+            ("TestError", "caught-one")
         ]
     );
     // The innermost function is the last frame: behind the import that throws
@@ -141,8 +141,8 @@ fn a_thrown_javascript_error_keeps_its_name_message_stack_and_cause() {
 
 fn an_event_names_its_class_handler_mechanism_level_runtime_and_sdk() {
     let (worker, receiver) = reporting();
-    worker.post("/events/thrown?marker=named");
-    let event = receiver.wait_for_event("named");
+    worker.post("/events/thrown?marker=caught-two");
+    let event = receiver.wait_for_event("caught-two");
     assert_eq!(level(&event), "error");
     assert_eq!(event["platform"], "native");
     assert_eq!(event["transaction"], "Events.thrown");

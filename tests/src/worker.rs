@@ -200,16 +200,35 @@ impl WorkerOptions {
     /// If it does not start.
     #[track_caller]
     pub fn start_watched(self) -> Worker {
+        self.start_without_wrangler("watched")
+    }
+
+    /// Starts it without wrangler, for very many requests.
+    ///
+    /// Wrangler keeps connections to workerd, which closes each after five idle
+    /// seconds. On a busy machine one is often closed as it is used again, and
+    /// that request is lost.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    #[track_caller]
+    pub fn start_direct(self) -> Worker {
+        self.start_without_wrangler("open")
+    }
+
+    #[track_caller]
+    fn start_without_wrangler(self, outbound: &str) -> Worker {
         let directory = self.write();
         let main = self.config["main"].as_str().expect("a path of our own");
         let mut command = Command::new(environment::path("PROOF_NODE"));
         command
-            .arg(environment::workspace().join("tests/fixtures/outbound.mjs"))
+            .arg(environment::workspace().join("tests/fixtures/workerd.mjs"))
             .arg(environment::path("PROOF_NPM"))
             .arg(directory.join(CONFIG))
-            .arg(main);
+            .args([main, outbound]);
         prepare(&mut command, &directory);
-        Worker::start("watched workerd", &command, directory)
+        Worker::start("workerd", &command, directory)
     }
 
     /// Does all that `wrangler deploy` does but the upload, and returns the lines

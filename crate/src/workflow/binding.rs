@@ -42,7 +42,21 @@ impl WorkflowEnv for Env {
     }
 }
 
-/// A binding to a Workflow.
+/// A binding to a Workflow. Found with [`WorkflowEnv::workflow`].
+///
+/// ```no_run
+/// use worker::Result;
+/// use worker_sentry::workflow::{CreateOptions, Workflow, WorkflowInstance};
+///
+/// async fn start(workflow: &Workflow, lists: Vec<String>) -> Result<Vec<WorkflowInstance>> {
+///     let options = |list| CreateOptions { id: None, params: Some(list) };
+///     workflow.create_batch(lists.into_iter().map(options).collect()).await
+/// }
+///
+/// async fn find(workflow: &Workflow) -> Result<WorkflowInstance> {
+///     workflow.get("easylist-42").await
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Workflow {
     binding: js::Binding,
@@ -112,6 +126,24 @@ impl<T> Default for CreateOptions<T> {
 }
 
 /// A handle to an instance of a Workflow.
+///
+/// ```no_run
+/// use worker::Result;
+/// use worker_sentry::workflow::{InstanceStatusKind, WorkflowInstance};
+///
+/// async fn approve(instance: &WorkflowInstance) -> Result<()> {
+///     let status = instance.status().await?;
+///     match status.status {
+///         InstanceStatusKind::Paused => instance.resume().await?,
+///         InstanceStatusKind::Errored => {
+///             worker::console_log!("{}: {:?}", instance.id()?, status.error);
+///             instance.restart().await?;
+///         }
+///         _ => {}
+///     }
+///     instance.send_event("approval", true).await
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct WorkflowInstance {
     instance: js::Instance,

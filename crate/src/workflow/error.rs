@@ -55,6 +55,13 @@ impl NonRetryableError {
     }
 
     /// Adds what led to it.
+    ///
+    /// ```
+    /// # use worker_sentry::workflow::NonRetryableError;
+    /// let cause = "x".parse::<u32>().unwrap_err();
+    /// let error = NonRetryableError::new("the list has no size").caused_by(cause);
+    /// assert_eq!(error.to_string(), "the list has no size");
+    /// ```
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn Error>>) -> Self {
         self.source = Some(source.into());
@@ -87,6 +94,20 @@ impl From<NonRetryableError> for worker::Error {
 /// Its [`source`](Error::source) is the error that the step's body returned. If
 /// the step failed in an earlier run of the Workflow, or for a reason outside of
 /// its body, such as a timeout, the source is a [`worker::Error`] instead.
+///
+/// ```no_run
+/// # use worker_sentry::workflow::{StepError, WorkflowStep};
+/// # async fn fetch() -> worker::Result<u32> { Ok(1) }
+/// async fn lines(step: &WorkflowStep) -> Result<u32, StepError> {
+///     match step.do_("fetch", |_| fetch()).await {
+///         Err(error) if error.is_timeout() => {
+///             worker::console_warn!("`{}` took too long", error.step());
+///             Ok(0)
+///         }
+///         lines => lines,
+///     }
+/// }
+/// ```
 #[derive(Clone)]
 pub struct StepError {
     step: String,

@@ -25,6 +25,33 @@ use crate::wrap::{Scope, within};
 /// A step that has finished is not run again: the runtime remembers its result
 /// by the step's name, so give each step a name of its own that does not change
 /// from run to run.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use worker::{DateInit, Result};
+/// use worker_sentry::workflow::{
+///     RetryConfig, StepConfig, WaitForEventOptions, WorkflowStep, WorkflowStepContext,
+///     WorkflowStepEvent,
+/// };
+///
+/// async fn run(step: WorkflowStep) -> Result<bool> {
+///     let lines: usize = step.do_("fetch", |_| fetch()).await?;
+///
+///     let retries = RetryConfig { limit: 3, delay: "5 seconds".into(), backoff: None };
+///     let config = StepConfig { retries: Some(retries), timeout: None };
+///     let store = move |context: WorkflowStepContext| store(lines, context.attempt);
+///     step.do_with_config("store", config, store).await?;
+///
+///     step.sleep("let it settle", Duration::from_secs(10)).await?;
+///     step.sleep_until("the new year", DateInit::Millis(1_798_761_600_000)).await?;
+///
+///     let options = WaitForEventOptions { event_type: "approval".into(), timeout: None };
+///     let approval: WorkflowStepEvent<bool> = step.wait_for_event("approval", options).await?;
+///     Ok(approval.payload)
+/// }
+/// # async fn fetch() -> Result<usize> { Ok(1) }
+/// # async fn store(lines: usize, attempt: u32) -> Result<()> { Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct WorkflowStep {
     stub: js::Step,
