@@ -78,8 +78,15 @@ impl Stage {
         let options = Worker::fixture()
             .secret("SENTRY_DEBUG", "on")
             .vault(&vault.url());
+        let worker = change(options).start();
+        // What starts on first use is not to be measured.
+        worker.get("/");
+        for object in ["first", "second"] {
+            worker.post(&format!("/subject/{object}/nothing"));
+        }
+        assert_eq!(vault.connections(), 0, "nothing loads early");
         Stage {
-            worker: change(options).start(),
+            worker,
             vault,
             receiver,
         }
