@@ -283,7 +283,7 @@ fn as_text(value: &JsValue) -> Option<String> {
 }
 
 /// Reads a property. A getter that throws reads as `undefined`.
-fn get(target: &JsValue, name: &str) -> JsValue {
+pub(crate) fn get(target: &JsValue, name: &str) -> JsValue {
     Reflect::get(target, &JsValue::from_str(name)).unwrap_or(JsValue::UNDEFINED)
 }
 

@@ -8,6 +8,8 @@ use worker::wasm_bindgen::{self, prelude::wasm_bindgen};
 use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::wasm_bindgen_futures::JsFuture;
 
+pub(super) use crate::workerd::get as get_property;
+
 #[wasm_bindgen(module = "cloudflare:workers", wasm_bindgen = wasm_bindgen)]
 extern "C" {
     #[wasm_bindgen(thread_local_v2, js_name = WorkflowEntrypoint)]
@@ -113,11 +115,6 @@ pub(super) fn to_js<T: Serialize + ?Sized>(value: &T) -> Result<JsValue, worker:
 
 pub(super) fn from_js<T: DeserializeOwned>(value: JsValue) -> Result<T, worker::Error> {
     Ok(serde_wasm_bindgen::from_value(value)?)
-}
-
-/// Reads a property. A getter that throws reads as `undefined`.
-pub(super) fn get_property(target: &JsValue, name: &str) -> JsValue {
-    Reflect::get(target, &JsValue::from_str(name)).unwrap_or(JsValue::UNDEFINED)
 }
 
 pub(super) fn get_string(target: &JsValue, name: &str) -> Result<String, worker::Error> {
