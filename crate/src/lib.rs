@@ -22,6 +22,8 @@ mod before_send;
 mod capture;
 mod client;
 mod deliver;
+mod dsn;
+mod envelope;
 mod event;
 mod guard;
 #[cfg(test)]

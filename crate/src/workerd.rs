@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use worker::js_sys::futures::{JsFuture, future_to_promise};
 use worker::js_sys::{
-    Array, Date, Function, JsString, Object, Promise, Reflect, Uint8Array, global,
+    Array, Date, Function, JsString, Number, Object, Promise, Reflect, Uint8Array, global,
 };
-use worker::wasm_bindgen::{JsCast, JsValue};
+use worker::wasm_bindgen::{self, JsCast, JsValue, prelude::wasm_bindgen};
 use worker::web_sys::{AbortSignal, Response, console};
-use worker::{Delay, Env, SecretStore};
+use worker::{Delay, Env};
 
+use crate::dsn::UrlParts;
 use crate::load::{DEBUG, VERSION_METADATA, is_on};
 use crate::runtime::{Binding, Outgoing, PostError, Reply, Runtime};
 
@@ -25,6 +26,16 @@ const FORGET_MS: u32 = 5_000;
 const MAX_TEXT: u32 = 16_384;
 /// Marks our lines among the application's.
 const PREFIX: &str = "[worker-sentry] ";
+
+#[wasm_bindgen(wasm_bindgen = wasm_bindgen)]
+extern "C" {
+    /// A Secrets Store binding. It is an RPC stub: its method exists only as a call.
+    ///
+    /// Not `worker::SecretStore`, which reads the secret with all of serde.
+    type StoredSecret;
+    #[wasm_bindgen(method, catch)]
+    fn get(this: &StoredSecret) -> Result<JsValue, JsValue>;
+}
 
 /// The real runtime, seen from one request.
 pub(crate) struct Workerd<'e> {
@@ -67,9 +78,8 @@ impl Runtime for Workerd<'_> {
     }
 
     async fn secret(&self, secret: JsValue) -> Option<String> {
-        // Not `Reflect::get` and `call`: the binding is an RPC stub, and taking
-        // a method out of a stub asks the other side for a property of it.
-        SecretStore::from(secret).get().await.ok()?
+        let secret = secret.unchecked_into::<StoredSecret>().get().ok()?;
+        settle(secret).await.ok()?.as_string()
     }
 
     async fn sleep(&self, ms: u32) {
@@ -100,6 +110,28 @@ impl Runtime for Workerd<'_> {
         Ok(reply)
     }
     // ANCHOR_END: post
+
+    fn parse_url(&self, text: &str) -> Option<UrlParts> {
+        let parse: Function = get(&global(), "URL").dyn_into().ok()?;
+        let url = Reflect::construct(&parse, &Array::of1(&JsValue::from_str(text))).ok()?;
+        let part = |name| get(&url, name).as_string();
+        Some(UrlParts {
+            href: part("href")?,
+            protocol: part("protocol")?,
+            username: part("username")?,
+            password: part("password")?,
+            host: part("host")?,
+            pathname: part("pathname")?,
+        })
+    }
+
+    fn parse_number(&self, text: &str) -> f64 {
+        JsValue::from_str(text).unchecked_into_f64()
+    }
+
+    fn now_text(&self) -> String {
+        Date::new_0().to_iso_string().into()
+    }
 
     fn random_bytes(&self) -> Option<[u8; 16]> {
         let mut bytes = [0; 16];
@@ -245,8 +277,8 @@ fn frames(stack: &JsValue) -> Option<String> {
 
 /// Says what was thrown if it has no message of its own.
 fn describe(value: &JsValue) -> String {
-    if let Some(number) = value.as_f64() {
-        return number.to_string();
+    if let Some(number) = number(value) {
+        return number;
     }
     let what = if value.is_null() {
         "null"
@@ -278,8 +310,14 @@ fn text(value: &JsValue) -> Option<String> {
 fn as_text(value: &JsValue) -> Option<String> {
     value
         .as_string()
-        .or_else(|| Some(value.as_f64()?.to_string()))
+        .or_else(|| number(value))
         .or_else(|| Some(value.as_bool()?.to_string()))
+}
+
+/// A number as JavaScript writes it, with no code of ours for that.
+fn number(value: &JsValue) -> Option<String> {
+    let number: &Number = value.dyn_ref()?;
+    Some(number.to_string_with_radix(10).ok()?.into())
 }
 
 /// Reads a property. A getter that throws reads as `undefined`.
