@@ -49,7 +49,15 @@ impl Dsn {
         let slash = if path.is_empty() { "" } else { "/" };
         Some(Dsn {
             envelope_url: [
-                &url.protocol, "//", &url.host, "/", path, slash, "api/", project, "/envelope/",
+                &url.protocol,
+                "//",
+                &url.host,
+                "/",
+                path,
+                slash,
+                "api/",
+                project,
+                "/envelope/",
             ]
             .concat(),
             text: url.href,

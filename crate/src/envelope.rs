@@ -10,8 +10,8 @@
 use sentry_core::protocol::{ClientSdkInfo, Event, Uuid};
 use serde::Serialize;
 
-use crate::event;
 use crate::load::Config;
+use crate::{before_send, event};
 
 /// Sentry rejects events of more than a megabyte.
 /// <https://develop.sentry.dev/sdk/data-model/envelopes/#size-limits>
@@ -46,9 +46,10 @@ pub(crate) fn write(config: &Config, mut event: Event<'static>, sent_at: &str) -
         dsn: config.tunnel.as_ref().map(|_| config.dsn.text.as_str()),
         sdk: event::sdk_info(),
     };
+    let write_event = before_send::writer();
     let mut step = 0;
     loop {
-        let payload = serde_json::to_vec(&event).ok()?;
+        let payload = write_event(&event)?;
         let item = ItemHeaders {
             kind: "event",
             length: payload.len(),
@@ -147,10 +148,7 @@ mod tests {
         let payload = parsed(&written(&config(&[]), event.clone())[2]);
         assert_eq!(payload["extra"], json!(null));
         assert_eq!(payload["tags"]["kept"], "yes");
-        assert_eq!(
-            payload["event_id"],
-            Uuid::from_u128(7).simple().to_string()
-        );
+        assert_eq!(payload["event_id"], Uuid::from_u128(7).simple().to_string());
 
         event.exception.values[0].value = Some(big.repeat(3));
         let payload = parsed(&written(&config(&[]), event)[2]);

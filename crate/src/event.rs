@@ -13,8 +13,8 @@ use std::time::{Duration, SystemTime};
 
 use sentry_core::parse_type_from_debug;
 use sentry_core::protocol::{
-    ClientSdkInfo, Context, DebugMeta, Event, Exception, Frame, Level, Map, Mechanism, RuntimeContext,
-    Stacktrace, Uuid, Value,
+    ClientSdkInfo, Context, DebugMeta, Event, Exception, Frame, Level, Map, Mechanism,
+    RuntimeContext, Stacktrace, Uuid, Value,
 };
 
 use crate::report::{Place, Report};
@@ -188,10 +188,11 @@ fn exception(error: &(dyn Error + 'static)) -> Exception {
 pub(crate) fn type_name(error: &dyn Error) -> String {
     let debug = bounded(MAX_TYPE, format_args!("{error:?}"));
     let name = parse_type_from_debug(&debug);
-    let is_name = name.starts_with(|c: char| c.is_alphabetic() || c == '_')
-        && name
-            .chars()
-            .all(|c| c.is_alphanumeric() || matches!(c, '_' | ':' | '<' | '>'));
+    // Letters beyond ASCII are taken for what they are: to know them takes tables.
+    let is_name = name.starts_with(|c: char| !c.is_ascii() || c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| {
+            !c.is_ascii() || c.is_ascii_alphanumeric() || matches!(c, '_' | ':' | '<' | '>')
+        });
     if is_name { name } else { "Error" }.to_owned()
 }
 

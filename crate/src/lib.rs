@@ -32,6 +32,7 @@ mod isolate;
 mod limits;
 mod load;
 mod panics;
+mod payload;
 mod report;
 mod runtime;
 mod stack;

@@ -2,8 +2,6 @@
 //!
 //! Rules: <https://develop.sentry.dev/sdk/expected-features/rate-limiting/>
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use crate::runtime::{Reply, Runtime};
 
 /// How long a `429` without any header counts.
@@ -77,11 +75,10 @@ fn retry_after_ms(runtime: &impl Runtime, header: &str) -> Option<f64> {
     if let Some(seconds) = runtime.decimal(header) {
         return Some(seconds * 1_000.0);
     }
-    let at: Duration = httpdate::parse_http_date(header)
-        .ok()?
-        .duration_since(UNIX_EPOCH)
-        .ok()?;
-    Some(at.as_secs_f64() * 1_000.0 - runtime.now_ms())
+    // Every date of HTTP's ends like this, and JavaScript would read much else as one.
+    let at_ms = Some(header).filter(|date| date.ends_with(" GMT"));
+    let left_ms = runtime.parse_date(at_ms?) - runtime.now_ms();
+    left_ms.is_finite().then_some(left_ms)
 }
 
 #[cfg(test)]

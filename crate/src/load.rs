@@ -150,10 +150,7 @@ impl Config {
     /// An unusable DSN is an error, because without it there is nothing to
     /// deliver to. Anything else that cannot be used is complained about and its
     /// default applies.
-    pub(crate) fn resolve(
-        runtime: &impl Runtime,
-        values: &Values,
-    ) -> Result<Loaded, Complaint> {
+    pub(crate) fn resolve(runtime: &impl Runtime, values: &Values) -> Result<Loaded, Complaint> {
         let dsn = resolve_dsn(runtime, values)?;
         let mut complaints = Vec::new();
         let config = Config {
@@ -472,9 +469,11 @@ pub(crate) mod tests {
             Value::Absent,
         ];
         for value in unusable {
-            let complaint =
-                Config::resolve(&Fake::default(), &Values::default().with(DSN, value.clone()))
-                    .expect_err("unusable");
+            let complaint = Config::resolve(
+                &Fake::default(),
+                &Values::default().with(DSN, value.clone()),
+            )
+            .expect_err("unusable");
             assert_eq!(complaint.binding, DSN, "{value:?}");
             assert!(!complaint.problem.contains("hunter2"), "{value:?}");
         }

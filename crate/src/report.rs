@@ -16,7 +16,9 @@ impl Place {
     /// What is known of it, each with the key that it goes by in an event.
     pub(crate) fn names(self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let names = [("class", self.class), ("handler", self.handler)];
-        names.into_iter().filter_map(|(key, name)| Some((key, name?)))
+        names
+            .into_iter()
+            .filter_map(|(key, name)| Some((key, name?)))
     }
 }
 

@@ -18,6 +18,9 @@ pub(crate) trait Runtime {
     /// Not `SystemTime::now()`: on `wasm32-unknown-unknown` that panics.
     fn now_ms(&self) -> f64;
 
+    /// Whether there is such a binding at all.
+    fn is_bound(&self, name: &'static str) -> bool;
+
     /// Reads a binding without waiting.
     fn binding(&self, name: &'static str) -> Binding<Self::Secret>;
 
@@ -50,6 +53,10 @@ pub(crate) trait Runtime {
         }
         Some(self.parse_number(text)).filter(|number| number.is_finite())
     }
+
+    /// A date as HTTP writes it, in milliseconds since the Unix epoch; `NaN` if it is
+    /// none.
+    fn parse_date(&self, text: &str) -> f64;
 
     /// The time, as RFC 3339 writes it.
     fn now_text(&self) -> String;

@@ -156,6 +156,10 @@ impl Runtime for Fake {
         self.world.now_ms.get() as f64
     }
 
+    fn is_bound(&self, name: &'static str) -> bool {
+        self.binding(name) != Binding::Absent
+    }
+
     fn binding(&self, name: &'static str) -> Binding<()> {
         let bindings = self.world.bindings.borrow();
         bindings.get(name).cloned().unwrap_or(Binding::Absent)
@@ -197,6 +201,12 @@ impl Runtime for Fake {
 
     fn parse_number(&self, text: &str) -> f64 {
         text.parse().unwrap_or(f64::NAN)
+    }
+
+    fn parse_date(&self, text: &str) -> f64 {
+        let date = httpdate::parse_http_date(text).ok();
+        let since = date.and_then(|date| date.duration_since(UNIX_EPOCH).ok());
+        since.map_or(f64::NAN, |since| since.as_secs_f64() * 1_000.0)
     }
 
     fn now_text(&self) -> String {
