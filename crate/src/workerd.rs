@@ -65,10 +65,12 @@ extern "C" {
 
     /// A Secrets Store binding. It is an RPC stub: its method exists only as a call.
     ///
+    /// What it returns is awaited like a promise, but is none to `instanceof`.
+    ///
     /// Not `worker::SecretStore`, which reads the secret with all of serde.
     type StoredSecret;
     #[wasm_bindgen(method, catch, js_name = get)]
-    fn read(this: &StoredSecret) -> Result<JsValue, JsValue>;
+    fn read(this: &StoredSecret) -> Result<Promise, JsValue>;
 }
 
 /// The real runtime, seen from one request.
@@ -117,7 +119,7 @@ impl Runtime for Workerd<'_> {
 
     async fn secret(&self, secret: JsValue) -> Option<String> {
         let secret = secret.unchecked_into::<StoredSecret>().read().ok()?;
-        settle(secret).await.ok()?.as_string()
+        JsFuture::from(secret).await.ok()?.as_string()
     }
 
     async fn sleep(&self, ms: u32) {
@@ -179,14 +181,6 @@ impl Runtime for Workerd<'_> {
         if switch.as_deref().and_then(is_on) == Some(true) {
             console::log_1(&JsValue::from_str(&format!("{PREFIX}{line}")));
         }
-    }
-}
-
-/// Waits for a promise; a value that is none is its own result.
-async fn settle(value: JsValue) -> Result<JsValue, JsValue> {
-    match value.dyn_into::<Promise>() {
-        Ok(promise) => JsFuture::from(promise).await,
-        Err(value) => Ok(value),
     }
 }
 
