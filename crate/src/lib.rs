@@ -8,8 +8,8 @@
 //! 1. `guard`: is there a `SENTRY_DSN` at all?
 //! 2. `load`: the bindings become a configuration.
 //! 3. and 4. `isolate`: a failed load is tried again; a client is made once.
-//! 5. `client`: a `sentry-core` client whose transport is an outbox.
-//! 6. `event`, `deliver`: the error becomes an event and leaves.
+//! 5. `client`: a `sentry-core` client, which completes events and sends nothing.
+//! 6. `event`, `payload`, `envelope`, `deliver`: the error becomes an event and leaves.
 //!
 //! Beside them, `report` is what the caller says of an error, `wrap` reports
 //! whatever a handler's body returns, `panics` sends what cannot wait, and
@@ -19,9 +19,13 @@
 #![warn(missing_docs, unreachable_pub)]
 
 mod before_send;
+#[cfg(test)]
+mod budget;
 mod capture;
 mod client;
 mod deliver;
+mod dsn;
+mod envelope;
 mod event;
 mod guard;
 #[cfg(test)]
@@ -30,6 +34,7 @@ mod isolate;
 mod limits;
 mod load;
 mod panics;
+mod payload;
 mod report;
 mod runtime;
 mod stack;
