@@ -7,6 +7,7 @@ mod alarm;
 mod book;
 mod configuration;
 mod deploy;
+mod diagram;
 mod events;
 mod handlers;
 mod hostile;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         book::trials(),
         configuration::trials(),
         deploy::trials(),
+        diagram::trials(),
         events::trials(),
         handlers::trials(),
         hostile::trials(),

@@ -5,6 +5,7 @@
 //! the page and the line.
 
 mod blocks;
+mod diagrams;
 mod links;
 mod tables;
 
