@@ -5,8 +5,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::run;
 use crate::setup::{Setup, Tools};
+use crate::{api, run};
 
 /// `cargo xtask book`.
 pub fn book(root: &Path) -> Result<()> {
@@ -16,7 +16,7 @@ pub fn book(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Renders into ./book.
+/// Renders into ./book, the documentation of the crate included.
 pub fn render(root: &Path, tools: &Tools) -> Result<()> {
     place_mermaid(root, tools)?;
     let mut command = run::command(tools.bin.join("mdbook"));
@@ -29,7 +29,8 @@ pub fn render(root: &Path, tools: &Tools) -> Result<()> {
     if std::env::var_os("MDBOOK_LOG").is_none() {
         command.env("MDBOOK_LOG", "warn");
     }
-    run::inherited(&mut command)
+    run::inherited(&mut command)?;
+    api::add(root, &root.join("book"))
 }
 
 /// Puts mermaid.min.js where mdBook copies it from.

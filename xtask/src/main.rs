@@ -3,11 +3,13 @@
 //! Three commands are enough: `serve` to read the book, `demo` to see an error
 //! arrive, `test` to prove all of it. Each first sets up what it needs.
 
+mod api;
 mod background;
 mod book;
 #[cfg(test)]
 mod book_checks;
 mod demo;
+mod html;
 mod run;
 #[cfg(test)]
 mod secrets;
