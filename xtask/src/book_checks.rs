@@ -4,6 +4,7 @@
 //! nowhere or whose table is out of date, and says nothing. These tests do, with
 //! the page and the line.
 
+mod anchors;
 mod api;
 mod blocks;
 mod diagrams;

@@ -62,7 +62,7 @@ fn links(page: &Page) -> Vec<(usize, &str)> {
 
 /// What a link to this page can point at: its headings, as mdBook names them,
 /// and what has an id.
-fn anchors(page: &Page) -> Vec<String> {
+pub(super) fn anchors(page: &Page) -> Vec<String> {
     let mut anchors: Vec<String> = Vec::new();
     for (_, line) in page.prose() {
         if line.starts_with('#') {
