@@ -14,6 +14,7 @@ mod hostile;
 mod hosts;
 mod isolate;
 mod panics;
+mod publish;
 mod relay;
 mod retries;
 mod same;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         hosts::trials(),
         isolate::trials(),
         panics::trials(),
+        publish::trials(),
         relay::trials(),
         retries::trials(),
         same::trials(),

@@ -56,8 +56,12 @@ impl Build {
 ///
 /// If it is not there or is no TOML.
 pub fn committed(build: Build) -> Table {
-    let file = build.configuration();
-    let text = fs::read_to_string(&file).map_err(|error| error.to_string());
+    configuration(&build.configuration())
+}
+
+#[track_caller]
+fn configuration(file: &Path) -> Table {
+    let text = fs::read_to_string(file).map_err(|error| error.to_string());
     let config = text.and_then(|text| text.parse().map_err(|error| format!("{error}")));
     config.unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
@@ -355,12 +359,25 @@ impl Worker {
         Self::of(Build::Snippet(name))
     }
 
+    /// The Worker with static assets that serves a published folder, still to be
+    /// started.
+    pub fn site(folder: &Path) -> WorkerOptions {
+        let file = environment::workspace().join("xtask/publish").join(CONFIG);
+        let mut config = configuration(&file);
+        config["assets"]["directory"] = folder.display().to_string().into();
+        Self::configured(config)
+    }
+
     fn of(build: Build) -> WorkerOptions {
         let mut config = committed(build);
         // It is built already. Wrangler would build it again, for each Worker.
         config.remove("build");
         let main = build.output().join("index.js");
         config.insert("main".to_owned(), main.display().to_string().into());
+        Self::configured(config)
+    }
+
+    fn configured(config: Table) -> WorkerOptions {
         WorkerOptions {
             secrets: Vec::new(),
             config,
