@@ -5,6 +5,7 @@
 
 mod alarm;
 mod book;
+mod ci;
 mod configuration;
 mod deploy;
 mod diagram;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
     let trials = [
         alarm::trials(),
         book::trials(),
+        ci::trials(),
         configuration::trials(),
         deploy::trials(),
         diagram::trials(),
