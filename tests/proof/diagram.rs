@@ -219,22 +219,22 @@ impl Teller {
             }
             ("read", "SENTRY_DSN") if self.capture.is_under_way && !self.capture.is_guarded => {
                 self.capture.is_guarded = true;
-                self.to_itself("1 guard: SENTRY_DSN?");
+                self.note_step("1 guard: SENTRY_DSN?");
             }
             // The reads that follow the guard's: the crate reads all its bindings.
             ("read", "SENTRY_RELEASE") => {
                 self.capture.has_loaded = true;
-                self.to_itself("2 load: absent → loading");
+                self.note_step("2 load: absent → loading");
             }
             // This line comes from where the client is built, which happens once.
             ("[worker-sentry]", "client initialised") => {
-                self.to_itself("4 loading → ready, once");
-                self.to_itself("5 build the client");
+                self.note_step("4 loading → ready, once");
+                self.note_step("5 build the client");
             }
             ("wait", _) => self.capture.has_waited = true,
             ("post", _) => {
                 if !self.capture.has_loaded {
-                    self.to_itself("ready: the client is there");
+                    self.note_step("ready: the client is there");
                 }
                 self.capture.has_sent = true;
                 self.say("C", "->>", "S", "6 POST envelope");
@@ -286,7 +286,7 @@ impl Teller {
             (false, false) => "None, at once",
             // The next capture does not wait for this one's turn to run out.
             (true, false) if loads_at_once(after) => {
-                self.to_itself("3 loading → absent");
+                self.note_step("3 loading → absent");
                 "None, the next capture loads"
             }
             _ => "None",
@@ -304,7 +304,7 @@ impl Teller {
         self.say(self.host, "-->>", "R", what);
     }
 
-    fn to_itself(&mut self, what: &str) {
+    fn note_step(&mut self, what: &str) {
         self.say("C", "->>", "C", what);
     }
 

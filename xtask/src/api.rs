@@ -58,10 +58,12 @@ fn document(root: &Path) -> Result<PathBuf> {
 /// The pages of the book that lead to each page of the API.
 fn naming(pages: &[Page]) -> BTreeMap<PathBuf, Vec<&Page>> {
     let mut naming: BTreeMap<PathBuf, Vec<&Page>> = BTreeMap::new();
-    for page in pages
-        .iter()
-        .filter(|page| page.path != Path::new("print.html"))
-    {
+    // Both have the text of other pages.
+    let again = ["index.html", "print.html"].map(Path::new);
+    for page in pages {
+        if again.contains(&page.path.as_path()) {
+            continue;
+        }
         for (target, _) in page.targets() {
             if let Ok(target) = target.strip_prefix(FOLDER) {
                 let pages = naming.entry(target.to_owned()).or_default();
@@ -141,6 +143,10 @@ mod tests {
                 "hosts/c.html",
                 &format!("<title>C</title><a href=\"../api/{item}#d\">"),
             ),
+            page(
+                "index.html",
+                &format!("<title>I</title><a href=\"api/{item}\">"),
+            ),
             page("print.html", &format!("<a href=\"api/{item}\">")),
         ];
         let naming = naming(&pages);
@@ -149,7 +155,7 @@ mod tests {
             back.contains("<a href=\"../../b.html\">B</a>, <a href=\"../../hosts/c.html\">C</a>")
         );
         assert!(back.contains("<a href=\"../../index.html\">"));
-        assert!(!back.contains("print"));
+        assert!(!back.contains("print") && !back.contains(">I<"));
     }
 
     #[test]

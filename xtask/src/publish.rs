@@ -25,7 +25,7 @@ pub struct Options {
     /// The release, such as 0.1; that of Cargo.toml if not said.
     #[arg(long, value_name = "VERSION")]
     release: Option<String>,
-    /// Where the folder will be reached, such as https://example.com/book/. Link
+    /// Where the folder will be reached, such as <https://example.com/book/>. Link
     /// previews, canonical links, the sitemap and the 404 page need it.
     #[arg(long)]
     url: Option<String>,
@@ -322,7 +322,7 @@ fn point_to_the_newest(out: &Path, old: Release, newest: Release) -> Result<()> 
         };
         let to = format!("{}../{same}", html::up(&page.path));
         let notice = format!(
-            "<p class=\"old-release\">This is {old}. <a href=\"{to}\">The newest is {newest}</a>.</p>"
+            "<aside class=\"old-release\" aria-label=\"Release\">This is {old}. <a href=\"{to}\">The newest is {newest}</a>.</aside>"
         );
         html::write(&folder.join(&page.path), &noticed(&page, &notice)?)?;
     }
