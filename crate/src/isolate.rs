@@ -12,6 +12,9 @@
 //!      └─────────────────────┘  └── a new ticket        └─ for the isolate's life
 //! ```
 //!
+//! A load that was given up can come home when the one in its place has failed: then
+//! `loaded` leads from absent to ready.
+//!
 //! Callers that find the isolate loading do not wait for the loader's future:
 //! the runtime cancels a request that depends on another request's I/O. They
 //! look again on a timer of their own, and take over when the loader is late.
