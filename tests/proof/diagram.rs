@@ -115,6 +115,7 @@ fn with_a_dsn_that_cannot_be_loaded() -> Vec<Vec<String>> {
     // Sooner than a load that was not given up is taken for dead. The alarm's own
     // retry comes later than that.
     worker.post("/stories/main");
+    wait_for(&worker, "read SENTRY_RELEASE", 2);
     wait_for(&worker, "leave alarm", 2);
     vec![messages(&story(&worker, "alarm"))]
 }

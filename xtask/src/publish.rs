@@ -57,6 +57,8 @@ pub fn publish(root: &Path, options: &Options) -> Result<()> {
         address,
         release,
     };
+    // First, so that a folder is known as ours also after an interruption.
+    list(&options.out, &releases)?;
     publication.place(&format!("{release}/"))?;
     if release == newest {
         publication.place("")?;
@@ -294,7 +296,7 @@ fn clear(place: &Path) -> Result<()> {
     let entries = fs::read_dir(place).into_iter().flatten().flatten();
     for entry in entries {
         let name = entry.file_name().to_string_lossy().into_owned();
-        if is_kept(&name) || release_named(&name).is_some() {
+        if is_kept(&name) || name == LIST || release_named(&name).is_some() {
             continue;
         }
         let path = entry.path();

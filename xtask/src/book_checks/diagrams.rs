@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Page, assert_none, page, pages, read};
+use super::{Fence, Page, assert_none, page, pages, read};
 
 /// A key of a message, and how the words below the drawing say it.
 const SAID: [(&str, &str); 24] = [
@@ -59,17 +59,7 @@ fn unsaid(page: &Page) -> Vec<String> {
         if fence.body.first() != Some(&"sequenceDiagram") {
             continue;
         }
-        let below = page
-            .text
-            .lines()
-            .skip(fence.line)
-            .skip_while(|line| *line != "<details>");
-        let words = Vec::from_iter(
-            below
-                .take_while(|line| *line != "</details>")
-                .map(str::trim),
-        );
-        let words = words.join(" ");
+        let words = words(page, &fence);
         let mut story = String::new();
         for (number, line) in fence.body.iter().enumerate() {
             let number = fence.line + 1 + number;
@@ -90,6 +80,14 @@ fn unsaid(page: &Page) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// The words below a drawing.
+fn words(page: &Page, fence: &Fence<'_>) -> String {
+    let below = page.text.lines().skip(fence.line);
+    let below = below.skip_while(|line| *line != "<details>");
+    let words = below.take_while(|line| *line != "</details>");
+    Vec::from_iter(words.map(str::trim)).join(" ")
 }
 
 /// The words of one story: they begin with its title in bold, as far as its first
@@ -123,13 +121,35 @@ fn the_state_diagram_has_the_transitions_that_the_code_makes() {
     );
 }
 
+#[test]
+fn every_transition_of_the_state_diagram_is_said_in_the_words_below_it() {
+    let pages = pages();
+    let page = pages.iter().find(|page| drawn(page).is_some());
+    let page = page.expect("a page with a state diagram");
+    let mut fences = page.fences().into_iter();
+    let fence = fences.find(is_of_states).expect("the diagram");
+    let words = words(page, &fence).to_lowercase();
+    for [from, to, by] in drawn(page).expect("its transitions") {
+        for said in [&from, &to, &by] {
+            assert!(
+                words.contains(said.as_str()),
+                "no words on {from} → {to}: {said}"
+            );
+        }
+    }
+}
+
+fn is_of_states(fence: &Fence<'_>) -> bool {
+    fence.body.first() == Some(&"stateDiagram-v2")
+}
+
 /// From, to, by what.
 type Transitions = BTreeSet<[String; 3]>;
 
 /// The transitions of a page's state diagram. The one from nowhere is none.
 fn drawn(page: &Page) -> Option<Transitions> {
     let mut fences = page.fences().into_iter();
-    let fence = fences.find(|fence| fence.body.first() == Some(&"stateDiagram-v2"))?;
+    let fence = fences.find(is_of_states)?;
     let lines = || fence.body.iter().map(|line| line.trim());
     let name = |alias: &str| {
         let end = format!("\" as {alias}");
