@@ -1,20 +1,33 @@
 //! Sentry for Cloudflare Workers, in Rust.
 //!
+//! | what fails | what reports it |
+//! | --- | --- |
+//! | a handler of a Durable Object, a Workflow's `run` | [`with_sentry_in_isolate`] around its body |
+//! | the same, where the catch is your own | [`capture_exception_in_isolate`] |
+//! | a handler that must not wait, such as `websocket_error` | [`capture_exception_in_background`] |
+//! | the main Worker's `fetch`, `queue` or `scheduled` | [`with_sentry_worker`] around its body |
+//!
+//! A [`Report`] says more about an error, [`set_before_send`] sees every event before
+//! it leaves, and [`workflow`](mod@workflow) is the Workflows binding that `worker` does
+//! not have yet. Without the binding `SENTRY_DSN` nothing is reported and nothing
+//! else changes.
+//!
 //! # Layout
 //!
-//! Each module is one step of a capture, in this order, and [`capture`](self)
-//! runs through them once:
+//! Each module is one step of a capture, in this order, and `capture` runs through
+//! them once:
 //!
-//! 1. `guard`: is there a `SENTRY_DSN` at all?
-//! 2. `load`: the bindings become a configuration.
-//! 3. and 4. `isolate`: a failed load is tried again; a client is made once.
-//! 5. `client`: a `sentry-core` client, which completes events and sends nothing.
-//! 6. `event`, `payload`, `envelope`, `deliver`: the error becomes an event and leaves.
+//! - step 1, `guard`: is there a `SENTRY_DSN` at all?
+//! - step 2, `load`: the bindings become a configuration.
+//! - steps 3 and 4, `isolate`: a failed load is tried again; a client is made once.
+//! - step 5, `client`: a `sentry-core` client, which completes events and
+//!   sends nothing.
+//! - step 6, `event`, `payload`, `envelope` and `deliver`: the error becomes an event and
+//!   leaves.
 //!
 //! Beside them, `report` is what the caller says of an error, `wrap` reports
 //! whatever a handler's body returns, `panics` sends what cannot wait, and
-//! `runtime` is the seam behind which `workerd` talks to JavaScript. [`workflow`](mod@workflow)
-//! stands beside all this: the Workflows binding that `worker` does not have yet.
+//! `runtime` is the seam behind which `workerd` talks to JavaScript.
 
 #![warn(missing_docs, unreachable_pub)]
 

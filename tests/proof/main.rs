@@ -5,14 +5,17 @@
 
 mod alarm;
 mod book;
+mod ci;
 mod configuration;
 mod deploy;
+mod diagram;
 mod events;
 mod handlers;
 mod hostile;
 mod hosts;
 mod isolate;
 mod panics;
+mod publish;
 mod relay;
 mod retries;
 mod same;
@@ -40,14 +43,17 @@ fn main() -> ExitCode {
     let trials = [
         alarm::trials(),
         book::trials(),
+        ci::trials(),
         configuration::trials(),
         deploy::trials(),
+        diagram::trials(),
         events::trials(),
         handlers::trials(),
         hostile::trials(),
         hosts::trials(),
         isolate::trials(),
         panics::trials(),
+        publish::trials(),
         relay::trials(),
         retries::trials(),
         same::trials(),

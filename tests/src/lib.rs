@@ -12,6 +12,7 @@
 //! - `bugsink`, `receiver`: who gets the events.
 //! - `relay`: Sentry's own judgement of each of them.
 //! - `book`, `browser`, `site`: the rendered book in Chromium.
+//! - `diagram`: what the sequence diagram says.
 //! - `http`, `socket`, `server`: clients and a server for services on this machine.
 //! - `shared`, `wait`: one fixture for many tests; polling with a deadline.
 
@@ -21,6 +22,7 @@ pub mod book;
 pub mod browser;
 pub mod bugsink;
 pub mod case;
+pub mod diagram;
 pub mod environment;
 pub mod http;
 pub mod inspector;

@@ -56,8 +56,12 @@ impl Build {
 ///
 /// If it is not there or is no TOML.
 pub fn committed(build: Build) -> Table {
-    let file = build.configuration();
-    let text = fs::read_to_string(&file).map_err(|error| error.to_string());
+    configuration(&build.configuration())
+}
+
+#[track_caller]
+fn configuration(file: &Path) -> Table {
+    let text = fs::read_to_string(file).map_err(|error| error.to_string());
     let config = text.and_then(|text| text.parse().map_err(|error| format!("{error}")));
     config.unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
@@ -67,6 +71,8 @@ pub fn committed(build: Build) -> Table {
 pub struct WorkerOptions {
     secrets: Vec<(String, String)>,
     config: Table,
+    /// A module around the built one.
+    entry: Option<String>,
     /// A second Worker's configuration.
     beside: Option<Table>,
     /// Whether the second Worker gets the requests.
@@ -150,6 +156,24 @@ impl WorkerOptions {
     pub fn behind_vault(mut self) -> Self {
         self.is_behind = true;
         self
+    }
+
+    /// Puts `tests/fixtures/recorder.mjs` around the fixture. The log then tells what
+    /// passes between the Worker and the runtime, in the order it happens.
+    ///
+    /// # Panics
+    ///
+    /// If the recorder is not there.
+    #[must_use]
+    pub fn recorded(mut self) -> Self {
+        let recorder = environment::workspace().join("tests/fixtures/recorder.mjs");
+        let recorder = fs::read_to_string(recorder).expect("the recorder");
+        let built = self.config["main"].as_str().expect("a path of our own");
+        // Wrangler looks for modules from the entry's own folder on.
+        self.entry = Some(recorder.replace("BUILT", built));
+        self.config(|config| {
+            config.insert("main".to_owned(), ENTRY.into());
+        })
     }
 
     /// Starts it with `wrangler dev` and waits until it answers.
@@ -262,6 +286,7 @@ impl WorkerOptions {
             (CONFIG, config),
             (".dev.vars", secrets),
             (BESIDE, beside.unwrap_or_default()),
+            (ENTRY, self.entry.clone().unwrap_or_default()),
         ] {
             fs::write(directory.join(file), text).expect("the run's directory takes files");
         }
@@ -273,6 +298,7 @@ impl WorkerOptions {
 const EXPLORER: &str = "/cdn-cgi/explorer/api";
 const CONFIG: &str = "wrangler.toml";
 const BESIDE: &str = "beside.toml";
+const ENTRY: &str = "entry.mjs";
 /// Where wrangler keeps the local state, from its directory.
 const STATE: &str = "state";
 
@@ -333,15 +359,29 @@ impl Worker {
         Self::of(Build::Snippet(name))
     }
 
+    /// The Worker with static assets that serves a published folder, still to be
+    /// started.
+    pub fn site(folder: &Path) -> WorkerOptions {
+        let file = environment::workspace().join("xtask/publish").join(CONFIG);
+        let mut config = configuration(&file);
+        config["assets"]["directory"] = folder.display().to_string().into();
+        Self::configured(config)
+    }
+
     fn of(build: Build) -> WorkerOptions {
         let mut config = committed(build);
         // It is built already. Wrangler would build it again, for each Worker.
         config.remove("build");
         let main = build.output().join("index.js");
         config.insert("main".to_owned(), main.display().to_string().into());
+        Self::configured(config)
+    }
+
+    fn configured(config: Table) -> WorkerOptions {
         WorkerOptions {
             secrets: Vec::new(),
             config,
+            entry: None,
             beside: None,
             is_behind: false,
         }

@@ -4,7 +4,10 @@
 //! nowhere or whose table is out of date, and says nothing. These tests do, with
 //! the page and the line.
 
+mod anchors;
+mod api;
 mod blocks;
+mod diagrams;
 mod links;
 mod tables;
 

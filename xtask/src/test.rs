@@ -262,6 +262,7 @@ impl Run<'_> {
         command.env("PROOF_WRANGLER", npm.binary("wrangler"));
         command.env("PROOF_NODE", &npm.node);
         command.env("PROOF_NPM", &npm.modules);
+        command.env("PROOF_XTASK", std::env::current_exe()?);
         command.env("PROOF_BUGSINK", ready.bugsink.as_ref().expect(SET_UP));
         command.env("PROOF_CHROMIUM", ready.chromium.as_ref().expect(SET_UP));
         command.env("PROOF_MDBOOK", &ready.tools.as_ref().expect(SET_UP).bin);

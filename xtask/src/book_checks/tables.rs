@@ -192,6 +192,10 @@ fn a_binding_is_known_by_its_text_or_its_constant() {
 const CARGO_LOCK: &str = "`Cargo.lock`";
 const TOOLS: &str = "`xtask/src/setup/versions.rs`";
 const NPM: &str = "`tests/tools/package.json`";
+const NPM_LOCK: &str = "`tests/tools/package-lock.json`";
+const PYTHON: &str = "`tests/tools/requirements.txt`";
+/// What the tests themselves ask for of PyPI; the rest comes with these.
+const PYTHON_TOOLS: [&str; 2] = ["bugsink", "sentry-relay"];
 
 #[test]
 fn the_version_table_has_what_the_pins_say() {
@@ -208,6 +212,8 @@ fn the_version_table_has_what_the_pins_say() {
             NPM => npm_tools()
                 .into_iter()
                 .find_map(|it| (it.0 == name).then_some(it.1)),
+            NPM_LOCK => locked_by_npm(&read("tests/tools/package-lock.json"), name),
+            PYTHON => required(&read("tests/tools/requirements.txt"), name),
             "`Cargo.toml`" => Some(format!("{} or later", env!("CARGO_PKG_RUST_VERSION"))),
             _ => None,
         };
@@ -215,8 +221,10 @@ fn the_version_table_has_what_the_pins_say() {
             wrong.push(page.at(*line, format!("{name} is {pinned:?} there")));
         }
     }
-    // Of these two places every pin is in the table.
-    for (name, _) in tools().into_iter().chain(npm_tools()) {
+    // Of these places every pin is in the table.
+    let of_python = PYTHON_TOOLS.map(|name| (name.to_owned(), String::new()));
+    let pins = tools().into_iter().chain(npm_tools()).chain(of_python);
+    for (name, _) in pins {
         if !rows
             .iter()
             .any(|(_, cells)| cells[0].trim_matches('`') == name)
@@ -249,4 +257,44 @@ fn npm_tools() -> Vec<(String, String)> {
         .chunks(2)
         .map(|pair| (pair[0].clone(), pair[1].clone()));
     pairs.collect()
+}
+
+/// The version of a package that came with another one.
+fn locked_by_npm(lock: &str, name: &str) -> Option<String> {
+    let (_, entry) = lock.split_once(&format!("\"node_modules/{name}\": {{"))?;
+    let (_, version) = entry.split('}').next()?.split_once("\"version\": \"")?;
+    Some(version.split('"').next()?.to_owned())
+}
+
+fn required(requirements: &str, name: &str) -> Option<String> {
+    let mut lines = requirements.lines();
+    let version = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix("=="));
+    version.map(str::to_owned)
+}
+
+#[test]
+fn a_version_is_read_from_each_kind_of_lock() {
+    let lock = "\"node_modules/a\": {\n \"version\": \"1.2\"\n},\n\"node_modules/b\": {\n \"version\": \"3.4\"\n}";
+    assert_eq!(locked_by_npm(lock, "b").as_deref(), Some("3.4"));
+    assert_eq!(locked_by_npm(lock, "c"), None);
+    let requirements = "# b==0\na-b==1.0\nb==3.4\n";
+    assert_eq!(required(requirements, "b").as_deref(), Some("3.4"));
+    assert_eq!(required(requirements, "a"), None);
+}
+
+// What README asks for ------------------------------------------------------
+
+#[test]
+fn readme_asks_for_the_versions_that_set_up_asks_for() {
+    let readme = read("README.md").replace('\n', " ");
+    let at_least = |name: &str, version: (u32, u32)| {
+        let wanted = format!("{name} {}.{} or newer", version.0, version.1);
+        assert!(
+            readme.contains(&wanted),
+            "README.md does not say {wanted:?}"
+        );
+    };
+    at_least("Rust", versions::rust());
+    at_least("Node.js", versions::NODE);
+    at_least("Python", versions::PYTHON);
 }
