@@ -12,6 +12,7 @@ mod handlers;
 mod hostile;
 mod hosts;
 mod isolate;
+mod pages;
 mod panics;
 mod relay;
 mod retries;
@@ -23,6 +24,7 @@ mod transport;
 mod workflows;
 mod zero_trust;
 
+use std::fs;
 use std::process::ExitCode;
 
 use libtest_mimic::Arguments;
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         hostile::trials(),
         hosts::trials(),
         isolate::trials(),
+        pages::trials(),
         panics::trials(),
         relay::trials(),
         retries::trials(),
@@ -63,5 +66,8 @@ fn main() -> ExitCode {
     .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     run::end();
+    if let Some(file) = std::env::var_os("PROOF_RECORD") {
+        fs::write(file, case::record().to_string()).expect("the folder of builds takes a file");
+    }
     conclusion.exit_code()
 }

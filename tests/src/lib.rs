@@ -12,6 +12,7 @@
 //! - `bugsink`, `receiver`: who gets the events.
 //! - `relay`: Sentry's own judgement of each of them.
 //! - `book`, `browser`, `site`: the rendered book in Chromium.
+//! - `pages`: the book as it is written.
 //! - `http`, `socket`, `server`: clients and a server for services on this machine.
 //! - `shared`, `wait`: one fixture for many tests; polling with a deadline.
 
@@ -24,6 +25,7 @@ pub mod case;
 pub mod environment;
 pub mod http;
 pub mod inspector;
+pub mod pages;
 pub mod process;
 pub mod receiver;
 pub mod relay;

@@ -18,13 +18,23 @@ pub fn book(root: &Path) -> Result<()> {
 
 /// Renders into ./book.
 pub fn render(root: &Path, tools: &Tools) -> Result<()> {
+    render_with(root, tools, None)
+}
+
+/// The same, with a variable for the preprocessor.
+pub fn render_with(
+    root: &Path,
+    tools: &Tools,
+    variable: Option<(&'static str, &'static str)>,
+) -> Result<()> {
     place_mermaid(root, tools)?;
     let mut command = run::command(tools.bin.join("mdbook"));
     tools.on_path(&mut command);
     command
         .args(["build", "--dest-dir"])
         .arg(root.join("book"))
-        .arg(root);
+        .arg(root)
+        .envs(variable);
     // Without this mdBook reports each of its steps.
     if std::env::var_os("MDBOOK_LOG").is_none() {
         command.env("MDBOOK_LOG", "warn");

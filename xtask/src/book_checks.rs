@@ -1,28 +1,47 @@
 //! What the pages of the book must not get wrong, checked on their sources.
 //!
 //! mdBook renders a page whose include names no anchor, whose link leads
-//! nowhere or whose table is out of date, and says nothing. These tests do, with
-//! the page and the line.
+//! nowhere or whose table is out of date, and says nothing. The preprocessor
+//! fails the build for blocks and links, tests fail for tables, each with the
+//! page and the line.
 
 mod blocks;
 mod links;
+pub mod rust_blocks;
+#[cfg(test)]
 mod tables;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::proven::Proven;
+
+pub use blocks::{Listing, shown};
+
+/// Everything that is wrong with the blocks and the links of all pages, as
+/// `page:line: what`.
+pub fn wrong(proven: &Proven) -> Vec<String> {
+    let pages = pages();
+    let blocks = blocks::wrong(&pages, proven);
+    blocks.into_iter().chain(links::wrong(&pages)).collect()
+}
+
 /// A page, as it is written.
-struct Page {
+pub struct Page {
     /// Its file below `src`, such as `hosts/main.md`.
-    path: String,
-    text: String,
+    pub path: String,
+    /// Its Markdown.
+    pub text: String,
 }
 
 /// A fenced block. Lines are counted from 1.
-struct Fence<'p> {
+pub struct Fence<'p> {
     line: usize,
     language: &'p str,
     body: Vec<&'p str>,
+    /// The number of the first line that is not empty after it, or of the end.
+    pub after_line: usize,
     /// What the first line that is not empty after it says.
     after: &'p str,
 }
@@ -47,7 +66,8 @@ impl Page {
             .to_path_buf()
     }
 
-    fn fences(&self) -> Vec<Fence<'_>> {
+    /// The fenced blocks.
+    pub fn fences(&self) -> Vec<Fence<'_>> {
         let mut fences = Vec::new();
         let mut lines = self.text.lines().enumerate().peekable();
         while let Some((index, line)) = lines.next() {
@@ -61,12 +81,15 @@ impl Page {
                 }
                 body.push(line);
             }
-            let after = self.text.lines().skip(index + body.len() + 2);
+            let end = index + body.len() + 2;
+            let mut after = self.text.lines().map(str::trim).enumerate().skip(end);
+            let (after_line, after) = after.find(|it| !it.1.is_empty()).unwrap_or((end, ""));
             fences.push(Fence {
                 line: index + 1,
                 language: language.1,
                 body,
-                after: after.map(str::trim).find(|l| !l.is_empty()).unwrap_or(""),
+                after_line: after_line + 1,
+                after,
             });
         }
         fences
@@ -143,7 +166,8 @@ fn pages() -> Vec<Page> {
     pages
 }
 
-fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
+/// The files of a folder and those below it, in their order.
+pub fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -158,7 +182,7 @@ fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
 }
 
 /// The text of a file of the repository.
-fn read(path: impl AsRef<Path>) -> String {
+pub fn read(path: impl AsRef<Path>) -> String {
     let file = crate::root().join(path);
     fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
@@ -170,11 +194,62 @@ fn sources(folder: &str) -> String {
     texts.join("\n")
 }
 
+/// `host/handler` of each drill that the example answers.
+fn drills() -> Vec<String> {
+    let text = read("listings/src/drill.rs");
+    let drills = text.lines().filter_map(|line| {
+        let (host, rest) = line.trim().strip_prefix("(\"")?.split_once("\", \"")?;
+        let (handler, _) = rest.split_once("\") =>")?;
+        Some(format!("{host}/{handler}"))
+    });
+    drills.collect()
+}
+
+/// A class, its handler, and the function that reports what it fails with.
+pub type Host = (String, String, String);
+
+/// Every place in the sources that names a host and reports.
+pub fn reporting(sources: &str) -> BTreeSet<Host> {
+    let mut hosts = BTreeSet::new();
+    let calls = |name: &str| {
+        let calls = sources
+            .match_indices(name)
+            .map(|(at, _)| &sources[at + name.len()..]);
+        Vec::from_iter(calls)
+    };
+    let names = |rest: &str| -> Vec<String> {
+        let call = rest.split(')').next().unwrap_or_default();
+        Vec::from_iter(call.split('"').skip(1).step_by(2).map(str::to_owned))
+    };
+    for rest in calls("with_sentry_worker(") {
+        if let [handler] = names(rest).as_slice() {
+            hosts.insert(("main".into(), handler.clone(), "with_sentry_worker".into()));
+        }
+    }
+    for rest in calls("with_sentry_in_isolate(") {
+        if let [class, handler] = names(rest).as_slice() {
+            let how = "with_sentry_in_isolate".to_owned();
+            hosts.insert((class.clone(), handler.clone(), how));
+        }
+    }
+    for rest in calls(".in_handler(") {
+        if let [class, handler] = names(rest).as_slice()
+            && let Some(at) = rest.find("capture_exception_in_")
+        {
+            let how = rest[at..].split('(').next().unwrap_or_default();
+            hosts.insert((class.clone(), handler.clone(), how.to_owned()));
+        }
+    }
+    hosts
+}
+
+#[cfg(test)]
 fn assert_none(wrong: &[String]) {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-/// A page for the tests of these tests.
+/// A page for the tests of these checks.
+#[cfg(test)]
 fn page(text: &str) -> Page {
     Page {
         path: "test.md".to_owned(),
@@ -197,6 +272,7 @@ fn every_page_opens_with_what_the_reader_will_be_able_to_do() {
 }
 
 /// The list of pages, and the one that stands in for a page that is not there.
+#[cfg(test)]
 fn is_apart(page: &Page) -> bool {
     ["SUMMARY.md", "404.md"].contains(&page.path.as_str())
 }

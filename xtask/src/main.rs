@@ -5,9 +5,10 @@
 
 mod background;
 mod book;
-#[cfg(test)]
 mod book_checks;
 mod demo;
+mod preprocess;
+mod proven;
 mod run;
 #[cfg(test)]
 mod secrets;
@@ -66,7 +67,14 @@ enum Command {
         /// Run only this stage.
         #[arg(long, value_enum)]
         stage: Option<test::Stage>,
+        /// Write down which tests passed and what they used, for the book to show,
+        /// instead of comparing it with what is written.
+        #[arg(long, conflicts_with = "filter")]
+        record: bool,
     },
+    /// Check the pages and name the tests of each listing. mdBook starts this.
+    #[command(hide = true)]
+    Preprocess,
 }
 
 /// The root of the checkout this program was built in.
@@ -85,7 +93,12 @@ fn main() -> ExitCode {
         Command::Serve { port } => serve::serve(&root, port),
         Command::Demo => demo::demo(&root),
         Command::Book => book::book(&root),
-        Command::Test { filter, stage } => test::test(&root, filter.as_deref(), stage),
+        Command::Test {
+            filter,
+            stage,
+            record,
+        } => test::test(&root, filter.as_deref(), stage, record),
+        Command::Preprocess => preprocess::preprocess(&root),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
