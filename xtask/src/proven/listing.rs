@@ -90,23 +90,12 @@ impl Sources {
         })
     }
 
-    /// Walks from a file to the modules below it, then to those that use it, and on,
-    /// until `find` has something to say about all that are equally far.
+    /// Walks from a file to those that use it, and on, until `find` has something to
+    /// say about all that are equally far.
     fn nearest<T>(&self, from: &File, find: impl Fn(&File) -> BTreeSet<T>) -> BTreeSet<T>
     where
         T: Ord,
     {
-        let below = format!("{}::", from.module);
-        let below = self.users(from).filter(|it| it.module.starts_with(&below));
-        let in_it = find(from);
-        let in_it = if in_it.is_empty() {
-            below.flat_map(&find).collect()
-        } else {
-            in_it
-        };
-        if !in_it.is_empty() {
-            return in_it;
-        }
         let mut seen = BTreeSet::from([from.path.clone()]);
         let mut here = vec![from];
         while !here.is_empty() {
@@ -121,6 +110,25 @@ impl Sources {
             here.retain(|file| seen.insert(file.path.clone()));
         }
         BTreeSet::new()
+    }
+
+    /// The ways in of the modules below this one that use it.
+    fn hosts_below(&self, file: &File) -> BTreeSet<Host> {
+        let below = format!("{}::", file.module);
+        let users = self.users(file);
+        let users = users.filter(|user| user.module.starts_with(&below));
+        users.flat_map(|user| reporting(&user.text)).collect()
+    }
+
+    /// The ways in whose own function calls this module.
+    fn hosts_that_call(&self, file: &File) -> BTreeSet<Host> {
+        let module = file.module.rsplit("::").next().unwrap_or_default();
+        let call = format!(" {module}::");
+        let items = self
+            .users(file)
+            .flat_map(|user| user.text.split("\n}\n"))
+            .filter(|item| item.contains(&call));
+        items.flat_map(reporting).collect()
     }
 
     fn file(&self, path: &str) -> Option<&File> {
@@ -225,12 +233,13 @@ enum Fit {
 }
 
 /// The tests that have most words in common with the listing come first. Of those
-/// that are only near it, the others are left out.
+/// that are only near it, the others are left out, and so are all if none is about
+/// it.
 fn best(mut scored: Vec<(usize, String)>, fit: Fit) -> Vec<String> {
     scored.sort_by(|one, other| other.0.cmp(&one.0).then(one.1.cmp(&other.1)));
     let most = scored.first().map_or(0, |it| it.0);
     if fit == Fit::Near {
-        scored.retain(|it| it.0 == most);
+        scored.retain(|it| it.0 == most && most > 0);
     }
     scored.into_iter().map(|it| it.1).collect()
 }
@@ -238,21 +247,31 @@ fn best(mut scored: Vec<(usize, String)>, fit: Fit) -> Vec<String> {
 /// The tests that ran the listing in workerd.
 fn runtime(record: &Record, sources: &Sources, listing: &Listing) -> Vec<String> {
     let words = words_of(listing);
-    let by = |reach: &Reach| -> Vec<String> {
+    let by = |reach: &Reach, fit: Fit| -> Vec<String> {
         let scored = record.runtime.iter().filter_map(|(test, used)| {
             let found = reach.found(test, used)?;
             let known = found.iter().flat_map(|used| words_in(used)).collect();
-            // What a test is named for says more than what it used.
-            let score = 2 * shared(&words, &words_in(test)) + shared(&words, &known);
-            Some((score, test.clone()))
+            // What a test is named for says more than what it used, and a bundled
+            // configuration says most about a configuration.
+            let named = 2 * shared(&words, &words_in(test)) + shared(&words, &known);
+            let bundled = found.contains(&"deploy listings");
+            Some((if bundled { usize::MAX } else { named }, test.clone()))
         });
-        best(scored.collect(), reach.fit())
+        best(scored.collect(), fit)
     };
     let reach = Reach::of(sources, listing);
-    let tests = by(&reach);
-    match reach {
-        Reach::Crate { .. } if tests.is_empty() => by(&Reach::AnyCapture),
-        _ => tests,
+    let fallbacks: &[(Reach, Fit)] = match reach {
+        // Every file of the crate is part of every Worker, and none sends an event
+        // without those that are about nothing else.
+        Reach::Crate { .. } => &[(Reach::AnyWorker, Fit::Near), (Reach::AnyEvent, Fit::Own)],
+        _ => &[],
+    };
+    let first = by(&reach, reach.fit());
+    let mut others = fallbacks.iter().map(|(reach, fit)| by(reach, *fit));
+    if first.is_empty() {
+        others.find(|tests| !tests.is_empty()).unwrap_or_default()
+    } else {
+        first
     }
 }
 
@@ -263,16 +282,17 @@ enum Reach {
     /// It sends this Worker a request to this folder.
     Request(String, String),
     /// It fails by one of these ways in.
-    Hosts(BTreeSet<Host>, Fit),
+    Hosts(BTreeSet<Host>),
     /// It runs a drill.
     Drills,
     /// It bundles the Worker, or fails by one of these classes.
     Configuration(BTreeSet<String>),
     /// It waits for a line that this file prints, or is named for this module.
     Crate { text: String, module: String },
-    /// It gets an event, which no test can without the parts of the crate that talk
-    /// to the runtime.
-    AnyCapture,
+    /// It runs a Worker.
+    AnyWorker,
+    /// It gets an event.
+    AnyEvent,
 }
 
 impl Reach {
@@ -302,30 +322,25 @@ impl Reach {
     fn hosts(sources: &Sources, listing: &Listing) -> Self {
         let own = reporting(&listing.lines.join("\n"));
         if !own.is_empty() {
-            return Self::Hosts(own, Fit::Own);
+            return Self::Hosts(own);
         }
         let Some(file) = sources.file(&listing.file) else {
-            return Self::Hosts(BTreeSet::new(), Fit::Own);
+            return Self::Hosts(BTreeSet::new());
         };
-        let of_file = reporting(&file.text);
-        let hosts = sources.nearest(file, |file| reporting(&file.text));
-        let fit = if of_file.is_empty() {
-            Fit::Near
-        } else {
-            Fit::Own
-        };
-        Self::Hosts(hosts, fit)
+        let ways = [
+            reporting(&file.text),
+            sources.hosts_below(file),
+            sources.hosts_that_call(file),
+            sources.nearest(file, |file| reporting(&file.text)),
+        ];
+        let hosts = ways.into_iter().find(|hosts| !hosts.is_empty());
+        Self::Hosts(hosts.unwrap_or_default())
     }
 
     fn fit(&self) -> Fit {
         match self {
-            Self::Worker(_) => Fit::Own,
-            Self::Hosts(_, fit) => *fit,
-            Self::Request(..)
-            | Self::Drills
-            | Self::Configuration(_)
-            | Self::Crate { .. }
-            | Self::AnyCapture => Fit::Near,
+            Self::Request(..) | Self::Drills => Fit::Near,
+            _ => Fit::Own,
         }
     }
 
@@ -342,7 +357,7 @@ impl Reach {
             }
             // Other Workers have a main Worker, too.
             Self::Hosts(..) | Self::Configuration(_) if !is_example(used) => None,
-            Self::Hosts(hosts, _) => with(&|used| hosts.iter().any(|host| is_of(used, host))),
+            Self::Hosts(hosts) => with(&|used| hosts.iter().any(|host| is_of(used, host))),
             Self::Drills => with(&|used| used.starts_with("drill")),
             Self::Configuration(names) => with(&|used| {
                 let event = used.strip_prefix("event ").unwrap_or_default();
@@ -357,7 +372,8 @@ impl Reach {
                 });
                 printed.or_else(|| (ran && is_named_for(test, module)).then(Vec::new))
             }
-            Self::AnyCapture => with(&|used| used.starts_with("event ")),
+            Self::AnyWorker => with(&|used| used.starts_with("worker ")),
+            Self::AnyEvent => with(&|used| used.starts_with("event ")),
         }
     }
 }
@@ -435,10 +451,12 @@ fn words_in(name: &str) -> BTreeSet<String> {
     let words = kebab(name);
     let words = words.split(|c: char| !c.is_alphanumeric());
     let words = words.filter(|word| !word.is_empty() && !EMPTY_WORDS.contains(word));
-    // One drill and many drills are the same subject.
-    words
-        .map(|word| word.trim_end_matches('s').to_owned())
-        .collect()
+    // Drills and a drill, what reports and what is reported are the same subject.
+    let stem = |word: &str| {
+        let word = word.strip_suffix('s').unwrap_or(word);
+        word.strip_suffix("ed").unwrap_or(word).to_owned()
+    };
+    words.map(stem).collect()
 }
 
 fn shared(one: &BTreeSet<String>, other: &BTreeSet<String>) -> usize {
@@ -507,6 +525,8 @@ mod tests {
         };
         assert_eq!(best(scored(), Fit::Own), ["c", "d", "a", "b"]);
         assert_eq!(best(scored(), Fit::Near), ["c", "d"]);
+        let about_something_else = vec![(0, "a".to_owned())];
+        assert_eq!(best(about_something_else, Fit::Near), [""; 0]);
         assert_eq!(
             words_in("rate_limiter_do::anAlarm"),
             set(&["rate", "limiter", "alarm"])
