@@ -46,18 +46,21 @@ impl<'p> Checks<'p> {
         let mut wrong = Vec::new();
         for fence in page.fences() {
             let found = match fence.language {
-                _ if fence.body.iter().any(|line| line.contains("{{#")) => {
-                    self.listing(page, &fence)
-                }
+                _ if fence.body.iter().any(|line| line.contains("{{#")) => self
+                    .listing(page, &fence)
+                    .map_err(|what| (fence.line, what)),
                 "sh" => each(&fence, |line| self.shell(line)),
                 "text" => each(&fence, |line| self.text(line)),
                 "toml" => each(&fence, dependency),
                 "mermaid" => Ok(()),
                 kind if rust_blocks::KINDS.contains(&kind) => self.written(page, &fence),
-                other => Err(format!("`{other}` is no kind of block that is tested")),
+                other => {
+                    let what = format!("`{other}` is no kind of block that is tested");
+                    Err((fence.line, what))
+                }
             };
-            if let Err(what) = found {
-                wrong.push(page.at(fence.line, what));
+            if let Err((line, what)) = found {
+                wrong.push(page.at(line, what));
             }
         }
         wrong.extend(beside_fences(page));
@@ -83,13 +86,14 @@ impl<'p> Checks<'p> {
     }
 
     /// Rust that is written into the page, and that `skeptic` ran as it stands.
-    fn written(&self, page: &Page, fence: &Fence<'_>) -> Result<(), String> {
+    fn written(&self, page: &Page, fence: &Fence<'_>) -> Result<(), Wrong> {
         each(fence, shows_itself)?;
         let test = test_of_block(&page.path, &fence.body);
         if self.proven.has_test_of_page(&test) || self.proven.is_being_recorded() {
             return Ok(());
         }
-        Err(format!("no test ran this block as it stands: {test}"))
+        let what = format!("no test ran this block as it stands: {test}");
+        Err((fence.line, what))
     }
 
     /// A command that a test ran as it stands, or one of ours that can be parsed.
@@ -140,9 +144,14 @@ fn shows_itself(line: &str) -> Result<(), String> {
         .ok_or_else(|| format!("a hidden line: {line}"))
 }
 
-fn each(fence: &Fence<'_>, check: impl Fn(&str) -> Result<(), String>) -> Result<(), String> {
-    let mut lines = fence.body.iter().filter(|line| !line.trim().is_empty());
-    lines.try_for_each(|line| check(line))
+/// What is wrong, and on which line of the page.
+type Wrong = (usize, String);
+
+/// Checks each line of a block.
+fn each(fence: &Fence<'_>, check: impl Fn(&str) -> Result<(), String>) -> Result<(), Wrong> {
+    let lines = fence.body.iter().enumerate();
+    let mut lines = lines.filter(|(_, line)| !line.trim().is_empty());
+    lines.try_for_each(|(index, line)| check(line).map_err(|what| (fence.line + 1 + index, what)))
 }
 
 /// `name = "1.2"` must be the beginning of the version that is locked.
@@ -328,7 +337,7 @@ fn a_listing_is_an_include_of_an_anchor_of_a_compiled_file() {
             "stands alone",
         ),
         ("{{#include ../STYLE.md:guard}}", "is not compiled"),
-        ("fn main() {}\n# fn hidden() {}", "a hidden line"),
+        ("fn other() {}", "no test ran this block"),
     ] {
         let found = wrong_in(&listing(line, guard));
         assert_eq!(found.len(), 1, "{line}: {found:?}");
@@ -401,6 +410,12 @@ fn a_block_of_another_kind_names_what_is_there() {
     ] {
         assert_eq!(wrong_in(bad).len(), 1, "{bad}: {:?}", wrong_in(bad));
     }
+    let second = "```sh\nnpx wrangler dev\nnpx wrangler publish\n```";
+    assert!(
+        wrong_in(second)[0].starts_with("src/test.md:3: "),
+        "{:?}",
+        wrong_in(second)
+    );
 }
 
 #[test]
