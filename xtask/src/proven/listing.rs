@@ -7,7 +7,7 @@ use super::{PAGES, Proof, Record, block_of_test, modules};
 use crate::book_checks::{self, Host, Listing, reporting};
 
 /// As many tests as a reader looks at.
-const MOST: usize = 8;
+const MOST: usize = 6;
 /// Words that say nothing about what a name is of.
 const EMPTY_WORDS: [&str; 16] = [
     "a", "an", "and", "as", "at", "by", "do", "for", "in", "into", "is", "it", "its", "of", "the",
