@@ -90,15 +90,20 @@ fn shown(proof: &Proof) -> String {
         }
         html.push_str(&format!("<p>{kind}</p>\n<ul>\n"));
         for test in tests {
-            html.push_str(&format!("<li><code>{}</code></li>\n", escaped(test)));
+            html.push_str(&format!("<li><code>{}</code></li>\n", breakable(test)));
         }
         html.push_str("</ul>\n");
     }
     html + "</details>"
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;")
+/// A name as HTML that can end its line after each word.
+///
+/// The search finds it by its words, too. As one word, each name would make the
+/// index a kilobyte larger.
+fn breakable(name: &str) -> String {
+    let escaped = name.replace('&', "&amp;").replace('<', "&lt;");
+    escaped.replace("::", "::<wbr>").replace('_', "_<wbr>")
 }
 
 #[cfg(test)]
@@ -121,7 +126,7 @@ mod tests {
         assert!(before.ends_with(&format!("{caption}\n")), "{shown}");
         let (proof, after) = after.split_once("</details>\n").unwrap();
         assert!(after.starts_with("</figure>\n"), "{shown}");
-        assert!(proof.contains("step_1_guard"), "{shown}");
+        assert!(proof.contains("step_<wbr>1_<wbr>guard"), "{shown}");
         assert!(
             !proof.contains("\n\n"),
             "an empty line ends the HTML: {shown}"
@@ -146,7 +151,8 @@ mod tests {
     }
 
     #[test]
-    fn a_name_cannot_become_markup() {
-        assert_eq!(escaped("<i> & co"), "&lt;i> &amp; co");
+    fn a_name_breaks_after_each_word_and_cannot_become_markup() {
+        assert_eq!(breakable("a::b_c"), "a::<wbr>b_<wbr>c");
+        assert_eq!(breakable("<i> & co"), "&lt;i> &amp; co");
     }
 }
