@@ -9,8 +9,7 @@ use std::{env, fs};
 #[path = "../../xtask/src/book_checks/rust_blocks.rs"]
 mod rust_blocks;
 
-/// Added to each block, as rustdoc does: its `main` may be left out, and what it
-/// only declares is used by nobody.
+/// Added to each block without a `main`: what it declares is used by nobody.
 const TEMPLATE: &str = "```rust,skt-page\n#![allow(dead_code)]\n{}\n\nfn main() {{}}\n```\n";
 
 fn main() {
@@ -73,7 +72,9 @@ fn blocks_only(text: &str) -> String {
             continue;
         }
         lines[index - 1] = format!("# {}", rust_blocks::key(&body));
-        lines[index] = format!("```{},skt-page", kind.trim());
+        let has_main = body.iter().any(|line| line.starts_with("fn main("));
+        let template = if has_main { "" } else { ",skt-page" };
+        lines[index] = format!("```{}{template}", kind.trim());
         for (offset, line) in body.iter().enumerate() {
             lines[index + 1 + offset] = (*line).to_owned();
         }
