@@ -33,12 +33,16 @@ impl Block {
         if self.kind == kind { &self.lines } else { &[] }
     }
 
-    /// The file that a block on this page shows a part of, and that part.
+    /// The file that a block on this page shows a part of, which may be the page
+    /// itself, and that part.
     ///
     /// # Panics
     ///
     /// If the file cannot be read or has no such part.
-    pub fn included(&self, page: &str) -> Option<(String, String)> {
+    pub fn listed(&self, page: &str) -> Option<(String, String)> {
+        if self.kind.starts_with("rust") && !self.lines.concat().contains("{{#") {
+            return Some((format!("src/{page}"), self.lines.join("\n")));
+        }
         let target = self.lines.first()?.strip_prefix("{{#include ")?;
         let (path, anchor) = target.strip_suffix("}}")?.rsplit_once(':')?;
         // Pages are in `src` or one folder below it, and go up to the root.

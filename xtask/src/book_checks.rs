@@ -17,14 +17,18 @@ use std::path::{Path, PathBuf};
 
 use crate::proven::Proven;
 
-pub use blocks::{Listing, shown};
+pub use blocks::{Listing, caption, shown};
 
 /// Everything that is wrong with the blocks and the links of all pages, as
 /// `page:line: what`.
 pub fn wrong(proven: &Proven) -> Vec<String> {
-    let pages = pages();
-    let blocks = blocks::wrong(&pages, proven);
-    blocks.into_iter().chain(links::wrong(&pages)).collect()
+    let mut pages = pages();
+    let links = links::wrong(&pages);
+    pages.push(readme());
+    blocks::wrong(&pages, proven)
+        .into_iter()
+        .chain(links)
+        .collect()
 }
 
 /// A page, as it is written.
@@ -37,9 +41,13 @@ pub struct Page {
 
 /// A fenced block. Lines are counted from 1.
 pub struct Fence<'p> {
-    line: usize,
+    /// The number of the line that opens it.
+    pub line: usize,
+    /// The number of the line that closes it.
+    pub end_line: usize,
     language: &'p str,
-    body: Vec<&'p str>,
+    /// What is in it.
+    pub body: Vec<&'p str>,
     /// The number of the first line that is not empty after it, or of the end.
     pub after_line: usize,
     /// What the first line that is not empty after it says.
@@ -52,9 +60,23 @@ struct Table<'p> {
     rows: Vec<(usize, Vec<&'p str>)>,
 }
 
+impl Fence<'_> {
+    /// Whether it is Rust that stands in the page itself.
+    pub fn is_written_rust(&self) -> bool {
+        let is_rust = rust_blocks::KINDS.contains(&self.language);
+        is_rust && !self.body.iter().any(|line| line.contains("{{#"))
+    }
+}
+
 impl Page {
     fn at(&self, line: usize, what: impl std::fmt::Display) -> String {
-        format!("src/{}:{line}: {what}", self.path)
+        let file = shown(&blocks::plain(&Path::new("src").join(&self.path)));
+        format!("{file}:{line}: {what}")
+    }
+
+    /// Whether rustdoc runs its Rust, by way of `doc-comment`.
+    fn is_doctest(&self) -> bool {
+        self.path == README
     }
 
     /// The folder that its links and includes start from, below the root.
@@ -86,6 +108,7 @@ impl Page {
             let (after_line, after) = after.find(|it| !it.1.is_empty()).unwrap_or((end, ""));
             fences.push(Fence {
                 line: index + 1,
+                end_line: end,
                 language: language.1,
                 body,
                 after_line: after_line + 1,
@@ -150,6 +173,16 @@ fn fence_of(mark: char) -> &'static str {
 /// What stands in backticks in a cell, such as ``[`main`](main.md)``.
 fn code_in(cell: &str) -> Option<&str> {
     cell.split('`').nth(1)
+}
+
+/// The crate's front page, from where the book's pages are.
+const README: &str = "../crate/README.md";
+
+fn readme() -> Page {
+    Page {
+        path: README.to_owned(),
+        text: read("crate/README.md"),
+    }
 }
 
 fn pages() -> Vec<Page> {

@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::book_checks::{self, Listing, Page};
+use crate::book_checks::{self, Listing, Page, caption};
 use crate::proven::{Proof, Proven};
 
 /// `cargo xtask preprocess`.
@@ -21,6 +21,13 @@ pub fn preprocess(root: &Path) -> Result<()> {
     let wrong = book_checks::wrong(&proven);
     if !wrong.is_empty() {
         bail!("the book is not as it has to be:\n{}", wrong.join("\n"));
+    }
+    let is_ahead = proven.is_ahead();
+    let proven = proven.strict();
+    if is_ahead {
+        for unproven in book_checks::wrong(&proven) {
+            eprintln!("{unproven}, or it is not recorded yet");
+        }
     }
     let mut input: Value = serde_json::from_str(&input).context("mdBook sends JSON")?;
     let mut book = input[1].take();
@@ -59,19 +66,30 @@ fn for_each_chapter(value: &mut Value, change: &impl Fn(&mut Value)) {
     }
 }
 
-/// The page with the tests of each listing below its caption.
+/// The page with the tests of each listing below its caption. Rust that is written
+/// into the page becomes a listing of that page.
 fn with_proofs(page: &Page, proven: &Proven) -> String {
     let mut lines: Vec<String> = page.text.lines().map(str::to_owned).collect();
     let mut fences = page.fences();
     // From the end, so that the lines above keep their numbers.
     fences.reverse();
     for fence in &fences {
-        let Ok(listing) = Listing::of(page, fence) else {
-            continue;
-        };
-        let proof = proven.of(&listing);
-        if !proof.is_empty() {
-            lines.insert(fence.after_line, shown(&proof));
+        if let Ok(listing) = Listing::of(page, fence) {
+            let proof = proven.of(&listing);
+            if !proof.is_empty() {
+                lines.insert(fence.after_line, shown(&proof));
+            }
+        } else if fence.is_written_rust() {
+            let file = format!("src/{}", page.path);
+            let proof = proven.of_written(&page.path, fence);
+            let proof = if proof.is_empty() {
+                String::new()
+            } else {
+                shown(&proof) + "\n"
+            };
+            let end = format!("\n{}\n{proof}</figure>", caption(&file));
+            lines.insert(fence.end_line, end);
+            lines.insert(fence.line - 1, "<figure class=\"listing\">\n".to_owned());
         }
     }
     lines.join("\n") + "\n"
@@ -132,6 +150,23 @@ mod tests {
             "an empty line ends the HTML: {shown}"
         );
         assert_eq!(format!("{before}{after}"), text);
+    }
+
+    #[test]
+    fn rust_that_is_written_into_a_page_becomes_a_listing_of_it() {
+        let page = Page {
+            path: "test.md".to_owned(),
+            text: "Text.\n\n```rust\nfn main() {}\n```\n\nMore.\n".to_owned(),
+        };
+        let shown = with_proofs(&page, &Proven::of_a_test());
+        let before = "Text.\n\n<figure class=\"listing\">\n\n```rust\nfn main() {}\n```\n\n\
+                      <figcaption><code>src/test.md</code></figcaption>\n<details class=\"proof\">\n\
+                      <summary>Proven by 1 test</summary>\n";
+        let after = "</details>\n</figure>\n\nMore.\n";
+        assert!(
+            shown.starts_with(before) && shown.ends_with(after),
+            "{shown}"
+        );
     }
 
     #[test]

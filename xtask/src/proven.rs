@@ -22,13 +22,15 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::book_checks::{self, Listing, rust_blocks};
+use crate::book_checks::{self, Fence, Listing, rust_blocks};
 use listing::Sources;
 
 /// The committed record.
 const FILE: &str = "tests/proven.json";
-/// Set while the record is made anew: the pages are then ahead of it.
-pub const RECORDING: &str = "WORKER_SENTRY_RECORDING";
+const RECORDING: &str = "WORKER_SENTRY_RECORDING";
+/// The variable that lets the pages be ahead of the record, while somebody writes
+/// them or makes it anew.
+pub const AHEAD: (&str, &str) = (RECORDING, "1");
 /// The packages whose files are shown, and where the files are.
 const PACKAGES: [(&str, &str); 2] = [("crate", "crate/src"), ("listings", "listings/src")];
 /// The package whose tests are the Rust blocks of the pages.
@@ -111,9 +113,27 @@ impl Proven {
         proven
     }
 
-    /// Whether a run is making the record anew.
-    pub fn is_being_recorded(&self) -> bool {
+    /// Whether the pages may show what is not in the record yet.
+    pub fn is_ahead(&self) -> bool {
         self.recording
+    }
+
+    /// The same record, for pages that may not.
+    pub fn strict(self) -> Self {
+        Self {
+            recording: false,
+            ..self
+        }
+    }
+
+    /// The test of Rust that is written into a page.
+    pub fn of_written(&self, page: &str, fence: &Fence<'_>) -> Proof {
+        let test = test_of_block(page, &fence.body);
+        let native = self.has_test_of_page(&test).then_some(test);
+        Proof {
+            native: native.into_iter().collect(),
+            runtime: Vec::new(),
+        }
     }
 
     /// Whether a test ran this line of a page.

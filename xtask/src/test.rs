@@ -237,7 +237,7 @@ impl Run<'_> {
 
     /// What tells the checks of the pages that the record is made anew.
     fn recording(&self) -> Option<(&'static str, &'static str)> {
-        self.record.then_some((proven::RECORDING, "1"))
+        self.record.then_some(proven::AHEAD)
     }
 
     /// Compares what the tests proved with the record, where all of them ran.
