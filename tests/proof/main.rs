@@ -14,6 +14,7 @@ mod handlers;
 mod hostile;
 mod hosts;
 mod isolate;
+mod pages;
 mod panics;
 mod publish;
 mod relay;
@@ -26,6 +27,7 @@ mod transport;
 mod workflows;
 mod zero_trust;
 
+use std::fs;
 use std::process::ExitCode;
 
 use libtest_mimic::Arguments;
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         hostile::trials(),
         hosts::trials(),
         isolate::trials(),
+        pages::trials(),
         panics::trials(),
         publish::trials(),
         relay::trials(),
@@ -69,5 +72,8 @@ fn main() -> ExitCode {
     .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     run::end();
+    if let Some(file) = std::env::var_os("PROOF_RECORD") {
+        fs::write(file, case::record().to_string()).expect("the folder of builds takes a file");
+    }
     conclusion.exit_code()
 }

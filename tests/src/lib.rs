@@ -13,6 +13,7 @@
 //! - `relay`: Sentry's own judgement of each of them.
 //! - `book`, `browser`, `site`: the rendered book in Chromium.
 //! - `diagram`: what the sequence diagram says.
+//! - `pages`: the book as it is written.
 //! - `http`, `socket`, `server`: clients and a server for services on this machine.
 //! - `shared`, `wait`: one fixture for many tests; polling with a deadline.
 
@@ -26,6 +27,7 @@ pub mod diagram;
 pub mod environment;
 pub mod http;
 pub mod inspector;
+pub mod pages;
 pub mod process;
 pub mod receiver;
 pub mod relay;

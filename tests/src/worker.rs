@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use crate::http::{self, Answer};
 use crate::inspector::Inspector;
 use crate::process::{Log, Process};
 use crate::socket::Socket;
-use crate::{environment, run, wait};
+use crate::{case, environment, run, wait};
 
 /// Which Worker to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,16 @@ impl Build {
             Build::Fixture => environment::path("PROOF_FIXTURE"),
             Build::Unwinding => environment::path(environment::UNWINDING),
             Build::Snippet(name) => environment::path("PROOF_SNIPPETS").join(name).join("build"),
+        }
+    }
+
+    /// The name it goes by in the record of the tests.
+    fn name(self) -> String {
+        match self {
+            Build::Listings => "listings".to_owned(),
+            Build::Fixture => "fixture".to_owned(),
+            Build::Unwinding => "unwinding".to_owned(),
+            Build::Snippet(name) => format!("snippet {name}"),
         }
     }
 
@@ -69,7 +80,10 @@ fn configuration(file: &Path) -> Table {
 /// How to run a Worker. What is not said is as committed.
 #[derive(Clone, Debug)]
 pub struct WorkerOptions {
+    build: Build,
     secrets: Vec<(String, String)>,
+    /// What the file of secrets begins with, as it stands.
+    written: String,
     config: Table,
     /// A module around the built one.
     entry: Option<String>,
@@ -89,6 +103,13 @@ impl WorkerOptions {
             "{name} cannot be quoted"
         );
         self.secrets.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Begins the file of secrets with this text, as it stands.
+    #[must_use]
+    pub fn dev_vars(mut self, text: &str) -> Self {
+        self.written.push_str(text);
         self
     }
 
@@ -202,17 +223,42 @@ impl WorkerOptions {
     fn start_with_inspector(self, port: u16) -> Worker {
         let directory = self.write();
         let mut command = wrangler(&directory);
-        command
-            .args(["dev", "--ip", "127.0.0.1", "--port", "0"])
-            .args(["--inspector-ip", "127.0.0.1"])
-            .args(["--inspector-port", &port.to_string()])
-            .args(["--persist-to", STATE]);
+        command.arg("dev").args(on_this_machine(port));
         match (&self.beside, self.is_behind) {
             (Some(_), true) => command.args(["-c", BESIDE, "-c", CONFIG]),
             (Some(_), false) => command.args(["-c", CONFIG, "-c", BESIDE]),
             (None, _) => &mut command,
         };
-        Worker::start("wrangler", &command, directory)
+        Worker::start(self.build, "wrangler", &command, directory)
+    }
+
+    /// Starts it by a line that a reader types, on ports of its own.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    #[track_caller]
+    pub fn start_by(self, line: &str) -> Worker {
+        let build = self.build;
+        let directory = self.write();
+        let line = format!("{line} {}", on_this_machine(0).join(" "));
+        Worker::start(build, "wrangler", &typed(&line, &directory), directory)
+    }
+
+    /// Runs a line that a reader types beside the configuration, and returns what
+    /// it printed.
+    ///
+    /// # Panics
+    ///
+    /// If it fails.
+    #[track_caller]
+    pub fn run_line(self, line: &str, variables: &[(&str, &str)]) -> Vec<String> {
+        let directory = self.write();
+        let mut command = typed(line, &directory);
+        command.envs(variables.iter().copied());
+        let process = Process::start("typed line", &command);
+        process.wait_for_success(wait::START);
+        process.log().lines()
     }
 
     /// Starts it without wrangler and with every way out of it watched: see
@@ -252,7 +298,7 @@ impl WorkerOptions {
             .arg(directory.join(CONFIG))
             .args([main, outbound]);
         prepare(&mut command, &directory);
-        Worker::start("workerd", &command, directory)
+        Worker::start(self.build, "workerd", &command, directory)
     }
 
     /// Does all that `wrangler deploy` does but the upload, and returns the lines
@@ -268,6 +314,7 @@ impl WorkerOptions {
         command.args(["deploy", "--dry-run", "--outdir", "bundle"]);
         let process = Process::start("wrangler deploy", &command);
         process.wait_for_success(wait::START);
+        case::used(format!("deploy {}", self.build.name()));
         process.log().lines()
     }
 
@@ -275,11 +322,10 @@ impl WorkerOptions {
     fn write(&self) -> PathBuf {
         let directory = run::new_directory("worker");
         let config = toml::to_string(&self.config).expect("a table is TOML");
-        let secrets: String = self
-            .secrets
-            .iter()
-            .map(|(name, value)| format!("{name}='{value}'\n"))
-            .collect();
+        let mut secrets = self.written.clone();
+        for (name, value) in &self.secrets {
+            secrets.push_str(&format!("{name}='{value}'\n"));
+        }
         let beside = self.beside.as_ref().map(toml::to_string);
         let beside = beside.transpose().expect("a table is TOML");
         for (file, text) in [
@@ -308,6 +354,34 @@ fn wrangler(directory: &Path) -> Command {
     command
 }
 
+/// What keeps `wrangler dev` on this machine and on ports of its own.
+fn on_this_machine(inspector: u16) -> Vec<String> {
+    let inspector = inspector.to_string();
+    let arguments = [
+        ["--ip", "127.0.0.1"],
+        ["--port", "0"],
+        ["--inspector-ip", "127.0.0.1"],
+        ["--inspector-port", &inspector],
+        ["--persist-to", STATE],
+    ];
+    arguments.concat().into_iter().map(str::to_owned).collect()
+}
+
+/// A line that a reader types, in a folder where `npx` finds the same tools as in a
+/// project that has installed them.
+fn typed(line: &str, directory: &Path) -> Command {
+    let modules = directory.join("node_modules");
+    symlink(environment::path("PROOF_NPM"), modules).expect("the run's directory takes a link");
+    let mut command = Command::new("sh");
+    command.args(["-c", line]);
+    prepare(&mut command, directory);
+    command
+        .env("npm_config_cache", directory.join("npm"))
+        .env("npm_config_offline", "true")
+        .env("npm_config_update_notifier", "false");
+    command
+}
+
 /// Everything that keeps wrangler to itself and to this machine.
 fn prepare(command: &mut Command, directory: &Path) {
     let node = environment::path("PROOF_NODE");
@@ -329,9 +403,19 @@ fn prepare(command: &mut Command, directory: &Path) {
         .env("TMPDIR", directory);
 }
 
+/// Notes how a drill was answered.
+fn drilled(handler: &str, status: u16) {
+    match status {
+        202 => case::used(format!("drill {handler}")),
+        404 => case::used("drills off"),
+        _ => {}
+    }
+}
+
 /// A Worker that answers. Ended when dropped.
 #[derive(Debug)]
 pub struct Worker {
+    build: Build,
     process: Process,
     address: String,
     directory: PathBuf,
@@ -379,7 +463,9 @@ impl Worker {
 
     fn configured(config: Table) -> WorkerOptions {
         WorkerOptions {
+            build,
             secrets: Vec::new(),
+            written: String::new(),
             config,
             entry: None,
             beside: None,
@@ -387,12 +473,14 @@ impl Worker {
         }
     }
 
-    fn start(name: &str, command: &Command, directory: PathBuf) -> Self {
+    fn start(build: Build, name: &str, command: &Command, directory: PathBuf) -> Self {
         let began = Instant::now();
         let process = Process::start(name, command);
         let ready = process.wait_for_line("Ready on http://", wait::START);
         let (_, address) = ready.split_once("Ready on ").expect("the part waited for");
+        case::used(format!("worker {}", build.name()));
         Worker {
+            build,
             address: address.trim().to_owned(),
             directory,
             started_in: began.elapsed(),
@@ -443,7 +531,19 @@ impl Worker {
     /// Makes a handler fail: `drill("rate-limiter/alarm", "some-marker")`.
     #[track_caller]
     pub fn drill(&self, handler: &str, marker: &str) -> Answer {
-        self.post(&format!("/drill/{handler}?marker={marker}"))
+        let answer = self.post(&format!("/drill/{handler}?marker={marker}"));
+        drilled(handler, answer.status);
+        answer
+    }
+
+    /// Notes that the running test uses this Worker, and which part of it.
+    fn used(&self, path: &str) {
+        self.process.log();
+        case::used(format!("worker {}", self.build.name()));
+        let folder = path.split(['/', '?']).nth(1).unwrap_or_default();
+        if !folder.is_empty() && folder != "cdn-cgi" {
+            case::used(format!("request /{folder}"));
+        }
     }
 
     #[track_caller]
@@ -451,10 +551,39 @@ impl Worker {
         self.send(method, path, &[], body)
     }
 
+    /// Runs a line with `curl` that a reader types, with this Worker in place of
+    /// `host`, and returns what it was answered.
+    ///
+    /// # Panics
+    ///
+    /// If there is no answer.
+    #[track_caller]
+    pub fn curl(&self, line: &str, host: &str) -> Answer {
+        let (_, path) = line.split_once(host).expect("a line with this host");
+        let path = path.trim_end_matches('\'');
+        self.used(path);
+        let line = line.replace(host, &self.address);
+        let line = format!("{line} --silent --show-error --write-out '\n%{{http_code}}'");
+        let mut command = Command::new("sh");
+        command.args(["-c", &line]);
+        let process = Process::start("curl", &command);
+        process.wait_for_success(wait::LIMIT);
+        let mut lines = process.log().lines();
+        let status = lines.pop().and_then(|status| status.parse().ok());
+        let status = status.unwrap_or_else(|| panic!("no status after {lines:?}"));
+        if let Some((_, drill)) = path.split_once("/drill/") {
+            drilled(drill.split('?').next().unwrap_or_default(), status);
+        }
+        Answer {
+            status,
+            body: lines.join("\n"),
+        }
+    }
+
     /// Sends any request.
     #[track_caller]
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-        self.process.log();
+        self.used(path);
         let url = format!("{}{path}", self.address);
         http::request(method, &url, headers, body)
     }
@@ -476,7 +605,7 @@ impl Worker {
     /// If there is none.
     #[track_caller]
     pub fn socket_with(&self, path: &str, headers: &[(&str, &str)]) -> Socket {
-        self.process.log();
+        self.used(path);
         Socket::open(&self.address, path, headers)
     }
 
@@ -500,6 +629,11 @@ impl Worker {
             .filter_map(|line| line.strip_prefix("[outbound] "))
             .map(ToOwned::to_owned)
             .collect()
+    }
+
+    /// Where it answers, as `http://127.0.0.1:PORT`.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// What wrangler and the Worker wrote.

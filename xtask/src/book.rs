@@ -24,6 +24,16 @@ pub fn render(root: &Path, tools: &Tools) -> Result<()> {
     render_to(root, tools, &root.join("book"), &[])
 }
 
+/// The same, with a variable for the preprocessor.
+pub fn render_with(
+    root: &Path,
+    tools: &Tools,
+    variable: Option<(&'static str, &'static str)>,
+) -> Result<()> {
+    let variable = variable.map(|(name, value)| (name, value.to_owned()));
+    render_to(root, tools, &root.join("book"), variable.as_slice())
+}
+
 /// Renders into a folder, with variables that change the settings in book.toml.
 pub fn render_to(
     root: &Path,

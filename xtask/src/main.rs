@@ -7,10 +7,11 @@ mod anchors;
 mod api;
 mod background;
 mod book;
-#[cfg(test)]
 mod book_checks;
 mod demo;
 mod html;
+mod preprocess;
+mod proven;
 mod publish;
 mod run;
 #[cfg(test)]
@@ -82,7 +83,14 @@ enum Command {
         /// Run only this stage.
         #[arg(long, value_enum)]
         stage: Option<test::Stage>,
+        /// Write down which tests passed and what they used, for the book to show,
+        /// instead of comparing it with what is written.
+        #[arg(long, conflicts_with = "filter")]
+        record: bool,
     },
+    /// Check the pages and name the tests of each listing. mdBook starts this.
+    #[command(hide = true)]
+    Preprocess,
 }
 
 /// The root of the checkout this program was built in.
@@ -102,7 +110,12 @@ fn main() -> ExitCode {
         Command::Demo => demo::demo(&root),
         Command::Book { anchors } => book::book(&root, anchors),
         Command::Publish(options) => publish::publish(&root, &options),
-        Command::Test { filter, stage } => test::test(&root, filter.as_deref(), stage),
+        Command::Test {
+            filter,
+            stage,
+            record,
+        } => test::test(&root, filter.as_deref(), stage, record),
+        Command::Preprocess => preprocess::preprocess(&root),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,13 +1,17 @@
 //! Links between pages, to their headings too.
 
+use super::Page;
 use super::blocks::plain;
-use super::{Page, assert_none, page, pages};
+#[cfg(test)]
+use super::{assert_none, page, pages};
+
+pub(super) fn wrong(pages: &[Page]) -> Vec<String> {
+    pages.iter().flat_map(|page| broken(page, pages)).collect()
+}
 
 #[test]
 fn every_link_leads_to_a_page_and_a_heading_that_are_there() {
-    let pages = pages();
-    let wrong: Vec<String> = pages.iter().flat_map(|page| broken(page, &pages)).collect();
-    assert_none(&wrong);
+    assert_none(&wrong(&pages()));
 }
 
 fn broken(page: &Page, pages: &[Page]) -> Vec<String> {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{Page, Table, assert_none, code_in, page, pages, read, sources};
+use super::{
+    Host, Page, Table, assert_none, code_in, drills, page, pages, read, reporting, sources,
+};
 use crate::setup::versions::{self, locked};
 
 fn page_named(path: &str) -> Page {
@@ -32,9 +34,6 @@ fn differences<T: Ord + std::fmt::Debug>(table: &BTreeSet<T>, code: &BTreeSet<T>
 }
 
 // The hosts --------------------------------------------------------------
-
-/// A class, its handler, and the function that reports what it fails with.
-type Host = (String, String, String);
 
 const HOSTS: [&str; 4] = ["Host", "Handler", "How it reports", "Drill"];
 
@@ -72,41 +71,6 @@ fn hosts_of(page: &Page) -> BTreeSet<Host> {
         .collect()
 }
 
-/// Every place in the sources that names a host and reports.
-fn reporting(sources: &str) -> BTreeSet<Host> {
-    let mut hosts = BTreeSet::new();
-    let calls = |name: &str| {
-        let calls = sources
-            .match_indices(name)
-            .map(|(at, _)| &sources[at + name.len()..]);
-        Vec::from_iter(calls)
-    };
-    let names = |rest: &str| -> Vec<String> {
-        let call = rest.split(')').next().unwrap_or_default();
-        Vec::from_iter(call.split('"').skip(1).step_by(2).map(str::to_owned))
-    };
-    for rest in calls("with_sentry_worker(") {
-        if let [handler] = names(rest).as_slice() {
-            hosts.insert(("main".into(), handler.clone(), "with_sentry_worker".into()));
-        }
-    }
-    for rest in calls("with_sentry_in_isolate(") {
-        if let [class, handler] = names(rest).as_slice() {
-            let how = "with_sentry_in_isolate".to_owned();
-            hosts.insert((class.clone(), handler.clone(), how));
-        }
-    }
-    for rest in calls(".in_handler(") {
-        if let [class, handler] = names(rest).as_slice()
-            && let Some(at) = rest.find("capture_exception_in_")
-        {
-            let how = rest[at..].split('(').next().unwrap_or_default();
-            hosts.insert((class.clone(), handler.clone(), how.to_owned()));
-        }
-    }
-    hosts
-}
-
 /// The classes of Durable Objects and Workflows.
 fn classes(sources: &str) -> BTreeSet<String> {
     let objects = sources.split("#[durable_object").skip(1);
@@ -114,17 +78,6 @@ fn classes(sources: &str) -> BTreeSet<String> {
     let workflows = sources.split("workflow!(").skip(1);
     let workflows = workflows.filter_map(|rest| rest.split(')').next());
     objects.chain(workflows).map(str::to_owned).collect()
-}
-
-/// `host/handler` of each drill that the example answers.
-pub(super) fn drills() -> Vec<String> {
-    let text = read("listings/src/drill.rs");
-    let drills = text.lines().filter_map(|line| {
-        let (host, rest) = line.trim().strip_prefix("(\"")?.split_once("\", \"")?;
-        let (handler, _) = rest.split_once("\") =>")?;
-        Some(format!("{host}/{handler}"))
-    });
-    drills.collect()
 }
 
 #[test]

@@ -41,6 +41,7 @@ pub fn everything(root: &Path) -> Result<()> {
     setup.npm()?;
     setup.bugsink()?;
     setup.chromium()?;
+    setup.typed()?;
     eprintln!("set-up complete after {}", run::duration(begin.elapsed()));
     Ok(())
 }
@@ -112,6 +113,14 @@ impl Setup {
     /// The `bin` folder of the environment with Bugsink and sentry-relay.
     pub fn bugsink(&self) -> Result<PathBuf> {
         step("Bugsink", || python::install(&self.cache, &self.root))
+    }
+
+    /// What the pages have a reader type, beside wrangler.
+    pub fn typed(&self) -> Result<()> {
+        step("curl, git", || {
+            let outcome = packages::programs(&self.cache, &["curl", "git"])?;
+            Ok(((), outcome))
+        })
     }
 
     /// A Chromium or Chrome that runs without a display.

@@ -78,7 +78,6 @@ pub fn rust() -> (u32, u32) {
 }
 
 /// The version of a package in Cargo.lock.
-#[cfg(test)]
 pub fn locked(package: &str) -> Option<String> {
     let lock = std::fs::read_to_string(crate::root().join("Cargo.lock")).unwrap();
     let mut entries = lock.split("[[package]]");
