@@ -12,7 +12,9 @@ mod handlers;
 mod hostile;
 mod hosts;
 mod isolate;
+mod pages;
 mod panics;
+mod reader;
 mod relay;
 mod retries;
 mod same;
@@ -47,7 +49,9 @@ fn main() -> ExitCode {
         hostile::trials(),
         hosts::trials(),
         isolate::trials(),
+        pages::trials(),
         panics::trials(),
+        reader::trials(),
         relay::trials(),
         retries::trials(),
         same::trials(),

@@ -12,6 +12,7 @@
 //! - `bugsink`, `receiver`: who gets the events.
 //! - `relay`: Sentry's own judgement of each of them.
 //! - `book`, `browser`, `site`: the rendered book in Chromium.
+//! - `walk`: what a visit to each of its pages finds.
 //! - `http`, `socket`, `server`: clients and a server for services on this machine.
 //! - `shared`, `wait`: one fixture for many tests; polling with a deadline.
 
@@ -33,4 +34,5 @@ pub mod shared;
 pub mod site;
 pub mod socket;
 pub mod wait;
+pub mod walk;
 pub mod worker;

@@ -1,0 +1,226 @@
+//! What is true of every page of the book.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::fs;
+
+use libtest_mimic::Trial;
+use proof::browser::{Page, Scheme};
+use proof::case::test;
+use proof::walk::{self, PHONE, Visit, WIDE};
+use proof::{book, environment};
+
+/// An introduction to the words that a diagram is told in is no telling.
+const FEWEST_WORDS: usize = 40;
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        test("pages::none_has_an_error_in_the_console", no_error),
+        test("pages::none_asks_another_host", no_other_host),
+        test("pages::none_is_wider_than_a_phone", not_wider),
+        test(
+            "pages::none_moves_while_its_scripts_run_and_its_diagrams_are_drawn",
+            nothing_moves,
+        ),
+        test(
+            "pages::only_those_with_a_diagram_load_mermaid_and_none_loads_the_search_before_it_is_used",
+            loaded_where_it_is_needed,
+        ),
+        test(
+            "pages::every_link_leads_to_a_page_and_a_place_that_are_there",
+            links_lead_somewhere,
+        ),
+        test(
+            "pages::every_diagram_has_a_name_a_description_and_the_same_in_words",
+            diagrams_in_words,
+        ),
+        test(
+            "pages::axe_finds_no_violation_on_any_wide_or_on_a_phone_light_or_dark",
+            accessible,
+        ),
+    ]
+}
+
+/// Fails with everything that a rule finds on any page.
+fn assert_nothing(rule: impl Fn(&Visit) -> Vec<String>) {
+    let mut found = String::new();
+    for visit in walk::visits() {
+        for line in rule(visit) {
+            let _ = write!(found, "\n{}: {line}", visit.page);
+        }
+    }
+    assert!(found.is_empty(), "{found}");
+}
+
+fn no_error() {
+    assert_nothing(|visit| visit.errors.clone());
+}
+
+fn no_other_host() {
+    assert_nothing(|visit| visit.elsewhere.clone());
+}
+
+fn not_wider() {
+    assert_nothing(|visit| {
+        let views = visit.views.iter();
+        let at = |view: &walk::View| {
+            let width = view.width;
+            let lines = view.sticking_out.iter();
+            lines.map(|line| format!("at {width}: {line}")).collect()
+        };
+        views.flat_map(at as fn(&_) -> Vec<String>).collect()
+    });
+    let widths: Vec<u32> = walk::visits()[0]
+        .views
+        .iter()
+        .map(|view| view.width)
+        .collect();
+    assert_eq!(widths, [WIDE, PHONE]);
+}
+
+fn nothing_moves() {
+    assert_nothing(|visit| {
+        let moved = visit.views.iter().flat_map(|view| {
+            let lines = view.moved.iter();
+            lines.map(|line| format!("at {}: {line}", view.width))
+        });
+        moved.collect()
+    });
+}
+
+fn loaded_where_it_is_needed() {
+    let mut with_a_diagram = Vec::new();
+    assert_nothing(|visit| {
+        let search = ["elasticlunr", "mark-", "searcher", "searchindex"];
+        let search = visit
+            .files
+            .iter()
+            .filter(|file| search.iter().any(|name| file.starts_with(name)));
+        let drawn = visit.views.iter().any(|view| !view.diagrams.is_empty());
+        let mermaid = visit.files.contains("mermaid.min.js");
+        let mut wrong: Vec<String> = search.cloned().collect();
+        if mermaid != drawn {
+            wrong.push(format!("Mermaid: {mermaid}, a diagram: {drawn}"));
+        }
+        wrong
+    });
+    for visit in walk::visits() {
+        if visit.files.contains("mermaid.min.js") {
+            with_a_diagram.push(&visit.page);
+        }
+    }
+    assert!(
+        with_a_diagram.len() < walk::visits().len() / 2,
+        "{with_a_diagram:?}"
+    );
+}
+
+fn links_lead_somewhere() {
+    let folder = book::folder();
+    let mut places: BTreeMap<String, Option<BTreeSet<String>>> = BTreeMap::new();
+    let mut wrong = BTreeMap::new();
+    let mut followed = 0;
+    for visit in walk::visits() {
+        for link in &visit.links {
+            followed += 1;
+            if let Some(host) = link.strip_prefix("https://") {
+                let host = host.split('/').next().unwrap_or_default();
+                let plain = |c: char| c.is_ascii_alphanumeric() || "-.".contains(c);
+                if !host.contains('.') || !host.chars().all(plain) || link.contains(' ') {
+                    wrong.insert(link.clone(), &visit.page);
+                }
+                continue;
+            }
+            let (path, place) = link.split_once('#').unwrap_or((link, ""));
+            let path = if path.is_empty() || path.ends_with('/') {
+                format!("{path}index.html")
+            } else {
+                path.to_owned()
+            };
+            let ids = places.entry(path).or_insert_with_key(|path| {
+                let text = fs::read_to_string(folder.join(path)).ok()?;
+                Some(ids(&text))
+            });
+            let there = ids
+                .as_ref()
+                .is_some_and(|ids| place.is_empty() || ids.contains(place));
+            if !there {
+                wrong.insert(link.clone(), &visit.page);
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "links to nowhere, and a page of each: {wrong:#?}"
+    );
+    assert!(followed > 1000, "{followed} links");
+}
+
+/// The ids in a page.
+fn ids(html: &str) -> BTreeSet<String> {
+    let mut parts = html.split(" id=\"");
+    parts.next();
+    let ids = parts.filter_map(|part| Some(part.split_once('"')?.0.to_owned()));
+    ids.collect()
+}
+
+fn diagrams_in_words() {
+    let mut diagrams = 0;
+    for visit in walk::visits() {
+        for diagram in visit.views.iter().flat_map(|view| &view.diagrams) {
+            diagrams += 1;
+            let words = diagram.words.split_whitespace().count();
+            assert!(
+                !diagram.name.is_empty()
+                    && diagram.description.len() > diagram.name.len()
+                    && words >= FEWEST_WORDS,
+                "{}: {diagram:#?}",
+                visit.page
+            );
+        }
+    }
+    assert!(diagrams > 0);
+}
+
+fn accessible() {
+    let axe = environment::path("PROOF_NPM").join("axe-core/axe.min.js");
+    let axe = fs::read_to_string(axe).expect("axe-core, one of tests/tools/package.json");
+    let site = book::serve();
+    let open = || {
+        let mut window = Page::empty(Scheme::Light);
+        window.before_each(&axe);
+        window.before_each("window.print = () => {};");
+        window
+    };
+    let found = book::visit_all(&book::pages(&book::folder()), open, |window, page| {
+        let mut found = Vec::new();
+        for width in [WIDE, PHONE] {
+            window.resize(width, 900);
+            window.prefer(Scheme::Light);
+            window.go(&site.url(page));
+            for scheme in [Scheme::Light, Scheme::Dark] {
+                window.prefer(scheme);
+                let violations = window.evaluate(AXE);
+                for violation in violations.as_array().into_iter().flatten() {
+                    found.push(format!("at {width}, {}: {violation:#}", scheme.name()));
+                }
+            }
+        }
+        found
+    });
+    let found: Vec<_> = found
+        .iter()
+        .filter(|(_, found)| !found.is_empty())
+        .collect();
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+/// What axe has against the page as it is now.
+const AXE: &str = r"(async () => {
+    await window.diagramsDrawn;
+    // What is marked as scrollable is marked when it has been laid out.
+    await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+    const { violations } = await axe.run({ resultTypes: ['violations'] });
+    return violations.map(({ id, help, nodes }) =>
+        [id, help, ...nodes.map(({ html, failureSummary }) => `${html}: ${failureSummary}`)]);
+})()";
