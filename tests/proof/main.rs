@@ -22,6 +22,7 @@ mod snippets;
 mod sockets;
 mod storm;
 mod transport;
+mod weight;
 mod workflows;
 mod zero_trust;
 
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         sockets::trials(),
         storm::trials(),
         transport::trials(),
+        weight::trials(),
         workflows::trials(),
         zero_trust::trials(),
     ]
