@@ -78,6 +78,16 @@
         input.focus();
     };
     if (window.search_scripts && search) {
+        // A result names its page and its section. The first section has the page's name.
+        const results = document.getElementById('mdbook-searchresults');
+        new MutationObserver(() => {
+            for (const link of results.querySelectorAll('a')) {
+                const [page, section] = link.textContent.split(' » ');
+                if (page === section) {
+                    link.textContent = page;
+                }
+            }
+        }).observe(results, { childList: true });
         input.form.addEventListener('submit', event => event.preventDefault());
         const asked = new URLSearchParams(location.search);
         if (asked.has('search') || asked.has('highlight')) {

@@ -38,6 +38,10 @@ pub fn trials() -> Vec<Trial> {
             "pages::axe_finds_no_violation_on_any_wide_or_on_a_phone_light_or_dark",
             accessible,
         ),
+        test(
+            "pages::axe_finds_no_violation_with_the_search_a_menu_the_contents_or_the_help_open",
+            accessible_when_open,
+        ),
     ]
 }
 
@@ -182,32 +186,75 @@ fn diagrams_in_words() {
     assert!(diagrams > 0);
 }
 
-fn accessible() {
+/// A window with axe in each of its pages.
+fn window_with_axe() -> Page {
     let axe = environment::path("PROOF_NPM").join("axe-core/axe.min.js");
     let axe = fs::read_to_string(axe).expect("axe-core, one of tests/tools/package.json");
+    let mut window = Page::empty(Scheme::Light);
+    window.before_each(&axe);
+    window.before_each("window.print = () => {};");
+    window
+}
+
+fn accessible_when_open() {
     let site = book::serve();
-    let open = || {
-        let mut window = Page::empty(Scheme::Light);
-        window.before_each(&axe);
-        window.before_each("window.print = () => {};");
-        window
-    };
-    let found = book::visit_all(&book::pages(&book::folder()), open, |window, page| {
-        let mut found = Vec::new();
-        for width in [WIDE, PHONE] {
-            window.resize(width, 900);
-            window.prefer(Scheme::Light);
-            window.go(&site.url(page));
+    let mut window = window_with_axe();
+    let mut found = Vec::new();
+    for width in [WIDE, PHONE] {
+        window.resize(width, 900);
+        for (what, key, element) in [
+            ("the search", "s", "#mdbook-searchresults li"),
+            ("the menu", "", "#mdbook-theme-list"),
+            ("the contents", "", "#mdbook-sidebar"),
+            ("the help", "?", "#mdbook-help-popup"),
+        ] {
+            window.go(&site.url("architecture.html"));
+            match what {
+                "the menu" => window.click("#mdbook-theme-toggle"),
+                "the contents" if width == PHONE => window.click("#mdbook-sidebar-toggle"),
+                "the contents" => {}
+                _ => window.press(key),
+            }
+            if what == "the search" {
+                window.write("alarm");
+            }
+            let seen = format!("document.querySelector('{element}')?.checkVisibility() === true");
+            window.wait_until(what, &seen);
             for scheme in [Scheme::Light, Scheme::Dark] {
                 window.prefer(scheme);
                 let violations = window.evaluate(AXE);
                 for violation in violations.as_array().into_iter().flatten() {
-                    found.push(format!("at {width}, {}: {violation:#}", scheme.name()));
+                    let scheme = scheme.name();
+                    found.push(format!("{what} at {width}, {scheme}: {violation:#}"));
                 }
             }
         }
-        found
-    });
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+fn accessible() {
+    let site = book::serve();
+    let found = book::visit_all(
+        &book::pages(&book::folder()),
+        window_with_axe,
+        |window, page| {
+            let mut found = Vec::new();
+            for width in [WIDE, PHONE] {
+                window.resize(width, 900);
+                window.prefer(Scheme::Light);
+                window.go(&site.url(page));
+                for scheme in [Scheme::Light, Scheme::Dark] {
+                    window.prefer(scheme);
+                    let violations = window.evaluate(AXE);
+                    for violation in violations.as_array().into_iter().flatten() {
+                        found.push(format!("at {width}, {}: {violation:#}", scheme.name()));
+                    }
+                }
+            }
+            found
+        },
+    );
     let found: Vec<_> = found
         .iter()
         .filter(|(_, found)| !found.is_empty())
