@@ -241,6 +241,10 @@ fn accessible() {
         |window, page| {
             let mut found = Vec::new();
             for width in [WIDE, PHONE] {
+                // The whole book on one page takes as long as all the others.
+                if (page, width) == ("print.html", PHONE) {
+                    continue;
+                }
                 window.resize(width, 900);
                 window.prefer(Scheme::Light);
                 window.go(&site.url(page));
@@ -263,11 +267,17 @@ fn accessible() {
 }
 
 /// What axe has against the page as it is now.
+///
+/// In the dark only what depends on a colour is judged again; all else is the same
+/// elements as in the light.
 const AXE: &str = r"(async () => {
     await window.diagramsDrawn;
     // What is marked as scrollable is marked when it has been laid out.
     await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
-    const { violations } = await axe.run({ resultTypes: ['violations'] });
+    const dark = matchMedia('(prefers-color-scheme: dark)').matches;
+    const runOnly = dark ? { runOnly: ['color-contrast', 'link-in-text-block'] } : {};
+    const { violations, passes } = await axe.run({ resultTypes: ['violations'], ...runOnly });
+    if (!passes.some(({ id }) => id === 'color-contrast')) return ['no colour was judged'];
     return violations.map(({ id, help, nodes }) =>
         [id, help, ...nodes.map(({ html, failureSummary }) => `${html}: ${failureSummary}`)]);
 })()";
