@@ -170,10 +170,14 @@ const AFTER: &str = r"(async () => {
                 && [name(node.parentElement ?? node), JSON.stringify([previousRect, currentRect])]));
     }
     const root = document.documentElement;
-    const stickingOut = root.scrollWidth <= root.clientWidth ? [] : [...document.querySelectorAll('main *')]
-        .filter((element) => element.getBoundingClientRect().right > root.clientWidth)
-        .map(name)
-        .concat(`the document is ${root.scrollWidth} wide`);
+    // What scrolls in a box of its own may be wider than the page.
+    const scrolls = (element) => element && (element.localName === 'body' ? false
+        : ['auto', 'scroll'].includes(getComputedStyle(element).overflowX) || scrolls(element.parentElement));
+    const stickingOut = [...document.querySelectorAll('main, main *, header *, .chapters *')]
+        .filter((element) => element.getBoundingClientRect().right > root.clientWidth + 1
+            && element.checkVisibility() && !scrolls(element.parentElement))
+        .map(name);
+    if (root.scrollWidth > root.clientWidth) stickingOut.push(`the document is ${root.scrollWidth} wide`);
     const labelled = (drawing, by) => document.getElementById(drawing?.getAttribute(by))?.textContent;
     const diagrams = [...document.querySelectorAll('figure.diagram')].map((figure) => {
         const drawing = figure.querySelector('svg[role=img]');
