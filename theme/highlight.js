@@ -44,7 +44,23 @@ window.hljs = (() => {
         ['string', /'[^']*'/y],
         ['variable', /\$\w+/y],
     ];
-    const languages = { rust, toml, sh };
+    const js = [
+        ['comment', /\/\/.*|\/\*[^]*?\*\//y],
+        ['string', TEXT_IN_QUOTES],
+        ['string', /'(?:\\[^]|[^'\\])*'|`(?:\\[^]|[^`\\])*`/y],
+        ['number', /\d\w*(?:\.\d\w*)?/y],
+        [
+            'keyword',
+            keywords(
+                'async await break case catch class const continue default else export extends false '
+                    + 'finally for from function if import in instanceof let new null of return static '
+                    + 'super switch this throw true try typeof undefined var while yield',
+            ),
+        ],
+        ['title', /\w+(?=\()/y],
+        ['type', /[A-Z]\w*/y],
+    ];
+    const languages = { rust, toml, sh, js, javascript: js };
     const ORDINARY = /\w+|[^]/y;
 
     function part(kinds, text, at) {

@@ -27,6 +27,14 @@ pub fn trials() -> Vec<Trial> {
             loaded_where_it_is_needed,
         ),
         test(
+            "pages::every_listing_is_coloured_and_its_text_is_what_it_was",
+            coloured,
+        ),
+        test(
+            "pages::each_has_a_title_of_its_own_an_icon_and_a_picture_for_links_to_it",
+            presented,
+        ),
+        test(
             "pages::every_link_leads_to_a_page_and_a_place_that_are_there",
             links_lead_somewhere,
         ),
@@ -90,6 +98,47 @@ fn nothing_moves() {
         });
         moved.collect()
     });
+}
+
+fn coloured() {
+    assert_nothing(|visit| {
+        let blocks = visit.views.iter().flat_map(|view| view.miscoloured.clone());
+        blocks.collect()
+    });
+}
+
+fn presented() {
+    let folder = book::folder();
+    let mut titles = BTreeMap::new();
+    for page in book::chapters(&folder) {
+        let html = fs::read_to_string(folder.join(&page)).expect(&page);
+        let between = |before: &str, after: &str| {
+            let (_, rest) = html.split_once(before)?;
+            Some(rest.split_once(after)?.0.to_owned())
+        };
+        let title = between("<title>", "</title>").expect("a title");
+        if let Some(other) = titles.insert(title, page.clone()) {
+            panic!("{page} has the title of {other}");
+        }
+        for (before, after) in [
+            ("<link rel=\"icon\" type=\"image/svg+xml\" href=\"", "\""),
+            (
+                "<link rel=\"alternate icon\" type=\"image/png\" href=\"",
+                "\"",
+            ),
+            ("<meta property=\"og:image\" content=\"", "\""),
+        ] {
+            let file = between(before, after).unwrap_or_else(|| panic!("{page}: no {before}"));
+            let file = folder.join(&page).with_file_name("").join(&file);
+            assert!(file.is_file(), "{page}: no {}", file.display());
+        }
+        for name in ["og:title", "og:description", "twitter:card", "description"] {
+            assert!(
+                html.contains(&format!("=\"{name}\" content=\"")),
+                "{page}: {name}"
+            );
+        }
+    }
 }
 
 fn loaded_where_it_is_needed() {

@@ -41,6 +41,9 @@ pub struct View {
     pub sticking_out: Vec<String>,
     /// What was elsewhere before the scripts ran, or while they did.
     pub moved: Vec<String>,
+    /// Blocks of code that read differently once they are coloured, or have no
+    /// colours at all.
+    pub miscoloured: Vec<String>,
     /// What is to be said of its diagrams.
     pub diagrams: Vec<Diagram>,
 }
@@ -94,6 +97,7 @@ fn visit_one(site: &Site, window: &mut Page, page: &str) -> Visit {
             width,
             sticking_out: texts(&seen["stickingOut"]),
             moved: texts(&seen["moved"]),
+            miscoloured: texts(&seen["miscoloured"]),
             diagrams: seen["diagrams"]
                 .as_array()
                 .into_iter()
@@ -146,6 +150,11 @@ document.addEventListener('readystatechange', () => {
     // Without a script that waits for them, the style sheets may not be there yet.
     window.placesBefore = document.scripts.length > 0 ? window.places() : [];
 });
+document.addEventListener('readystatechange', () => {
+    if (document.readyState !== 'interactive') return;
+    window.codeBefore = new Map([...document.querySelectorAll('pre > code[class*=language-]')]
+        .map((block) => [block, block.textContent]));
+});
 window.shifts = [];
 new PerformanceObserver((list) => window.shifts.push(...list.getEntries()))
     .observe({ type: 'layout-shift', buffered: true });
@@ -178,6 +187,10 @@ const AFTER: &str = r"(async () => {
             && element.checkVisibility() && !scrolls(element.parentElement))
         .map(name);
     if (root.scrollWidth > root.clientWidth) stickingOut.push(`the document is ${root.scrollWidth} wide`);
+    const miscoloured = [...window.codeBefore]
+        .filter(([block, before]) => block.textContent !== before
+            || (block.matches('.language-rust, .language-toml') && !block.querySelector('span')))
+        .map(([block]) => name(block));
     const labelled = (drawing, by) => document.getElementById(drawing?.getAttribute(by))?.textContent;
     const diagrams = [...document.querySelectorAll('figure.diagram')].map((figure) => {
         const drawing = figure.querySelector('svg[role=img]');
@@ -188,5 +201,5 @@ const AFTER: &str = r"(async () => {
         };
     });
     const links = [...document.querySelectorAll('a[href]')].map((link) => link.href);
-    return { moved, stickingOut, diagrams, links };
+    return { moved, stickingOut, miscoloured, diagrams, links };
 })()";
