@@ -43,6 +43,10 @@ pub fn trials() -> Vec<Trial> {
             diagrams_in_words,
         ),
         test(
+            "pages::every_diagram_has_the_place_that_its_drawing_needs",
+            diagrams_fit,
+        ),
+        test(
             "pages::axe_finds_no_violation_on_any_wide_or_on_a_phone_light_or_dark",
             accessible,
         ),
@@ -233,6 +237,26 @@ fn diagrams_in_words() {
         }
     }
     assert!(diagrams > 0);
+}
+
+fn diagrams_fit() {
+    assert_nothing(|visit| {
+        let mut wrong = Vec::new();
+        for diagram in visit.views.iter().flat_map(|view| &view.diagrams) {
+            let ((width, height), (drawn_width, drawn_height)) = (diagram.kept, diagram.drawn);
+            // Its texts are as wide as the machine's fonts.
+            let near = |kept: f64, drawn: f64| (kept / drawn - 1.0).abs() < 0.1;
+            if !near(width, drawn_width) || !near(height, drawn_height) {
+                wrong.push(format!(
+                    "{}: write --diagram-width: {drawn_width:.0}; --diagram-height: \
+                     {drawn_height:.0} instead of {width} and {height}",
+                    diagram.name
+                ));
+            }
+        }
+        wrong.dedup();
+        wrong
+    });
 }
 
 /// A window with axe in each of its pages.

@@ -57,6 +57,10 @@ pub struct Diagram {
     pub description: String,
     /// The same in words.
     pub words: String,
+    /// The width and the height that the page keeps free for it.
+    pub kept: (f64, f64),
+    /// The width and the height that it has.
+    pub drawn: (f64, f64),
 }
 
 /// All pages of the book as it was rendered.
@@ -106,6 +110,8 @@ fn visit_one(site: &Site, window: &mut Page, page: &str) -> Visit {
                     name: text(&diagram["name"]),
                     description: text(&diagram["description"]),
                     words: text(&diagram["words"]),
+                    kept: size(&diagram["kept"]),
+                    drawn: size(&diagram["drawn"]),
                 })
                 .collect(),
         });
@@ -131,6 +137,11 @@ fn visit_one(site: &Site, window: &mut Page, page: &str) -> Visit {
 
 fn texts(values: &Value) -> Vec<String> {
     values.as_array().into_iter().flatten().map(text).collect()
+}
+
+fn size(value: &Value) -> (f64, f64) {
+    let [width, height] = [&value[0], &value[1]].map(|side| side.as_f64().unwrap_or_default());
+    (width, height)
 }
 
 fn text(value: &Value) -> String {
@@ -198,6 +209,9 @@ const AFTER: &str = r"(async () => {
             name: labelled(drawing, 'aria-labelledby'),
             description: labelled(drawing, 'aria-describedby'),
             words: figure.querySelector('details')?.textContent,
+            kept: ['width', 'height'].map((side) =>
+                parseFloat(getComputedStyle(figure).getPropertyValue(`--diagram-${side}`))),
+            drawn: drawing && [drawing.viewBox.baseVal.width, drawing.viewBox.baseVal.height],
         };
     });
     const links = [...document.querySelectorAll('a[href]')].map((link) => link.href);
