@@ -348,8 +348,9 @@ const AXE: &str = r"(async () => {
     // What is marked as scrollable is marked when it has been laid out.
     await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
     const dark = matchMedia('(prefers-color-scheme: dark)').matches;
+    const rules = { 'target-size': { enabled: true } };
     const runOnly = dark ? { runOnly: ['color-contrast', 'link-in-text-block'] } : {};
-    const { violations, passes } = await axe.run({ resultTypes: ['violations'], ...runOnly });
+    const { violations, passes } = await axe.run({ resultTypes: ['violations'], rules, ...runOnly });
     if (!passes.some(({ id }) => id === 'color-contrast')) return ['no colour was judged'];
     return violations.map(({ id, help, nodes }) =>
         [id, help, ...nodes.map(({ html, failureSummary }) => `${html}: ${failureSummary}`)]);
