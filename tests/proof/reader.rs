@@ -228,6 +228,10 @@ fn themes() {
     let mut page = BookPage::open(&site, "introduction.html", Scheme::Light);
     let light = page.background();
     page.page.prefer(Scheme::Dark);
+    page.page.wait_until(
+        "dark, as the system",
+        "document.documentElement.classList.contains('coal')",
+    );
     let dark = page.background();
     assert_ne!(light, dark, "it follows the system while it is read");
     let bar = |page: &mut BookPage| {

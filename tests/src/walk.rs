@@ -127,7 +127,12 @@ fn visit_one(site: &Site, window: &mut Page, page: &str) -> Visit {
     };
     Visit {
         page: page.to_owned(),
-        files: files.into_iter().map(below).collect(),
+        files: files
+            .into_iter()
+            .map(below)
+            // A browser asks for icons as it likes, for its own frame.
+            .filter(|file| !file.starts_with("favicon"))
+            .collect(),
         elsewhere: elsewhere.into_iter().cloned().collect(),
         errors: window.errors().to_vec(),
         links: links.iter().map(below).collect(),
