@@ -8,11 +8,11 @@ mod book;
 mod configuration;
 mod deploy;
 mod events;
+mod every_page;
 mod handlers;
 mod hostile;
 mod hosts;
 mod isolate;
-mod pages;
 mod panics;
 mod reader;
 mod relay;
@@ -46,11 +46,11 @@ fn main() -> ExitCode {
         configuration::trials(),
         deploy::trials(),
         events::trials(),
+        every_page::trials(),
         handlers::trials(),
         hostile::trials(),
         hosts::trials(),
         isolate::trials(),
-        pages::trials(),
         panics::trials(),
         reader::trials(),
         relay::trials(),

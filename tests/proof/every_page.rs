@@ -15,43 +15,43 @@ const FEWEST_WORDS: usize = 40;
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        test("pages::none_has_an_error_in_the_console", no_error),
-        test("pages::none_asks_another_host", no_other_host),
-        test("pages::none_is_wider_than_a_phone", not_wider),
+        test("every_page::has_no_error_in_the_console", no_error),
+        test("every_page::asks_no_other_host", no_other_host),
+        test("every_page::is_no_wider_than_a_phone", not_wider),
         test(
-            "pages::none_moves_while_its_scripts_run_and_its_diagrams_are_drawn",
+            "every_page::stays_where_it_is_while_its_scripts_run_and_its_diagrams_are_drawn",
             nothing_moves,
         ),
         test(
-            "pages::only_those_with_a_diagram_load_mermaid_and_none_loads_the_search_before_it_is_used",
+            "every_page::loads_mermaid_only_for_a_diagram_and_the_search_only_when_it_is_used",
             loaded_where_it_is_needed,
         ),
         test(
-            "pages::every_listing_is_coloured_and_its_text_is_what_it_was",
+            "every_page::has_coloured_listings_whose_text_is_what_it_was",
             coloured,
         ),
         test(
-            "pages::each_has_a_title_of_its_own_an_icon_and_a_picture_for_links_to_it",
+            "every_page::has_a_title_of_its_own_an_icon_and_a_picture_for_links_to_it",
             presented,
         ),
         test(
-            "pages::every_link_leads_to_a_page_and_a_place_that_are_there",
+            "every_page::has_links_that_lead_to_a_page_and_a_place_that_are_there",
             links_lead_somewhere,
         ),
         test(
-            "pages::every_diagram_has_a_name_a_description_and_the_same_in_words",
+            "every_page::has_diagrams_with_a_name_a_description_and_the_same_in_words",
             diagrams_in_words,
         ),
         test(
-            "pages::every_diagram_has_the_place_that_its_drawing_needs",
+            "every_page::keeps_the_place_that_its_drawings_need",
             diagrams_fit,
         ),
         test(
-            "pages::axe_finds_no_violation_on_any_wide_or_on_a_phone_light_or_dark",
+            "every_page::has_no_violation_that_axe_finds_wide_or_on_a_phone_light_or_dark",
             accessible,
         ),
         test(
-            "pages::axe_finds_no_violation_with_the_search_a_menu_the_contents_or_the_help_open",
+            "every_page::has_no_violation_that_axe_finds_with_the_search_a_menu_the_contents_or_the_help_open",
             accessible_when_open,
         ),
     ]
