@@ -616,7 +616,14 @@ fn source_and_edit() {
     );
     page.resize(360, 800);
     let narrow = "document.documentElement.scrollWidth";
-    assert_eq!(page.evaluate(narrow), 360, "the bar holds them on a phone");
+    assert_eq!(page.evaluate(narrow), 360);
+    let title = "(({ scrollWidth, clientWidth }) => clientWidth - scrollWidth)
+        (document.querySelector('.menu-title'))";
+    let room = page.evaluate(title);
+    assert!(
+        room.as_f64() >= Some(0.0),
+        "{room} on a phone for the title"
+    );
 
     let mut without = Page::open(&book::serve().url("hosts/main.html"), Scheme::Light);
     let outside = "document.querySelectorAll('.right-buttons a[href*=\"://git\"]').length";
