@@ -35,7 +35,8 @@
             { fill: var(--bg) !important; opacity: 1 !important; }
         .edgeLabel, .edgeLabel *, .labelBkg { background-color: var(--bg) !important; }
         circle.state-start { fill: var(--diagram-line) !important; stroke: var(--diagram-line) !important; }
-        text.actor, .loopText, .labelText { font-weight: 600 !important; }
+        text.actor { font-weight: 500 !important; }
+        .loopText, .labelText { font-weight: 600 !important; }
     `;
     const font = getComputedStyle(document.body).fontFamily;
 

@@ -10,6 +10,7 @@ mod configuration;
 mod deploy;
 mod diagram;
 mod events;
+mod every_page;
 mod handlers;
 mod hostile;
 mod hosts;
@@ -17,6 +18,7 @@ mod isolate;
 mod pages;
 mod panics;
 mod publish;
+mod reader;
 mod relay;
 mod retries;
 mod same;
@@ -24,6 +26,7 @@ mod snippets;
 mod sockets;
 mod storm;
 mod transport;
+mod weight;
 mod workflows;
 mod zero_trust;
 
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         deploy::trials(),
         diagram::trials(),
         events::trials(),
+        every_page::trials(),
         handlers::trials(),
         hostile::trials(),
         hosts::trials(),
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
         pages::trials(),
         panics::trials(),
         publish::trials(),
+        reader::trials(),
         relay::trials(),
         retries::trials(),
         same::trials(),
@@ -64,6 +69,7 @@ fn main() -> ExitCode {
         sockets::trials(),
         storm::trials(),
         transport::trials(),
+        weight::trials(),
         workflows::trials(),
         zero_trust::trials(),
     ]

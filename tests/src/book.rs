@@ -1,17 +1,148 @@
 //! The rendered book, page by page, as a reader sees it.
 
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
+
 use serde_json::Value;
 
 use crate::browser::{Page, Scheme};
-use crate::environment;
 use crate::site::Site;
+use crate::{environment, run};
 
 /// A diagram on a page, wherever its tool put the drawing.
 const DRAWING: &str = ":is(figure.diagram, .mermaid) svg";
 
+/// The folder of the rendered book.
+pub fn folder() -> PathBuf {
+    environment::path("PROOF_BOOK")
+}
+
 /// The rendered book, served at the root of a site.
 pub fn serve() -> Site {
-    Site::of(&environment::path("PROOF_BOOK"))
+    Site::of(&folder())
+}
+
+/// Every page in a folder with a rendered book, such as `hosts/main.html`.
+///
+/// # Panics
+///
+/// If there is no such folder, or no page in it.
+pub fn pages(folder: &Path) -> Vec<String> {
+    let mut pages = Vec::new();
+    collect(folder, "", &mut pages);
+    assert!(!pages.is_empty(), "no page in {}", folder.display());
+    pages.sort_unstable();
+    pages
+}
+
+fn collect(folder: &Path, under: &str, pages: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).expect("a folder with a book") {
+        let entry = entry.expect("an entry of a folder");
+        let name = format!("{under}{}", entry.file_name().to_string_lossy());
+        if entry.path().is_dir() {
+            // What rustdoc wrote is no page of the book.
+            if name != "api" {
+                collect(&entry.path(), &format!("{name}/"), pages);
+            }
+        } else if name.ends_with(".html") {
+            pages.push(name);
+        }
+    }
+}
+
+/// The pages that are chapters, each once.
+pub fn chapters(folder: &Path) -> Vec<String> {
+    let mut pages = pages(folder);
+    pages.retain(|page| {
+        !["404.html", "index.html", "print.html", "toc.html"].contains(&page.as_str())
+    });
+    pages
+}
+
+/// Renders the book once more, with settings such as `SITE_URL` for
+/// `output.html.site-url`. Publishing gives them in the same way.
+///
+/// # Panics
+///
+/// If mdBook fails.
+pub fn render(settings: &[(&str, &str)]) -> PathBuf {
+    let settings = settings
+        .iter()
+        .map(|(name, value)| (format!("MDBOOK_OUTPUT__HTML__{name}"), *value));
+    mdbook(&environment::workspace(), settings)
+}
+
+/// The same pages as mdBook and mdbook-mermaid render them when nothing is set up
+/// but what their manuals say.
+///
+/// # Panics
+///
+/// If one of the two fails.
+pub fn render_default() -> PathBuf {
+    let book = run::new_directory("default-book");
+    let source = environment::workspace().join("src");
+    let configuration = format!("[book]\ntitle = \"worker-sentry\"\nsrc = {source:?}\n");
+    fs::write(book.join("book.toml"), configuration).expect("a file in a new folder");
+    let mut install = Command::new(environment::path("PROOF_MDBOOK").join("mdbook-mermaid"));
+    let installed = install.arg("install").arg(&book).output();
+    let installed = installed.expect("mdbook-mermaid starts");
+    assert!(installed.status.success(), "{installed:?}");
+    mdbook(&book, std::iter::empty())
+}
+
+fn mdbook<'a>(book: &Path, settings: impl Iterator<Item = (String, &'a str)>) -> PathBuf {
+    let tools = environment::path("PROOF_MDBOOK");
+    let path = env::var_os("PATH").unwrap_or_default();
+    let path = env::join_paths([tools.clone()].into_iter().chain(env::split_paths(&path)));
+    let folder = run::new_directory("rendered-book");
+    let rendered = Command::new(tools.join("mdbook"))
+        .args(["build", "--dest-dir"])
+        .args([&folder, book])
+        .env("PATH", path.expect("folders without a colon"))
+        .env("MDBOOK_LOG", "warn")
+        .envs(settings)
+        .output()
+        .expect("mdbook starts");
+    assert!(rendered.status.success(), "{rendered:?}");
+    folder
+}
+
+/// Goes through pages in two windows at a time, as `open` makes them, and collects
+/// what `visit` finds.
+///
+/// # Panics
+///
+/// If a visit panicked.
+pub fn visit_all<T: Send>(
+    pages: &[String],
+    open: impl Fn() -> Page + Sync,
+    visit: impl Fn(&mut Page, &str) -> T + Sync,
+) -> Vec<(String, T)> {
+    let next = Mutex::new(pages.iter());
+    let window = || {
+        let mut window = open();
+        let mut found = Vec::new();
+        loop {
+            let page = next.lock().expect("nothing panics while it is held").next();
+            let Some(page) = page else { return found };
+            found.push((page.clone(), visit(&mut window, page)));
+        }
+    };
+    let mut found = thread::scope(|scope| {
+        let other = scope.spawn(window);
+        let mut found = window();
+        match other.join() {
+            Ok(more) => found.extend(more),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+        found
+    });
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
+    found
 }
 
 /// A page of the book in a browser.

@@ -136,10 +136,12 @@ impl Page {
         for domain in ["Page", "Network", "Runtime", "Log"] {
             page.call(&format!("{domain}.enable"), json!({}));
         }
+        // As if it were the window in front: many are open at once.
         page.call(
-            "Emulation.setEmulatedMedia",
-            json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme.name() }] }),
+            "Emulation.setFocusEmulationEnabled",
+            json!({ "enabled": true }),
         );
+        page.prefer(scheme);
         page.resize(1280, 900);
         page
     }
@@ -166,6 +168,139 @@ impl Page {
         let gone = self.call("Page.navigate", json!({ "url": url }));
         assert!(gone["errorText"].is_null(), "{url}: {gone}");
         self.wait_until("loaded page", "document.readyState === 'complete'");
+    }
+
+    /// Waits until a page that was not asked for with [`Page::go`] is there, such
+    /// as one behind a link.
+    ///
+    /// # Panics
+    ///
+    /// If another page is there, or none in time.
+    #[track_caller]
+    pub fn arrives_at(&mut self, wanted: impl Fn(&str) -> bool) -> String {
+        let address = wait::until("page that was asked for", wait::LIMIT, || {
+            // While one page gives way to another there is none to ask.
+            let history = self.try_call("Page.getNavigationHistory", json!({})).ok()?;
+            let current = history["currentIndex"].as_u64()?;
+            let entry = &history["entries"][usize::try_from(current).ok()?];
+            Some(text(entry, "url")).filter(|url| wanted(url))
+        });
+        self.wait_until("loaded page", "document.readyState === 'complete'");
+        address
+    }
+
+    /// What the reader's system asks for from now on.
+    pub fn prefer(&mut self, scheme: Scheme) {
+        self.media("", scheme);
+    }
+
+    /// Shows the page as on paper.
+    pub fn on_paper(&mut self, scheme: Scheme) {
+        self.media("print", scheme);
+    }
+
+    fn media(&mut self, media: &str, scheme: Scheme) {
+        let features = json!([
+            { "name": "prefers-color-scheme", "value": scheme.name() },
+            // So that what is looked at is not on its way to somewhere.
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ]);
+        let parameters = json!({ "media": media, "features": features });
+        self.call("Emulation.setEmulatedMedia", parameters);
+    }
+
+    /// Runs a script in each page before its own.
+    pub fn before_each(&mut self, script: &str) {
+        let parameters = json!({ "source": script });
+        self.call("Page.addScriptToEvaluateOnNewDocument", parameters);
+    }
+
+    /// Runs none of the scripts of the pages that follow. What a test evaluates
+    /// does run.
+    pub fn without_scripts(&mut self) {
+        let parameters = json!({ "value": true });
+        self.call("Emulation.setScriptExecutionDisabled", parameters);
+    }
+
+    /// Lets the pages of this window use the clipboard, as a reader does who is
+    /// asked.
+    pub fn allow_clipboard(&mut self) {
+        let parameters = json!({
+            "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"],
+            "browserContextId": self.context,
+        });
+        self.call("Browser.grantPermissions", parameters);
+    }
+
+    /// Presses a key and lets it go: a character, or a name such as `Enter`.
+    pub fn press(&mut self, key: &str) {
+        let code = match key {
+            "Tab" => 9,
+            "Enter" => 13,
+            "Escape" => 27,
+            "ArrowLeft" => 37,
+            "ArrowUp" => 38,
+            "ArrowRight" => 39,
+            "ArrowDown" => 40,
+            _ => 0,
+        };
+        let mut parameters = json!({
+            "type": "keyDown", "key": key, "code": key, "windowsVirtualKeyCode": code,
+        });
+        match key {
+            "Enter" => parameters["text"] = "\r".into(),
+            _ if key.chars().count() == 1 => parameters["text"] = key.into(),
+            _ => {}
+        }
+        self.call("Input.dispatchKeyEvent", parameters.clone());
+        parameters["type"] = "keyUp".into();
+        self.call("Input.dispatchKeyEvent", parameters);
+    }
+
+    /// Types a text, key by key.
+    pub fn write(&mut self, text: &str) {
+        for character in text.chars() {
+            self.press(&character.to_string());
+        }
+    }
+
+    /// Clicks in the middle of an element, where a reader's mouse would.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such element, or another one is in front of it.
+    #[track_caller]
+    pub fn click(&mut self, selector: &str) {
+        let place = self.evaluate(&format!(
+            "(() => {{
+                const wanted = document.querySelector({});
+                wanted.scrollIntoView({{ block: 'center', behavior: 'instant' }});
+                const box = wanted.getBoundingClientRect();
+                const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+                const hit = document.elementFromPoint(x, y);
+                return wanted.contains(hit) ? [x, y] : `covered by ${{hit?.outerHTML}}`;
+            }})()",
+            json!(selector)
+        ));
+        assert!(place.is_array(), "{selector} is {place}");
+        for kind in ["mousePressed", "mouseReleased"] {
+            let parameters = json!({
+                "type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1,
+            });
+            self.call("Input.dispatchMouseEvent", parameters);
+        }
+    }
+
+    /// The page as a PDF on A4, as the printer's dialogue would make it.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be made.
+    pub fn pdf(&mut self) -> Vec<u8> {
+        let paper = json!({ "paperWidth": 8.27, "paperHeight": 11.69 });
+        let printed = self.call("Page.printToPDF", paper);
+        let pdf = BASE64_STANDARD.decode(text(&printed, "data"));
+        pdf.expect("a file in base64")
     }
 
     /// Sets the size of the window.
@@ -243,6 +378,13 @@ impl Page {
     ///
     /// If the browser answers with an error, or not at all.
     pub fn call(&mut self, method: &str, parameters: Value) -> Value {
+        match self.try_call(method, parameters) {
+            Ok(result) => result,
+            Err(error) => panic!("{method}: {error}"),
+        }
+    }
+
+    fn try_call(&mut self, method: &str, parameters: Value) -> Result<Value, Value> {
         self.calls += 1;
         let mut message = json!({ "id": self.calls, "method": method, "params": parameters });
         if let Some(session) = &self.session {
@@ -258,9 +400,10 @@ impl Page {
             };
             let mut message: Value = serde_json::from_str(&message).expect("JSON");
             if message["id"] == self.calls {
-                let error = &message["error"];
-                assert!(error.is_null(), "{method}: {error}");
-                return message["result"].take();
+                return match message["error"].take() {
+                    Value::Null => Ok(message["result"].take()),
+                    error => Err(error),
+                };
             }
             self.note(&message);
         }
@@ -269,6 +412,13 @@ impl Page {
     /// Reads what the browser had to say before now.
     fn catch_up(&mut self) {
         self.evaluate("0");
+    }
+
+    /// Forgets what was asked for and what went wrong so far.
+    pub fn forget(&mut self) {
+        self.catch_up();
+        self.requests.clear();
+        self.errors.clear();
     }
 
     fn note(&mut self, event: &Value) {

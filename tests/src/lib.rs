@@ -14,6 +14,7 @@
 //! - `book`, `browser`, `site`: the rendered book in Chromium.
 //! - `diagram`: what the sequence diagram says.
 //! - `pages`: the book as it is written.
+//! - `walk`: what a visit to each of its pages finds.
 //! - `http`, `socket`, `server`: clients and a server for services on this machine.
 //! - `shared`, `wait`: one fixture for many tests; polling with a deadline.
 
@@ -37,4 +38,5 @@ pub mod shared;
 pub mod site;
 pub mod socket;
 pub mod wait;
+pub mod walk;
 pub mod worker;

@@ -85,7 +85,12 @@ fn serve(stream: &TcpStream, folder: &Path, under: &str) -> io::Result<()> {
                 let kind = [("Content-Type", content_type(&file).to_owned())];
                 server::write_reply(stream, 200, &kind, &body)?;
             }
-            None => server::write_reply::<&str>(stream, 404, &[], b"Not Found")?,
+            None => {
+                // As every host for static pages does.
+                let page = fs::read(folder.join("404.html")).unwrap_or_default();
+                let kind = [("Content-Type", "text/html; charset=utf-8".to_owned())];
+                server::write_reply(stream, 404, &kind, &page)?;
+            }
         }
     }
     Ok(())

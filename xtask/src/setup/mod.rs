@@ -103,7 +103,7 @@ impl Setup {
         cargo_tools::install(&self.cache, &self.root, &tools)
     }
 
-    /// wrangler with workerd, esbuild and wasm-opt.
+    /// wrangler with workerd, esbuild, wasm-opt and axe.
     pub fn npm(&self) -> Result<Npm> {
         step("wrangler, esbuild, wasm-opt", || {
             npm::install(&self.cache, &self.root)

@@ -1,4 +1,4 @@
-//! The tools that come from npm: wrangler with workerd, esbuild, wasm-opt.
+//! The tools that come from npm: wrangler with workerd, esbuild, wasm-opt, axe.
 
 use std::fs;
 use std::path::{Path, PathBuf};

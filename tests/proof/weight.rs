@@ -1,0 +1,241 @@
+//! What a reader downloads, in bytes, and how that compares with a default book.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use libtest_mimic::Trial;
+use proof::browser::{Page, Scheme};
+use proof::case::test;
+use proof::site::Site;
+use proof::walk::{self, Visit};
+use proof::{book, environment};
+
+/// The most that a first visit may download, compressed, without a diagram and
+/// with one.
+const PLAIN: usize = 45_000;
+const WITH_A_DIAGRAM: usize = 830_000;
+/// The most that a page itself may have, compressed, and what everything does that
+/// the first search loads.
+const PAGE: usize = 20_000;
+const SEARCH: usize = 190_000;
+
+/// The page that shows the figures, and what surrounds them there.
+const SHOWN_ON: &str = "src/verified.md";
+const BEGIN: &str = "<!-- weight: begin -->\n";
+const END: &str = "<!-- weight: end -->\n";
+const UPDATE: &str = "WORKER_SENTRY_UPDATE";
+
+/// The rows of the table: what a reader opens first.
+const FIRST: [(&str, &str); 3] = [
+    ("introduction.html", "First visit: Introduction"),
+    ("quick-start.html", "First visit: Quick start"),
+    (
+        "architecture.html",
+        "First visit: Architecture, with diagrams",
+    ),
+];
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        test(
+            "weight::every_page_and_every_first_visit_stays_within_its_budget",
+            within_budget,
+        ),
+        test(
+            "weight::the_book_shows_what_it_weighs_beside_a_default_book",
+            shown,
+        ),
+    ]
+}
+
+/// The size of some files.
+#[derive(Clone, Copy, Debug, Default)]
+struct Weight {
+    plain: usize,
+    compressed: usize,
+}
+
+/// What a file is when it travels.
+fn weigh(folder: &Path, file: &str) -> Weight {
+    let file = file.split(['?', '#']).next().unwrap_or_default();
+    let bytes = fs::read(folder.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+    let compressed = match Path::new(file).extension().and_then(|kind| kind.to_str()) {
+        // These are compressed as they are.
+        Some("png" | "woff2") => bytes.len(),
+        _ => {
+            let mut gzip = GzEncoder::new(Vec::new(), Compression::new(6));
+            gzip.write_all(&bytes).expect("memory takes bytes");
+            gzip.finish().expect("memory takes bytes").len()
+        }
+    };
+    Weight {
+        plain: bytes.len(),
+        compressed,
+    }
+}
+
+fn sum<'a>(folder: &Path, files: impl IntoIterator<Item = &'a String>) -> Weight {
+    let weights = files.into_iter().map(|file| weigh(folder, file));
+    weights.fold(Weight::default(), |sum, weight| Weight {
+        plain: sum.plain + weight.plain,
+        compressed: sum.compressed + weight.compressed,
+    })
+}
+
+/// Fails with the files that make it too heavy.
+fn assert_within(what: &str, folder: &Path, files: &BTreeSet<String>, budget: usize) {
+    let weight = sum(folder, files).compressed;
+    let mut each = String::new();
+    for file in files {
+        let _ = write!(each, "\n{:>9}  {file}", weigh(folder, file).compressed);
+    }
+    assert!(
+        weight <= budget,
+        "{what}: {weight} bytes compressed, the budget is {budget}:{each}"
+    );
+}
+
+fn within_budget() {
+    let folder = book::folder();
+    for visit in walk::visits() {
+        // This is the whole book on one page.
+        if visit.page == "print.html" {
+            continue;
+        }
+        let page = BTreeSet::from([visit.page.clone()]);
+        assert_within(&visit.page, &folder, &page, PAGE);
+        let draws = visit.views.iter().any(|view| !view.diagrams.is_empty());
+        let budget = if draws { WITH_A_DIAGRAM } else { PLAIN };
+        let what = format!("a first visit to {}", visit.page);
+        assert_within(&what, &folder, &visit.files, budget);
+    }
+    let files = searched(&book::serve());
+    assert_within("the first search", &folder, &files, SEARCH);
+}
+
+/// What a search loads that the page had not loaded.
+fn searched(site: &Site) -> BTreeSet<String> {
+    let mut page = Page::open(&site.url("introduction.html"), Scheme::Light);
+    page.forget();
+    page.press("/");
+    page.wait_until(
+        "search",
+        "document.getElementById('mdbook-search-index') !== null
+            && !document.getElementById('mdbook-searchbar-outer').classList.contains('searching')",
+    );
+    let root = site.url("");
+    let requests = page.requests().iter();
+    let below = requests.filter_map(|url| url.strip_prefix(&root));
+    // A browser asks for icons as it likes.
+    let files = below.filter(|file| !file.starts_with("favicon"));
+    files.map(str::to_owned).collect()
+}
+
+/// A book of the comparison.
+struct Weighed {
+    folder: PathBuf,
+    visits: Vec<Visit>,
+    searched: BTreeSet<String>,
+}
+
+impl Weighed {
+    fn new(folder: PathBuf) -> Self {
+        let site = Site::of(&folder);
+        let pages = FIRST.map(|(page, _)| page.to_owned());
+        Weighed {
+            visits: walk::visit(&site, &pages),
+            searched: searched(&site),
+            folder,
+        }
+    }
+
+    /// What its cells in the table say.
+    fn rows(&self) -> Vec<Weight> {
+        let of = |page: &str| self.visits.iter().find(|visit| visit.page == page);
+        let mut rows = Vec::new();
+        for (page, _) in FIRST {
+            let visit = of(page).expect("a page that was visited");
+            rows.push(sum(&self.folder, &visit.files));
+        }
+        let chapters = book::chapters(&self.folder);
+        let all = sum(&self.folder, &chapters);
+        rows.push(Weight {
+            plain: all.plain / chapters.len(),
+            compressed: all.compressed / chapters.len(),
+        });
+        rows.push(sum(&self.folder, &self.searched));
+        rows
+    }
+}
+
+fn shown() {
+    let ours = Weighed::new(book::folder()).rows();
+    let default = Weighed::new(book::render_default()).rows();
+    let names = FIRST.map(|(_, name)| name);
+    let names = names
+        .into_iter()
+        .chain(["Each page after it, on average", "The first search"]);
+    let mut table = String::from(
+        "| What is loaded | This book, kB | with gzip | Default book, kB | with gzip |\n\
+         | --- | --- | --- | --- | --- |\n",
+    );
+    for (name, (ours, default)) in names.zip(ours.into_iter().zip(default)) {
+        let cells = [
+            ours.plain,
+            ours.compressed,
+            default.plain,
+            default.compressed,
+        ];
+        let [a, b, c, d] = cells.map(kilobytes);
+        let _ = writeln!(table, "| {name} | {a} | {b} | {c} | {d} |");
+    }
+    let file = environment::workspace().join(SHOWN_ON);
+    let text = fs::read_to_string(&file).expect(SHOWN_ON);
+    let (before, rest) = text.split_once(BEGIN).expect("where the figures begin");
+    let (shown, after) = rest.split_once(END).expect("where the figures end");
+    if agree(shown.trim(), table.trim()) {
+        return;
+    }
+    if env::var_os(UPDATE).is_some() {
+        let text = format!("{before}{BEGIN}\n{table}\n{END}{after}");
+        fs::write(&file, text).expect(SHOWN_ON);
+        return;
+    }
+    panic!(
+        "{SHOWN_ON} shows\n\n{shown}\nbut it is\n\n{table}\n\
+         To write that there, run:\n  {UPDATE}=1 cargo xtask test --stage proof weight"
+    );
+}
+
+fn kilobytes(bytes: usize) -> String {
+    if bytes < 10_000 {
+        format!("{:.1}", bytes as f64 / 1000.0)
+    } else {
+        (bytes / 1000).to_string()
+    }
+}
+
+/// Whether two tables say the same, give or take what a sentence more on a page
+/// changes.
+fn agree(shown: &str, measured: &str) -> bool {
+    let words = |table: &str| -> Vec<String> {
+        let cells = table.split('|').map(|cell| cell.trim().to_owned());
+        cells.collect()
+    };
+    let (shown, measured) = (words(shown), words(measured));
+    shown.len() == measured.len()
+        && shown.iter().zip(&measured).all(|(shown, measured)| {
+            match (shown.parse::<f64>(), measured.parse::<f64>()) {
+                (Ok(shown), Ok(measured)) => {
+                    (shown - measured).abs() <= f64::max(1.0, measured * 0.1)
+                }
+                _ => shown == measured,
+            }
+        })
+}

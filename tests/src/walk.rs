@@ -1,0 +1,224 @@
+//! A visit to every page of the book: what it asked for, where it leads, whether
+//! it jumped. Made once, for all tests that judge it.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::book;
+use crate::browser::{Page, Scheme};
+use crate::shared::Shared;
+use crate::site::Site;
+
+/// A desk's window.
+pub const WIDE: u32 = 1280;
+/// The narrowest phone.
+pub const PHONE: u32 = 360;
+
+/// What was found on one page.
+#[derive(Debug)]
+pub struct Visit {
+    /// The page, such as `hosts/main.html`.
+    pub page: String,
+    /// What went wrong, wide and on the phone.
+    pub errors: Vec<String>,
+    /// The files that it asked for, as paths below the root.
+    pub files: BTreeSet<String>,
+    /// What it asked for elsewhere.
+    pub elsewhere: Vec<String>,
+    /// Where its links lead: paths below the root for those that stay.
+    pub links: BTreeSet<String>,
+    /// Wide and on the phone.
+    pub views: Vec<View>,
+}
+
+/// A page at one width.
+#[derive(Debug)]
+pub struct View {
+    /// The width of the window.
+    pub width: u32,
+    /// What sticks out on the right.
+    pub sticking_out: Vec<String>,
+    /// What was elsewhere before the scripts ran, or while they did.
+    pub moved: Vec<String>,
+    /// Blocks of code that read differently once they are coloured, or have no
+    /// colours at all.
+    pub miscoloured: Vec<String>,
+    /// What is to be said of its diagrams.
+    pub diagrams: Vec<Diagram>,
+}
+
+/// A diagram as those find it who do not see the drawing.
+#[derive(Debug)]
+pub struct Diagram {
+    /// The drawing's name.
+    pub name: String,
+    /// The drawing's description.
+    pub description: String,
+    /// The same in words.
+    pub words: String,
+    /// The width and the height that the page keeps free for it.
+    pub kept: (f64, f64),
+    /// The width and the height that it has.
+    pub drawn: (f64, f64),
+}
+
+/// All pages of the book as it was rendered.
+///
+/// # Panics
+///
+/// If one of them cannot be opened.
+pub fn visits() -> &'static [Visit] {
+    static VISITS: Shared<Vec<Visit>> = Shared::new();
+    VISITS.get(|| {
+        let site = book::serve();
+        visit(&site, &book::pages(&book::folder()))
+    })
+}
+
+/// Visits some pages of a site.
+pub fn visit(site: &Site, pages: &[String]) -> Vec<Visit> {
+    let open = || {
+        let mut window = Page::empty(Scheme::Light);
+        window.before_each(BEFORE);
+        window
+    };
+    let found = book::visit_all(pages, open, |window, page| visit_one(site, window, page));
+    found.into_iter().map(|(_, visit)| visit).collect()
+}
+
+fn visit_one(site: &Site, window: &mut Page, page: &str) -> Visit {
+    window.forget();
+    let root = site.url("");
+    let mut views = Vec::new();
+    let mut links = BTreeSet::new();
+    for width in [WIDE, PHONE] {
+        window.resize(width, 900);
+        window.go(&site.url(page));
+        let seen = window.evaluate(AFTER);
+        links.extend(texts(&seen["links"]));
+        views.push(View {
+            width,
+            sticking_out: texts(&seen["stickingOut"]),
+            moved: texts(&seen["moved"]),
+            miscoloured: texts(&seen["miscoloured"]),
+            diagrams: seen["diagrams"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|diagram| Diagram {
+                    name: text(&diagram["name"]),
+                    description: text(&diagram["description"]),
+                    words: text(&diagram["words"]),
+                    kept: size(&diagram["kept"]),
+                    drawn: size(&diagram["drawn"]),
+                })
+                .collect(),
+        });
+    }
+    let (files, elsewhere): (Vec<_>, Vec<_>) = window
+        .requests()
+        .iter()
+        .filter(|url| !url.starts_with("data:"))
+        .partition(|url| url.starts_with(&root));
+    let below = |url: &String| match url.strip_prefix(&root) {
+        Some(path) => path.to_owned(),
+        None => url.clone(),
+    };
+    Visit {
+        page: page.to_owned(),
+        files: files
+            .into_iter()
+            .map(below)
+            // A browser asks for icons as it likes, for its own frame.
+            .filter(|file| !file.starts_with("favicon"))
+            .collect(),
+        elsewhere: elsewhere.into_iter().cloned().collect(),
+        errors: window.errors().to_vec(),
+        links: links.iter().map(below).collect(),
+        views,
+    }
+}
+
+fn texts(values: &Value) -> Vec<String> {
+    values.as_array().into_iter().flatten().map(text).collect()
+}
+
+fn size(value: &Value) -> (f64, f64) {
+    let [width, height] = [&value[0], &value[1]].map(|side| side.as_f64().unwrap_or_default());
+    (width, height)
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// Notes where everything is before the first script of the page moves it, and
+/// keeps the print page from opening a dialogue.
+const BEFORE: &str = r"
+window.places = () => [...document.querySelectorAll('main > *, .chapters, .sidebar li')]
+    .map((element) => [element, element.getBoundingClientRect()])
+    .filter(([, box]) => box.height > 0 && box.right > 0)
+    .map(([element, box]) => [element, Math.round(box.top + scrollY), Math.round(box.height)]);
+window.print = () => { window.printed = true; };
+document.addEventListener('readystatechange', () => {
+    if (document.readyState !== 'interactive') return;
+    // Without a script that waits for them, the style sheets may not be there yet.
+    window.placesBefore = document.scripts.length > 0 ? window.places() : [];
+});
+document.addEventListener('readystatechange', () => {
+    if (document.readyState !== 'interactive') return;
+    window.codeBefore = new Map([...document.querySelectorAll('pre > code[class*=language-]')]
+        .map((block) => [block, block.textContent]));
+});
+window.shifts = [];
+new PerformanceObserver((list) => window.shifts.push(...list.getEntries()))
+    .observe({ type: 'layout-shift', buffered: true });
+";
+
+/// What the page is like when its diagrams are drawn and it has been painted.
+const AFTER: &str = r"(async () => {
+    await window.diagramsDrawn;
+    const painted = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+    await painted();
+    await painted();
+    const name = (element) => `<${element.localName} id='${element.id}' class='${element.className}'> `
+        + element.textContent.trim().slice(0, 40);
+    const now = new Map(window.places().map(([element, top, height]) => [element, [top, height]]));
+    const moved = window.placesBefore
+        .filter(([element, top, height]) => `${now.get(element)}` !== `${[top, height]}`)
+        .map(([element, top, height]) =>
+            `${name(element)}: from ${top} (${height} high) to ${now.get(element)}`);
+    for (const shift of window.shifts) {
+        moved.push(`a shift by ${shift.value} of `
+            + shift.sources.map(({ node, previousRect, currentRect }) => node
+                && [name(node.parentElement ?? node), JSON.stringify([previousRect, currentRect])]));
+    }
+    const root = document.documentElement;
+    // What scrolls in a box of its own may be wider than the page.
+    const scrolls = (element) => element && (element.localName === 'body' ? false
+        : ['auto', 'scroll'].includes(getComputedStyle(element).overflowX) || scrolls(element.parentElement));
+    const stickingOut = [...document.querySelectorAll('main, main *, header *, .chapters *')]
+        .filter((element) => element.getBoundingClientRect().right > root.clientWidth + 1
+            && element.checkVisibility() && !scrolls(element.parentElement))
+        .map(name);
+    if (root.scrollWidth > root.clientWidth) stickingOut.push(`the document is ${root.scrollWidth} wide`);
+    const miscoloured = [...window.codeBefore]
+        .filter(([block, before]) => block.textContent !== before
+            || (block.matches('.language-rust, .language-toml') && !block.querySelector('span')))
+        .map(([block]) => name(block));
+    const labelled = (drawing, by) => document.getElementById(drawing?.getAttribute(by))?.textContent;
+    const diagrams = [...document.querySelectorAll('figure.diagram')].map((figure) => {
+        const drawing = figure.querySelector('svg[role=img]');
+        return {
+            name: labelled(drawing, 'aria-labelledby'),
+            description: labelled(drawing, 'aria-describedby'),
+            words: figure.querySelector('details')?.textContent,
+            kept: ['width', 'height'].map((side) =>
+                parseFloat(getComputedStyle(figure).getPropertyValue(`--diagram-${side}`))),
+            drawn: drawing && [drawing.viewBox.baseVal.width, drawing.viewBox.baseVal.height],
+        };
+    });
+    const links = [...document.querySelectorAll('a[href]')].map((link) => link.href);
+    return { moved, stickingOut, miscoloured, diagrams, links };
+})()";
