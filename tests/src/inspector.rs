@@ -24,11 +24,20 @@ impl Inspector {
     ///
     /// If there is none.
     pub fn connect(port: u16) -> Self {
+        Self::connect_to(port, "/ws")
+    }
+
+    /// The same for one of the Workers behind that port.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    pub fn connect_to(port: u16, path: &str) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("an inspector");
         stream
             .set_read_timeout(Some(wait::LIMIT))
             .expect("a timeout that is not zero");
-        let url = format!("ws://127.0.0.1:{port}/ws");
+        let url = format!("ws://127.0.0.1:{port}{path}");
         let (socket, _) = tungstenite::client(url, stream).expect("an inspector's WebSocket");
         Inspector { socket, calls: 0 }
     }

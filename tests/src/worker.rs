@@ -283,7 +283,11 @@ fn wrangler(directory: &Path) -> Command {
 }
 
 /// Everything that keeps wrangler to itself and to this machine.
-fn prepare(command: &mut Command, directory: &Path) {
+///
+/// # Panics
+///
+/// If the folder of Node.js cannot be on a `PATH`.
+pub fn prepare(command: &mut Command, directory: &Path) {
     let node = environment::path("PROOF_NODE");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = node

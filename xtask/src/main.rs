@@ -4,6 +4,7 @@
 //! arrive, `test` to prove all of it. Each first sets up what it needs.
 
 mod background;
+mod bench;
 mod book;
 #[cfg(test)]
 mod book_checks;
@@ -67,6 +68,18 @@ enum Command {
         #[arg(long, value_enum)]
         stage: Option<test::Stage>,
     },
+    /// Measure this crate and the JavaScript SDK side by side, in workerd on this
+    /// machine, and write the book's page of it.
+    ///
+    /// Takes some minutes. Let nothing else run meanwhile.
+    Bench {
+        /// Fewer rounds; prints what was found and writes nothing.
+        #[arg(long)]
+        quick: bool,
+        /// Measure nothing; write the page again from tests/bench/results.json.
+        #[arg(long, conflicts_with = "quick")]
+        page: bool,
+    },
 }
 
 /// The root of the checkout this program was built in.
@@ -85,6 +98,7 @@ fn main() -> ExitCode {
         Command::Serve { port } => serve::serve(&root, port),
         Command::Demo => demo::demo(&root),
         Command::Book => book::book(&root),
+        Command::Bench { quick, page } => bench::bench(&root, quick, page),
         Command::Test { filter, stage } => test::test(&root, filter.as_deref(), stage),
     };
     match result {

@@ -109,6 +109,13 @@ impl Setup {
         })
     }
 
+    /// The folder of the packages that the bench compares with.
+    pub fn sdk(&self) -> Result<PathBuf> {
+        step("@sentry/cloudflare", || {
+            npm::install_sdk(&self.cache, &self.root)
+        })
+    }
+
     /// The `bin` folder of the environment with Bugsink and sentry-relay.
     pub fn bugsink(&self) -> Result<PathBuf> {
         step("Bugsink", || python::install(&self.cache, &self.root))
