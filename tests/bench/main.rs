@@ -17,22 +17,34 @@ mod workers;
 
 use std::fs;
 use std::path::Path;
+use std::process::ExitCode;
 
 use bench_page::Results;
+use proof::case;
 
 use crate::measure::{Bench, Effort};
 use crate::stopwatch::Stopwatch;
 use crate::workers::{Control, Sources, Subject};
 
-fn main() {
+fn main() -> ExitCode {
     // Cargo adds `--bench`.
     let quick = std::env::args().any(|argument| argument == "--quick");
     let effort = if quick { Effort::QUICK } else { Effort::FULL };
-    let results = run(effort);
+    case::report_panics_with_their_test();
+    let results = case::explained(|| run(effort));
     proof::run::end();
-    println!("{}", bench_page::text(&results));
-    if !quick {
-        write(&results);
+    match results {
+        Ok(results) => {
+            println!("{}", bench_page::text(&results));
+            if !quick {
+                write(&results);
+            }
+            ExitCode::SUCCESS
+        }
+        Err(failed) => {
+            eprintln!("{}", failed.message().unwrap_or("failed"));
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -31,7 +31,10 @@ async function start({ folder, main, flags, workflow, bindings, inspected }) {
     modules: true,
     modulesRoot: folder,
     scriptPath: join(folder, main),
-    modulesRules: [{ type: "CompiledWasm", include: ["**/*.wasm"] }],
+    modulesRules: [
+      { type: "ESModule", include: ["**/*.js"] },
+      { type: "CompiledWasm", include: ["**/*.wasm"] },
+    ],
     compatibilityDate: DATE,
     compatibilityFlags: flags,
     bindings,
@@ -42,6 +45,7 @@ async function start({ folder, main, flags, workflow, bindings, inspected }) {
     inspectorPort: inspected ? 0 : undefined,
     cf: false,
     telemetry: { enabled: false },
+    verbose: true,
   });
   const url = (await miniflare.ready).origin;
   const inspector = inspected ? (await miniflare.getInspectorURL()).href : null;

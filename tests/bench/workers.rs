@@ -246,8 +246,9 @@ impl Control {
         let url = format!("{}/{command}", self.address);
         let answer = http::request("POST", &url, &[], &what.to_string());
         if answer.status != 200 {
-            let log = self.process.log().lines().join("\n");
-            panic!("{command}: {}\n{log}", answer.body);
+            // Its log is to follow.
+            let name = self.process.log().name();
+            panic!("{name}: {command}: {}", answer.body);
         }
         answer.json()
     }

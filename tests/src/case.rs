@@ -29,12 +29,19 @@ struct Current {
 
 /// A test. Its name is the rule it proves; it fails by panicking.
 pub fn test(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
-    Trial::test(name, move || {
-        CURRENT.set(Some(Current::default()));
-        let outcome = catch_unwind(AssertUnwindSafe(run));
-        let current = CURRENT.take().unwrap_or_default();
-        outcome.map_err(|panic| explain(panic, &current))
-    })
+    Trial::test(name, move || explained(run))
+}
+
+/// Runs what may panic.
+///
+/// # Errors
+///
+/// If it did, with the message and the ends of the logs.
+pub fn explained<T>(run: impl FnOnce() -> T) -> Result<T, Failed> {
+    CURRENT.set(Some(Current::default()));
+    let outcome = catch_unwind(AssertUnwindSafe(run));
+    let current = CURRENT.take().unwrap_or_default();
+    outcome.map_err(|panic| explain(panic, &current))
 }
 
 /// Adds a log to what the running test shows if it fails.

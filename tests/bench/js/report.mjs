@@ -29,6 +29,8 @@ function create(Sentry, env) {
     stackParser: createStackParser(nodeStackLineParser()),
     integrations: getIntegrationsToSetup({ defaultIntegrations }),
     transport,
+    // As many at once as the SDK's own transport takes.
+    transportOptions: { bufferSize: 256 },
   });
   client.init();
   return client;

@@ -14,7 +14,21 @@ const options = (env) => ({
 const { main, Bench, BenchFlow } = hosts({
   wrapHandler: (handler) => Sentry.withSentry(options, handler),
   wrapObject: (object) => Sentry.instrumentDurableObjectWithSentry(options, object),
-  wrapFlow: (flow) => Sentry.instrumentWorkflowWithSentry(options, flow),
+  // This wrapper reports what a step fails with, and not what `run` throws.
+  wrapFlow: (flow) =>
+    Sentry.instrumentWorkflowWithSentry(
+      options,
+      class extends flow {
+        async run(event, step) {
+          try {
+            return await super.run(event, step);
+          } catch (error) {
+            Sentry.captureException(error);
+            throw error;
+          }
+        }
+      },
+    ),
   // The crate's name for the same thing.
   enter: (place) => Sentry.getCurrentScope().setTransactionName(place),
   async capture(env, place, error) {
