@@ -82,7 +82,9 @@ fn memory() -> Option<String> {
 fn system() -> Option<String> {
     let release = fs::read_to_string("/etc/os-release").ok();
     let name = release.as_deref().and_then(|text| {
-        let line = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
         Some(line.trim_matches('"').to_owned())
     });
     name.or_else(|| said("uname", &["-sr"]))

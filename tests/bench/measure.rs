@@ -36,7 +36,7 @@ impl Effort {
         startup_rounds: 41,
         captures: 100,
         at_once: 100,
-        quiet_calls: 2_000,
+        quiet_calls: 20_000,
         memory_captures: 2_000,
     };
     pub const QUICK: Effort = Effort {
@@ -45,6 +45,14 @@ impl Effort {
         startup_rounds: 7,
         ..Effort::FULL
     };
+
+    /// Enough calls to see what they take, and not more.
+    fn quiet_calls(self, column: Column) -> usize {
+        match column {
+            Column::Usual => self.quiet_calls / 20,
+            _ => self.quiet_calls,
+        }
+    }
 }
 
 /// A way into a Worker.
@@ -100,6 +108,29 @@ const WITH_FLOOR: [(Column, Subject); 5] = [
     (Column::Floor, Subject::PlainJs),
 ];
 
+/// What is measured in every host of a Worker that has started long ago.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// One capture in a row of them.
+    Capture,
+    /// A number of them at once.
+    AtOnce,
+    /// A call that does not fail.
+    Call,
+    /// A capture without a DSN.
+    SilentCapture,
+    /// A call that does not fail, without a DSN.
+    SilentCall,
+}
+
+const KINDS: [Kind; 5] = [
+    Kind::Capture,
+    Kind::AtOnce,
+    Kind::Call,
+    Kind::SilentCapture,
+    Kind::SilentCall,
+];
+
 /// The rounds of each column.
 type Rounds = BTreeMap<Column, Vec<f64>>;
 
@@ -130,6 +161,7 @@ impl Bench<'_> {
             date: machine::today(),
             rounds: self.effort.rounds,
             fresh_rounds: self.effort.fresh_rounds,
+            startup_rounds: self.effort.startup_rounds,
             machine: machine::facts(),
             versions: machine::versions(),
             counts: self.counts(),
@@ -187,14 +219,25 @@ impl Bench<'_> {
             BTreeMap::from(sides)
         };
         vec![
-            exact(Group::Upload, "added to the upload, compressed", Unit::Kib, added(|it| it.upload.1)),
-            exact(Group::Upload, "added to the upload, raw", Unit::Kib, added(|it| it.upload.0)),
+            exact(
+                Group::Upload,
+                "added to the upload, compressed",
+                Unit::Kib,
+                added(|it| it.upload.1),
+            ),
+            exact(
+                Group::Upload,
+                "added to the upload, raw",
+                Unit::Kib,
+                added(|it| it.upload.0),
+            ),
         ]
     }
 
     /// Each host fails once in each Worker.
     fn wire(&self) -> Vec<Row> {
-        let (mut bytes, mut bodies, mut requests) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (mut bytes, mut bodies, mut requests) =
+            (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for (column, subject) in SIDES {
             let worker = self.start(subject);
             let mut arrived = Vec::new();
@@ -216,7 +259,12 @@ impl Bench<'_> {
             requests.insert(column, arrived.len() as f64 / hosts);
         }
         vec![
-            exact(Group::Wire, "an error, body and headers", Unit::Bytes, bytes),
+            exact(
+                Group::Wire,
+                "an error, body and headers",
+                Unit::Bytes,
+                bytes,
+            ),
             exact(Group::Wire, "its body alone", Unit::Bytes, bodies),
             exact(Group::Wire, "requests for it", Unit::Count, requests),
         ]
@@ -226,8 +274,8 @@ impl Bench<'_> {
         let bundle = self.bundle(Subject::Ours).counting();
         let mut silent = self.bindings();
         silent["SENTRY_DSN"] = Value::Null;
-        let [reporting, silent] = [self.bindings(), silent]
-            .map(|bindings| self.control.worker(&bundle, &bindings));
+        let [reporting, silent] =
+            [self.bindings(), silent].map(|bindings| self.control.worker(&bundle, &bindings));
         let calls = 10;
         let count = |worker: &Worker<'_>, op: &str, count: usize| -> Value {
             worker.get("/counts");
@@ -242,7 +290,7 @@ impl Bench<'_> {
             let functions = many["functions"].as_object().expect("functions").keys();
             let functions = functions.map(|function| {
                 let told = |counts: &Value| counts["functions"][function].as_f64().unwrap_or(0.0);
-                (function.clone(), each(&told))
+                (without_hash(function), each(&told))
             });
             let mut functions: Vec<(String, f64)> = functions.collect();
             functions.retain(|(_, count)| *count > 0.0);
@@ -258,7 +306,11 @@ impl Bench<'_> {
             of("a capture", &reporting, "captures"),
             of("a call that does not fail", &reporting, "wrapped"),
             of("a capture without a DSN", &silent, "captures"),
-            of("a call that does not fail, without a DSN", &silent, "wrapped"),
+            of(
+                "a call that does not fail, without a DSN",
+                &silent,
+                "wrapped",
+            ),
         ];
         self.stopwatch.take(0);
         counts
@@ -272,7 +324,10 @@ impl Bench<'_> {
             .map(|(_, subject)| (subject, self.start(subject)))
             .collect();
         let mut silent = self.bindings();
-        silent.as_object_mut().expect("an object").remove("SENTRY_DSN");
+        silent
+            .as_object_mut()
+            .expect("an object")
+            .remove("SENTRY_DSN");
         let silent: HashMap<Subject, Worker<'_>> = SIDES
             .into_iter()
             .map(|(_, subject)| (subject, self.control.worker(self.bundle(subject), &silent)))
@@ -284,27 +339,39 @@ impl Bench<'_> {
             let mut rounds: [Rounds; 5] = Default::default();
             // The first round only warms up.
             for round in 0..=effort.rounds {
-                for turn in 0..WITH_FLOOR.len() {
-                    let (column, subject) = WITH_FLOOR[(turn + round) % WITH_FLOOR.len()];
-                    let worker = &workers[&subject];
-                    let figures = if column == Column::Floor {
-                        self.floor(worker, host)
-                    } else {
-                        self.captures(worker, &silent[&subject], host)
-                    };
-                    if round > 0 {
-                        for (rounds, figure) in rounds.iter_mut().zip(figures) {
-                            rounds.entry(column).or_default().push(figure);
+                for (kind, rounds) in KINDS.into_iter().zip(&mut rounds) {
+                    for turn in 0..WITH_FLOOR.len() {
+                        let (column, subject) = WITH_FLOOR[(turn + round) % WITH_FLOOR.len()];
+                        let worker = match kind {
+                            Kind::SilentCapture | Kind::SilentCall => silent.get(&subject),
+                            _ => workers.get(&subject),
+                        };
+                        let figure = worker.and_then(|it| self.once(it, column, host, kind));
+                        if round > 0 {
+                            rounds.entry(column).or_default().extend(figure);
                         }
                     }
                 }
+            }
+            for rounds in &mut rounds {
+                rounds.retain(|_, rounds| !rounds.is_empty());
             }
             let [one, many, wrapped, no_dsn, no_dsn_wrapped] = rounds;
             let name = |what: &str| format!("{what}, {}", host.name());
             rows.push(timed(Group::Capture, name("one capture"), Unit::Ms, one));
             rows.push(timed(Group::Capture, name("100 at once"), Unit::Ms, many));
-            quiet.push(timed(Group::Quiet, name("a call that does not fail"), Unit::Us, wrapped));
-            quiet.push(timed(Group::Quiet, name("a capture without a DSN"), Unit::Us, no_dsn));
+            quiet.push(timed(
+                Group::Quiet,
+                name("a call that does not fail"),
+                Unit::Us,
+                wrapped,
+            ));
+            quiet.push(timed(
+                Group::Quiet,
+                name("a capture without a DSN"),
+                Unit::Us,
+                no_dsn,
+            ));
             quiet.push(timed(
                 Group::Quiet,
                 name("a call that does not fail, without a DSN"),
@@ -316,41 +383,36 @@ impl Bench<'_> {
         rows
     }
 
-    /// One round of one Worker: a capture in a row of them, a number at once, a call
-    /// that does not fail, and without a DSN a capture and such a call.
-    fn captures(&self, worker: &Worker<'_>, silent: &Worker<'_>, host: Host) -> Vec<f64> {
+    /// One figure of one Worker, without what it takes to begin and to end.
+    fn once(&self, worker: &Worker<'_>, column: Column, host: Host, kind: Kind) -> Option<f64> {
         let effort = self.effort;
-        let arrived = |op: &str, count: usize| {
-            let nothing = self.time(worker, host, "nothing", 0);
-            let took = self.time(worker, host, op, count) - nothing;
-            // Whoever is done before its events have arrived has not waited for them.
-            assert_eq!(self.stopwatch.take(0).len(), count, "{op}, {}", host.name());
-            took
+        let is_floor = column == Column::Floor;
+        let (op, count) = match kind {
+            Kind::Capture if is_floor => ("floor", effort.captures),
+            Kind::AtOnce if is_floor => ("floor-at-once", effort.at_once),
+            _ if is_floor => return None,
+            Kind::Capture => ("captures", effort.captures),
+            Kind::AtOnce => ("at-once", effort.at_once),
+            Kind::SilentCapture => ("captures", effort.quiet_calls(column)),
+            Kind::Call | Kind::SilentCall => ("wrapped", effort.quiet_calls(column)),
         };
-        let call = |worker: &Worker<'_>, op: &str| {
-            let nothing = self.time(worker, host, op, 0);
-            let took = self.time(worker, host, op, effort.quiet_calls) - nothing;
+        let nothing = self.time(worker, host, op, 0);
+        let took = self.time(worker, host, op, count) - nothing;
+        match kind {
+            Kind::Capture | Kind::AtOnce => {
+                // Whoever is done before its events have arrived has not waited.
+                let arrived = self.stopwatch.take(0).len();
+                let expected = if is_floor { 0 } else { count };
+                assert_eq!(arrived, expected, "{op}, {column:?}, {}", host.name());
+                Some(if kind == Kind::Capture {
+                    took / count as f64
+                } else {
+                    took
+                })
+            }
             // Shorter than what the marks vary by is as good as nothing.
-            took.max(0.0) / effort.quiet_calls as f64 * 1e3
-        };
-        vec![
-            arrived("captures", effort.captures) / effort.captures as f64,
-            arrived("at-once", effort.at_once),
-            call(worker, "wrapped"),
-            call(silent, "captures"),
-            call(silent, "wrapped"),
-        ]
-    }
-
-    fn floor(&self, worker: &Worker<'_>, host: Host) -> Vec<f64> {
-        let effort = self.effort;
-        let took = |op: &str, count: usize| {
-            self.time(worker, host, op, count) - self.time(worker, host, "nothing", 0)
-        };
-        vec![
-            took("floor", effort.captures) / effort.captures as f64,
-            took("floor-at-once", effort.at_once),
-        ]
+            _ => Some(took.max(0.0) / count as f64 * 1e3),
+        }
     }
 
     fn startup(&self) -> Vec<Row> {
@@ -395,8 +457,18 @@ impl Bench<'_> {
         ]
         .into();
         vec![
-            timed(Group::Start, "from nothing to the first answer", Unit::Ms, whole),
-            timed(Group::Start, "what the integration adds to that", Unit::Ms, added),
+            timed(
+                Group::Start,
+                "from nothing to the first answer",
+                Unit::Ms,
+                whole,
+            ),
+            timed(
+                Group::Start,
+                "what the integration adds to that",
+                Unit::Ms,
+                added,
+            ),
         ]
     }
 
@@ -409,11 +481,18 @@ impl Bench<'_> {
                 for turn in 0..WITH_FLOOR.len() {
                     let (column, subject) = WITH_FLOOR[(turn + round) % WITH_FLOOR.len()];
                     let worker = self.start(subject);
-                    let op = if column == Column::Floor { "floor" } else { "captures" };
+                    let op = if column == Column::Floor {
+                        "floor"
+                    } else {
+                        "captures"
+                    };
                     // The host is there and has done everything but capture.
                     let nothing = self.time(&worker, host, "nothing", 0);
                     let took = self.time(&worker, host, op, 1);
-                    rounds.entry(column).or_default().push(took - nothing.min(took));
+                    rounds
+                        .entry(column)
+                        .or_default()
+                        .push(took - nothing.min(took));
                 }
             }
             let name = format!("the first capture, {}", host.name());
@@ -445,8 +524,18 @@ impl Bench<'_> {
         }
         self.stopwatch.take(0);
         vec![
-            exact(Group::Memory, format!("added to the isolate after {captures} captures"), Unit::Kib, added),
-            exact(Group::Memory, format!("grown between 100 captures and {captures}"), Unit::Kib, grown),
+            exact(
+                Group::Memory,
+                format!("added to the isolate after {captures} captures"),
+                Unit::Kib,
+                added,
+            ),
+            exact(
+                Group::Memory,
+                format!("grown between 100 captures and {captures}"),
+                Unit::Kib,
+                grown,
+            ),
         ]
     }
 
@@ -468,8 +557,19 @@ impl Bench<'_> {
     }
 }
 
+/// `__wbg_now_463ac581d2fc7ea3` is another one with each compiler.
+fn without_hash(function: &str) -> String {
+    let is_hash = |end: &str| end.len() == 16 && end.bytes().all(|it| it.is_ascii_hexdigit());
+    match function.rsplit_once('_') {
+        Some((name, end)) if is_hash(end) && !end.starts_with("0000") => name.to_owned(),
+        _ => function.to_owned(),
+    }
+}
+
 fn exact(group: Group, name: impl Into<String>, unit: Unit, values: BTreeMap<Column, f64>) -> Row {
-    let rounds = values.into_iter().map(|(column, value)| (column, vec![value]));
+    let rounds = values
+        .into_iter()
+        .map(|(column, value)| (column, vec![value]));
     timed(group, name, unit, rounds.collect())
 }
 

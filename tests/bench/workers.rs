@@ -89,7 +89,10 @@ impl Sources {
     pub fn new() -> Self {
         let folder = run::new_directory("sources");
         let from = environment::workspace().join("tests/bench/js");
-        for entry in fs::read_dir(&from).expect("the bench's JavaScript").flatten() {
+        for entry in fs::read_dir(&from)
+            .expect("the bench's JavaScript")
+            .flatten()
+        {
             if entry.path().extension().is_some_and(|it| it == "mjs") {
                 fs::copy(entry.path(), folder.join(entry.file_name())).expect("a copy");
             }
@@ -161,7 +164,10 @@ impl Bundle {
     /// are counted.
     pub fn counting(&self) -> Bundle {
         let main = "count.js".to_owned();
-        for (from, to) in [("count.mjs", main.as_str()), ("count-first.mjs", "count-first.js")] {
+        for (from, to) in [
+            ("count.mjs", main.as_str()),
+            ("count-first.mjs", "count-first.js"),
+        ] {
             let from = environment::workspace().join("tests/bench").join(from);
             let text = fs::read_to_string(from).expect("the counter");
             fs::write(self.folder.join(to), text.replace("MAIN", &self.main)).expect("a file");

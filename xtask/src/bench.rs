@@ -39,7 +39,15 @@ pub fn bench(root: &Path, quick: bool, page: bool) -> Result<()> {
 
     eprintln!("\n== bench");
     let mut command = run::command("cargo");
-    command.args(["bench", "--profile", "dev", "-p", "proof", "--bench", "bench"]);
+    command.args([
+        "bench",
+        "--profile",
+        "dev",
+        "-p",
+        "proof",
+        "--bench",
+        "bench",
+    ]);
     if quick {
         command.args(["--", "--quick"]);
     }

@@ -2,11 +2,14 @@
 //!
 //! - `results`: the file `tests/bench/results.json`.
 //! - `figure`: a median with its spread, and a ratio with its.
+//! - `words`, `plot`: figures and ratios as a reader sees them.
 //! - `page`: the parts of `src/performance.md` between marks.
 
 mod figure;
 mod page;
+mod plot;
 mod results;
+mod words;
 
 use std::path::{Path, PathBuf};
 

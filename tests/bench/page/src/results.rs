@@ -15,6 +15,8 @@ pub struct Results {
     pub rounds: usize,
     /// How often each first capture was.
     pub fresh_rounds: usize,
+    /// How often each start was.
+    pub startup_rounds: usize,
     /// Where it ran.
     pub machine: Vec<Fact>,
     /// What ran.

@@ -1,0 +1,130 @@
+//! A plot of ratios: one line for each row, a mark for each way to use the SDK.
+//!
+//! It is drawn as wide as a phone is, in the colours of the book's own variables.
+
+use std::fmt::Write;
+
+use crate::results::{Column, Row};
+use crate::words::{GOAL, number};
+
+const WIDTH: f64 = 340.0;
+const LEFT: f64 = 6.0;
+const RIGHT: f64 = 334.0;
+const TOP: f64 = 28.0;
+/// Of a row: its name, and the line below it.
+const ROW: f64 = 48.0;
+const TEXT: f64 = 12.5;
+/// Ratios beyond these are drawn at the edge.
+const LEAST: f64 = 1.0 / 64.0;
+const MOST: f64 = 8.0;
+
+/// The figure for these rows, as one block of HTML.
+pub fn plot(id: &str, title: &str, rows: &[&Row]) -> String {
+    let height = TOP + ROW * rows.len() as f64 + 4.0;
+    let mut svg = format!(
+        "<figure class=\"plot\">\n<svg role=\"img\" aria-labelledby=\"{id}-title {id}-desc\" \
+         viewBox=\"0 0 {WIDTH} {height}\" style=\"width: 100%; max-width: 60rem; \
+         font: {TEXT}px var(--body-font); fill: var(--fg)\">\n\
+         <title id=\"{id}-title\">{title}</title>\n<desc id=\"{id}-desc\">{}</desc>\n",
+        described(rows)
+    );
+    for (at, name) in [(GOAL, "half"), (1.0, "the same")] {
+        let x = x(at);
+        let _ = writeln!(
+            svg,
+            "<line x1=\"{x:.1}\" y1=\"{:.1}\" x2=\"{x:.1}\" y2=\"{height:.1}\" \
+             style=\"stroke: var(--rule); stroke-width: 1.5\"/>\n\
+             <text x=\"{x:.1}\" y=\"{TEXT}\" text-anchor=\"middle\" style=\"fill: var(--muted)\">{name}</text>",
+            TOP - 10.0,
+        );
+    }
+    for (index, row) in rows.iter().enumerate() {
+        line(&mut svg, row, TOP + ROW * index as f64);
+    }
+    svg.push_str("</svg>\n<figcaption>");
+    svg.push_str(
+        "The figure of this crate divided by that of the SDK, on a scale where each \
+         step to the left is half: \
+         <span style=\"color: var(--accent)\">●</span> lazy, \
+         <span style=\"color: var(--code-number)\">■</span> lean, \
+         <span style=\"color: var(--code-title)\">▲</span> usual. \
+         Left is better for this crate.",
+    );
+    svg.push_str("</figcaption>\n</figure>\n");
+    svg
+}
+
+fn line(svg: &mut String, row: &Row, top: f64) {
+    let name = row.name.replace('`', "");
+    let _ = writeln!(
+        svg,
+        "<text x=\"{LEFT}\" y=\"{:.1}\">{name}</text>",
+        top + 13.0
+    );
+    let middle = top + 29.0;
+    let _ = writeln!(
+        svg,
+        "<line x1=\"{LEFT}\" y1=\"{middle:.1}\" x2=\"{RIGHT}\" y2=\"{middle:.1}\" \
+         style=\"stroke: var(--rule); stroke-width: 1\"/>"
+    );
+    for (column, offset) in Column::THEIRS.into_iter().zip([-7.0, 0.0, 7.0]) {
+        let Some(ratio) = row.ratios.get(&column) else {
+            continue;
+        };
+        let (colour, y) = (colour(column), middle + offset);
+        let (low, high) = (x(ratio.low), x(ratio.high));
+        if high - low > 0.5 {
+            let _ = writeln!(
+                svg,
+                "<line x1=\"{low:.1}\" y1=\"{y:.1}\" x2=\"{high:.1}\" y2=\"{y:.1}\" \
+                 style=\"stroke: {colour}; stroke-width: 2\"/>"
+            );
+        }
+        let _ = writeln!(svg, "{}", mark(column, x(ratio.median), y));
+    }
+}
+
+fn mark(column: Column, x: f64, y: f64) -> String {
+    let style = format!("style=\"fill: {}\"", colour(column));
+    match column {
+        Column::Lean => format!(
+            "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"7\" height=\"7\" {style}/>",
+            x - 3.5,
+            y - 3.5
+        ),
+        Column::Usual => format!("<path d=\"M{x:.1} {:.1}l4.5 8h-9z\" {style}/>", y - 4.5),
+        _ => format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" {style}/>"),
+    }
+}
+
+fn colour(column: Column) -> &'static str {
+    match column {
+        Column::Lean => "var(--code-number)",
+        Column::Usual => "var(--code-title)",
+        _ => "var(--accent)",
+    }
+}
+
+/// Where a ratio is.
+fn x(ratio: f64) -> f64 {
+    let part = |ratio: f64| (ratio / LEAST).log2() / (MOST / LEAST).log2();
+    // Not a number is drawn nowhere that misleads: at the worst end.
+    let ratio = if ratio.is_nan() { MOST } else { ratio };
+    LEFT + 5.0 + (RIGHT - LEFT - 10.0) * part(ratio.clamp(LEAST, MOST))
+}
+
+/// The plot for who does not see it.
+fn described(rows: &[&Row]) -> String {
+    let rows = rows.iter().map(|row| {
+        let ratios = Column::THEIRS.into_iter().filter_map(|column| {
+            let name = column.name().trim_start_matches("SDK, ");
+            Some(format!(
+                "{} of {name}",
+                number(row.ratios.get(&column)?.median)
+            ))
+        });
+        let ratios: Vec<String> = ratios.collect();
+        format!("{}: {}", row.name.replace('`', ""), ratios.join(", "))
+    });
+    rows.collect::<Vec<_>>().join(". ") + "."
+}
