@@ -1,9 +1,17 @@
 // The hosts of the JavaScript Workers, the same in all of them. What differs is how
 // a host is wrapped and how an error is captured.
 //
-// `POST /<host>/<op>?run=R&count=N&size=S` makes a host do something N times; the
-// README beside this folder's parent lists the operations. The Worker tells the
-// receiver when it begins and when it is done, so the time is taken outside.
+// `POST /<host>/<op>?run=R&count=N&size=S` makes the host `fetch`, `alarm` or `run` do
+// something N times. The Worker tells the receiver when it begins and when it is
+// done, so the time is taken outside.
+//
+// | op                       | what the host does                                  |
+// | ------------------------ | --------------------------------------------------- |
+// | `nothing`                | nothing between the two                             |
+// | `captures`, `at-once`    | captures errors, in a row or at once                |
+// | `wrapped`                | is called by its wrapper, does not fail             |
+// | `fail`                   | throws, and tells nobody                            |
+// | `floor`, `floor-at-once` | sends S bytes, in a row or at once; JavaScript only |
 
 import { DurableObject, WorkflowEntrypoint } from "cloudflare:workers";
 

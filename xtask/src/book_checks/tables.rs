@@ -192,6 +192,7 @@ fn a_binding_is_known_by_its_text_or_its_constant() {
 const CARGO_LOCK: &str = "`Cargo.lock`";
 const TOOLS: &str = "`xtask/src/setup/versions.rs`";
 const NPM: &str = "`tests/tools/package.json`";
+const SDK: &str = "`tests/bench/js/package.json`";
 
 #[test]
 fn the_version_table_has_what_the_pins_say() {
@@ -205,7 +206,7 @@ fn the_version_table_has_what_the_pins_say() {
             TOOLS => tools()
                 .into_iter()
                 .find_map(|it| (it.0 == name).then_some(it.1)),
-            NPM => npm_tools()
+            NPM | SDK => packages(cells[2])
                 .into_iter()
                 .find_map(|it| (it.0 == name).then_some(it.1)),
             "`Cargo.toml`" => Some(format!("{} or later", env!("CARGO_PKG_RUST_VERSION"))),
@@ -216,7 +217,7 @@ fn the_version_table_has_what_the_pins_say() {
         }
     }
     // Of these two places every pin is in the table.
-    for (name, _) in tools().into_iter().chain(npm_tools()) {
+    for (name, _) in tools().into_iter().chain(packages(NPM)) {
         if !rows
             .iter()
             .any(|(_, cells)| cells[0].trim_matches('`') == name)
@@ -238,8 +239,9 @@ fn tools() -> Vec<(String, String)> {
     tools.to_vec()
 }
 
-fn npm_tools() -> Vec<(String, String)> {
-    let package = read("tests/tools/package.json");
+/// The dependencies in a `package.json`, whose path is in backticks.
+fn packages(file: &str) -> Vec<(String, String)> {
+    let package = read(file.trim_matches('`'));
     let (_, list) = package
         .split_once("\"dependencies\": {")
         .expect("dependencies");

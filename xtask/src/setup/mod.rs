@@ -39,6 +39,7 @@ pub fn everything(root: &Path) -> Result<()> {
     setup.wasm()?;
     setup.all_tools()?;
     setup.npm()?;
+    setup.sdk()?;
     setup.bugsink()?;
     setup.chromium()?;
     eprintln!("set-up complete after {}", run::duration(begin.elapsed()));

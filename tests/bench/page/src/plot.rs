@@ -13,28 +13,25 @@ const RIGHT: f64 = 334.0;
 const TOP: f64 = 28.0;
 /// Of a row: its name, and the line below it.
 const ROW: f64 = 48.0;
-const TEXT: f64 = 12.5;
 /// Ratios beyond these are drawn at the edge.
 const LEAST: f64 = 1.0 / 64.0;
 const MOST: f64 = 8.0;
 
 /// The figure for these rows, as one block of HTML.
 pub fn plot(id: &str, title: &str, rows: &[&Row]) -> String {
-    let height = TOP + ROW * rows.len() as f64 + 4.0;
+    let height = TOP + ROW * rows.len() as f64;
     let mut svg = format!(
         "<figure class=\"plot\">\n<svg role=\"img\" aria-labelledby=\"{id}-title {id}-desc\" \
-         viewBox=\"0 0 {WIDTH} {height}\" style=\"width: 100%; max-width: 60rem; \
-         font: {TEXT}px var(--body-font); fill: var(--fg)\">\n\
-         <title id=\"{id}-title\">{title}</title>\n<desc id=\"{id}-desc\">{}</desc>\n",
+         viewBox=\"0 0 {WIDTH} {height}\">\n<title id=\"{id}-title\">{title}</title>\n\
+         <desc id=\"{id}-desc\">{}</desc>\n",
         described(rows)
     );
-    for (at, name) in [(GOAL, "half"), (1.0, "the same")] {
-        let x = x(at);
+    for (ratio, name) in [(GOAL, "half"), (1.0, "the same")] {
+        let x = x(ratio);
         let _ = writeln!(
             svg,
-            "<line x1=\"{x:.1}\" y1=\"{:.1}\" x2=\"{x:.1}\" y2=\"{height:.1}\" \
-             style=\"stroke: var(--rule); stroke-width: 1.5\"/>\n\
-             <text x=\"{x:.1}\" y=\"{TEXT}\" text-anchor=\"middle\" style=\"fill: var(--muted)\">{name}</text>",
+            "<line x1=\"{x:.1}\" y1=\"{:.1}\" x2=\"{x:.1}\" y2=\"{height:.1}\"/>\n\
+             <text x=\"{x:.1}\" y=\"13\" text-anchor=\"middle\" class=\"muted\">{name}</text>",
             TOP - 10.0,
         );
     }
@@ -43,12 +40,10 @@ pub fn plot(id: &str, title: &str, rows: &[&Row]) -> String {
     }
     svg.push_str("</svg>\n<figcaption>");
     svg.push_str(
-        "The figure of this crate divided by that of the SDK, on a scale where each \
-         step to the left is half: \
-         <span style=\"color: var(--accent)\">●</span> lazy, \
-         <span style=\"color: var(--code-number)\">■</span> lean, \
-         <span style=\"color: var(--code-title)\">▲</span> usual. \
-         Left is better for this crate.",
+        "The figure of this crate divided by that of the SDK: \
+         <span class=\"lazy\">●</span> lazy, <span class=\"lean\">■</span> lean, \
+         <span class=\"usual\">▲</span> usual. Further left is less, and the line \
+         through a mark is its range.",
     );
     svg.push_str("</figcaption>\n</figure>\n");
     svg
@@ -56,52 +51,51 @@ pub fn plot(id: &str, title: &str, rows: &[&Row]) -> String {
 
 fn line(svg: &mut String, row: &Row, top: f64) {
     let name = row.name.replace('`', "");
-    let _ = writeln!(
-        svg,
-        "<text x=\"{LEFT}\" y=\"{:.1}\">{name}</text>",
-        top + 13.0
-    );
     let middle = top + 29.0;
     let _ = writeln!(
         svg,
-        "<line x1=\"{LEFT}\" y1=\"{middle:.1}\" x2=\"{RIGHT}\" y2=\"{middle:.1}\" \
-         style=\"stroke: var(--rule); stroke-width: 1\"/>"
+        "<text x=\"{LEFT}\" y=\"{:.1}\">{name}</text>\n\
+         <line x1=\"{LEFT}\" y1=\"{middle:.1}\" x2=\"{RIGHT}\" y2=\"{middle:.1}\"/>",
+        top + 13.0
     );
     for (column, offset) in Column::THEIRS.into_iter().zip([-7.0, 0.0, 7.0]) {
         let Some(ratio) = row.ratios.get(&column) else {
             continue;
         };
-        let (colour, y) = (colour(column), middle + offset);
+        let (class, y) = (class(column), middle + offset);
         let (low, high) = (x(ratio.low), x(ratio.high));
         if high - low > 0.5 {
             let _ = writeln!(
                 svg,
-                "<line x1=\"{low:.1}\" y1=\"{y:.1}\" x2=\"{high:.1}\" y2=\"{y:.1}\" \
-                 style=\"stroke: {colour}; stroke-width: 2\"/>"
+                "<line x1=\"{low:.1}\" y1=\"{y:.1}\" x2=\"{high:.1}\" y2=\"{y:.1}\" class=\"{class}\"/>"
             );
         }
         let _ = writeln!(svg, "{}", mark(column, x(ratio.median), y));
     }
 }
 
+/// Another shape for each, for whoever does not tell the colours apart.
 fn mark(column: Column, x: f64, y: f64) -> String {
-    let style = format!("style=\"fill: {}\"", colour(column));
+    let class = class(column);
     match column {
         Column::Lean => format!(
-            "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"7\" height=\"7\" {style}/>",
-            x - 3.5,
-            y - 3.5
+            "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"6\" height=\"6\" class=\"{class}\"/>",
+            x - 3.0,
+            y - 3.0
         ),
-        Column::Usual => format!("<path d=\"M{x:.1} {:.1}l4.5 8h-9z\" {style}/>", y - 4.5),
-        _ => format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" {style}/>"),
+        Column::Usual => format!(
+            "<path d=\"M{x:.1} {:.1}l4 7h-8z\" class=\"{class}\"/>",
+            y - 4.0
+        ),
+        _ => format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" class=\"{class}\"/>"),
     }
 }
 
-fn colour(column: Column) -> &'static str {
+fn class(column: Column) -> &'static str {
     match column {
-        Column::Lean => "var(--code-number)",
-        Column::Usual => "var(--code-title)",
-        _ => "var(--accent)",
+        Column::Lean => "lean",
+        Column::Usual => "usual",
+        _ => "lazy",
     }
 }
 
