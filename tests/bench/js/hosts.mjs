@@ -9,6 +9,7 @@
 // | ------------------------ | --------------------------------------------------- |
 // | `nothing`                | nothing between the two                             |
 // | `captures`, `at-once`    | captures errors, in a row or at once                |
+// | `same`                   | captures one error again and again                  |
 // | `wrapped`                | is called by its wrapper, does not fail             |
 // | `fail`                   | throws, and tells nobody                            |
 // | `floor`, `floor-at-once` | sends S bytes, in a row or at once; JavaScript only |
@@ -51,6 +52,14 @@ export function hosts({
           const one = (_, n) => capture(env, place, new BrokenLine(n));
           return Promise.all(Array.from({ length: order.count }, one));
         });
+      case "same": {
+        const error = new BrokenLine(0);
+        return measured(env, order, async () => {
+          for (let n = 0; n < order.count; n++) {
+            await capture(env, place, error);
+          }
+        });
+      }
       case "floor":
         return measured(env, order, async () => {
           const body = new Uint8Array(order.size).fill(120);
@@ -70,8 +79,14 @@ export function hosts({
     }
   }
 
+  // A request that is answered at once, so that its wrapper's work is all there is.
+  let idle = { request: null, response: null };
+
   const handler = wrapHandler({
     async fetch(request, env, context) {
+      if (request === idle.request) {
+        return idle.response;
+      }
       await work(env, "main.fetch", orderOf(request));
       return new Response("done\n");
     },
@@ -151,10 +166,10 @@ export function hosts({
             return handler.fetch(request, env, context);
           }
           const order = orderOf(request);
-          const idle = new Request(new URL("/fetch/idle", request.url), { method: "POST" });
+          idle = { request: new Request(request.url), response: new Response(null) };
           await measured(env, order, async () => {
             for (let n = 0; n < order.count; n++) {
-              await handler.fetch(idle, env, context);
+              await handler.fetch(idle.request, env, context);
             }
           });
           return new Response("done\n");

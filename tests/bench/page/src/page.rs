@@ -136,10 +136,12 @@ fn summary(results: &Results) -> String {
     let count = |wanted| verdicts.iter().filter(|it| **it == wanted).count();
     format!(
         "Of {} comparisons with the lazy import, the figure of this crate is half or less \
-         in {}, lower but not half in {}, not clearly different in {}, and higher in {}.\n",
+         in {}, lower but not half in {}, the same in {}, not clearly different in {}, \
+         and higher in {}.\n",
         verdicts.len(),
         count(Verdict::Met),
         count(Verdict::Better),
+        count(Verdict::Same),
         count(Verdict::Open),
         count(Verdict::Worse),
     )
@@ -151,9 +153,9 @@ fn behind(results: &Results) -> String {
     for row in &results.rows {
         let worse = Column::THEIRS.into_iter().filter_map(|column| {
             let ratio = row.ratios.get(&column)?;
-            let name = column.name();
+            let name = column.short_name();
             (Verdict::of(ratio) == Verdict::Worse)
-                .then(|| format!("{} times the figure of “{name}”", number(ratio.median)))
+                .then(|| format!("{} times {name}", number(ratio.median)))
         });
         let worse: Vec<String> = worse.collect();
         if !worse.is_empty() {

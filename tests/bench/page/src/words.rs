@@ -29,6 +29,11 @@ impl Column {
             Column::Floor => "Bare `fetch`",
         }
     }
+
+    /// Where it is clear whose it is.
+    pub fn short_name(self) -> &'static str {
+        self.name().trim_start_matches("SDK, ")
+    }
 }
 
 /// What a comparison comes to.
@@ -38,6 +43,8 @@ pub enum Verdict {
     Met,
     /// Less.
     Better,
+    /// As much, to the last digit.
+    Same,
     /// The spread has both in it.
     Open,
     /// More.
@@ -47,7 +54,9 @@ pub enum Verdict {
 impl Verdict {
     /// The whole spread has to be on one side.
     pub fn of(ratio: &Figure) -> Self {
-        if ratio.high <= GOAL {
+        if ratio.low == 1.0 && ratio.high == 1.0 {
+            Verdict::Same
+        } else if ratio.high <= GOAL {
             Verdict::Met
         } else if ratio.high < 1.0 {
             Verdict::Better
@@ -63,6 +72,7 @@ impl Verdict {
         match self {
             Verdict::Met => "goal met",
             Verdict::Better => "lower, goal not met",
+            Verdict::Same => "the same",
             Verdict::Open => "no clear difference, goal not met",
             Verdict::Worse => "**higher**",
         }
@@ -76,8 +86,10 @@ pub fn number(value: f64) -> String {
         thousands(&format!("{:.0}", size))
     } else if size >= 10.0 {
         format!("{size:.1}")
-    } else {
+    } else if size >= 0.1 {
         format!("{size:.2}")
+    } else {
+        format!("{size:.3}")
     };
     let is_zero = text.chars().all(|c| matches!(c, '0' | '.'));
     match (is_zero, value < 0.0) {
@@ -131,7 +143,8 @@ mod tests {
     fn a_number_has_the_digits_that_say_something() {
         let numbers = [
             0.0,
-            0.001,
+            0.000_1,
+            0.012_3,
             0.456,
             4.567,
             45.67,
@@ -143,6 +156,7 @@ mod tests {
         let expected = [
             "0",
             "0",
+            "0.012",
             "0.46",
             "4.57",
             "45.7",
@@ -167,6 +181,6 @@ mod tests {
         assert_eq!(of(0.4, 0.6), Verdict::Better);
         assert_eq!(of(0.4, 1.1), Verdict::Open);
         assert_eq!(of(1.1, 1.2), Verdict::Worse);
-        assert_eq!(Verdict::of(&Figure::exact(1.0)), Verdict::Open);
+        assert_eq!(Verdict::of(&Figure::exact(1.0)), Verdict::Same);
     }
 }

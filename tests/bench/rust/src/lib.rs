@@ -96,6 +96,15 @@ async fn work(env: &Env, place: Place, order: &Order) -> Result<(), BrokenLine> 
             })
             .await;
         }
+        "same" => {
+            let error = BrokenLine(0);
+            measured(env, order, async {
+                for _ in 0..order.count {
+                    reporting::capture(env, place, &error).await;
+                }
+            })
+            .await;
+        }
         "at-once" => {
             let one = |n| async move { reporting::capture(env, place, &BrokenLine(n)).await };
             measured(env, order, async {
