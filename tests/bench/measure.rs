@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bench_page::{Column, Counts, Figure, Group, Results, Row, Unit, ratio};
+use bench_page::{Column, Counts, Figure, Group, Results, Row, Unit, number, ratio};
 use serde_json::{Value, json};
 
 use crate::stopwatch::Stopwatch;
@@ -440,7 +440,6 @@ impl Bench<'_> {
             (Column::Lean, rounds[&Subject::Lean].clone()),
             (Column::Usual, rounds[&Subject::Usual].clone()),
             (Column::Ours, rounds[&Subject::OursWithoutWorkflow].clone()),
-            (Column::Floor, rounds[&Subject::PlainJs].clone()),
         ]
         .into();
         let added = |with: Subject, without: Subject| {
@@ -524,6 +523,7 @@ impl Bench<'_> {
             grown.insert(column, (kept[1] - kept[0]).round());
         }
         self.stopwatch.take(0);
+        let captures = number(captures as f64);
         vec![
             exact(
                 Group::Memory,

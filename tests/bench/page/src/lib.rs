@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 pub use figure::{Figure, ratio};
 pub use page::{text, write};
 pub use results::{Column, Counts, Fact, Group, Results, Row, Unit};
+pub use words::number;
 
 /// The results, below the root of the repository.
 pub fn results_file() -> PathBuf {
