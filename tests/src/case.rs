@@ -38,15 +38,29 @@ static PASSED: Mutex<BTreeMap<String, BTreeSet<String>>> = Mutex::new(BTreeMap::
 pub fn test(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
     let named = name.to_owned();
     Trial::test(name, move || {
-        CURRENT.set(Some(Current::default()));
-        let outcome = catch_unwind(AssertUnwindSafe(run));
-        let mut current = CURRENT.take().unwrap_or_default();
+        let (outcome, used) = run_noted(run);
         if outcome.is_ok() {
-            let used = std::mem::take(&mut current.used);
             passed().insert(named, used);
         }
-        outcome.map_err(|panic| explain(panic, &current))
+        outcome
     })
+}
+
+/// Runs what may panic.
+///
+/// # Errors
+///
+/// If it did, with the message and the ends of the logs.
+pub fn explained<T>(run: impl FnOnce() -> T) -> Result<T, Failed> {
+    run_noted(run).0
+}
+
+fn run_noted<T>(run: impl FnOnce() -> T) -> (Result<T, Failed>, BTreeSet<String>) {
+    CURRENT.set(Some(Current::default()));
+    let outcome = catch_unwind(AssertUnwindSafe(run));
+    let mut current = CURRENT.take().unwrap_or_default();
+    let used = std::mem::take(&mut current.used);
+    (outcome.map_err(|panic| explain(panic, &current)), used)
 }
 
 fn passed() -> std::sync::MutexGuard<'static, BTreeMap<String, BTreeSet<String>>> {

@@ -27,6 +27,8 @@ pub enum Build {
     Unwinding,
     /// One of the smallest Workers, by its folder's name.
     Snippet(&'static str),
+    /// The files of the published book. Nothing is built for it.
+    Site,
 }
 
 impl Build {
@@ -37,6 +39,7 @@ impl Build {
             Build::Fixture => environment::path("PROOF_FIXTURE"),
             Build::Unwinding => environment::path(environment::UNWINDING),
             Build::Snippet(name) => environment::path("PROOF_SNIPPETS").join(name).join("build"),
+            Build::Site => unreachable!("it has no Worker's code"),
         }
     }
 
@@ -47,6 +50,7 @@ impl Build {
             Build::Fixture => "fixture".to_owned(),
             Build::Unwinding => "unwinding".to_owned(),
             Build::Snippet(name) => format!("snippet {name}"),
+            Build::Site => "site".to_owned(),
         }
     }
 
@@ -56,6 +60,7 @@ impl Build {
             Build::Listings => "listings",
             Build::Fixture | Build::Unwinding => "tests/fixture",
             Build::Snippet(name) => &format!("listings/snippets/{name}"),
+            Build::Site => "xtask/publish",
         };
         environment::workspace().join(folder).join(CONFIG)
     }
@@ -383,7 +388,11 @@ fn typed(line: &str, directory: &Path) -> Command {
 }
 
 /// Everything that keeps wrangler to itself and to this machine.
-fn prepare(command: &mut Command, directory: &Path) {
+///
+/// # Panics
+///
+/// If the folder of Node.js cannot be on a `PATH`.
+pub fn prepare(command: &mut Command, directory: &Path) {
     let node = environment::path("PROOF_NODE");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = node
@@ -446,10 +455,9 @@ impl Worker {
     /// The Worker with static assets that serves a published folder, still to be
     /// started.
     pub fn site(folder: &Path) -> WorkerOptions {
-        let file = environment::workspace().join("xtask/publish").join(CONFIG);
-        let mut config = configuration(&file);
+        let mut config = committed(Build::Site);
         config["assets"]["directory"] = folder.display().to_string().into();
-        Self::configured(config)
+        Self::configured(Build::Site, config)
     }
 
     fn of(build: Build) -> WorkerOptions {
@@ -458,10 +466,10 @@ impl Worker {
         config.remove("build");
         let main = build.output().join("index.js");
         config.insert("main".to_owned(), main.display().to_string().into());
-        Self::configured(config)
+        Self::configured(build, config)
     }
 
-    fn configured(config: Table) -> WorkerOptions {
+    fn configured(build: Build, config: Table) -> WorkerOptions {
         WorkerOptions {
             build,
             secrets: Vec::new(),

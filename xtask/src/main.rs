@@ -6,6 +6,7 @@
 mod anchors;
 mod api;
 mod background;
+mod bench;
 mod book;
 mod book_checks;
 mod demo;
@@ -88,6 +89,18 @@ enum Command {
         #[arg(long, conflicts_with = "filter")]
         record: bool,
     },
+    /// Measure this crate and the JavaScript SDK side by side, in workerd on this
+    /// machine, and write the book's page of it.
+    ///
+    /// Takes some minutes. Let nothing else run meanwhile.
+    Bench {
+        /// Fewer rounds; prints what was found and writes nothing.
+        #[arg(long)]
+        quick: bool,
+        /// Measure nothing; write the page again from tests/bench/results.json.
+        #[arg(long, conflicts_with = "quick")]
+        page: bool,
+    },
     /// Check the pages and name the tests of each listing. mdBook starts this.
     #[command(hide = true)]
     Preprocess,
@@ -109,6 +122,7 @@ fn main() -> ExitCode {
         Command::Serve { port } => serve::serve(&root, port),
         Command::Demo => demo::demo(&root),
         Command::Book { anchors } => book::book(&root, anchors),
+        Command::Bench { quick, page } => bench::bench(&root, quick, page),
         Command::Publish(options) => publish::publish(&root, &options),
         Command::Test {
             filter,

@@ -256,6 +256,8 @@ impl Run<'_> {
         for (package, _) in WORKERS {
             command.args(["-p", package]);
         }
+        // Only the bench builds this one.
+        command.args(["-p", "bench-worker", "--features", "bench-worker/workflow"]);
         command.args(["--target", "wasm32-unknown-unknown", "--", "-D", "warnings"]);
         self.plain(&mut command)
     }

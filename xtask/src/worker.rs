@@ -21,8 +21,17 @@ impl Builder<'_> {
     /// Runs worker-build, which leaves its output in the package's folder
     /// `build`.
     pub fn build(&self, package: &Path) -> Result<()> {
+        self.build_into(package, "build", &[])
+    }
+
+    /// The same with another folder of the package's, and with cargo features.
+    pub fn build_into(&self, package: &Path, folder: &str, features: &[&str]) -> Result<()> {
         let mut command = run::command(self.tools.bin.join("worker-build"));
-        command.arg("--release").current_dir(package);
+        command.args(["--release", "--out-dir", folder, "."]);
+        if !features.is_empty() {
+            command.args(["--features", &features.join(",")]);
+        }
+        command.current_dir(package);
         self.tools.on_path(&mut command);
         self.wasm.apply(&mut command);
         // It downloads what these do not name.

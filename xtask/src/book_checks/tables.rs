@@ -149,6 +149,7 @@ const NPM_LOCK: &str = "`tests/tools/package-lock.json`";
 const PYTHON: &str = "`tests/tools/requirements.txt`";
 /// What the tests themselves ask for of PyPI; the rest comes with these.
 const PYTHON_TOOLS: [&str; 2] = ["bugsink", "sentry-relay"];
+const SDK: &str = "`tests/bench/js/package.json`";
 
 #[test]
 fn the_version_table_has_what_the_pins_say() {
@@ -162,7 +163,7 @@ fn the_version_table_has_what_the_pins_say() {
             TOOLS => tools()
                 .into_iter()
                 .find_map(|it| (it.0 == name).then_some(it.1)),
-            NPM => npm_tools()
+            NPM | SDK => packages(cells[2])
                 .into_iter()
                 .find_map(|it| (it.0 == name).then_some(it.1)),
             NPM_LOCK => locked_by_npm(&read("tests/tools/package-lock.json"), name),
@@ -176,7 +177,7 @@ fn the_version_table_has_what_the_pins_say() {
     }
     // Of these places every pin is in the table.
     let of_python = PYTHON_TOOLS.map(|name| (name.to_owned(), String::new()));
-    let pins = tools().into_iter().chain(npm_tools()).chain(of_python);
+    let pins = tools().into_iter().chain(packages(NPM)).chain(of_python);
     for (name, _) in pins {
         if !rows
             .iter()
@@ -199,8 +200,9 @@ fn tools() -> Vec<(String, String)> {
     tools.to_vec()
 }
 
-fn npm_tools() -> Vec<(String, String)> {
-    let package = read("tests/tools/package.json");
+/// The dependencies in a `package.json`, whose path is in backticks.
+fn packages(file: &str) -> Vec<(String, String)> {
+    let package = read(file.trim_matches('`'));
     let (_, list) = package
         .split_once("\"dependencies\": {")
         .expect("dependencies");

@@ -39,6 +39,7 @@ pub fn everything(root: &Path) -> Result<()> {
     setup.wasm()?;
     setup.all_tools()?;
     setup.npm()?;
+    setup.sdk()?;
     setup.bugsink()?;
     setup.chromium()?;
     setup.typed()?;
@@ -107,6 +108,13 @@ impl Setup {
     pub fn npm(&self) -> Result<Npm> {
         step("wrangler, esbuild, wasm-opt", || {
             npm::install(&self.cache, &self.root)
+        })
+    }
+
+    /// The folder of the packages that the bench compares with.
+    pub fn sdk(&self) -> Result<PathBuf> {
+        step("@sentry/cloudflare", || {
+            npm::install_sdk(&self.cache, &self.root)
         })
     }
 
