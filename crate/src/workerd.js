@@ -24,6 +24,7 @@ export function parseUrl(text) {
   }
 }
 
+// ANCHOR: post
 /**
  * Posts once, and reads of the answer what it says of the next one.
  *
@@ -55,3 +56,4 @@ export async function post(url, headers, body, timeoutMs) {
     return { status: 0, timedOut: get(thrown, "name") === "TimeoutError" };
   }
 }
+// ANCHOR_END: post

@@ -269,13 +269,17 @@ fn anchored<'t>(text: &'t str, anchor: &str) -> Option<Vec<&'t str>> {
 }
 
 /// Whether cargo or wrangler reads this file: a configuration beside a package,
-/// or a module that its parent names.
+/// a module that its parent names, or JavaScript that the Rust beside it binds.
 fn is_compiled(path: &Path) -> bool {
     let parent = path.parent().unwrap_or(Path::new(""));
     let name = path.file_stem().and_then(|name| name.to_str());
     match (path.extension().and_then(|it| it.to_str()), name) {
         (Some("toml"), _) => crate::root().join(parent).join("Cargo.toml").is_file(),
         (Some("rs"), Some("lib" | "main")) => true,
+        (Some("js"), Some(name)) => {
+            let rust = std::fs::read_to_string(crate::root().join(path.with_extension("rs")));
+            rust.is_ok_and(|text| text.contains(&format!("module = \"/src/{name}.js\"")))
+        }
         (Some("rs"), Some(name)) => {
             let declared = |file: PathBuf| {
                 let text = std::fs::read_to_string(crate::root().join(file));
