@@ -5,6 +5,7 @@
 
 mod alarm;
 mod book;
+mod budget;
 mod ci;
 mod configuration;
 mod deploy;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
     let trials = [
         alarm::trials(),
         book::trials(),
+        budget::trials(),
         ci::trials(),
         configuration::trials(),
         deploy::trials(),

@@ -191,12 +191,34 @@ impl WorkerOptions {
     ///
     /// If the recorder is not there.
     #[must_use]
-    pub fn recorded(mut self) -> Self {
+    pub fn recorded(self) -> Self {
         let recorder = environment::workspace().join("tests/fixtures/recorder.mjs");
         let recorder = fs::read_to_string(recorder).expect("the recorder");
+        self.inside(|built| recorder.replace("BUILT", built))
+    }
+
+    /// Puts the bench's `count.mjs` around it: `GET /counts` then tells how often
+    /// WebAssembly called JavaScript since it was asked last.
+    ///
+    /// # Panics
+    ///
+    /// If the counter is not there.
+    #[must_use]
+    pub fn counted(self) -> Self {
+        let folder = environment::workspace().join("tests/bench");
+        let counter = fs::read_to_string(folder.join("count.mjs")).expect("the counter");
+        let first = folder.join("count-first.mjs").display().to_string();
+        self.inside(|built| {
+            let counter = counter.replace("./count-first.js", &first);
+            counter.replace("./MAIN", built)
+        })
+    }
+
+    /// Makes a module that is told where the built one is the Worker's main one.
+    fn inside(mut self, module: impl FnOnce(&str) -> String) -> Self {
         let built = self.config["main"].as_str().expect("a path of our own");
         // Wrangler looks for modules from the entry's own folder on.
-        self.entry = Some(recorder.replace("BUILT", built));
+        self.entry = Some(module(built));
         self.config(|config| {
             config.insert("main".to_owned(), ENTRY.into());
         })
