@@ -63,9 +63,17 @@ fn of(page: &Page) -> Vec<String> {
         return Vec::new();
     };
     let text = text.split("</main>").next().unwrap_or_default();
-    let ids = html::attributes(text, "id").into_iter();
-    let places = ids.map(|id| format!("{path}#{id}"));
+    let places = ids(text).into_iter().map(|id| format!("{path}#{id}"));
     std::iter::once(path.clone()).chain(places).collect()
+}
+
+/// The ids of a text, but for those by which a drawing names itself: nobody links to
+/// its title.
+pub fn ids(text: &str) -> Vec<&str> {
+    let parts = Vec::from_iter(text.split(" id=\""));
+    let is_of_a_place = |before: &str| !before.ends_with("<title") && !before.ends_with("<desc");
+    let pairs = parts.windows(2).filter(|pair| is_of_a_place(pair[0]));
+    pairs.filter_map(|pair| pair[1].split('"').next()).collect()
 }
 
 #[cfg(test)]
@@ -81,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_chapter_has_its_own_address_and_one_for_each_id() {
-        let chapter = "<nav id=\"a\"></nav><main><h2 id=\"b\"></h2><figure class=\"x\" id=\"c\"></figure></main><i id=\"d\">";
+        let chapter = "<nav id=\"a\"></nav><main><h2 id=\"b\"></h2><figure class=\"x\" id=\"c\"><svg><title id=\"t\"></figure></main><i id=\"d\">";
         assert_eq!(
             of(&page("p.html", chapter)),
             ["p.html", "p.html#b", "p.html#c"]

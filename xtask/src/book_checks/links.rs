@@ -4,6 +4,7 @@ use super::Page;
 use super::blocks::plain;
 #[cfg(test)]
 use super::{assert_none, page, pages};
+use crate::anchors::ids;
 
 pub(super) fn wrong(pages: &[Page]) -> Vec<String> {
     pages.iter().flat_map(|page| broken(page, pages)).collect()
@@ -81,8 +82,7 @@ pub(super) fn anchors(page: &Page) -> Vec<String> {
                 taken => format!("{name}-{taken}"),
             });
         }
-        let ids = line.split(" id=\"").skip(1);
-        anchors.extend(ids.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
+        anchors.extend(ids(line).into_iter().map(str::to_owned));
     }
     anchors
 }
