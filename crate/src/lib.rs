@@ -63,6 +63,7 @@ pub use before_send::set_before_send;
 pub use report::Anyhow;
 pub use report::{Report, Reportable};
 /// The types of an event, for [`set_before_send`] and [`Report::level`].
+#[doc(no_inline)]
 pub use sentry_core::protocol;
 use sentry_core::protocol::Uuid;
 use worker::Env;

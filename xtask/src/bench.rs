@@ -33,9 +33,8 @@ pub fn bench(root: &Path, quick: bool, page: bool) -> Result<()> {
     let sdk = setup.sdk()?;
 
     eprintln!("\n== Workers");
-    for (folder, features) in BUILDS {
-        builder.build_into(&root.join(PACKAGE), folder, features)?;
-    }
+    let package = root.join(PACKAGE);
+    builder.build_all(&BUILDS.map(|(folder, features)| (package.as_path(), folder, features)))?;
 
     eprintln!("\n== bench");
     let mut command = run::command("cargo");

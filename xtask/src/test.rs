@@ -269,9 +269,11 @@ impl Run<'_> {
             tools: ready.tools.as_ref().expect(SET_UP),
             npm: ready.npm.as_ref().expect(SET_UP),
         };
-        for (_, folder) in WORKERS {
-            builder.build(&self.root.join(folder))?;
-        }
+        let folders = WORKERS.map(|(_, folder)| self.root.join(folder));
+        let builds = folders
+            .each_ref()
+            .map(|folder| (folder.as_path(), "build", &[][..]));
+        builder.build_all(&builds)?;
         Ok(Vec::new())
     }
 
