@@ -239,6 +239,7 @@ impl Bench<'_> {
     fn wire(&self) -> Vec<Row> {
         let (mut bytes, mut bodies, mut requests) =
             (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut connections = BTreeMap::new();
         for (column, subject) in SIDES {
             let worker = self.start(subject);
             let mut arrived = Vec::new();
@@ -250,6 +251,11 @@ impl Bench<'_> {
                 same::check(&envelopes[0], host);
                 arrived.extend(envelopes);
             }
+            let before = self.stopwatch.connections();
+            self.time(&worker, Host::Alarm, "captures", 100);
+            self.stopwatch.take(100);
+            let made = self.stopwatch.connections() - before;
+            connections.insert(column, made as f64);
             let hosts = Host::ALL.len() as f64;
             let mean = |of: fn(&proof::server::Request) -> usize| {
                 let sum: usize = arrived.iter().map(of).sum();
@@ -268,6 +274,12 @@ impl Bench<'_> {
             ),
             exact(Group::Wire, "its body alone", Unit::Bytes, bodies),
             exact(Group::Wire, "requests for it", Unit::Count, requests),
+            exact(
+                Group::Wire,
+                "connections for a hundred in a row",
+                Unit::Count,
+                connections,
+            ),
         ]
     }
 

@@ -74,6 +74,11 @@ impl Stopwatch {
         self.receiver.dsn()
     }
 
+    /// Connections made so far.
+    pub fn connections(&self) -> usize {
+        self.receiver.connections()
+    }
+
     /// A name for one run, by which its marks are known.
     pub fn new_run(&self) -> String {
         self.runs.fetch_add(1, Ordering::Relaxed).to_string()

@@ -40,10 +40,13 @@ impl Inspector {
     pub fn connect_to(port: u16, path: &str) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("an inspector");
         stream
-            .set_read_timeout(Some(LOOK))
+            .set_read_timeout(Some(wait::LIMIT))
             .expect("a timeout that is not zero");
         let url = format!("ws://127.0.0.1:{port}{path}");
         let (socket, _) = tungstenite::client(url, stream).expect("an inspector's WebSocket");
+        // From here on, what has not come yet can be waited for once more.
+        let looking = socket.get_ref().set_read_timeout(Some(LOOK));
+        looking.expect("a timeout that is not zero");
         Inspector { socket, calls: 0 }
     }
 
