@@ -301,7 +301,10 @@ impl Run<'_> {
         command.env("PROOF_BUGSINK", ready.bugsink.as_ref().expect(SET_UP));
         command.env("PROOF_CHROMIUM", ready.chromium.as_ref().expect(SET_UP));
         command.env("PROOF_MDBOOK", &ready.tools.as_ref().expect(SET_UP).bin);
-        let record = self.root.join("target/proven.json");
+        // Cargo's own folder may be elsewhere.
+        let folder = self.root.join("target");
+        std::fs::create_dir_all(&folder)?;
+        let record = folder.join("proven.json");
         command.env("PROOF_RECORD", &record);
         command.envs(self.recording());
         let summary = summarised(&mut command, &mut Vec::new())?;
