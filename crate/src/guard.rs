@@ -1,6 +1,5 @@
 //! Step 1, *guard*: without a `SENTRY_DSN` binding there is nothing to do.
 
-use crate::load::DSN;
 use crate::runtime::Runtime;
 
 // ANCHOR: guard
@@ -8,6 +7,6 @@ use crate::runtime::Runtime;
 ///
 /// One look at `env`: no client, no allocation, no log line, no network.
 pub(crate) fn is_configured(runtime: &impl Runtime) -> bool {
-    runtime.is_bound(DSN)
+    runtime.has_dsn()
 }
 // ANCHOR_END: guard

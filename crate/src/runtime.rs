@@ -18,8 +18,8 @@ pub(crate) trait Runtime {
     /// Not `SystemTime::now()`: on `wasm32-unknown-unknown` that panics.
     fn now_ms(&self) -> f64;
 
-    /// Whether there is such a binding at all.
-    fn is_bound(&self, name: &'static str) -> bool;
+    /// Whether there is a DSN, whatever it is worth.
+    fn has_dsn(&self) -> bool;
 
     /// Reads a binding without waiting.
     fn binding(&self, name: &'static str) -> Binding<Self::Secret>;

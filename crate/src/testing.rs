@@ -17,6 +17,7 @@ use time::format_description::well_known::Rfc3339;
 use worker::Url;
 
 use crate::dsn::UrlParts;
+use crate::load::DSN;
 use crate::runtime::{Binding, Outgoing, PostError, Reply, Runtime};
 
 /// Something a request waits for.
@@ -156,8 +157,8 @@ impl Runtime for Fake {
         self.world.now_ms.get() as f64
     }
 
-    fn is_bound(&self, name: &'static str) -> bool {
-        self.binding(name) != Binding::Absent
+    fn has_dsn(&self) -> bool {
+        self.binding(DSN) != Binding::Absent
     }
 
     fn binding(&self, name: &'static str) -> Binding<()> {

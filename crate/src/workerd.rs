@@ -15,7 +15,7 @@ use worker::web_sys::console;
 use worker::{Delay, Env};
 
 use crate::dsn::UrlParts;
-use crate::load::{DEBUG, VERSION_METADATA, is_on};
+use crate::load::{VERSION_METADATA, is_on};
 use crate::runtime::{Binding, Outgoing, PostError, Reply, Runtime};
 
 /// How long a panic's report may be on its way, in milliseconds.
@@ -29,8 +29,10 @@ const PREFIX: &str = "[worker-sentry] ";
 extern "C" {
     /// Reads a property. A getter that throws reads as `undefined`.
     pub(crate) fn get(target: &JsValue, name: &str) -> JsValue;
-    #[wasm_bindgen(js_name = isBound)]
-    fn is_bound(env: &JsValue, name: &str) -> bool;
+    #[wasm_bindgen(js_name = hasDsn)]
+    fn has_dsn(env: &JsValue) -> bool;
+    #[wasm_bindgen(js_name = debugSwitch)]
+    fn debug_switch(env: &JsValue) -> JsValue;
     #[wasm_bindgen(js_name = parseUrl)]
     fn parse_url(text: &str) -> Option<Url>;
     fn post(url: &str, headers: &str, body: &[u8], timeout_ms: u32) -> Promise;
@@ -91,8 +93,8 @@ impl Runtime for Workerd<'_> {
         Date::now()
     }
 
-    fn is_bound(&self, name: &'static str) -> bool {
-        is_bound(self.env, name)
+    fn has_dsn(&self) -> bool {
+        has_dsn(self.env)
     }
 
     fn binding(&self, name: &'static str) -> Binding<JsValue> {
@@ -177,7 +179,7 @@ impl Runtime for Workerd<'_> {
     }
 
     fn debug(&self, line: &str) {
-        let switch = as_text(&get(self.env, DEBUG));
+        let switch = as_text(&debug_switch(self.env));
         if switch.as_deref().and_then(is_on) == Some(true) {
             console::log_1(&JsValue::from_str(&format!("{PREFIX}{line}")));
         }
@@ -352,4 +354,17 @@ fn promise(future: impl Future<Output = ()> + 'static) -> Promise {
         future.await;
         Ok(JsValue::UNDEFINED)
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::load::{DEBUG, DSN};
+
+    #[test]
+    fn the_bindings_that_javascript_knows_by_name_are_those_of_the_table() {
+        let script = include_str!("workerd.js");
+        for name in [DSN, DEBUG] {
+            assert!(script.contains(&format!("env.{name}")), "{name}");
+        }
+    }
 }
