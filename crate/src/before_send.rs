@@ -5,7 +5,18 @@ use std::rc::Rc;
 
 use sentry_core::protocol::Event;
 
-type Hook = Rc<dyn Fn(Event<'static>) -> Option<Event<'static>>>;
+use crate::payload;
+
+/// Changes an event, or drops it.
+type Change = Rc<dyn Fn(Event<'static>) -> Option<Event<'static>>>;
+
+#[derive(Clone)]
+struct Hook {
+    change: Change,
+    /// Writes what the hook may have added. Named nowhere but here, so that a Worker
+    /// without a hook is built without it.
+    write: payload::Write,
+}
 
 thread_local! {
     static HOOK: RefCell<Option<Hook>> = const { RefCell::new(None) };
@@ -36,7 +47,10 @@ thread_local! {
 pub fn set_before_send(hook: impl Fn(Event<'static>) -> Option<Event<'static>> + 'static) {
     HOOK.with(|slot| {
         if let Ok(mut slot) = slot.try_borrow_mut() {
-            *slot = Some(Rc::new(hook));
+            *slot = Some(Hook {
+                change: Rc::new(hook),
+                write: payload::whole,
+            });
         }
     });
 }
@@ -45,10 +59,18 @@ pub fn set_before_send(hook: impl Fn(Event<'static>) -> Option<Event<'static>> +
 /// Runs the hook, if there is one.
 pub(crate) fn apply(event: Event<'static>) -> Option<Event<'static>> {
     // The hook is taken out of the slot first: it may set another one.
-    let hook = HOOK.with(|slot| slot.try_borrow().ok().and_then(|slot| slot.clone()));
-    match hook {
-        Some(hook) => hook(event),
+    match hook() {
+        Some(hook) => (hook.change)(event),
         None => Some(event),
     }
 }
 // ANCHOR_END: apply
+
+/// What is able to write every event of this isolate.
+pub(crate) fn writer() -> payload::Write {
+    hook().map_or(payload::own, |hook| hook.write)
+}
+
+fn hook() -> Option<Hook> {
+    HOOK.with(|slot| slot.try_borrow().ok()?.clone())
+}

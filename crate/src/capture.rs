@@ -14,7 +14,7 @@ use crate::load::{Complaint, load};
 use crate::report::Report;
 use crate::runtime::Runtime;
 use crate::wrap::Scope;
-use crate::{before_send, guard};
+use crate::{before_send, envelope, guard};
 
 /// No capture takes longer than this, in milliseconds, whatever goes wrong.
 pub(crate) const CAPTURE_MS: f64 = 5_000.0;
@@ -134,9 +134,13 @@ async fn send(
     }
     let event = event(runtime, client.config.sample_rate, draft)?;
     let id = event.event_id;
-    let envelope = client.envelope(event)?;
+    let event = client.prepare(event)?;
+    let Some(envelope) = envelope::write(&client.config, event, &runtime.now_text()) else {
+        runtime.debug("the event could not be written as JSON; dropped");
+        return None;
+    };
     let left_ms = (deadline_ms - now_ms).max(0.0) as u32;
-    deliver(runtime, client, id, envelope, left_ms).await
+    deliver(runtime, client, id, &envelope, left_ms).await
 }
 // ANCHOR_END: send
 

@@ -1,10 +1,9 @@
 //! Step 6, second half, *deliver*: an envelope goes to the receiver, from the
 //! request that captured it, within a bounded time.
 
-use sentry_core::Envelope;
 use sentry_core::protocol::Uuid;
 
-use crate::client::{IsolateClient, to_bytes};
+use crate::client::IsolateClient;
 use crate::load::Config;
 use crate::runtime::{Outgoing, PostError, Runtime};
 
@@ -21,8 +20,8 @@ impl Receiver {
     /// <https://develop.sentry.dev/sdk/data-model/envelopes/#ingestion>
     pub(crate) fn new(config: &Config) -> Self {
         let url = match &config.tunnel {
-            Some(tunnel) => tunnel.to_string(),
-            None => config.dsn.envelope_api_url().to_string(),
+            Some(tunnel) => tunnel.clone(),
+            None => config.dsn.envelope_url.clone(),
         };
         let mut headers = vec![
             ("Content-Type", "application/x-sentry-envelope".to_owned()),
@@ -53,9 +52,9 @@ impl Receiver {
 /// The header that `Dsn::to_auth` would build, without the clock it reads.
 /// <https://develop.sentry.dev/sdk/overview/#authentication>
 fn auth(config: &Config) -> String {
-    let key = config.dsn.public_key();
+    let key = &config.dsn.public_key;
     let mut auth = format!("Sentry sentry_version=7, sentry_client={USER_AGENT}, sentry_key={key}");
-    if let Some(secret) = config.dsn.secret_key() {
+    if let Some(secret) = &config.dsn.secret_key {
         auth.push_str(", sentry_secret=");
         auth.push_str(secret);
     }
@@ -71,14 +70,10 @@ pub(crate) async fn deliver(
     runtime: &impl Runtime,
     client: &IsolateClient,
     id: Uuid,
-    envelope: Envelope,
+    envelope: &[u8],
     timeout_ms: u32,
 ) -> Option<Uuid> {
-    let Some(body) = to_bytes(envelope) else {
-        runtime.debug("the event could not be written as JSON; dropped");
-        return None;
-    };
-    let request = client.receiver.request(&body);
+    let request = client.receiver.request(envelope);
     let reply = match runtime.post(request, timeout_ms).await {
         Ok(reply) => reply,
         Err(PostError::Network) => {
@@ -91,7 +86,7 @@ pub(crate) async fn deliver(
         }
     };
     if let Ok(mut limits) = client.limits.try_borrow_mut() {
-        limits.learn(&reply, runtime.now_ms());
+        limits.learn(runtime, &reply);
     }
     if (200..300).contains(&reply.status) {
         runtime.debug("event delivered");

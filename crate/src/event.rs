@@ -13,8 +13,8 @@ use std::time::{Duration, SystemTime};
 
 use sentry_core::parse_type_from_debug;
 use sentry_core::protocol::{
-    ClientSdkInfo, Context, DebugMeta, Event, Exception, Frame, Level, Mechanism, RuntimeContext,
-    Stacktrace, Uuid, Value,
+    ClientSdkInfo, Context, DebugMeta, Event, Exception, Frame, Level, Map, Mechanism,
+    RuntimeContext, Stacktrace, Uuid, Value,
 };
 
 use crate::report::{Place, Report};
@@ -110,9 +110,11 @@ impl Draft {
     /// Adds what only the runtime knows: an id and the time.
     pub(crate) fn into_event(self, id: Uuid, now_ms: f64) -> Event<'static> {
         let Place { class, handler } = self.place;
-        let own_tags = [("class", class), ("handler", handler)]
-            .into_iter()
-            .filter_map(|(key, name)| Some((key.to_owned(), name?.to_owned())));
+        let mut tags = Map::new();
+        for (key, name) in self.place.names() {
+            tags.insert(key.to_owned(), name.to_owned());
+        }
+        add_tags(&mut tags, self.tags);
         let mut contexts = self.contexts;
         contexts.insert("runtime".to_owned(), runtime_context());
         Event {
@@ -124,7 +126,7 @@ impl Draft {
             transaction: class
                 .zip(handler)
                 .map(|(class, handler)| format!("{class}.{handler}")),
-            tags: own_tags.chain(tags(self.tags)).collect(),
+            tags,
             contexts,
             fingerprint: fingerprint(self.fingerprint),
             sdk: Some(Cow::Owned(sdk_info())),
@@ -186,10 +188,11 @@ fn exception(error: &(dyn Error + 'static)) -> Exception {
 pub(crate) fn type_name(error: &dyn Error) -> String {
     let debug = bounded(MAX_TYPE, format_args!("{error:?}"));
     let name = parse_type_from_debug(&debug);
-    let is_name = name.starts_with(|c: char| c.is_alphabetic() || c == '_')
-        && name
-            .chars()
-            .all(|c| c.is_alphanumeric() || matches!(c, '_' | ':' | '<' | '>'));
+    // Letters beyond ASCII are taken for what they are: to know them takes tables.
+    let is_name = name.starts_with(|c: char| !c.is_ascii() || c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| {
+            !c.is_ascii() || c.is_ascii_alphanumeric() || matches!(c, '_' | ':' | '<' | '>')
+        });
     if is_name { name } else { "Error" }.to_owned()
 }
 
@@ -198,10 +201,10 @@ fn mechanism(place: Place, handled: bool) -> Mechanism {
         Some(handler) => format!("cloudflare.{handler}"),
         None => "generic".to_owned(),
     };
-    let data = [("class", place.class), ("handler", place.handler)]
-        .into_iter()
-        .filter_map(|(key, name)| Some((key.to_owned(), Value::from(name?))))
-        .collect();
+    let mut data = Map::new();
+    for (key, name) in place.names() {
+        data.insert(key.to_owned(), Value::from(name));
+    }
     Mechanism {
         ty,
         handled: Some(handled),
@@ -214,8 +217,8 @@ fn mechanism(place: Place, handled: bool) -> Mechanism {
 /// characters, or whose key or value is too long or has a line break, and it
 /// takes the space off a value's ends.
 /// <https://docs.sentry.io/platforms/rust/enriching-events/tags/>
-fn tags(tags: Vec<(String, String)>) -> impl Iterator<Item = (String, String)> {
-    tags.into_iter().take(MAX_TAGS).filter_map(|(key, value)| {
+fn add_tags(to: &mut Map<String, String>, tags: Vec<(String, String)>) {
+    for (key, value) in tags.into_iter().take(MAX_TAGS) {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '-');
         let key: String = key
             .chars()
@@ -228,8 +231,10 @@ fn tags(tags: Vec<(String, String)>) -> impl Iterator<Item = (String, String)> {
             .map(|c| if c.is_control() { ' ' } else { c })
             .collect();
         let value = value.trim();
-        (!key.is_empty() && !value.is_empty()).then(|| (key, value.to_owned()))
-    })
+        if !key.is_empty() && !value.is_empty() {
+            to.insert(key, value.to_owned());
+        }
+    }
 }
 
 fn fingerprint(parts: Vec<String>) -> Cow<'static, [Cow<'static, str>]> {
@@ -270,7 +275,7 @@ fn timestamp(now_ms: f64) -> SystemTime {
 /// or a `before_send` hook added may not.
 pub(crate) fn trim(event: &mut Event<'static>, step: usize) -> bool {
     match step {
-        0 => event.contexts.retain(|name, _| name == "runtime"),
+        0 => keep(&mut event.contexts, &["runtime"]),
         1 => {
             for exception in &mut event.exception.values {
                 exception.stacktrace = None;
@@ -288,13 +293,21 @@ pub(crate) fn trim(event: &mut Event<'static>, step: usize) -> bool {
             }
             event.request = None;
             event.user = None;
-            event
-                .tags
-                .retain(|key, _| matches!(key.as_str(), "class" | "handler"));
+            keep(&mut event.tags, &["class", "handler"]);
         }
         _ => return false,
     }
     true
+}
+
+/// Not `retain`: taking single entries out of a map is much code, which nothing else
+/// here needs.
+fn keep<V>(map: &mut Map<String, V>, names: &[&str]) {
+    for (name, value) in std::mem::take(map) {
+        if names.contains(&name.as_str()) {
+            map.insert(name, value);
+        }
+    }
 }
 
 /// Formats at most `limit` bytes, and stops the formatting there.

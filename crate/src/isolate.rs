@@ -12,6 +12,9 @@
 //!      └─────────────────────┘  └── a new ticket        └─ for the isolate's life
 //! ```
 //!
+//! A load that was given up can come home when the one in its place has failed: then
+//! `loaded` leads from absent to ready.
+//!
 //! Callers that find the isolate loading do not wait for the loader's future:
 //! the runtime cancels a request that depends on another request's I/O. They
 //! look again on a timer of their own, and take over when the loader is late.
@@ -201,6 +204,94 @@ mod tests {
         isolate.loaded(|| 1);
         isolate.failed(first);
         assert_eq!(isolate.ready().as_deref(), Some(&1));
+    }
+
+    /// Every way from one state to another, and its name in the book's diagram. A
+    /// test of the book compares the two.
+    const TRANSITIONS: [(&str, &str, &str); 4] = [
+        ("absent", "loading", "first capture"),
+        ("absent", "ready", "loaded late"),
+        ("loading", "absent", "load failed"),
+        ("loading", "ready", "loaded"),
+    ];
+
+    /// What happens to an isolate. A load ends once, the oldest first or last.
+    #[derive(Clone, Copy)]
+    enum Step {
+        Turn { is_late: bool },
+        Failed { oldest: bool },
+        Loaded { oldest: bool },
+    }
+
+    const STEPS: [Step; 6] = [
+        Step::Turn { is_late: false },
+        Step::Turn { is_late: true },
+        Step::Failed { oldest: false },
+        Step::Failed { oldest: true },
+        Step::Loaded { oldest: false },
+        Step::Loaded { oldest: true },
+    ];
+
+    #[test]
+    fn the_transitions_are_those_and_no_others_whatever_happens_in_whichever_order() {
+        const LENGTH: u32 = 6;
+        let mut seen = std::collections::BTreeSet::new();
+        for number in 0..STEPS.len().pow(LENGTH) {
+            let steps = (0..LENGTH).map(|at| STEPS[number / STEPS.len().pow(at) % STEPS.len()]);
+            play(steps, &mut seen);
+        }
+        assert_eq!(Vec::from_iter(seen), TRANSITIONS);
+    }
+
+    type Seen = std::collections::BTreeSet<(&'static str, &'static str, &'static str)>;
+
+    fn play(steps: impl Iterator<Item = Step>, seen: &mut Seen) {
+        let mut isolate = Isolate::<u8>::new();
+        let mut loads = Vec::new();
+        let mut now_ms = 0.0;
+        for step in steps {
+            let before = state(&isolate);
+            let mut end = |oldest| match oldest {
+                _ if loads.is_empty() => None,
+                true => Some(loads.remove(0)),
+                false => loads.pop(),
+            };
+            let name = match step {
+                Step::Turn { is_late } => {
+                    now_ms += if is_late { LOAD_MS } else { 1.0 };
+                    if let Turn::Load(ticket) = isolate.turn(now_ms, LOAD_MS) {
+                        loads.push(ticket);
+                    }
+                    "first capture"
+                }
+                Step::Failed { oldest } => {
+                    let Some(ticket) = end(oldest) else { continue };
+                    isolate.failed(ticket);
+                    "load failed"
+                }
+                Step::Loaded { oldest } => {
+                    let Some(_) = end(oldest) else { continue };
+                    isolate.loaded(|| 1);
+                    if before == "absent" {
+                        "loaded late"
+                    } else {
+                        "loaded"
+                    }
+                }
+            };
+            let after = state(&isolate);
+            if before != after {
+                seen.insert((before, after, name));
+            }
+        }
+    }
+
+    fn state(isolate: &Isolate<u8>) -> &'static str {
+        match isolate.slot {
+            Slot::Absent => "absent",
+            Slot::Loading { .. } => "loading",
+            Slot::Ready(_) => "ready",
+        }
     }
 
     #[test]

@@ -1,27 +1,44 @@
 //! Sentry for Cloudflare Workers, in Rust.
 //!
+//! | what fails | what reports it |
+//! | --- | --- |
+//! | a handler of a Durable Object, a Workflow's `run` | [`with_sentry_in_isolate`] around its body |
+//! | the same, where the catch is your own | [`capture_exception_in_isolate`] |
+//! | a handler that must not wait, such as `websocket_error` | [`capture_exception_in_background`] |
+//! | the main Worker's `fetch`, `queue` or `scheduled` | [`with_sentry_worker`] around its body |
+//!
+//! A [`Report`] says more about an error, [`set_before_send`] sees every event before
+//! it leaves, and [`workflow`](mod@workflow) is the Workflows binding that `worker` does
+//! not have yet. Without the binding `SENTRY_DSN` nothing is reported and nothing
+//! else changes.
+//!
 //! # Layout
 //!
-//! Each module is one step of a capture, in this order, and [`capture`](self)
-//! runs through them once:
+//! Each module is one step of a capture, in this order, and `capture` runs through
+//! them once:
 //!
-//! 1. `guard`: is there a `SENTRY_DSN` at all?
-//! 2. `load`: the bindings become a configuration.
-//! 3. and 4. `isolate`: a failed load is tried again; a client is made once.
-//! 5. `client`: a `sentry-core` client whose transport is an outbox.
-//! 6. `event`, `deliver`: the error becomes an event and leaves.
+//! - step 1, `guard`: is there a `SENTRY_DSN` at all?
+//! - step 2, `load`: the bindings become a configuration.
+//! - steps 3 and 4, `isolate`: a failed load is tried again; a client is made once.
+//! - step 5, `client`: a `sentry-core` client, which completes events and
+//!   sends nothing.
+//! - step 6, `event`, `payload`, `envelope` and `deliver`: the error becomes an event and
+//!   leaves.
 //!
 //! Beside them, `report` is what the caller says of an error, `wrap` reports
 //! whatever a handler's body returns, `panics` sends what cannot wait, and
-//! `runtime` is the seam behind which `workerd` talks to JavaScript. [`workflow`](mod@workflow)
-//! stands beside all this: the Workflows binding that `worker` does not have yet.
+//! `runtime` is the seam behind which `workerd` talks to JavaScript.
 
 #![warn(missing_docs, unreachable_pub)]
 
 mod before_send;
+#[cfg(test)]
+mod budget;
 mod capture;
 mod client;
 mod deliver;
+mod dsn;
+mod envelope;
 mod event;
 mod guard;
 #[cfg(test)]
@@ -30,6 +47,7 @@ mod isolate;
 mod limits;
 mod load;
 mod panics;
+mod payload;
 mod report;
 mod runtime;
 mod stack;
@@ -45,6 +63,7 @@ pub use before_send::set_before_send;
 pub use report::Anyhow;
 pub use report::{Report, Reportable};
 /// The types of an event, for [`set_before_send`] and [`Report::level`].
+#[doc(no_inline)]
 pub use sentry_core::protocol;
 use sentry_core::protocol::Uuid;
 use worker::Env;

@@ -2,9 +2,7 @@
 //!
 //! Rules: <https://develop.sentry.dev/sdk/expected-features/rate-limiting/>
 
-use std::time::{Duration, UNIX_EPOCH};
-
-use crate::runtime::Reply;
+use crate::runtime::{Reply, Runtime};
 
 /// How long a `429` without any header counts.
 const DEFAULT_PAUSE_MS: f64 = 60_000.0;
@@ -24,11 +22,12 @@ impl RateLimits {
     }
 
     /// Learns from an answer. Never shortens a pause already in force.
-    pub(crate) fn learn(&mut self, reply: &Reply, now_ms: f64) {
+    pub(crate) fn learn(&mut self, runtime: &impl Runtime, reply: &Reply) {
+        let now_ms = runtime.now_ms();
         let pause_ms = match &reply.rate_limits {
             // With this header present, `Retry-After` says nothing new.
-            Some(header) => errors_pause_ms(header),
-            None => retry_pause_ms(reply, now_ms),
+            Some(header) => errors_pause_ms(runtime, header),
+            None => retry_pause_ms(runtime, reply),
         };
         let until = now_ms + pause_ms.clamp(0.0, MAX_PAUSE_MS);
         if pause_ms > 0.0 && until > self.errors_until_ms {
@@ -41,28 +40,28 @@ impl RateLimits {
 ///
 /// Each limit reads `seconds:categories:scope:reason`, several categories are
 /// joined by `;`, none at all means every category, and limits are joined by `,`.
-fn errors_pause_ms(header: &str) -> f64 {
+fn errors_pause_ms(runtime: &impl Runtime, header: &str) -> f64 {
     header
         .split(',')
         .filter_map(|limit| {
             let mut fields = limit.trim().split(':');
-            let seconds: f64 = fields.next()?.trim().parse().ok()?;
+            let seconds = runtime.decimal(fields.next()?.trim())?;
             let categories = fields.next().unwrap_or_default().trim();
             let covers = categories.is_empty()
                 || categories
                     .split(';')
                     .any(|category| matches!(category.trim(), "error" | "default"));
-            (covers && seconds.is_finite()).then_some(seconds * 1_000.0)
+            covers.then_some(seconds * 1_000.0)
         })
         .fold(0.0, f64::max)
 }
 
 /// The pause of an answer without `X-Sentry-Rate-Limits`.
-fn retry_pause_ms(reply: &Reply, now_ms: f64) -> f64 {
+fn retry_pause_ms(runtime: &impl Runtime, reply: &Reply) -> f64 {
     let asked = reply
         .retry_after
         .as_deref()
-        .and_then(|header| retry_after_ms(header.trim(), now_ms));
+        .and_then(|header| retry_after_ms(runtime, header.trim()));
     match (reply.status, asked) {
         (429 | 503, Some(pause)) => pause,
         (429, None) => DEFAULT_PAUSE_MS,
@@ -72,24 +71,30 @@ fn retry_pause_ms(reply: &Reply, now_ms: f64) -> f64 {
 
 /// `Retry-After` as seconds or as a date, as milliseconds from now.
 /// <https://www.rfc-editor.org/rfc/rfc9110#field.retry-after>
-fn retry_after_ms(header: &str, now_ms: f64) -> Option<f64> {
-    if let Ok(seconds) = header.parse::<f64>() {
-        return seconds.is_finite().then_some(seconds * 1_000.0);
+fn retry_after_ms(runtime: &impl Runtime, header: &str) -> Option<f64> {
+    if let Some(seconds) = runtime.decimal(header) {
+        return Some(seconds * 1_000.0);
     }
-    let at: Duration = httpdate::parse_http_date(header)
-        .ok()?
-        .duration_since(UNIX_EPOCH)
-        .ok()?;
-    Some(at.as_secs_f64() * 1_000.0 - now_ms)
+    // Every date of HTTP's ends like this, and JavaScript would read much else as one.
+    let at_ms = Some(header).filter(|date| date.ends_with(" GMT"));
+    let left_ms = runtime.parse_date(at_ms?) - runtime.now_ms();
+    left_ms.is_finite().then_some(left_ms)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Fake;
     use proptest::prelude::*;
 
     // 2026-01-01T00:00:00Z
     const NOW_MS: f64 = 1_767_225_600_000.0;
+
+    fn runtime() -> Fake {
+        let fake = Fake::default();
+        fake.world.now_ms.set(NOW_MS as u64);
+        fake
+    }
 
     fn reply(status: u16, retry_after: Option<&str>, rate_limits: Option<&str>) -> Reply {
         Reply {
@@ -101,7 +106,7 @@ mod tests {
 
     fn pause_s(reply: &Reply) -> f64 {
         let mut limits = RateLimits::default();
-        limits.learn(reply, NOW_MS);
+        limits.learn(&runtime(), reply);
         (limits.errors_until_ms - NOW_MS).max(0.0) / 1_000.0
     }
 
@@ -145,7 +150,7 @@ mod tests {
     fn a_pause_ends_when_its_time_is_over() {
         let mut limits = RateLimits::default();
         assert!(limits.allow(NOW_MS));
-        limits.learn(&reply(429, Some("10"), None), NOW_MS);
+        limits.learn(&runtime(), &reply(429, Some("10"), None));
         assert!(!limits.allow(NOW_MS));
         assert!(!limits.allow(NOW_MS + 9_999.0));
         assert!(limits.allow(NOW_MS + 10_000.0));
@@ -154,9 +159,9 @@ mod tests {
     #[test]
     fn a_later_answer_does_not_shorten_a_pause() {
         let mut limits = RateLimits::default();
-        limits.learn(&reply(429, Some("100"), None), NOW_MS);
-        limits.learn(&reply(429, Some("1"), None), NOW_MS);
-        limits.learn(&reply(200, None, None), NOW_MS);
+        limits.learn(&runtime(), &reply(429, Some("100"), None));
+        limits.learn(&runtime(), &reply(429, Some("1"), None));
+        limits.learn(&runtime(), &reply(200, None, None));
         assert!(!limits.allow(NOW_MS + 99_999.0));
     }
 

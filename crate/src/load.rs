@@ -6,9 +6,7 @@
 
 use std::borrow::Cow;
 
-use sentry_core::types::Dsn;
-use worker::Url;
-
+use crate::dsn::Dsn;
 use crate::runtime::{Binding, Runtime};
 
 /// Where events go. Its absence turns everything off.
@@ -50,7 +48,8 @@ pub(crate) struct Config {
     pub(crate) environment: Cow<'static, str>,
     pub(crate) traces_sample_rate: f32,
     pub(crate) sample_rate: f32,
-    pub(crate) tunnel: Option<Url>,
+    /// An address that takes the envelopes in the DSN's place.
+    pub(crate) tunnel: Option<String>,
     pub(crate) access: Option<(String, String)>,
 }
 
@@ -114,7 +113,7 @@ pub(crate) async fn load(runtime: &impl Runtime) -> Result<Loaded, Complaint> {
         *value = read_binding(runtime, name).await;
     }
     read.version_id = read_binding(runtime, VERSION_METADATA).await;
-    Config::resolve(&read)
+    Config::resolve(runtime, &read)
 }
 // ANCHOR_END: load
 
@@ -126,10 +125,11 @@ pub(crate) fn load_now(runtime: &impl Runtime) -> Result<Loaded, Complaint> {
         Binding::NotText => Value::NotText,
         Binding::Secret(_) => Value::Unreadable,
     };
-    Config::resolve(&Values {
+    let read = Values {
         values: BINDINGS.map(read_now),
         version_id: read_now(VERSION_METADATA),
-    })
+    };
+    Config::resolve(runtime, &read)
 }
 
 async fn read_binding(runtime: &impl Runtime, name: &'static str) -> Value {
@@ -150,14 +150,15 @@ impl Config {
     /// An unusable DSN is an error, because without it there is nothing to
     /// deliver to. Anything else that cannot be used is complained about and its
     /// default applies.
-    pub(crate) fn resolve(values: &Values) -> Result<Loaded, Complaint> {
-        let dsn = resolve_dsn(values)?;
+    pub(crate) fn resolve(runtime: &impl Runtime, values: &Values) -> Result<Loaded, Complaint> {
+        let dsn = resolve_dsn(runtime, values)?;
         let mut complaints = Vec::new();
         let config = Config {
             dsn,
             release: resolve_release(values, &mut complaints),
             environment: resolve_environment(values, &mut complaints),
             traces_sample_rate: resolve_rate(
+                runtime,
                 values,
                 "SENTRY_TRACES_SAMPLE_RATE",
                 0.0,
@@ -165,13 +166,14 @@ impl Config {
                 &mut complaints,
             ),
             sample_rate: resolve_rate(
+                runtime,
                 values,
                 "SENTRY_SAMPLE_RATE",
                 1.0,
                 "is not a number from 0 to 1; using 1",
                 &mut complaints,
             ),
-            tunnel: resolve_tunnel(values, &mut complaints),
+            tunnel: resolve_tunnel(runtime, values, &mut complaints),
             access: resolve_access(values, &mut complaints),
         };
         check_debug(values, &mut complaints);
@@ -179,7 +181,7 @@ impl Config {
     }
 }
 
-fn resolve_dsn(values: &Values) -> Result<Dsn, Complaint> {
+fn resolve_dsn(runtime: &impl Runtime, values: &Values) -> Result<Dsn, Complaint> {
     let complain = |problem| {
         Err(Complaint {
             binding: DSN,
@@ -190,9 +192,9 @@ fn resolve_dsn(values: &Values) -> Result<Dsn, Complaint> {
         Value::Absent => complain("is not bound; nothing is reported"),
         Value::NotText => complain("is not text; nothing is reported"),
         Value::Unreadable => complain("could not be read from the Secrets Store; will try again"),
-        Value::Text(text) => match text.trim().parse::<Dsn>() {
-            Ok(dsn) => Ok(dsn),
-            Err(_) => complain("is not a Sentry DSN; nothing is reported"),
+        Value::Text(text) => match runtime.parse_url(text.trim()).and_then(Dsn::of) {
+            Some(dsn) => Ok(dsn),
+            None => complain("is not a Sentry DSN; nothing is reported"),
         },
     }
 }
@@ -269,6 +271,7 @@ fn is_environment(environment: &str) -> bool {
 }
 
 fn resolve_rate(
+    runtime: &impl Runtime,
     values: &Values,
     name: &'static str,
     default: f32,
@@ -278,8 +281,8 @@ fn resolve_rate(
     let Some(text) = text(values, name, complaints) else {
         return default;
     };
-    match text.parse::<f32>() {
-        Ok(rate) if (0.0..=1.0).contains(&rate) => rate,
+    match runtime.decimal(text) {
+        Some(rate) if (0.0..=1.0).contains(&rate) => rate as f32,
         _ => {
             complaints.push(Complaint {
                 binding: name,
@@ -310,11 +313,15 @@ pub(crate) fn is_on(text: &str) -> Option<bool> {
     }
 }
 
-fn resolve_tunnel(values: &Values, complaints: &mut Vec<Complaint>) -> Option<Url> {
+fn resolve_tunnel(
+    runtime: &impl Runtime,
+    values: &Values,
+    complaints: &mut Vec<Complaint>,
+) -> Option<String> {
     const NAME: &str = "SENTRY_TUNNEL";
     let text = text(values, NAME, complaints)?;
-    match Url::parse(text) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") => Some(url),
+    match runtime.parse_url(text) {
+        Some(url) if url.is_http() => Some(url.href),
         _ => {
             complaints.push(Complaint {
                 binding: NAME,
@@ -363,7 +370,7 @@ fn resolve_access(values: &Values, complaints: &mut Vec<Complaint>) -> Option<(S
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::testing::{Fake, Outcome, block_on};
     use proptest::prelude::*;
@@ -382,7 +389,13 @@ mod tests {
     }
 
     fn resolve(pairs: &[(&'static str, &str)]) -> Loaded {
-        Config::resolve(&bound(pairs)).expect("a usable DSN")
+        Config::resolve(&Fake::default(), &bound(pairs)).expect("a usable DSN")
+    }
+
+    /// A configuration for tests of what comes after this step.
+    pub(crate) fn config(pairs: &[(&'static str, &str)]) -> Config {
+        let dsn = (DSN, "https://key@s.example.com/1");
+        resolve(&[&[dsn], pairs].concat()).config
     }
 
     fn complained(loaded: &Loaded) -> Vec<&'static str> {
@@ -435,7 +448,7 @@ mod tests {
         ];
         for (dsn, url) in table {
             let loaded = resolve(&[(DSN, dsn)]);
-            assert_eq!(loaded.config.dsn.envelope_api_url().as_str(), url);
+            assert_eq!(loaded.config.dsn.envelope_url, url);
         }
     }
 
@@ -456,8 +469,11 @@ mod tests {
             Value::Absent,
         ];
         for value in unusable {
-            let complaint =
-                Config::resolve(&Values::default().with(DSN, value.clone())).expect_err("unusable");
+            let complaint = Config::resolve(
+                &Fake::default(),
+                &Values::default().with(DSN, value.clone()),
+            )
+            .expect_err("unusable");
             assert_eq!(complaint.binding, DSN, "{value:?}");
             assert!(!complaint.problem.contains("hunter2"), "{value:?}");
         }
@@ -572,7 +588,7 @@ mod tests {
     fn a_tunnel_is_an_http_url() {
         let loaded = resolve(&[("SENTRY_TUNNEL", "https://t.example.com/x")]);
         assert_eq!(
-            loaded.config.tunnel.map(String::from).as_deref(),
+            loaded.config.tunnel.as_deref(),
             Some("https://t.example.com/x")
         );
         for refused in ["/x", "t.example.com", "ftp://t.example.com"] {
@@ -605,7 +621,7 @@ mod tests {
         for name in BINDINGS.into_iter().filter(|name| *name != DSN) {
             for value in [Value::NotText, Value::Unreadable] {
                 let values = bound(&[]).with(name, value);
-                let loaded = Config::resolve(&values).expect("a usable DSN");
+                let loaded = Config::resolve(&Fake::default(), &values).expect("a usable DSN");
                 assert_eq!(complained(&loaded), [name]);
                 assert_eq!(loaded.config.environment, "production");
                 assert_eq!(loaded.config.sample_rate, 1.0);
@@ -622,7 +638,7 @@ mod tests {
             .insert(DSN, Binding::Secret(()));
         *fake.world.reflex.borrow_mut() = Some(|_| Outcome::Secret(Some(GOOD_DSN.to_owned())));
         let loaded = block_on(load(&fake)).expect("a usable DSN");
-        assert_eq!(loaded.config.dsn.host(), "sentry.example.com");
+        assert!(loaded.config.dsn.text.contains("@sentry.example.com/"));
         // A panic cannot wait, so it has to do without.
         assert_eq!(load_now(&fake).expect_err("not now").binding, DSN);
     }
@@ -640,7 +656,7 @@ mod tests {
             if dsn {
                 all = all.with(DSN, text(GOOD_DSN));
             }
-            let complaints = match Config::resolve(&all) {
+            let complaints = match Config::resolve(&Fake::default(), &all) {
                 Ok(loaded) => loaded.complaints,
                 Err(complaint) => vec![complaint],
             };

@@ -10,18 +10,16 @@ use std::error::Error;
 use std::fmt::Display;
 use std::panic::PanicHookInfo;
 
-use sentry_core::Envelope;
 use sentry_core::protocol::Frame;
 use worker::Env;
 
-use crate::client::{envelope_headers, to_bytes};
 use crate::deliver::Receiver;
 use crate::event::{Draft, MAX_VALUE, bounded};
 use crate::load::{Config, load_now};
 use crate::runtime::Runtime;
 use crate::workerd::{Workerd, post_and_forget};
 use crate::wrap::Scope;
-use crate::{capture, isolate};
+use crate::{capture, envelope, isolate};
 
 thread_local! {
     /// The hook has no `env`, so the first wrapped handler leaves it here.
@@ -100,9 +98,8 @@ fn report(info: &PanicHookInfo<'_>) -> Option<()> {
     event.environment = event
         .environment
         .or_else(|| Some(config.environment.clone()));
-    let headers = envelope_headers(&config, &event);
-    let body = to_bytes(Envelope::from(event).with_headers(headers))?;
-    post_and_forget(&Receiver::new(&config).request(&body));
+    let envelope = envelope::write(&config, event, &runtime.now_text())?;
+    post_and_forget(&Receiver::new(&config).request(&envelope));
     runtime.debug("panic reported");
     Some(())
 }

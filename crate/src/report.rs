@@ -12,6 +12,16 @@ pub(crate) struct Place {
     pub(crate) handler: Option<&'static str>,
 }
 
+impl Place {
+    /// What is known of it, each with the key that it goes by in an event.
+    pub(crate) fn names(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let names = [("class", self.class), ("handler", self.handler)];
+        names
+            .into_iter()
+            .filter_map(|(key, name)| Some((key, name?)))
+    }
+}
+
 /// An error on its way to Sentry, with what is known about it.
 ///
 /// Made from a reference to any [`std::error::Error`], so passing `&error` is

@@ -4,6 +4,8 @@
 //! [`Runtime`]. The crate has one implementation, [`crate::workerd`], which does
 //! as little as it can; the native tests have another, which they drive by hand.
 
+use crate::dsn::UrlParts;
+
 /// What the platform does for a capture.
 ///
 /// No method may panic or throw. Whatever can fail says so in its result.
@@ -15,6 +17,9 @@ pub(crate) trait Runtime {
     ///
     /// Not `SystemTime::now()`: on `wasm32-unknown-unknown` that panics.
     fn now_ms(&self) -> f64;
+
+    /// Whether there is such a binding at all.
+    fn is_bound(&self, name: &'static str) -> bool;
 
     /// Reads a binding without waiting.
     fn binding(&self, name: &'static str) -> Binding<Self::Secret>;
@@ -29,6 +34,32 @@ pub(crate) trait Runtime {
     ///
     /// The body of the answer has been cancelled when this returns.
     async fn post(&self, request: Outgoing<'_>, timeout_ms: u32) -> Result<Reply, PostError>;
+
+    /// Reads an absolute URL, or returns nothing where it is none.
+    fn parse_url(&self, text: &str) -> Option<UrlParts>;
+
+    /// Reads what [`decimal`](Runtime::decimal) has found to look like a number; `NaN`
+    /// if it is none.
+    fn parse_number(&self, text: &str) -> f64;
+
+    /// A decimal number, such as `0.25`.
+    ///
+    /// Not `str::parse`, whose tables alone are a tenth of what the crate adds to an
+    /// upload.
+    fn decimal(&self, text: &str) -> Option<f64> {
+        let is_part = |byte| matches!(byte, b'0'..=b'9' | b'.' | b'+' | b'-' | b'e' | b'E');
+        if text.is_empty() || !text.bytes().all(is_part) {
+            return None;
+        }
+        Some(self.parse_number(text)).filter(|number| number.is_finite())
+    }
+
+    /// A date as HTTP writes it, in milliseconds since the Unix epoch; `NaN` if it is
+    /// none.
+    fn parse_date(&self, text: &str) -> f64;
+
+    /// The time, as RFC 3339 writes it.
+    fn now_text(&self) -> String;
 
     /// Random bytes, or nothing where the platform has none to give (a Worker
     /// has none outside a handler).

@@ -10,7 +10,13 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, UNIX_EPOCH};
 
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use worker::Url;
+
+use crate::dsn::UrlParts;
 use crate::runtime::{Binding, Outgoing, PostError, Reply, Runtime};
 
 /// Something a request waits for.
@@ -150,6 +156,10 @@ impl Runtime for Fake {
         self.world.now_ms.get() as f64
     }
 
+    fn is_bound(&self, name: &'static str) -> bool {
+        self.binding(name) != Binding::Absent
+    }
+
     fn binding(&self, name: &'static str) -> Binding<()> {
         let bindings = self.world.bindings.borrow();
         bindings.get(name).cloned().unwrap_or(Binding::Absent)
@@ -185,6 +195,26 @@ impl Runtime for Fake {
         }
     }
 
+    fn parse_url(&self, text: &str) -> Option<UrlParts> {
+        parse_url(text)
+    }
+
+    fn parse_number(&self, text: &str) -> f64 {
+        text.parse().unwrap_or(f64::NAN)
+    }
+
+    fn parse_date(&self, text: &str) -> f64 {
+        let date = httpdate::parse_http_date(text).ok();
+        let since = date.and_then(|date| date.duration_since(UNIX_EPOCH).ok());
+        since.map_or(f64::NAN, |since| since.as_secs_f64() * 1_000.0)
+    }
+
+    fn now_text(&self) -> String {
+        let now = UNIX_EPOCH + Duration::from_millis(self.world.now_ms.get());
+        let now = OffsetDateTime::from(now).format(&Rfc3339);
+        now.expect("a time that has a year")
+    }
+
     /// Different at each call and the same in each run.
     fn random_bytes(&self) -> Option<[u8; 16]> {
         let mut bytes = [0; 16];
@@ -208,6 +238,21 @@ impl Runtime for Fake {
     fn debug(&self, line: &str) {
         self.world.lines.borrow_mut().push(format!("debug: {line}"));
     }
+}
+
+/// The parser behind [`worker::Url`], which follows the same standard as the
+/// runtime's.
+pub(crate) fn parse_url(text: &str) -> Option<UrlParts> {
+    let url = Url::parse(text).ok()?;
+    let port = url.port().map(|port| format!(":{port}"));
+    Some(UrlParts {
+        protocol: format!("{}:", url.scheme()),
+        username: url.username().to_owned(),
+        password: url.password().unwrap_or_default().to_owned(),
+        host: url.host_str()?.to_owned() + &port.unwrap_or_default(),
+        pathname: url.path().to_owned(),
+        href: url.into(),
+    })
 }
 
 /// Polls until ready. For futures that need nobody to go on.

@@ -9,13 +9,12 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use worker::js_sys::futures::{JsFuture, future_to_promise};
-use worker::js_sys::{
-    Array, Date, Function, JsString, Object, Promise, Reflect, Uint8Array, global,
-};
-use worker::wasm_bindgen::{JsCast, JsValue};
-use worker::web_sys::{AbortSignal, Response, console};
-use worker::{Delay, Env, SecretStore};
+use worker::js_sys::{Date, JsString, Number, Promise};
+use worker::wasm_bindgen::{self, JsCast, JsValue, prelude::wasm_bindgen};
+use worker::web_sys::console;
+use worker::{Delay, Env};
 
+use crate::dsn::UrlParts;
 use crate::load::{DEBUG, VERSION_METADATA, is_on};
 use crate::runtime::{Binding, Outgoing, PostError, Reply, Runtime};
 
@@ -25,6 +24,54 @@ const FORGET_MS: u32 = 5_000;
 const MAX_TEXT: u32 = 16_384;
 /// Marks our lines among the application's.
 const PREFIX: &str = "[worker-sentry] ";
+
+#[wasm_bindgen(module = "/src/workerd.js", wasm_bindgen = wasm_bindgen)]
+extern "C" {
+    /// Reads a property. A getter that throws reads as `undefined`.
+    pub(crate) fn get(target: &JsValue, name: &str) -> JsValue;
+    #[wasm_bindgen(js_name = isBound)]
+    fn is_bound(env: &JsValue, name: &str) -> bool;
+    #[wasm_bindgen(js_name = parseUrl)]
+    fn parse_url(text: &str) -> Option<Url>;
+    fn post(url: &str, headers: &str, body: &[u8], timeout_ms: u32) -> Promise;
+}
+
+#[wasm_bindgen(wasm_bindgen = wasm_bindgen)]
+extern "C" {
+    type Url;
+    #[wasm_bindgen(method, getter)]
+    fn href(this: &Url) -> String;
+    #[wasm_bindgen(method, getter)]
+    fn protocol(this: &Url) -> String;
+    #[wasm_bindgen(method, getter)]
+    fn username(this: &Url) -> String;
+    #[wasm_bindgen(method, getter)]
+    fn password(this: &Url) -> String;
+    #[wasm_bindgen(method, getter)]
+    fn host(this: &Url) -> String;
+    #[wasm_bindgen(method, getter)]
+    fn pathname(this: &Url) -> String;
+
+    /// What `post` tells of an answer; status 0 if there was none.
+    type Answer;
+    #[wasm_bindgen(method, getter)]
+    fn status(this: &Answer) -> u16;
+    #[wasm_bindgen(method, getter, js_name = retryAfter)]
+    fn retry_after(this: &Answer) -> Option<String>;
+    #[wasm_bindgen(method, getter, js_name = rateLimits)]
+    fn rate_limits(this: &Answer) -> Option<String>;
+    #[wasm_bindgen(method, getter, js_name = timedOut)]
+    fn timed_out(this: &Answer) -> bool;
+
+    /// A Secrets Store binding. It is an RPC stub: its method exists only as a call.
+    ///
+    /// What it returns is awaited like a promise, but is none to `instanceof`.
+    ///
+    /// Not `worker::SecretStore`, which reads the secret with all of serde.
+    type StoredSecret;
+    #[wasm_bindgen(method, catch, js_name = get)]
+    fn read(this: &StoredSecret) -> Result<Promise, JsValue>;
+}
 
 /// The real runtime, seen from one request.
 pub(crate) struct Workerd<'e> {
@@ -42,6 +89,10 @@ impl Runtime for Workerd<'_> {
 
     fn now_ms(&self) -> f64 {
         Date::now()
+    }
+
+    fn is_bound(&self, name: &'static str) -> bool {
+        is_bound(self.env, name)
     }
 
     fn binding(&self, name: &'static str) -> Binding<JsValue> {
@@ -67,9 +118,8 @@ impl Runtime for Workerd<'_> {
     }
 
     async fn secret(&self, secret: JsValue) -> Option<String> {
-        // Not `Reflect::get` and `call`: the binding is an RPC stub, and taking
-        // a method out of a stub asks the other side for a property of it.
-        SecretStore::from(secret).get().await.ok()?
+        let secret = secret.unchecked_into::<StoredSecret>().read().ok()?;
+        JsFuture::from(secret).await.ok()?.as_string()
     }
 
     async fn sleep(&self, ms: u32) {
@@ -78,28 +128,43 @@ impl Runtime for Workerd<'_> {
 
     // ANCHOR: post
     async fn post(&self, request: Outgoing<'_>, timeout_ms: u32) -> Result<Reply, PostError> {
-        let response = async { settle(fetch(&request, timeout_ms)?.into()).await }
-            .await
-            .map_err(|thrown| match text(&get(&thrown, "name")).as_deref() {
-                Some("TimeoutError") => PostError::TimedOut,
-                _ => PostError::Network,
-            })?;
-        let response: Response = response.dyn_into().map_err(|_| PostError::Network)?;
-        let header = |name| response.headers().get(name).ok().flatten();
-        let reply = Reply {
-            status: response.status(),
-            retry_after: header("Retry-After"),
-            rate_limits: header("X-Sentry-Rate-Limits"),
-        };
-        // A body that is neither read nor cancelled holds a connection open, and
-        // a request has six.
-        // https://developers.cloudflare.com/workers/platform/limits/#simultaneous-open-connections
-        if let Some(body) = response.body() {
-            let _ = settle(body.cancel().into()).await;
+        let answer = JsFuture::from(start(&request, timeout_ms)).await;
+        let answer: Answer = answer.map_err(|_| PostError::Network)?.unchecked_into();
+        match answer.status() {
+            0 if answer.timed_out() => Err(PostError::TimedOut),
+            0 => Err(PostError::Network),
+            status => Ok(Reply {
+                status,
+                retry_after: answer.retry_after(),
+                rate_limits: answer.rate_limits(),
+            }),
         }
-        Ok(reply)
     }
     // ANCHOR_END: post
+
+    fn parse_url(&self, text: &str) -> Option<UrlParts> {
+        let url = parse_url(text)?;
+        Some(UrlParts {
+            href: url.href(),
+            protocol: url.protocol(),
+            username: url.username(),
+            password: url.password(),
+            host: url.host(),
+            pathname: url.pathname(),
+        })
+    }
+
+    fn parse_number(&self, text: &str) -> f64 {
+        JsValue::from_str(text).unchecked_into_f64()
+    }
+
+    fn parse_date(&self, text: &str) -> f64 {
+        Date::parse(text)
+    }
+
+    fn now_text(&self) -> String {
+        Date::new_0().to_iso_string().into()
+    }
 
     fn random_bytes(&self) -> Option<[u8; 16]> {
         let mut bytes = [0; 16];
@@ -119,70 +184,20 @@ impl Runtime for Workerd<'_> {
     }
 }
 
-/// Waits for a promise; a value that is none is its own result.
-async fn settle(value: JsValue) -> Result<JsValue, JsValue> {
-    match value.dyn_into::<Promise>() {
-        Ok(promise) => JsFuture::from(promise).await,
-        Err(value) => Ok(value),
-    }
+/// Calls the runtime's `fetch`. The promise is never rejected.
+fn start(request: &Outgoing<'_>, timeout_ms: u32) -> Promise {
+    let headers: Vec<String> = request
+        .headers
+        .iter()
+        .map(|(name, value)| [name, ": ", value].concat())
+        .collect();
+    post(request.url, &headers.join("\n"), request.body, timeout_ms)
 }
 
-/// Calls the runtime's own `fetch`, looked up by name so that a call that throws
-/// is caught.
-fn fetch(request: &Outgoing<'_>, timeout_ms: u32) -> Result<Promise, JsValue> {
-    let headers = Array::new();
-    for (name, value) in request.headers {
-        headers.push(&Array::of2(
-            &JsValue::from_str(name),
-            &JsValue::from_str(value),
-        ));
-    }
-    let init = Object::new();
-    let set = |name: &str, value: &JsValue| Reflect::set(&init, &JsValue::from_str(name), value);
-    set("method", &JsValue::from_str("POST"))?;
-    set("headers", &headers)?;
-    set("body", &Uint8Array::from(request.body))?;
-    // Following a redirect would carry the credentials to wherever it points.
-    set("redirect", &JsValue::from_str("manual"))?;
-    set("signal", &AbortSignal::timeout_with_u32(timeout_ms))?;
-
-    let global = global();
-    let fetch: Function = get(&global, "fetch").dyn_into()?;
-    fetch
-        .call2(&global, &JsValue::from_str(request.url), &init)?
-        .dyn_into()
-}
-
-/// Sends a request and waits for nothing, not even later: the body of the answer
-/// is read by functions of JavaScript's own, which work when no Rust code can
-/// run any more.
+/// Sends a request and waits for nothing, not even later: the answer is dealt with in
+/// JavaScript, which works when no Rust code can run any more.
 pub(crate) fn post_and_forget(request: &Outgoing<'_>) {
-    let Ok(promise) = fetch(request, FORGET_MS) else {
-        return;
-    };
-    let _ = read_and_forget(&promise);
-}
-
-/// `promise.then(response => response.arrayBuffer()).catch(() => {})`, made of
-/// what is there: a bound `Function.prototype.call`, and `Boolean`, which takes
-/// anything and does nothing.
-fn read_and_forget(promise: &Promise) -> Result<(), JsValue> {
-    let global = global();
-    let prototype = get(&get(&global, "Response"), "prototype");
-    let array_buffer: Function = get(&prototype, "arrayBuffer").dyn_into()?;
-    let call: Function = get(&array_buffer, "call").dyn_into()?;
-    let read = get(&call, "bind")
-        .dyn_into::<Function>()?
-        .call1(&call, &array_buffer)?;
-    let ignore = get(&global, "Boolean");
-    let then = |promise: &JsValue, read: &JsValue| -> Result<JsValue, JsValue> {
-        get(promise, "then")
-            .dyn_into::<Function>()?
-            .call2(promise, read, &ignore)
-    };
-    let body = then(promise, &read)?;
-    then(&body, &ignore)?;
-    Ok(())
+    drop(start(request, FORGET_MS));
 }
 
 /// What JavaScript threw, read without running any of its code that could throw
@@ -245,8 +260,8 @@ fn frames(stack: &JsValue) -> Option<String> {
 
 /// Says what was thrown if it has no message of its own.
 fn describe(value: &JsValue) -> String {
-    if let Some(number) = value.as_f64() {
-        return number.to_string();
+    if let Some(number) = number(value) {
+        return number;
     }
     let what = if value.is_null() {
         "null"
@@ -278,13 +293,14 @@ fn text(value: &JsValue) -> Option<String> {
 fn as_text(value: &JsValue) -> Option<String> {
     value
         .as_string()
-        .or_else(|| Some(value.as_f64()?.to_string()))
+        .or_else(|| number(value))
         .or_else(|| Some(value.as_bool()?.to_string()))
 }
 
-/// Reads a property. A getter that throws reads as `undefined`.
-pub(crate) fn get(target: &JsValue, name: &str) -> JsValue {
-    Reflect::get(target, &JsValue::from_str(name)).unwrap_or(JsValue::UNDEFINED)
+/// A number as JavaScript writes it, with no code of ours for that.
+fn number(value: &JsValue) -> Option<String> {
+    let number: &Number = value.dyn_ref()?;
+    Some(number.to_string_with_radix(10).ok()?.into())
 }
 
 /// Something that keeps the runtime from ending a request before a future is

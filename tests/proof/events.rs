@@ -40,8 +40,8 @@ pub fn trials() -> Vec<Trial> {
             every_function_works_in_one_instance_and_reads_no_clock,
         ),
         test(
-            "events::the_hook_changes_or_drops_an_event_and_the_next_one_is_sent",
-            the_hook_changes_or_drops_an_event_and_the_next_one_is_sent,
+            "events::before_send_changes_or_drops_an_event_and_the_next_one_is_sent",
+            before_send_changes_or_drops_an_event_and_the_next_one_is_sent,
         ),
         test(
             "events::a_sample_rate_sends_its_share_and_zero_sends_nothing",
@@ -253,7 +253,7 @@ fn every_function_works_in_one_instance_and_reads_no_clock() {
     assert_no_trap(&worker);
 }
 
-fn the_hook_changes_or_drops_an_event_and_the_next_one_is_sent() {
+fn before_send_changes_or_drops_an_event_and_the_next_one_is_sent() {
     let receiver = Receiver::accepting();
     let worker = Worker::fixture().reporting_to(&receiver.dsn()).start();
     let instance = worker.get("/instance").json();

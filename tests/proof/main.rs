@@ -5,15 +5,20 @@
 
 mod alarm;
 mod book;
+mod budget;
+mod ci;
 mod configuration;
 mod deploy;
+mod diagram;
 mod events;
 mod every_page;
 mod handlers;
 mod hostile;
 mod hosts;
 mod isolate;
+mod pages;
 mod panics;
+mod publish;
 mod reader;
 mod relay;
 mod retries;
@@ -26,6 +31,7 @@ mod weight;
 mod workflows;
 mod zero_trust;
 
+use std::fs;
 use std::process::ExitCode;
 
 use libtest_mimic::Arguments;
@@ -43,15 +49,20 @@ fn main() -> ExitCode {
     let trials = [
         alarm::trials(),
         book::trials(),
+        budget::trials(),
+        ci::trials(),
         configuration::trials(),
         deploy::trials(),
+        diagram::trials(),
         events::trials(),
         every_page::trials(),
         handlers::trials(),
         hostile::trials(),
         hosts::trials(),
         isolate::trials(),
+        pages::trials(),
         panics::trials(),
+        publish::trials(),
         reader::trials(),
         relay::trials(),
         retries::trials(),
@@ -69,5 +80,8 @@ fn main() -> ExitCode {
     .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     run::end();
+    if let Some(file) = std::env::var_os("PROOF_RECORD") {
+        fs::write(file, case::record().to_string()).expect("the folder of builds takes a file");
+    }
     conclusion.exit_code()
 }

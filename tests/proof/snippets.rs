@@ -60,8 +60,10 @@ fn workflow_works_and_reports() {
 fn status(worker: &Worker, params: &str) -> Value {
     let id = worker.post_text("/", params).body;
     wait::until("end of the instance", wait::LIMIT, || {
-        let status = worker.instance("sum", &id);
-        (status["status"] != "running" && status["status"] != "queued").then_some(status)
+        let instance = worker.instance("sum", &id);
+        // At first there may be none.
+        let status = instance["status"].as_str()?;
+        (!matches!(status, "running" | "queued")).then_some(instance)
     })
 }
 

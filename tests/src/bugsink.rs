@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::process::Process;
 use crate::shared::Shared;
-use crate::{environment, http, relay, run, wait};
+use crate::{environment, http, receiver, relay, run, wait};
 
 /// Added to Bugsink's own template for local use, which digests an event before
 /// it answers, so that no second process is needed.
@@ -121,6 +121,7 @@ impl Project {
         assert_eq!(found.len(), 1, "one event with {marker:?}: {found:#?}");
         let event = found.remove(0);
         relay::judge(&event);
+        receiver::arrived(&event);
         event
     }
 }

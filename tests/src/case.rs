@@ -1,15 +1,18 @@
 //! One test, and what it says when it fails.
 //!
 //! A failure in a test of processes is rarely explained by the assertion alone,
-//! so the end of every log that the test used follows it.
+//! so the end of every log that the test used follows it. A test that passes leaves
+//! a note of what it used, from which the book says what proves a listing.
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use libtest_mimic::{Failed, Trial};
+use serde_json::{Value, json};
 
 use crate::process::Log;
 
@@ -25,16 +28,73 @@ thread_local! {
 struct Current {
     logs: Vec<Arc<Log>>,
     place: Option<String>,
+    used: BTreeSet<String>,
 }
+
+/// What each test used that has passed so far.
+static PASSED: Mutex<BTreeMap<String, BTreeSet<String>>> = Mutex::new(BTreeMap::new());
 
 /// A test. Its name is the rule it proves; it fails by panicking.
 pub fn test(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
+    let named = name.to_owned();
     Trial::test(name, move || {
-        CURRENT.set(Some(Current::default()));
-        let outcome = catch_unwind(AssertUnwindSafe(run));
-        let current = CURRENT.take().unwrap_or_default();
-        outcome.map_err(|panic| explain(panic, &current))
+        let (outcome, used) = run_noted(run);
+        if outcome.is_ok() {
+            passed().insert(named, used);
+        }
+        outcome
     })
+}
+
+/// Runs what may panic.
+///
+/// # Errors
+///
+/// If it did, with the message and the ends of the logs.
+pub fn explained<T>(run: impl FnOnce() -> T) -> Result<T, Failed> {
+    run_noted(run).0
+}
+
+fn run_noted<T>(run: impl FnOnce() -> T) -> (Result<T, Failed>, BTreeSet<String>) {
+    CURRENT.set(Some(Current::default()));
+    let outcome = catch_unwind(AssertUnwindSafe(run));
+    let mut current = CURRENT.take().unwrap_or_default();
+    let used = std::mem::take(&mut current.used);
+    (outcome.map_err(|panic| explain(panic, &current)), used)
+}
+
+fn passed() -> std::sync::MutexGuard<'static, BTreeMap<String, BTreeSet<String>>> {
+    PASSED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What each test used that has passed, as JSON. A test that needs a build that not
+/// every machine can make is left out.
+pub fn record() -> Value {
+    let mut passed = passed().clone();
+    passed.retain(|_, used| !used.contains("worker unwinding"));
+    json!(passed)
+}
+
+/// Notes that the running test used something. Fixtures do this on their own; what
+/// depends on chance, such as how often, is no such thing.
+pub fn used(what: impl Into<String>) {
+    CURRENT.with_borrow_mut(|current| {
+        if let Some(current) = current {
+            current.used.insert(what.into());
+        }
+    });
+}
+
+/// Runs what many tests share, without notes: only one of them runs it.
+pub(crate) fn aside<T>(run: impl FnOnce() -> T) -> T {
+    let before = CURRENT.with_borrow(|current| current.as_ref().map(|it| it.used.clone()));
+    let made = run();
+    CURRENT.with_borrow_mut(|current| {
+        if let (Some(current), Some(before)) = (current, before) {
+            current.used = before;
+        }
+    });
+    made
 }
 
 /// Adds a log to what the running test shows if it fails.

@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 /// The variables that tell the proof where things are.
-pub const VARIABLES: [&str; 10] = [
+pub const VARIABLES: [&str; 11] = [
     "PROOF_WRANGLER",
     "PROOF_NODE",
     "PROOF_NPM",
@@ -15,6 +15,7 @@ pub const VARIABLES: [&str; 10] = [
     "PROOF_SNIPPETS",
     "PROOF_BOOK",
     "PROOF_MDBOOK",
+    "PROOF_XTASK",
 ];
 
 /// What nobody has set up, in one line; nothing if all is there.

@@ -12,6 +12,8 @@
 //! - `bugsink`, `receiver`: who gets the events.
 //! - `relay`: Sentry's own judgement of each of them.
 //! - `book`, `browser`, `site`: the rendered book in Chromium.
+//! - `diagram`: what the sequence diagram says.
+//! - `pages`: the book as it is written.
 //! - `walk`: what a visit to each of its pages finds.
 //! - `http`, `socket`, `server`: clients and a server for services on this machine.
 //! - `shared`, `wait`: one fixture for many tests; polling with a deadline.
@@ -22,9 +24,11 @@ pub mod book;
 pub mod browser;
 pub mod bugsink;
 pub mod case;
+pub mod diagram;
 pub mod environment;
 pub mod http;
 pub mod inspector;
+pub mod pages;
 pub mod process;
 pub mod receiver;
 pub mod relay;

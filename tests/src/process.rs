@@ -113,7 +113,7 @@ impl Process {
     /// If there is none within `limit`, or if the process ended without it.
     #[track_caller]
     pub fn wait_for_line(&self, part: &str, limit: Duration) -> String {
-        wait::until(&format!("line with {part:?}"), limit, || {
+        let line = wait::until(&format!("line with {part:?}"), limit, || {
             let code = fs::read_to_string(&self.ended).ok();
             let line = self
                 .log()
@@ -125,7 +125,13 @@ impl Process {
                 panic!("{name} ended with {} and no {part:?}", code.trim());
             }
             line
-        })
+        });
+        if let Some((_, said)) = line.split_once("[worker-sentry] ") {
+            // What colours a warning comes after it.
+            let said = said.split('\u{1b}').next().unwrap_or_default();
+            case::used(format!("line {said}"));
+        }
+        line
     }
 
     /// How many lines contain `part`.

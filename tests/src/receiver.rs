@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::server::{self, Request};
-use crate::{relay, wait};
+use crate::{case, relay, wait};
 
 /// What a receiver does with a request.
 pub enum Answer {
@@ -162,6 +162,23 @@ impl Receiver {
         event
     }
 
+    /// Waits for the first event that `is_it`, and has it judged.
+    ///
+    /// # Panics
+    ///
+    /// If there is none in time, or if Relay has an objection.
+    #[track_caller]
+    pub fn wait_for_event_that(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+        let found = wait::until(what, wait::LIMIT, || {
+            let requests = self.state.requests();
+            let mut events = requests.iter().map(|received| event_in(&received.request));
+            events.find(&is_it)
+        });
+        relay::judge(&found);
+        arrived(&found);
+        found
+    }
+
     /// All events so far, judged.
     ///
     /// # Panics
@@ -171,7 +188,7 @@ impl Receiver {
         let requests = self.requests();
         let events: Vec<Value> = requests
             .iter()
-            .map(|received| event(&received.request))
+            .map(|received| event_in(&received.request))
             .collect();
         events.iter().for_each(relay::judge);
         events
@@ -247,6 +264,20 @@ fn wait_for_the_end(stream: &mut TcpStream) -> io::Result<()> {
 /// If the request's body is no envelope with one event.
 #[track_caller]
 pub fn event(request: &Request) -> Value {
+    let event = event_in(request);
+    arrived(&event);
+    event
+}
+
+/// Notes that the running test got an event that it had asked for.
+pub(crate) fn arrived(event: &Value) {
+    if let Some(transaction) = event["transaction"].as_str() {
+        case::used(format!("event {transaction}"));
+    }
+}
+
+#[track_caller]
+fn event_in(request: &Request) -> Value {
     let (_, items) = envelope(request);
     let mut events = items
         .into_iter()

@@ -22,9 +22,9 @@ impl<T> Shared<T> {
     ///
     /// If `make` panicked, now or in an earlier test.
     pub fn get(&self, make: impl FnOnce() -> T) -> &T {
-        let made = self
-            .0
-            .get_or_init(|| catch_unwind(AssertUnwindSafe(make)).map_err(case::message));
+        let made = self.0.get_or_init(|| {
+            case::aside(|| catch_unwind(AssertUnwindSafe(make))).map_err(case::message)
+        });
         match made {
             Ok(fixture) => fixture,
             // Not `panic!`: the place to look at is where `make` failed.

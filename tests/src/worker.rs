@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use crate::http::{self, Answer};
 use crate::inspector::Inspector;
 use crate::process::{Log, Process};
 use crate::socket::Socket;
-use crate::{environment, run, wait};
+use crate::{case, environment, run, wait};
 
 /// Which Worker to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub enum Build {
     Unwinding,
     /// One of the smallest Workers, by its folder's name.
     Snippet(&'static str),
+    /// The files of the published book. Nothing is built for it.
+    Site,
 }
 
 impl Build {
@@ -36,6 +39,18 @@ impl Build {
             Build::Fixture => environment::path("PROOF_FIXTURE"),
             Build::Unwinding => environment::path(environment::UNWINDING),
             Build::Snippet(name) => environment::path("PROOF_SNIPPETS").join(name).join("build"),
+            Build::Site => unreachable!("it has no Worker's code"),
+        }
+    }
+
+    /// The name it goes by in the record of the tests.
+    fn name(self) -> String {
+        match self {
+            Build::Listings => "listings".to_owned(),
+            Build::Fixture => "fixture".to_owned(),
+            Build::Unwinding => "unwinding".to_owned(),
+            Build::Snippet(name) => format!("snippet {name}"),
+            Build::Site => "site".to_owned(),
         }
     }
 
@@ -45,6 +60,7 @@ impl Build {
             Build::Listings => "listings",
             Build::Fixture | Build::Unwinding => "tests/fixture",
             Build::Snippet(name) => &format!("listings/snippets/{name}"),
+            Build::Site => "xtask/publish",
         };
         environment::workspace().join(folder).join(CONFIG)
     }
@@ -56,8 +72,12 @@ impl Build {
 ///
 /// If it is not there or is no TOML.
 pub fn committed(build: Build) -> Table {
-    let file = build.configuration();
-    let text = fs::read_to_string(&file).map_err(|error| error.to_string());
+    configuration(&build.configuration())
+}
+
+#[track_caller]
+fn configuration(file: &Path) -> Table {
+    let text = fs::read_to_string(file).map_err(|error| error.to_string());
     let config = text.and_then(|text| text.parse().map_err(|error| format!("{error}")));
     config.unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
@@ -65,8 +85,13 @@ pub fn committed(build: Build) -> Table {
 /// How to run a Worker. What is not said is as committed.
 #[derive(Clone, Debug)]
 pub struct WorkerOptions {
+    build: Build,
     secrets: Vec<(String, String)>,
+    /// What the file of secrets begins with, as it stands.
+    written: String,
     config: Table,
+    /// A module around the built one.
+    entry: Option<String>,
     /// A second Worker's configuration.
     beside: Option<Table>,
     /// Whether the second Worker gets the requests.
@@ -83,6 +108,13 @@ impl WorkerOptions {
             "{name} cannot be quoted"
         );
         self.secrets.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Begins the file of secrets with this text, as it stands.
+    #[must_use]
+    pub fn dev_vars(mut self, text: &str) -> Self {
+        self.written.push_str(text);
         self
     }
 
@@ -152,6 +184,46 @@ impl WorkerOptions {
         self
     }
 
+    /// Puts `tests/fixtures/recorder.mjs` around the fixture. The log then tells what
+    /// passes between the Worker and the runtime, in the order it happens.
+    ///
+    /// # Panics
+    ///
+    /// If the recorder is not there.
+    #[must_use]
+    pub fn recorded(self) -> Self {
+        let recorder = environment::workspace().join("tests/fixtures/recorder.mjs");
+        let recorder = fs::read_to_string(recorder).expect("the recorder");
+        self.inside(|built| recorder.replace("BUILT", built))
+    }
+
+    /// Puts the bench's `count.mjs` around it: `GET /counts` then tells how often
+    /// WebAssembly called JavaScript since it was asked last.
+    ///
+    /// # Panics
+    ///
+    /// If the counter is not there.
+    #[must_use]
+    pub fn counted(self) -> Self {
+        let folder = environment::workspace().join("tests/bench");
+        let counter = fs::read_to_string(folder.join("count.mjs")).expect("the counter");
+        let first = folder.join("count-first.mjs").display().to_string();
+        self.inside(|built| {
+            let counter = counter.replace("./count-first.js", &first);
+            counter.replace("./MAIN", built)
+        })
+    }
+
+    /// Makes a module that is told where the built one is the Worker's main one.
+    fn inside(mut self, module: impl FnOnce(&str) -> String) -> Self {
+        let built = self.config["main"].as_str().expect("a path of our own");
+        // Wrangler looks for modules from the entry's own folder on.
+        self.entry = Some(module(built));
+        self.config(|config| {
+            config.insert("main".to_owned(), ENTRY.into());
+        })
+    }
+
     /// Starts it with `wrangler dev` and waits until it answers.
     ///
     /// # Panics
@@ -178,17 +250,42 @@ impl WorkerOptions {
     fn start_with_inspector(self, port: u16) -> Worker {
         let directory = self.write();
         let mut command = wrangler(&directory);
-        command
-            .args(["dev", "--ip", "127.0.0.1", "--port", "0"])
-            .args(["--inspector-ip", "127.0.0.1"])
-            .args(["--inspector-port", &port.to_string()])
-            .args(["--persist-to", STATE]);
+        command.arg("dev").args(on_this_machine(port));
         match (&self.beside, self.is_behind) {
             (Some(_), true) => command.args(["-c", BESIDE, "-c", CONFIG]),
             (Some(_), false) => command.args(["-c", CONFIG, "-c", BESIDE]),
             (None, _) => &mut command,
         };
-        Worker::start("wrangler", &command, directory)
+        Worker::start(self.build, "wrangler", &command, directory)
+    }
+
+    /// Starts it by a line that a reader types, on ports of its own.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    #[track_caller]
+    pub fn start_by(self, line: &str) -> Worker {
+        let build = self.build;
+        let directory = self.write();
+        let line = format!("{line} {}", on_this_machine(0).join(" "));
+        Worker::start(build, "wrangler", &typed(&line, &directory), directory)
+    }
+
+    /// Runs a line that a reader types beside the configuration, and returns what
+    /// it printed.
+    ///
+    /// # Panics
+    ///
+    /// If it fails.
+    #[track_caller]
+    pub fn run_line(self, line: &str, variables: &[(&str, &str)]) -> Vec<String> {
+        let directory = self.write();
+        let mut command = typed(line, &directory);
+        command.envs(variables.iter().copied());
+        let process = Process::start("typed line", &command);
+        process.wait_for_success(wait::START);
+        process.log().lines()
     }
 
     /// Starts it without wrangler and with every way out of it watched: see
@@ -228,7 +325,7 @@ impl WorkerOptions {
             .arg(directory.join(CONFIG))
             .args([main, outbound]);
         prepare(&mut command, &directory);
-        Worker::start("workerd", &command, directory)
+        Worker::start(self.build, "workerd", &command, directory)
     }
 
     /// Does all that `wrangler deploy` does but the upload, and returns the lines
@@ -244,6 +341,7 @@ impl WorkerOptions {
         command.args(["deploy", "--dry-run", "--outdir", "bundle"]);
         let process = Process::start("wrangler deploy", &command);
         process.wait_for_success(wait::START);
+        case::used(format!("deploy {}", self.build.name()));
         process.log().lines()
     }
 
@@ -251,17 +349,17 @@ impl WorkerOptions {
     fn write(&self) -> PathBuf {
         let directory = run::new_directory("worker");
         let config = toml::to_string(&self.config).expect("a table is TOML");
-        let secrets: String = self
-            .secrets
-            .iter()
-            .map(|(name, value)| format!("{name}='{value}'\n"))
-            .collect();
+        let mut secrets = self.written.clone();
+        for (name, value) in &self.secrets {
+            secrets.push_str(&format!("{name}='{value}'\n"));
+        }
         let beside = self.beside.as_ref().map(toml::to_string);
         let beside = beside.transpose().expect("a table is TOML");
         for (file, text) in [
             (CONFIG, config),
             (".dev.vars", secrets),
             (BESIDE, beside.unwrap_or_default()),
+            (ENTRY, self.entry.clone().unwrap_or_default()),
         ] {
             fs::write(directory.join(file), text).expect("the run's directory takes files");
         }
@@ -273,6 +371,7 @@ impl WorkerOptions {
 const EXPLORER: &str = "/cdn-cgi/explorer/api";
 const CONFIG: &str = "wrangler.toml";
 const BESIDE: &str = "beside.toml";
+const ENTRY: &str = "entry.mjs";
 /// Where wrangler keeps the local state, from its directory.
 const STATE: &str = "state";
 
@@ -282,8 +381,40 @@ fn wrangler(directory: &Path) -> Command {
     command
 }
 
+/// What keeps `wrangler dev` on this machine and on ports of its own.
+fn on_this_machine(inspector: u16) -> Vec<String> {
+    let inspector = inspector.to_string();
+    let arguments = [
+        ["--ip", "127.0.0.1"],
+        ["--port", "0"],
+        ["--inspector-ip", "127.0.0.1"],
+        ["--inspector-port", &inspector],
+        ["--persist-to", STATE],
+    ];
+    arguments.concat().into_iter().map(str::to_owned).collect()
+}
+
+/// A line that a reader types, in a folder where `npx` finds the same tools as in a
+/// project that has installed them.
+fn typed(line: &str, directory: &Path) -> Command {
+    let modules = directory.join("node_modules");
+    symlink(environment::path("PROOF_NPM"), modules).expect("the run's directory takes a link");
+    let mut command = Command::new("sh");
+    command.args(["-c", line]);
+    prepare(&mut command, directory);
+    command
+        .env("npm_config_cache", directory.join("npm"))
+        .env("npm_config_offline", "true")
+        .env("npm_config_update_notifier", "false");
+    command
+}
+
 /// Everything that keeps wrangler to itself and to this machine.
-fn prepare(command: &mut Command, directory: &Path) {
+///
+/// # Panics
+///
+/// If the folder of Node.js cannot be on a `PATH`.
+pub fn prepare(command: &mut Command, directory: &Path) {
     let node = environment::path("PROOF_NODE");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = node
@@ -303,9 +434,19 @@ fn prepare(command: &mut Command, directory: &Path) {
         .env("TMPDIR", directory);
 }
 
+/// Notes how a drill was answered.
+fn drilled(handler: &str, status: u16) {
+    match status {
+        202 => case::used(format!("drill {handler}")),
+        404 => case::used("drills off"),
+        _ => {}
+    }
+}
+
 /// A Worker that answers. Ended when dropped.
 #[derive(Debug)]
 pub struct Worker {
+    build: Build,
     process: Process,
     address: String,
     directory: PathBuf,
@@ -333,26 +474,43 @@ impl Worker {
         Self::of(Build::Snippet(name))
     }
 
+    /// The Worker with static assets that serves a published folder, still to be
+    /// started.
+    pub fn site(folder: &Path) -> WorkerOptions {
+        let mut config = committed(Build::Site);
+        config["assets"]["directory"] = folder.display().to_string().into();
+        Self::configured(Build::Site, config)
+    }
+
     fn of(build: Build) -> WorkerOptions {
         let mut config = committed(build);
         // It is built already. Wrangler would build it again, for each Worker.
         config.remove("build");
         let main = build.output().join("index.js");
         config.insert("main".to_owned(), main.display().to_string().into());
+        Self::configured(build, config)
+    }
+
+    fn configured(build: Build, config: Table) -> WorkerOptions {
         WorkerOptions {
+            build,
             secrets: Vec::new(),
+            written: String::new(),
             config,
+            entry: None,
             beside: None,
             is_behind: false,
         }
     }
 
-    fn start(name: &str, command: &Command, directory: PathBuf) -> Self {
+    fn start(build: Build, name: &str, command: &Command, directory: PathBuf) -> Self {
         let began = Instant::now();
         let process = Process::start(name, command);
         let ready = process.wait_for_line("Ready on http://", wait::START);
         let (_, address) = ready.split_once("Ready on ").expect("the part waited for");
+        case::used(format!("worker {}", build.name()));
         Worker {
+            build,
             address: address.trim().to_owned(),
             directory,
             started_in: began.elapsed(),
@@ -403,7 +561,19 @@ impl Worker {
     /// Makes a handler fail: `drill("rate-limiter/alarm", "some-marker")`.
     #[track_caller]
     pub fn drill(&self, handler: &str, marker: &str) -> Answer {
-        self.post(&format!("/drill/{handler}?marker={marker}"))
+        let answer = self.post(&format!("/drill/{handler}?marker={marker}"));
+        drilled(handler, answer.status);
+        answer
+    }
+
+    /// Notes that the running test uses this Worker, and which part of it.
+    fn used(&self, path: &str) {
+        self.process.log();
+        case::used(format!("worker {}", self.build.name()));
+        let folder = path.split(['/', '?']).nth(1).unwrap_or_default();
+        if !folder.is_empty() && folder != "cdn-cgi" {
+            case::used(format!("request /{folder}"));
+        }
     }
 
     #[track_caller]
@@ -411,10 +581,39 @@ impl Worker {
         self.send(method, path, &[], body)
     }
 
+    /// Runs a line with `curl` that a reader types, with this Worker in place of
+    /// `host`, and returns what it was answered.
+    ///
+    /// # Panics
+    ///
+    /// If there is no answer.
+    #[track_caller]
+    pub fn curl(&self, line: &str, host: &str) -> Answer {
+        let (_, path) = line.split_once(host).expect("a line with this host");
+        let path = path.trim_end_matches('\'');
+        self.used(path);
+        let line = line.replace(host, &self.address);
+        let line = format!("{line} --silent --show-error --write-out '\n%{{http_code}}'");
+        let mut command = Command::new("sh");
+        command.args(["-c", &line]);
+        let process = Process::start("curl", &command);
+        process.wait_for_success(wait::LIMIT);
+        let mut lines = process.log().lines();
+        let status = lines.pop().and_then(|status| status.parse().ok());
+        let status = status.unwrap_or_else(|| panic!("no status after {lines:?}"));
+        if let Some((_, drill)) = path.split_once("/drill/") {
+            drilled(drill.split('?').next().unwrap_or_default(), status);
+        }
+        Answer {
+            status,
+            body: lines.join("\n"),
+        }
+    }
+
     /// Sends any request.
     #[track_caller]
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-        self.process.log();
+        self.used(path);
         let url = format!("{}{path}", self.address);
         http::request(method, &url, headers, body)
     }
@@ -436,7 +635,7 @@ impl Worker {
     /// If there is none.
     #[track_caller]
     pub fn socket_with(&self, path: &str, headers: &[(&str, &str)]) -> Socket {
-        self.process.log();
+        self.used(path);
         Socket::open(&self.address, path, headers)
     }
 
@@ -460,6 +659,11 @@ impl Worker {
             .filter_map(|line| line.strip_prefix("[outbound] "))
             .map(ToOwned::to_owned)
             .collect()
+    }
+
+    /// Where it answers, as `http://127.0.0.1:PORT`.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// What wrangler and the Worker wrote.

@@ -1,28 +1,61 @@
 //! What the pages of the book must not get wrong, checked on their sources.
 //!
 //! mdBook renders a page whose include names no anchor, whose link leads
-//! nowhere or whose table is out of date, and says nothing. These tests do, with
-//! the page and the line.
+//! nowhere or whose table is out of date, and says nothing. The preprocessor
+//! fails the build for blocks and links, tests fail for tables, each with the
+//! page and the line.
 
+#[cfg(test)]
+mod anchors;
+#[cfg(test)]
+mod api;
 mod blocks;
+#[cfg(test)]
+mod diagrams;
 mod links;
+pub mod rust_blocks;
+#[cfg(test)]
 mod tables;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::proven::Proven;
+
+pub use blocks::{Listing, caption, shown};
+
+/// Everything that is wrong with the blocks and the links of all pages, as
+/// `page:line: what`.
+pub fn wrong(proven: &Proven) -> Vec<String> {
+    let mut pages = pages();
+    let links = links::wrong(&pages);
+    pages.push(readme());
+    blocks::wrong(&pages, proven)
+        .into_iter()
+        .chain(links)
+        .collect()
+}
+
 /// A page, as it is written.
-struct Page {
+pub struct Page {
     /// Its file below `src`, such as `hosts/main.md`.
-    path: String,
-    text: String,
+    pub path: String,
+    /// Its Markdown.
+    pub text: String,
 }
 
 /// A fenced block. Lines are counted from 1.
-struct Fence<'p> {
-    line: usize,
+pub struct Fence<'p> {
+    /// The number of the line that opens it.
+    pub line: usize,
+    /// The number of the line that closes it.
+    pub end_line: usize,
     language: &'p str,
-    body: Vec<&'p str>,
+    /// What is in it.
+    pub body: Vec<&'p str>,
+    /// The number of the first line that is not empty after it, or of the end.
+    pub after_line: usize,
     /// What the first line that is not empty after it says.
     after: &'p str,
 }
@@ -33,9 +66,23 @@ struct Table<'p> {
     rows: Vec<(usize, Vec<&'p str>)>,
 }
 
+impl Fence<'_> {
+    /// Whether it is Rust that stands in the page itself.
+    pub fn is_written_rust(&self) -> bool {
+        let is_rust = rust_blocks::KINDS.contains(&self.language);
+        is_rust && !self.body.iter().any(|line| line.contains("{{#"))
+    }
+}
+
 impl Page {
     fn at(&self, line: usize, what: impl std::fmt::Display) -> String {
-        format!("src/{}:{line}: {what}", self.path)
+        let file = shown(&blocks::plain(&Path::new("src").join(&self.path)));
+        format!("{file}:{line}: {what}")
+    }
+
+    /// Whether rustdoc runs its Rust, by way of `doc-comment`.
+    fn is_doctest(&self) -> bool {
+        self.path == README
     }
 
     /// The folder that its links and includes start from, below the root.
@@ -47,7 +94,8 @@ impl Page {
             .to_path_buf()
     }
 
-    fn fences(&self) -> Vec<Fence<'_>> {
+    /// The fenced blocks.
+    pub fn fences(&self) -> Vec<Fence<'_>> {
         let mut fences = Vec::new();
         let mut lines = self.text.lines().enumerate().peekable();
         while let Some((index, line)) = lines.next() {
@@ -61,12 +109,16 @@ impl Page {
                 }
                 body.push(line);
             }
-            let after = self.text.lines().skip(index + body.len() + 2);
+            let end = index + body.len() + 2;
+            let mut after = self.text.lines().map(str::trim).enumerate().skip(end);
+            let (after_line, after) = after.find(|it| !it.1.is_empty()).unwrap_or((end, ""));
             fences.push(Fence {
                 line: index + 1,
+                end_line: end,
                 language: language.1,
                 body,
-                after: after.map(str::trim).find(|l| !l.is_empty()).unwrap_or(""),
+                after_line: after_line + 1,
+                after,
             });
         }
         fences
@@ -129,6 +181,16 @@ fn code_in(cell: &str) -> Option<&str> {
     cell.split('`').nth(1)
 }
 
+/// The crate's front page, from where the book's pages are.
+const README: &str = "../crate/README.md";
+
+fn readme() -> Page {
+    Page {
+        path: README.to_owned(),
+        text: read("crate/README.md"),
+    }
+}
+
 fn pages() -> Vec<Page> {
     let folder = crate::root().join("src");
     let mut pages = Vec::new();
@@ -143,7 +205,8 @@ fn pages() -> Vec<Page> {
     pages
 }
 
-fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
+/// The files of a folder and those below it, in their order.
+pub fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -158,7 +221,7 @@ fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
 }
 
 /// The text of a file of the repository.
-fn read(path: impl AsRef<Path>) -> String {
+pub fn read(path: impl AsRef<Path>) -> String {
     let file = crate::root().join(path);
     fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
@@ -170,11 +233,62 @@ fn sources(folder: &str) -> String {
     texts.join("\n")
 }
 
+/// `host/handler` of each drill that the example answers.
+fn drills() -> Vec<String> {
+    let text = read("listings/src/drill.rs");
+    let drills = text.lines().filter_map(|line| {
+        let (host, rest) = line.trim().strip_prefix("(\"")?.split_once("\", \"")?;
+        let (handler, _) = rest.split_once("\") =>")?;
+        Some(format!("{host}/{handler}"))
+    });
+    drills.collect()
+}
+
+/// A class, its handler, and the function that reports what it fails with.
+pub type Host = (String, String, String);
+
+/// Every place in the sources that names a host and reports.
+pub fn reporting(sources: &str) -> BTreeSet<Host> {
+    let mut hosts = BTreeSet::new();
+    let calls = |name: &str| {
+        let calls = sources
+            .match_indices(name)
+            .map(|(at, _)| &sources[at + name.len()..]);
+        Vec::from_iter(calls)
+    };
+    let names = |rest: &str| -> Vec<String> {
+        let call = rest.split(')').next().unwrap_or_default();
+        Vec::from_iter(call.split('"').skip(1).step_by(2).map(str::to_owned))
+    };
+    for rest in calls("with_sentry_worker(") {
+        if let [handler] = names(rest).as_slice() {
+            hosts.insert(("main".into(), handler.clone(), "with_sentry_worker".into()));
+        }
+    }
+    for rest in calls("with_sentry_in_isolate(") {
+        if let [class, handler] = names(rest).as_slice() {
+            let how = "with_sentry_in_isolate".to_owned();
+            hosts.insert((class.clone(), handler.clone(), how));
+        }
+    }
+    for rest in calls(".in_handler(") {
+        if let [class, handler] = names(rest).as_slice()
+            && let Some(at) = rest.find("capture_exception_in_")
+        {
+            let how = rest[at..].split('(').next().unwrap_or_default();
+            hosts.insert((class.clone(), handler.clone(), how.to_owned()));
+        }
+    }
+    hosts
+}
+
+#[cfg(test)]
 fn assert_none(wrong: &[String]) {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-/// A page for the tests of these tests.
+/// A page for the tests of these checks.
+#[cfg(test)]
 fn page(text: &str) -> Page {
     Page {
         path: "test.md".to_owned(),
@@ -197,6 +311,7 @@ fn every_page_opens_with_what_the_reader_will_be_able_to_do() {
 }
 
 /// The list of pages, and the one that stands in for a page that is not there.
+#[cfg(test)]
 fn is_apart(page: &Page) -> bool {
     ["SUMMARY.md", "404.md"].contains(&page.path.as_str())
 }

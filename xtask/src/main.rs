@@ -3,11 +3,17 @@
 //! Three commands are enough: `serve` to read the book, `demo` to see an error
 //! arrive, `test` to prove all of it. Each first sets up what it needs.
 
+mod anchors;
+mod api;
 mod background;
+mod bench;
 mod book;
-#[cfg(test)]
 mod book_checks;
 mod demo;
+mod html;
+mod preprocess;
+mod proven;
+mod publish;
 mod run;
 #[cfg(test)]
 mod secrets;
@@ -55,8 +61,20 @@ enum Command {
     /// Start the example Worker and a receiver, both on this machine, and make
     /// the Worker fail. Nothing is left after Ctrl-C.
     Demo,
-    /// Render the book into ./book, as plain `mdbook build` does.
-    Book,
+    /// Render the book into ./book, with the documentation of the API.
+    Book {
+        /// Add new pages and headings to the list of those that stay.
+        #[arg(long)]
+        anchors: bool,
+    },
+    /// Make the folder to publish: the book with the API, complete, for one
+    /// release.
+    ///
+    /// The newest release is at the root of the folder, and each release below its
+    /// own name, such as v0.1/. Earlier ones that are in the folder stay there, and
+    /// each of their pages leads to the newest.
+    #[command(verbatim_doc_comment)]
+    Publish(publish::Options),
     /// Run everything that proves the book, the crate and the example Worker.
     ///
     /// Stops at the first stage that fails and says how to run only that one.
@@ -66,7 +84,26 @@ enum Command {
         /// Run only this stage.
         #[arg(long, value_enum)]
         stage: Option<test::Stage>,
+        /// Write down which tests passed and what they used, for the book to show,
+        /// instead of comparing it with what is written.
+        #[arg(long, conflicts_with = "filter")]
+        record: bool,
     },
+    /// Measure this crate and the JavaScript SDK side by side, in workerd on this
+    /// machine, and write the book's page of it.
+    ///
+    /// Takes some minutes. Let nothing else run meanwhile.
+    Bench {
+        /// Fewer rounds; prints what was found and writes nothing.
+        #[arg(long)]
+        quick: bool,
+        /// Measure nothing; write the page again from tests/bench/results.json.
+        #[arg(long, conflicts_with = "quick")]
+        page: bool,
+    },
+    /// Check the pages and name the tests of each listing. mdBook starts this.
+    #[command(hide = true)]
+    Preprocess,
 }
 
 /// The root of the checkout this program was built in.
@@ -84,8 +121,15 @@ fn main() -> ExitCode {
         Command::Setup => setup::everything(&root),
         Command::Serve { port } => serve::serve(&root, port),
         Command::Demo => demo::demo(&root),
-        Command::Book => book::book(&root),
-        Command::Test { filter, stage } => test::test(&root, filter.as_deref(), stage),
+        Command::Book { anchors } => book::book(&root, anchors),
+        Command::Bench { quick, page } => bench::bench(&root, quick, page),
+        Command::Publish(options) => publish::publish(&root, &options),
+        Command::Test {
+            filter,
+            stage,
+            record,
+        } => test::test(&root, filter.as_deref(), stage, record),
+        Command::Preprocess => preprocess::preprocess(&root),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, bail};
 
 use crate::setup::{Setup, Tools};
-use crate::{book, run};
+use crate::{book, proven, run};
 
 /// What the pages are made of.
 const SOURCES: [&str; 5] = ["book.toml", "src", "theme", "listings/src", "crate/src"];
@@ -37,7 +37,7 @@ pub fn serve(root: &Path, port: u16) -> Result<()> {
     test("--quiet")?;
     eprintln!("rendering the book");
     let seen = newest(root);
-    book::render(root, &tools)?;
+    book::render_with(root, &tools, Some(proven::AHEAD))?;
 
     let listener = bind(port)?;
     let address = listener.local_addr()?;
@@ -76,7 +76,7 @@ fn render_again(root: &Path, tools: &Tools, mut seen: Option<SystemTime>) {
             continue;
         }
         seen = now;
-        match book::render(root, tools) {
+        match book::render_with(root, tools, Some(proven::AHEAD)) {
             Ok(()) => eprintln!("rendered again"),
             Err(error) => eprintln!("not rendered: {error:#}"),
         }

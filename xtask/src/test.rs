@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 
+use crate::proven::{self, Part, Record};
 use crate::setup::{Npm, Setup, Tools, Wasm};
 use crate::worker::Builder;
 use crate::{book, run};
@@ -48,7 +49,7 @@ impl Stage {
 }
 
 /// `cargo xtask test`.
-pub fn test(root: &Path, filter: Option<&str>, only: Option<Stage>) -> Result<()> {
+pub fn test(root: &Path, filter: Option<&str>, only: Option<Stage>, record: bool) -> Result<()> {
     let stages: Vec<Stage> = Stage::value_variants()
         .iter()
         .copied()
@@ -61,6 +62,7 @@ pub fn test(root: &Path, filter: Option<&str>, only: Option<Stage>) -> Result<()
     let mut run = Run {
         root,
         filter,
+        record,
         ready: None,
     };
 
@@ -137,6 +139,9 @@ impl Ready {
             (false, true) => Some(setup.book_tools()?),
             (false, false) => None,
         };
+        if proof {
+            setup.typed()?;
+        }
         Ok(Self {
             wasm,
             tools,
@@ -167,6 +172,8 @@ const FOLDERS: [(&str, &str); 4] = [
 struct Run<'a> {
     root: &'a Path,
     filter: Option<&'a str>,
+    /// Whether what the tests prove is written down.
+    record: bool,
     ready: Option<Ready>,
 }
 
@@ -196,10 +203,11 @@ impl Run<'_> {
                     .args(["doc", "--workspace", "--no-deps"])
                     .env("RUSTDOCFLAGS", "-D warnings"),
             ),
-            Stage::Native => summarised(self.cargo().arg("test").args(self.filter)),
+            Stage::Native => self.native(),
             Stage::Worker => self.workers(),
             Stage::Book => {
-                book::render(self.root, self.ready().tools.as_ref().expect(SET_UP))?;
+                let tools = self.ready().tools.as_ref().expect(SET_UP);
+                book::render_with(self.root, tools, self.recording())?;
                 Ok(Vec::new())
             }
             Stage::Proof => self.proof(),
@@ -217,6 +225,29 @@ impl Run<'_> {
         Ok(Vec::new())
     }
 
+    fn native(&self) -> Result<Vec<u8>> {
+        let mut output = Vec::new();
+        let mut command = self.cargo();
+        command.arg("test").args(self.filter).envs(self.recording());
+        let summary = summarised(&mut command, &mut output)?;
+        let seen = Record::of_native(&String::from_utf8_lossy(&output));
+        self.settle(Part::Native, &seen)?;
+        Ok(summary)
+    }
+
+    /// What tells the checks of the pages that the record is made anew.
+    fn recording(&self) -> Option<(&'static str, &'static str)> {
+        self.record.then_some(proven::AHEAD)
+    }
+
+    /// Compares what the tests proved with the record, where all of them ran.
+    fn settle(&self, part: Part, seen: &Record) -> Result<()> {
+        if self.filter.is_some() {
+            return Ok(());
+        }
+        proven::settle(self.root, part, seen, self.record)
+    }
+
     fn clippy_wasm(&self) -> Result<Vec<u8>> {
         let mut command = self.ready().wasm.as_ref().expect(SET_UP).cargo();
         command
@@ -225,6 +256,8 @@ impl Run<'_> {
         for (package, _) in WORKERS {
             command.args(["-p", package]);
         }
+        // Only the bench builds this one.
+        command.args(["-p", "bench-worker", "--features", "bench-worker/workflow"]);
         command.args(["--target", "wasm32-unknown-unknown", "--", "-D", "warnings"]);
         self.plain(&mut command)
     }
@@ -236,9 +269,11 @@ impl Run<'_> {
             tools: ready.tools.as_ref().expect(SET_UP),
             npm: ready.npm.as_ref().expect(SET_UP),
         };
-        for (_, folder) in WORKERS {
-            builder.build(&self.root.join(folder))?;
-        }
+        let folders = WORKERS.map(|(_, folder)| self.root.join(folder));
+        let builds = folders
+            .each_ref()
+            .map(|folder| (folder.as_path(), "build", &[][..]));
+        builder.build_all(&builds)?;
         Ok(Vec::new())
     }
 
@@ -262,15 +297,30 @@ impl Run<'_> {
         command.env("PROOF_WRANGLER", npm.binary("wrangler"));
         command.env("PROOF_NODE", &npm.node);
         command.env("PROOF_NPM", &npm.modules);
+        command.env("PROOF_XTASK", std::env::current_exe()?);
         command.env("PROOF_BUGSINK", ready.bugsink.as_ref().expect(SET_UP));
         command.env("PROOF_CHROMIUM", ready.chromium.as_ref().expect(SET_UP));
         command.env("PROOF_MDBOOK", &ready.tools.as_ref().expect(SET_UP).bin);
-        summarised(&mut command)
+        // Cargo's own folder may be elsewhere.
+        let folder = self.root.join("target");
+        std::fs::create_dir_all(&folder)?;
+        let record = folder.join("proven.json");
+        command.env("PROOF_RECORD", &record);
+        command.envs(self.recording());
+        let summary = summarised(&mut command, &mut Vec::new())?;
+        let seen = std::fs::read_to_string(&record).context("the proof wrote no record")?;
+        self.settle(Part::Runtime, &Record::of_runtime(&seen)?)?;
+        if self.record {
+            // The pages now have something to show.
+            book::render(self.root, ready.tools.as_ref().expect(SET_UP))?;
+        }
+        Ok(summary)
     }
 }
 
-/// Runs with the output passed on, except for the last summary line.
-fn summarised(command: &mut Command) -> Result<Vec<u8>> {
+/// Runs with the output passed on, except for the last summary line. All of it is
+/// also left in `output`.
+fn summarised(command: &mut Command, output: &mut Vec<u8>) -> Result<Vec<u8>> {
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()
@@ -283,6 +333,7 @@ fn summarised(command: &mut Command) -> Result<Vec<u8>> {
         if read == 0 {
             break;
         }
+        output.extend(&buffer[..read]);
         let mut screen = std::io::stdout().lock();
         screen.write_all(&hold.pass(&buffer[..read]))?;
         screen.flush()?;

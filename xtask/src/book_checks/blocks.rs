@@ -1,43 +1,44 @@
-//! Every block of code comes from a file that is compiled, or is of a kind whose
-//! lines are checked here.
+//! Every block of code comes from a file that is compiled and tested, or is of a
+//! kind that the tests run or compare.
 
 use std::path::{Component, Path, PathBuf};
 
-use clap::CommandFactory;
+use clap::Parser;
 
-use super::{Fence, Page, assert_none, code_in, page, pages, read, sources, tables};
+use super::{Fence, Page, code_in, drills, rust_blocks, sources};
+#[cfg(test)]
+use super::{assert_none, page, pages, read};
+use crate::proven::{Proven, test_of_block};
 use crate::setup::versions::locked;
 
-/// What `wrangler` is asked to do on the pages.
-const WRANGLER: [&str; 6] = [
-    "deploy",
-    "dev",
-    "queues create",
-    "secret delete",
-    "secret list",
-    "secret put",
-];
+/// What is wrong with the blocks of these pages.
+pub(super) fn wrong(pages: &[Page], proven: &Proven) -> Vec<String> {
+    let checks = Checks::new(proven);
+    pages.iter().flat_map(|page| checks.of(page)).collect()
+}
 
 #[test]
-fn every_block_is_an_include_or_of_a_kind_that_is_checked() {
-    let checks = Checks::new();
-    let wrong: Vec<String> = pages().iter().flat_map(|page| checks.of(page)).collect();
-    assert_none(&wrong);
+fn every_block_is_an_include_or_of_a_kind_that_is_tested() {
+    let proven = Proven::load(&crate::root()).unwrap();
+    assert_none(&super::wrong(&proven));
 }
 
 /// What blocks are compared with.
-struct Checks {
+struct Checks<'p> {
     /// The crate's sources, where its console lines are.
     printed: String,
     /// `host/handler` of each drill.
     drills: Vec<String>,
+    /// What the last recorded test run did.
+    proven: &'p Proven,
 }
 
-impl Checks {
-    fn new() -> Self {
+impl<'p> Checks<'p> {
+    fn new(proven: &'p Proven) -> Self {
         Checks {
             printed: sources("crate/src"),
-            drills: tables::drills(),
+            drills: drills(),
+            proven,
         }
     }
 
@@ -45,16 +46,22 @@ impl Checks {
         let mut wrong = Vec::new();
         for fence in page.fences() {
             let found = match fence.language {
-                _ if fence.body.iter().any(|line| line.contains("{{#")) => include(page, &fence),
+                _ if fence.body.iter().any(|line| line.contains("{{#")) => self
+                    .listing(page, &fence)
+                    .map_err(|what| (fence.line, what)),
                 "sh" => each(&fence, |line| self.shell(line)),
                 "text" => each(&fence, |line| self.text(line)),
                 "toml" => each(&fence, dependency),
                 "mermaid" => Ok(()),
-                "rust" => Err("is not compiled: include it by an anchor".to_owned()),
-                other => Err(format!("`{other}` is no kind of block that is tested")),
+                kind if kind.starts_with("rust") && page.is_doctest() => Ok(()),
+                kind if rust_blocks::KINDS.contains(&kind) => self.written(page, &fence),
+                other => {
+                    let what = format!("`{other}` is no kind of block that is tested");
+                    Err((fence.line, what))
+                }
             };
-            if let Err(what) = found {
-                wrong.push(page.at(fence.line, what));
+            if let Err((line, what)) = found {
+                wrong.push(page.at(line, what));
             }
         }
         wrong.extend(beside_fences(page));
@@ -69,31 +76,47 @@ impl Checks {
         wrong
     }
 
-    /// A command that exists, as far as that can be told without running it.
+    /// A listing, and a test that proves it.
+    fn listing(&self, page: &Page, fence: &Fence<'_>) -> Result<(), String> {
+        let listing = Listing::of(page, fence)?;
+        if self.proven.of(&listing).is_empty() && !self.proven.is_ahead() {
+            let Listing { file, anchor, .. } = &listing;
+            return Err(format!("no test proves {file}:{anchor}"));
+        }
+        Ok(())
+    }
+
+    /// Rust that is written into the page, and that `skeptic` ran as it stands.
+    fn written(&self, page: &Page, fence: &Fence<'_>) -> Result<(), Wrong> {
+        each(fence, shows_itself)?;
+        let test = test_of_block(&page.path, &fence.body);
+        if self.proven.has_test_of_page(&test) || self.proven.is_ahead() {
+            return Ok(());
+        }
+        let what = format!("no test ran this block as it stands: {test}");
+        Err((fence.line, what))
+    }
+
+    /// A command that a test ran as it stands, or one of ours that can be parsed.
     fn shell(&self, line: &str) -> Result<(), String> {
         let words: Vec<&str> = line.split_whitespace().collect();
-        match words.as_slice() {
-            ["npx", "wrangler", rest @ ..] => {
-                let rest = rest.join(" ");
-                let known = WRANGLER.iter().any(|command| rest.starts_with(command));
-                known.then_some(()).ok_or("an unknown command of wrangler")
-            }
-            ["cargo", "xtask", command, ..] => {
-                let cli = crate::Cli::command();
-                let known = cli.find_subcommand(command).map(|_| ());
-                known.ok_or("an unknown command of cargo xtask")
-            }
-            ["curl", ..] => match line.split_once("/drill/") {
-                Some((_, drill)) => {
-                    let drill = drill.split('?').next().unwrap_or_default();
-                    let known = self.drills.iter().any(|known| known == drill);
-                    known.then_some(()).ok_or("a drill that is not there")
-                }
-                None => Ok(()),
-            },
-            _ => Err("a program that the pages do not use"),
+        if let ["cargo", "xtask", ..] = words.as_slice() {
+            // `cargo xtask` is the name that the parser goes by.
+            let parsed = crate::Cli::try_parse_from(&words[1..]);
+            return parsed
+                .map(drop)
+                .map_err(|_| format!("not a command of cargo xtask: {line}"));
         }
-        .map_err(|what| format!("{what}: {line}"))
+        if let Some((_, drill)) = line.split_once("/drill/") {
+            let drill = drill.split('?').next().unwrap_or_default();
+            if !self.drills.iter().any(|known| known == drill) {
+                return Err(format!("a drill that is not there: {line}"));
+            }
+        }
+        if self.proven.ran(line) || self.proven.is_ahead() {
+            return Ok(());
+        }
+        Err(format!("no test ran this command: {line}"))
     }
 
     fn text(&self, line: &str) -> Result<(), String> {
@@ -113,9 +136,23 @@ impl Checks {
     }
 }
 
-fn each(fence: &Fence<'_>, check: impl Fn(&str) -> Result<(), String>) -> Result<(), String> {
-    let mut lines = fence.body.iter().filter(|line| !line.trim().is_empty());
-    lines.try_for_each(|line| check(line))
+/// What is copied is what is shown, and a test takes a line like this one without
+/// its mark.
+fn shows_itself(line: &str) -> Result<(), String> {
+    let hidden = line.trim() == "#" || line.trim_start().starts_with("# ");
+    (!hidden)
+        .then_some(())
+        .ok_or_else(|| format!("a hidden line: {line}"))
+}
+
+/// What is wrong, and on which line of the page.
+type Wrong = (usize, String);
+
+/// Checks each line of a block.
+fn each(fence: &Fence<'_>, check: impl Fn(&str) -> Result<(), String>) -> Result<(), Wrong> {
+    let lines = fence.body.iter().enumerate();
+    let mut lines = lines.filter(|(_, line)| !line.trim().is_empty());
+    lines.try_for_each(|(index, line)| check(line).map_err(|what| (fence.line + 1 + index, what)))
 }
 
 /// `name = "1.2"` must be the beginning of the version that is locked.
@@ -148,49 +185,65 @@ fn beside_fences(page: &Page) -> Vec<String> {
     wrong
 }
 
-/// One include of one anchor, in a figure that names the file.
-fn include(page: &Page, fence: &Fence<'_>) -> Result<(), String> {
-    let [line] = fence.body.as_slice() else {
-        return Err("an include stands alone in its block".to_owned());
-    };
-    let target = line
-        .strip_prefix("{{#include ")
-        .and_then(|line| line.strip_suffix("}}"))
-        .ok_or_else(|| format!("not an include of an anchor: {line}"))?;
-    let (path, anchor) = target
-        .rsplit_once(':')
-        .ok_or_else(|| format!("an include without an anchor: {target}"))?;
-    let path = plain(&page.folder().join(path));
-    let file = crate::root().join(&path);
-    let text =
-        std::fs::read_to_string(&file).map_err(|_| format!("there is no {}", shown(&path)))?;
-    if !is_compiled(&path) {
-        return Err(format!("{} is not compiled", shown(&path)));
-    }
-    let language = match path.extension().and_then(|extension| extension.to_str()) {
-        Some("rs") => "rust",
-        Some(extension) => extension,
-        None => "",
-    };
-    if fence.language != language {
-        return Err(format!(
-            "is `{}` and shows {}",
-            fence.language,
-            shown(&path)
-        ));
-    }
-    match anchored(&text, anchor) {
-        None => return Err(format!("{} has no anchor `{anchor}`", shown(&path))),
-        Some(lines) if lines.is_empty() => {
-            return Err(format!("anchor `{anchor}` of {} is empty", shown(&path)));
+/// A piece of a file that a page shows.
+#[derive(Debug)]
+pub struct Listing {
+    /// The file below the root.
+    pub file: String,
+    /// The anchor's name.
+    pub anchor: String,
+    /// The lines between the anchors, without comments and empty ones.
+    pub lines: Vec<String>,
+}
+
+impl Listing {
+    /// One include of one anchor, in a figure that names the file.
+    pub fn of(page: &Page, fence: &Fence<'_>) -> Result<Self, String> {
+        let [line] = fence.body.as_slice() else {
+            return Err("an include stands alone in its block".to_owned());
+        };
+        let target = line
+            .strip_prefix("{{#include ")
+            .and_then(|line| line.strip_suffix("}}"))
+            .ok_or_else(|| format!("not an include of an anchor: {line}"))?;
+        let (path, anchor) = target
+            .rsplit_once(':')
+            .ok_or_else(|| format!("an include without an anchor: {target}"))?;
+        let path = plain(&page.folder().join(path));
+        let file = shown(&path);
+        let text = std::fs::read_to_string(crate::root().join(&path))
+            .map_err(|_| format!("there is no {file}"))?;
+        if !is_compiled(&path) {
+            return Err(format!("{file} is not compiled"));
         }
-        Some(_) => {}
+        let language = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("rs") => "rust",
+            Some(extension) => extension,
+            None => "",
+        };
+        if fence.language != language {
+            return Err(format!("is `{}` and shows {file}", fence.language));
+        }
+        let lines =
+            anchored(&text, anchor).ok_or_else(|| format!("{file} has no anchor `{anchor}`"))?;
+        if lines.is_empty() {
+            return Err(format!("anchor `{anchor}` of {file} is empty"));
+        }
+        let caption = caption(&file);
+        if fence.after != caption {
+            return Err(format!("the caption is not {caption}"));
+        }
+        Ok(Listing {
+            anchor: anchor.to_owned(),
+            lines: lines.into_iter().map(str::to_owned).collect(),
+            file,
+        })
     }
-    let caption = format!("<figcaption><code>{}</code></figcaption>", shown(&path));
-    if fence.after != caption {
-        return Err(format!("the caption is not {caption}"));
-    }
-    Ok(())
+}
+
+/// The line below a listing that names its file.
+pub fn caption(file: &str) -> String {
+    format!("<figcaption><code>{file}</code></figcaption>")
 }
 
 /// What mdBook puts in place of an include: the lines of code of an anchor that
@@ -216,13 +269,17 @@ fn anchored<'t>(text: &'t str, anchor: &str) -> Option<Vec<&'t str>> {
 }
 
 /// Whether cargo or wrangler reads this file: a configuration beside a package,
-/// or a module that its parent names.
+/// a module that its parent names, or JavaScript that the Rust beside it binds.
 fn is_compiled(path: &Path) -> bool {
     let parent = path.parent().unwrap_or(Path::new(""));
     let name = path.file_stem().and_then(|name| name.to_str());
     match (path.extension().and_then(|it| it.to_str()), name) {
         (Some("toml"), _) => crate::root().join(parent).join("Cargo.toml").is_file(),
         (Some("rs"), Some("lib" | "main")) => true,
+        (Some("js"), Some(name)) => {
+            let rust = std::fs::read_to_string(crate::root().join(path.with_extension("rs")));
+            rust.is_ok_and(|text| text.contains(&format!("module = \"/src/{name}.js\"")))
+        }
         (Some("rs"), Some(name)) => {
             let declared = |file: PathBuf| {
                 let text = std::fs::read_to_string(crate::root().join(file));
@@ -251,14 +308,17 @@ pub(super) fn plain(path: &Path) -> PathBuf {
     plain
 }
 
-fn shown(path: &Path) -> String {
+pub fn shown(path: &Path) -> String {
     path.display().to_string().replace('\\', "/")
 }
 
-fn wrong(text: &str) -> Vec<String> {
-    Checks::new().of(&page(text))
+#[cfg(test)]
+fn wrong_in(text: &str) -> Vec<String> {
+    let proven = Proven::of_a_test();
+    Checks::new(&proven).of(&page(text))
 }
 
+#[cfg(test)]
 /// A listing as the pages write it, with this line in it.
 fn listing(line: &str, caption: &str) -> String {
     format!("```rust\n{line}\n```\n\n<figcaption><code>{caption}</code></figcaption>\n")
@@ -268,7 +328,7 @@ fn listing(line: &str, caption: &str) -> String {
 fn a_listing_is_an_include_of_an_anchor_of_a_compiled_file() {
     let guard = "crate/src/guard.rs";
     let good = listing("{{#include ../crate/src/guard.rs:guard}}", guard);
-    assert_none(&wrong(&good));
+    assert_none(&wrong_in(&good));
     for (line, complaint) in [
         ("{{#include ../crate/src/guard.rs:gard}}", "has no anchor"),
         ("{{#include ../crate/src/guard.rs}}", "has no anchor"),
@@ -282,16 +342,16 @@ fn a_listing_is_an_include_of_an_anchor_of_a_compiled_file() {
             "stands alone",
         ),
         ("{{#include ../STYLE.md:guard}}", "is not compiled"),
-        ("fn main() {}", "is not compiled"),
+        ("fn other() {}", "no test ran this block"),
     ] {
-        let found = wrong(&listing(line, guard));
+        let found = wrong_in(&listing(line, guard));
         assert_eq!(found.len(), 1, "{line}: {found:?}");
         assert!(found[0].starts_with("src/test.md:1: "), "{found:?}");
         // Without an anchor the last colon is another one, or none is there.
         let is_it = found[0].contains(complaint) || found[0].contains("without an anchor");
         assert!(is_it, "{line}: {found:?}");
     }
-    let caption = wrong(&listing(
+    let caption = wrong_in(&listing(
         "{{#include ../crate/src/guard.rs:guard}}",
         "guard.rs",
     ));
@@ -323,17 +383,20 @@ fn a_file_that_no_module_names_is_not_compiled() {
 #[test]
 fn a_block_of_another_kind_names_what_is_there() {
     for good in [
-        "```sh\nnpx wrangler secret put SENTRY_DSN\ncargo xtask test alarm\n```",
+        "```sh\nnpx wrangler dev\ncargo xtask test alarm\n```",
         "```sh\ncurl -X POST 'http://localhost:8787/drill/main/fetch?marker=a'\n```",
+        "```rust,no_run\nfn main() {}\n```",
         "```text\n[worker-sentry] event delivered\nanything else\n```",
         "```toml\n[dependencies]\nworker = \"0.8\"\n```",
         "| Line | Meaning |\n| --- | --- |\n| `SENTRY_DSN is not text; nothing is reported` | x |",
     ] {
-        assert_none(&wrong(good));
+        assert_none(&wrong_in(good));
     }
     for bad in [
         "```sh\nnpx wrangler publish\n```",
+        "```sh\nnpx wrangler dev --remote\n```",
         "```sh\ncargo xtask everything\n```",
+        "```sh\ncargo xtask test --all\n```",
         "```sh\ncurl -X POST 'http://localhost:8787/drill/main/fetsh?marker=a'\n```",
         "```sh\n$ cargo xtask test\n```",
         "```text\n[worker-sentry] event devoured\n```",
@@ -342,14 +405,22 @@ fn a_block_of_another_kind_names_what_is_there() {
         "```toml\nworkers = \"0.8\"\n```",
         "```json\n{}\n```",
         "```\nwhat is this\n```",
-        "~~~rust\nfn main() {}\n~~~",
+        "```rust,ignore\nfn main() {}\n```",
+        "```rust\nfn main() {}\n// that changed\n```",
+        "~~~rust\n# fn main() {}\n~~~",
         "Text:\n\n    indented();\n",
         "<pre>code</pre>",
         "{{#include ../crate/src/guard.rs:guard}}",
         "| Line | Meaning |\n| --- | --- |\n| `SENTRY_DSN is not taxed` | x |",
     ] {
-        assert_eq!(wrong(bad).len(), 1, "{bad}: {:?}", wrong(bad));
+        assert_eq!(wrong_in(bad).len(), 1, "{bad}: {:?}", wrong_in(bad));
     }
+    let second = "```sh\nnpx wrangler dev\nnpx wrangler publish\n```";
+    assert!(
+        wrong_in(second)[0].starts_with("src/test.md:3: "),
+        "{:?}",
+        wrong_in(second)
+    );
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{Page, Table, assert_none, code_in, page, pages, read, sources};
+use super::{
+    Host, Page, Table, assert_none, code_in, drills, page, pages, read, reporting, sources,
+};
 use crate::setup::versions::{self, locked};
 
 fn page_named(path: &str) -> Page {
@@ -32,9 +34,6 @@ fn differences<T: Ord + std::fmt::Debug>(table: &BTreeSet<T>, code: &BTreeSet<T>
 }
 
 // The hosts --------------------------------------------------------------
-
-/// A class, its handler, and the function that reports what it fails with.
-type Host = (String, String, String);
 
 const HOSTS: [&str; 4] = ["Host", "Handler", "How it reports", "Drill"];
 
@@ -72,41 +71,6 @@ fn hosts_of(page: &Page) -> BTreeSet<Host> {
         .collect()
 }
 
-/// Every place in the sources that names a host and reports.
-fn reporting(sources: &str) -> BTreeSet<Host> {
-    let mut hosts = BTreeSet::new();
-    let calls = |name: &str| {
-        let calls = sources
-            .match_indices(name)
-            .map(|(at, _)| &sources[at + name.len()..]);
-        Vec::from_iter(calls)
-    };
-    let names = |rest: &str| -> Vec<String> {
-        let call = rest.split(')').next().unwrap_or_default();
-        Vec::from_iter(call.split('"').skip(1).step_by(2).map(str::to_owned))
-    };
-    for rest in calls("with_sentry_worker(") {
-        if let [handler] = names(rest).as_slice() {
-            hosts.insert(("main".into(), handler.clone(), "with_sentry_worker".into()));
-        }
-    }
-    for rest in calls("with_sentry_in_isolate(") {
-        if let [class, handler] = names(rest).as_slice() {
-            let how = "with_sentry_in_isolate".to_owned();
-            hosts.insert((class.clone(), handler.clone(), how));
-        }
-    }
-    for rest in calls(".in_handler(") {
-        if let [class, handler] = names(rest).as_slice()
-            && let Some(at) = rest.find("capture_exception_in_")
-        {
-            let how = rest[at..].split('(').next().unwrap_or_default();
-            hosts.insert((class.clone(), handler.clone(), how.to_owned()));
-        }
-    }
-    hosts
-}
-
 /// The classes of Durable Objects and Workflows.
 fn classes(sources: &str) -> BTreeSet<String> {
     let objects = sources.split("#[durable_object").skip(1);
@@ -114,17 +78,6 @@ fn classes(sources: &str) -> BTreeSet<String> {
     let workflows = sources.split("workflow!(").skip(1);
     let workflows = workflows.filter_map(|rest| rest.split(')').next());
     objects.chain(workflows).map(str::to_owned).collect()
-}
-
-/// `host/handler` of each drill that the example answers.
-pub(super) fn drills() -> Vec<String> {
-    let text = read("listings/src/drill.rs");
-    let drills = text.lines().filter_map(|line| {
-        let (host, rest) = line.trim().strip_prefix("(\"")?.split_once("\", \"")?;
-        let (handler, _) = rest.split_once("\") =>")?;
-        Some(format!("{host}/{handler}"))
-    });
-    drills.collect()
 }
 
 #[test]
@@ -192,6 +145,11 @@ fn a_binding_is_known_by_its_text_or_its_constant() {
 const CARGO_LOCK: &str = "`Cargo.lock`";
 const TOOLS: &str = "`xtask/src/setup/versions.rs`";
 const NPM: &str = "`tests/tools/package.json`";
+const NPM_LOCK: &str = "`tests/tools/package-lock.json`";
+const PYTHON: &str = "`tests/tools/requirements.txt`";
+/// What the tests themselves ask for of PyPI; the rest comes with these.
+const PYTHON_TOOLS: [&str; 2] = ["bugsink", "sentry-relay"];
+const SDK: &str = "`tests/bench/js/package.json`";
 
 #[test]
 fn the_version_table_has_what_the_pins_say() {
@@ -205,9 +163,11 @@ fn the_version_table_has_what_the_pins_say() {
             TOOLS => tools()
                 .into_iter()
                 .find_map(|it| (it.0 == name).then_some(it.1)),
-            NPM => npm_tools()
+            NPM | SDK => packages(cells[2])
                 .into_iter()
                 .find_map(|it| (it.0 == name).then_some(it.1)),
+            NPM_LOCK => locked_by_npm(&read("tests/tools/package-lock.json"), name),
+            PYTHON => required(&read("tests/tools/requirements.txt"), name),
             "`Cargo.toml`" => Some(format!("{} or later", env!("CARGO_PKG_RUST_VERSION"))),
             _ => None,
         };
@@ -215,8 +175,10 @@ fn the_version_table_has_what_the_pins_say() {
             wrong.push(page.at(*line, format!("{name} is {pinned:?} there")));
         }
     }
-    // Of these two places every pin is in the table.
-    for (name, _) in tools().into_iter().chain(npm_tools()) {
+    // Of these places every pin is in the table.
+    let of_python = PYTHON_TOOLS.map(|name| (name.to_owned(), String::new()));
+    let pins = tools().into_iter().chain(packages(NPM)).chain(of_python);
+    for (name, _) in pins {
         if !rows
             .iter()
             .any(|(_, cells)| cells[0].trim_matches('`') == name)
@@ -238,8 +200,9 @@ fn tools() -> Vec<(String, String)> {
     tools.to_vec()
 }
 
-fn npm_tools() -> Vec<(String, String)> {
-    let package = read("tests/tools/package.json");
+/// The dependencies in a `package.json`, whose path is in backticks.
+fn packages(file: &str) -> Vec<(String, String)> {
+    let package = read(file.trim_matches('`'));
     let (_, list) = package
         .split_once("\"dependencies\": {")
         .expect("dependencies");
@@ -249,4 +212,44 @@ fn npm_tools() -> Vec<(String, String)> {
         .chunks(2)
         .map(|pair| (pair[0].clone(), pair[1].clone()));
     pairs.collect()
+}
+
+/// The version of a package that came with another one.
+fn locked_by_npm(lock: &str, name: &str) -> Option<String> {
+    let (_, entry) = lock.split_once(&format!("\"node_modules/{name}\": {{"))?;
+    let (_, version) = entry.split('}').next()?.split_once("\"version\": \"")?;
+    Some(version.split('"').next()?.to_owned())
+}
+
+fn required(requirements: &str, name: &str) -> Option<String> {
+    let mut lines = requirements.lines();
+    let version = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix("=="));
+    version.map(str::to_owned)
+}
+
+#[test]
+fn a_version_is_read_from_each_kind_of_lock() {
+    let lock = "\"node_modules/a\": {\n \"version\": \"1.2\"\n},\n\"node_modules/b\": {\n \"version\": \"3.4\"\n}";
+    assert_eq!(locked_by_npm(lock, "b").as_deref(), Some("3.4"));
+    assert_eq!(locked_by_npm(lock, "c"), None);
+    let requirements = "# b==0\na-b==1.0\nb==3.4\n";
+    assert_eq!(required(requirements, "b").as_deref(), Some("3.4"));
+    assert_eq!(required(requirements, "a"), None);
+}
+
+// What README asks for ------------------------------------------------------
+
+#[test]
+fn readme_asks_for_the_versions_that_set_up_asks_for() {
+    let readme = read("README.md").replace('\n', " ");
+    let at_least = |name: &str, version: (u32, u32)| {
+        let wanted = format!("{name} {}.{} or newer", version.0, version.1);
+        assert!(
+            readme.contains(&wanted),
+            "README.md does not say {wanted:?}"
+        );
+    };
+    at_least("Rust", versions::rust());
+    at_least("Node.js", versions::NODE);
+    at_least("Python", versions::PYTHON);
 }

@@ -39,8 +39,10 @@ pub fn everything(root: &Path) -> Result<()> {
     setup.wasm()?;
     setup.all_tools()?;
     setup.npm()?;
+    setup.sdk()?;
     setup.bugsink()?;
     setup.chromium()?;
+    setup.typed()?;
     eprintln!("set-up complete after {}", run::duration(begin.elapsed()));
     Ok(())
 }
@@ -109,9 +111,24 @@ impl Setup {
         })
     }
 
+    /// The folder of the packages that the bench compares with.
+    pub fn sdk(&self) -> Result<PathBuf> {
+        step("@sentry/cloudflare", || {
+            npm::install_sdk(&self.cache, &self.root)
+        })
+    }
+
     /// The `bin` folder of the environment with Bugsink and sentry-relay.
     pub fn bugsink(&self) -> Result<PathBuf> {
         step("Bugsink", || python::install(&self.cache, &self.root))
+    }
+
+    /// What the pages have a reader type, beside wrangler.
+    pub fn typed(&self) -> Result<()> {
+        step("curl, git", || {
+            let outcome = packages::programs(&self.cache, &["curl", "git"])?;
+            Ok(((), outcome))
+        })
     }
 
     /// A Chromium or Chrome that runs without a display.

@@ -56,13 +56,39 @@ pub fn node() -> Result<PathBuf> {
     }
 }
 
-/// Installs what the lock file says, and nothing else.
+/// Installs the tools.
 pub fn install(cache: &Cache, root: &Path) -> Result<(Npm, String)> {
     let node = node()?;
-    let tools = root.join("tests/tools");
-    let package = fs::read(tools.join("package.json"))?;
-    let lock = fs::read(tools.join("package-lock.json"))?;
-    let name = format!("npm-{}", fingerprint(&[&package, &lock]));
+    let folder = root.join("tests/tools");
+    let (modules, outcome) = locked(cache, "npm", &folder, |folder| {
+        for tool in ["wrangler", "workerd", "esbuild", "wasm-opt"] {
+            let file = folder.join("node_modules/.bin").join(tool);
+            if run::output_of(run::command(&file).arg("--version").current_dir(folder)).is_none() {
+                bail!("{tool} was installed but does not run: {}", file.display());
+            }
+        }
+        Ok(())
+    })?;
+    Ok((Npm { node, modules }, outcome))
+}
+
+/// Installs the JavaScript SDK that the bench compares with; returns the folder
+/// of the packages.
+pub fn install_sdk(cache: &Cache, root: &Path) -> Result<(PathBuf, String)> {
+    node()?;
+    locked(cache, "bench", &root.join("tests/bench/js"), |_| Ok(()))
+}
+
+/// Installs what the lock file in `from` says, and nothing else.
+fn locked(
+    cache: &Cache,
+    prefix: &str,
+    from: &Path,
+    check: impl FnOnce(&Path) -> Result<()>,
+) -> Result<(PathBuf, String)> {
+    let package = fs::read(from.join("package.json"))?;
+    let lock = fs::read(from.join("package-lock.json"))?;
+    let name = format!("{prefix}-{}", fingerprint(&[&package, &lock]));
     let outcome = if cache.is_complete(&name) {
         "ready"
     } else {
@@ -79,22 +105,14 @@ pub fn install(cache: &Cache, root: &Path) -> Result<(Npm, String)> {
             run::logged(
                 &mut command,
                 "npm ci",
-                &cache.log("npm"),
+                &cache.log(prefix),
                 Duration::from_secs(1200),
             )
-            .context("could not install the npm tools of tests/tools/package.json")?;
-            for tool in ["wrangler", "workerd", "esbuild", "wasm-opt"] {
-                let file = folder.join("node_modules/.bin").join(tool);
-                if run::output_of(run::command(&file).arg("--version").current_dir(folder))
-                    .is_none()
-                {
-                    bail!("{tool} was installed but does not run: {}", file.display());
-                }
-            }
-            Ok(())
+            .with_context(|| format!("could not install what {} says", from.display()))?;
+            check(folder)
         })?;
         "installed with npm"
     };
     let modules = cache.folder(&name).join("node_modules");
-    Ok((Npm { node, modules }, outcome.to_owned()))
+    Ok((modules, outcome.to_owned()))
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::cache::Cache;
 use crate::run;
@@ -48,4 +48,30 @@ pub fn apt_get(cache: &Cache, what: &str, packages: &[&str]) -> Result<()> {
         install()?;
     }
     Ok(())
+}
+
+/// Programs of the system, which its packages of the same name bring.
+pub fn programs(cache: &Cache, names: &[&str]) -> Result<String> {
+    let missing = |names: &[&str]| -> Vec<String> {
+        let missing = names.iter().filter(|name| run::which(name).is_none());
+        missing.map(|name| (*name).to_owned()).collect()
+    };
+    let needed = missing(names);
+    if needed.is_empty() {
+        return Ok("ready".to_owned());
+    }
+    let needed: Vec<&str> = needed.iter().map(String::as_str).collect();
+    if can_apt_get() {
+        apt_get(cache, "programs", &needed)?;
+        if missing(names).is_empty() {
+            return Ok(format!("installed {}", needed.join(", ")));
+        }
+    }
+    let needed = needed.join(" ");
+    bail!(
+        "missing: {needed}. Type one of:\n  \
+         apt-get install {needed}      (Debian, Ubuntu)\n  \
+         dnf install {needed}          (Fedora)\n  \
+         brew install {needed}         (macOS)"
+    )
 }

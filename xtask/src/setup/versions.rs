@@ -78,7 +78,6 @@ pub fn rust() -> (u32, u32) {
 }
 
 /// The version of a package in Cargo.lock.
-#[cfg(test)]
 pub fn locked(package: &str) -> Option<String> {
     let lock = std::fs::read_to_string(crate::root().join("Cargo.lock")).unwrap();
     let mut entries = lock.split("[[package]]");
@@ -118,6 +117,20 @@ mod tests {
                 version.chars().all(|c| c.is_ascii_digit() || c == '.'),
                 "{tool}: {version}"
             );
+        }
+        let lock = std::fs::read_to_string(folder.join("package-lock.json")).unwrap();
+        assert!(!lock.contains("\"resolved\""));
+    }
+
+    #[test]
+    fn the_sdk_of_the_bench_is_pinned_exactly_and_its_lock_file_names_no_registry() {
+        let folder = crate::root().join("tests/bench/js");
+        let package = std::fs::read_to_string(folder.join("package.json")).unwrap();
+        let (_, dependencies) = package.split_once("\"dependencies\"").unwrap();
+        // Names and versions, by turns.
+        for version in dependencies.split('"').skip(3).step_by(4) {
+            let is_exact = |c: char| c.is_ascii_digit() || c == '.';
+            assert!(version.chars().all(is_exact), "{version}");
         }
         let lock = std::fs::read_to_string(folder.join("package-lock.json")).unwrap();
         assert!(!lock.contains("\"resolved\""));

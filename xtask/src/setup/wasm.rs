@@ -47,6 +47,13 @@ impl Wasm {
         }
     }
 
+    /// What this compiler says of itself.
+    pub fn version(&self) -> String {
+        let mut rustc = run::command("rustc");
+        self.apply(&mut rustc);
+        run::output_of(rustc.arg("--version")).unwrap_or_default()
+    }
+
     /// The cargo of this compiler. By its path: a cargo folder of the user
     /// may come first in the search for subcommands.
     pub fn cargo(&self) -> Command {

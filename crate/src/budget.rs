@@ -1,0 +1,107 @@
+//! What a capture may cost, in figures that do not vary from run to run.
+//!
+//! A test here that fails says that a change made captures dearer. Look at what it
+//! added: a clone, a `format!`, a field of the event. If it is worth its price, raise
+//! the figure in the same commit and say why. What the calls into JavaScript and the
+//! upload may cost is in `tests/proof/budget.rs`.
+
+use std::cell::RefCell;
+
+use allocation_counter::{AllocationInfo, measure};
+
+use crate::capture::capture;
+use crate::event::Draft;
+use crate::isolate::{Isolate, Shared};
+use crate::report::Report;
+use crate::testing::{Fake, Outcome, Wait, block_on};
+use crate::{client::IsolateClient, envelope, load::tests::config};
+use sentry_core::protocol::Uuid;
+
+/// Allocations from the error to the bytes of its envelope, in an isolate that is
+/// ready.
+const ALLOCATIONS: u64 = 38;
+/// The most memory that is in use on the way, in bytes.
+const PEAK: u64 = 7_000;
+/// An envelope with one error of a few words, in bytes.
+const ENVELOPE: usize = 720;
+/// Allocations of a capture without a DSN.
+const ALLOCATIONS_WITHOUT_A_DSN: u64 = 0;
+
+fn within(what: &str, cost: u64, budget: u64) {
+    assert!(
+        cost <= budget,
+        "{what}: {cost}, and the budget is {budget}. crate/src/budget.rs says what to do"
+    );
+}
+
+#[test]
+fn an_event_is_made_and_written_within_its_budget_of_memory() {
+    let error = "x".parse::<u8>().expect_err("no number");
+    let client = IsolateClient::build(config(&[("SENTRY_RELEASE", "0.1.0")]));
+    let mut written = Vec::new();
+    let write = || {
+        let report = Report::new(&error).in_handler("RateLimiterDo", "alarm");
+        let event = Draft::read(report).into_event(Uuid::from_u128(7), 1_000.0);
+        let event = client.prepare(event).expect("an event");
+        written = envelope::write(&client.config, event, "2026-01-02T03:04:05.678Z")
+            .expect("an envelope");
+    };
+    let AllocationInfo {
+        count_total,
+        bytes_max,
+        count_current,
+        ..
+    } = measure(write);
+    within("allocations of an event", count_total, ALLOCATIONS);
+    within("memory of an event", bytes_max, PEAK);
+    within(
+        "bytes of an envelope",
+        written.len() as u64,
+        ENVELOPE as u64,
+    );
+    // The envelope itself.
+    assert_eq!(count_current, 1, "an event left something behind");
+}
+
+#[test]
+fn a_capture_without_a_dsn_allocates_nothing() {
+    let error = "x".parse::<u8>().expect_err("no number");
+    let (fake, isolate) = (Fake::default(), isolate());
+    let cost = measure(|| {
+        assert_eq!(
+            block_on(capture(&fake, &isolate, Report::new(&error))),
+            None
+        );
+    });
+    within(
+        "allocations of a capture without a DSN",
+        cost.count_total,
+        ALLOCATIONS_WITHOUT_A_DSN,
+    );
+}
+
+#[test]
+fn a_thousand_captures_leave_nothing_behind() {
+    let error = "x".parse::<u8>().expect_err("no number");
+    let (fake, isolate) = (Fake::default(), isolate());
+    fake.world.bind("SENTRY_DSN", "https://key@s.example.com/1");
+    *fake.world.reflex.borrow_mut() = Some(|wait| match wait {
+        Wait::Post => Outcome::Posted(Ok((200, None, None))),
+        Wait::Timer { .. } => Outcome::Fired,
+        Wait::Secret => Outcome::Secret(None),
+    });
+    let capture_one = || {
+        assert!(block_on(capture(&fake, &isolate, Report::new(&error))).is_some());
+        // What the fake runtime remembers is not the crate's.
+        fake.world.posted.take();
+        fake.world.lines.take();
+    };
+    // The first one makes the client.
+    capture_one();
+    let cost = measure(|| (0..1_000).for_each(|_| capture_one()));
+    assert_eq!(cost.count_current, 0, "{cost:?}");
+}
+
+fn isolate() -> Shared {
+    RefCell::new(Isolate::new())
+}

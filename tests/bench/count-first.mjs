@@ -1,0 +1,35 @@
+// Evaluated before the Rust Worker's own main module: makes the instance that it
+// creates one whose calls are counted.
+
+const counts = (globalThis.__counts = { out: 0, back: 0, functions: {} });
+
+function counted(functions, note) {
+  const wrapped = {};
+  for (const [name, value] of Object.entries(functions)) {
+    wrapped[name] = value;
+    if (typeof value === "function") {
+      wrapped[name] = (...given) => {
+        note(name);
+        return value(...given);
+      };
+    }
+  }
+  return wrapped;
+}
+
+function out(name) {
+  counts.out += 1;
+  counts.functions[name] = (counts.functions[name] ?? 0) + 1;
+}
+
+function back() {
+  counts.back += 1;
+}
+
+const { Instance } = WebAssembly;
+
+WebAssembly.Instance = function (module, imports) {
+  const given = Object.entries(imports).map(([name, functions]) => [name, counted(functions, out)]);
+  const instance = new Instance(module, Object.fromEntries(given));
+  return { exports: counted(instance.exports, back) };
+};

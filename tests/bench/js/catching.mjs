@@ -1,0 +1,51 @@
+// Wrappers that are a `catch` each. Without a DSN, and before there is an error to
+// report, none of the SDK is evaluated.
+
+import { hosts } from "./hosts.mjs";
+
+/// The hosts, and how to get hold of the SDK when it is needed.
+export function catching(load) {
+  async function capture(env, place, error) {
+    if (!env.SENTRY_DSN) {
+      return;
+    }
+    const [Sentry, { report }] = await Promise.all([load(), import("./report.mjs")]);
+    await report(Sentry, env, place, error);
+  }
+
+  return hosts({
+    wrapHandler: (handler) => ({
+      async fetch(request, env, context) {
+        try {
+          return await handler.fetch(request, env, context);
+        } catch (error) {
+          context.waitUntil(capture(env, "main.fetch", error));
+          throw error;
+        }
+      },
+    }),
+    wrapObject: (object) =>
+      class extends object {
+        async alarm() {
+          try {
+            return await super.alarm();
+          } catch (error) {
+            await capture(this.env, "Bench.alarm", error);
+            throw error;
+          }
+        }
+      },
+    wrapFlow: (flow) =>
+      class extends flow {
+        async run(event, step) {
+          try {
+            return await super.run(event, step);
+          } catch (error) {
+            await capture(this.env, "BenchFlow.run", error);
+            throw error;
+          }
+        }
+      },
+    capture,
+  });
+}

@@ -1,0 +1,8 @@
+// The Worker without any error reporter, and the floor: a bare `fetch`.
+
+import { hosts } from "./hosts.mjs";
+
+const { main, Bench, BenchFlow } = hosts({});
+
+export { Bench, BenchFlow };
+export default main;

@@ -1,0 +1,51 @@
+// One client for the isolate, made of the SDK's parts at the first report. The SDK
+// has a wrapper for each kind of handler and no `init`, so this is what one writes
+// who wants none of it to run before there is an error.
+
+import { createStackParser, createTransport, getIntegrationsToSetup } from "@sentry/core";
+import { nodeStackLineParser } from "@sentry/core/server";
+
+let client;
+
+/// Captures an error with the parts of `Sentry`, and waits for its delivery.
+export async function report(Sentry, env, place, error) {
+  client ??= create(Sentry, env);
+  const scope = new Sentry.Scope();
+  scope.setClient(client);
+  scope.setTransactionName(place);
+  scope.captureException(error);
+  await client.flush(2000);
+}
+
+function create(Sentry, env) {
+  const options = {
+    dsn: env.SENTRY_DSN,
+    release: env.SENTRY_RELEASE,
+    environment: env.SENTRY_ENVIRONMENT,
+  };
+  const defaultIntegrations = Sentry.getDefaultIntegrations(options);
+  const client = new Sentry.CloudflareClient({
+    ...options,
+    stackParser: createStackParser(nodeStackLineParser()),
+    integrations: getIntegrationsToSetup({ defaultIntegrations }),
+    transport,
+    // As many at once as the SDK's own transport takes.
+    transportOptions: { bufferSize: 256 },
+  });
+  client.init();
+  return client;
+}
+
+function transport(options) {
+  return createTransport(options, async ({ body }) => {
+    const response = await fetch(options.url, { method: "POST", headers: options.headers, body });
+    await response.text();
+    return {
+      statusCode: response.status,
+      headers: {
+        "x-sentry-rate-limits": response.headers.get("X-Sentry-Rate-Limits"),
+        "retry-after": response.headers.get("Retry-After"),
+      },
+    };
+  });
+}

@@ -1,0 +1,606 @@
+//! The measurements.
+
+use std::collections::{BTreeMap, HashMap};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bench_page::{Column, Counts, Figure, Group, Results, Row, Unit, number, ratio};
+use serde_json::{Value, json};
+
+use crate::stopwatch::Stopwatch;
+use crate::workers::{Bundle, Control, Subject, Worker};
+use crate::{machine, same};
+
+pub const RELEASE: &str = "bench-1";
+pub const ENVIRONMENT: &str = "bench";
+
+/// What a receiver may still get after the last thing that was waited for.
+const SETTLED: Duration = Duration::from_millis(500);
+
+/// How much of everything.
+#[derive(Clone, Copy)]
+pub struct Effort {
+    rounds: usize,
+    fresh_rounds: usize,
+    startup_rounds: usize,
+    captures: usize,
+    at_once: usize,
+    quiet_calls: usize,
+    memory_captures: usize,
+}
+
+impl Effort {
+    pub const FULL: Effort = Effort {
+        rounds: 21,
+        fresh_rounds: 11,
+        startup_rounds: 61,
+        captures: 100,
+        at_once: 100,
+        quiet_calls: 20_000,
+        memory_captures: 2_000,
+    };
+    pub const QUICK: Effort = Effort {
+        rounds: 5,
+        fresh_rounds: 3,
+        startup_rounds: 7,
+        ..Effort::FULL
+    };
+
+    /// Enough calls to see what they take. What the SDK's wrappers leave to be done
+    /// later should not pile up.
+    fn quiet_calls(self, column: Column) -> usize {
+        match column {
+            Column::Usual => self.quiet_calls / 100,
+            _ => self.quiet_calls,
+        }
+    }
+}
+
+/// A way into a Worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Host {
+    Fetch,
+    Alarm,
+    Run,
+}
+
+impl Host {
+    const ALL: [Host; 3] = [Host::Fetch, Host::Alarm, Host::Run];
+
+    fn path(self) -> &'static str {
+        match self {
+            Host::Fetch => "fetch",
+            Host::Alarm => "alarm",
+            Host::Run => "run",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Host::Fetch => "main `fetch`",
+            Host::Alarm => "alarm",
+            Host::Run => "Workflow `run`",
+        }
+    }
+
+    pub fn transaction(self) -> &'static str {
+        match self {
+            Host::Fetch => "main.fetch",
+            Host::Alarm => "Bench.alarm",
+            Host::Run => "BenchFlow.run",
+        }
+    }
+}
+
+/// Who is measured, and in which column that is.
+const SIDES: [(Column, Subject); 4] = [
+    (Column::Lazy, Subject::Lazy),
+    (Column::Lean, Subject::Lean),
+    (Column::Usual, Subject::Usual),
+    (Column::Ours, Subject::Ours),
+];
+
+/// The same with the floor.
+const WITH_FLOOR: [(Column, Subject); 5] = [
+    SIDES[0],
+    SIDES[1],
+    SIDES[2],
+    SIDES[3],
+    (Column::Floor, Subject::PlainJs),
+];
+
+/// What is measured in every host of a Worker that has started long ago.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// One capture in a row of them.
+    Capture,
+    /// A number of them at once.
+    AtOnce,
+    /// A call that does not fail.
+    Call,
+    /// A capture without a DSN.
+    SilentCapture,
+    /// A call that does not fail, without a DSN.
+    SilentCall,
+}
+
+const KINDS: [Kind; 5] = [
+    Kind::Capture,
+    Kind::AtOnce,
+    Kind::Call,
+    Kind::SilentCapture,
+    Kind::SilentCall,
+];
+
+/// The rounds of each column.
+type Rounds = BTreeMap<Column, Vec<f64>>;
+
+pub struct Bench<'a> {
+    pub bundles: &'a [Bundle],
+    pub control: &'a Control,
+    pub stopwatch: &'a Stopwatch,
+    pub effort: Effort,
+}
+
+impl Bench<'_> {
+    pub fn results(&self) -> Results {
+        let parts: [(&str, &dyn Fn() -> Vec<Row>); 6] = [
+            ("what is uploaded", &|| self.upload()),
+            ("what leaves", &|| self.wire()),
+            ("memory", &|| self.memory()),
+            ("start-up", &|| self.startup()),
+            ("the first capture", &|| self.first()),
+            ("captures, and calls that do not fail", &|| self.warm()),
+        ];
+        let mut rows = Vec::new();
+        for (name, measure) in parts {
+            let began = Instant::now();
+            rows.extend(measure());
+            println!("  {name:<40} {:>4.0} s", began.elapsed().as_secs_f64());
+        }
+        Results {
+            date: machine::today(),
+            rounds: self.effort.rounds,
+            fresh_rounds: self.effort.fresh_rounds,
+            startup_rounds: self.effort.startup_rounds,
+            machine: machine::facts(),
+            versions: machine::versions(),
+            counts: self.counts(),
+            rows,
+        }
+    }
+
+    fn bundle(&self, subject: Subject) -> &Bundle {
+        let mut bundles = self.bundles.iter();
+        let found = bundles.find(|bundle| bundle.subject == subject);
+        found.expect("all are bundled")
+    }
+
+    fn bindings(&self) -> Value {
+        json!({
+            "MARKS": self.stopwatch.url(),
+            "SENTRY_DSN": self.stopwatch.dsn(),
+            "SENTRY_RELEASE": RELEASE,
+            "SENTRY_ENVIRONMENT": ENVIRONMENT,
+        })
+    }
+
+    fn start(&self, subject: Subject) -> Worker<'_> {
+        self.control.worker(self.bundle(subject), &self.bindings())
+    }
+
+    /// Has a host do something, and returns how long that took, in milliseconds.
+    fn time(&self, worker: &Worker<'_>, host: Host, op: &str, count: usize) -> f64 {
+        let run = self.stopwatch.new_run();
+        // The size of our event.
+        let path = format!("/{}/{op}?run={run}&count={count}&size=500", host.path());
+        let answer = worker.post(&path);
+        assert!(matches!(answer.status, 200 | 202), "{path}: {answer:?}");
+        self.stopwatch.time(&run).as_secs_f64() * 1e3
+    }
+
+    // What does not vary ---------------------------------------------------
+
+    fn upload(&self) -> Vec<Row> {
+        let added = |part: fn(&Bundle) -> f64| {
+            let sides = [
+                (Column::Lazy, Subject::Lazy, Subject::PlainJs),
+                (Column::Lean, Subject::Lean, Subject::PlainJs),
+                (Column::Usual, Subject::Usual, Subject::PlainJs),
+                (
+                    Column::Ours,
+                    Subject::OursWithoutWorkflow,
+                    Subject::PlainRust,
+                ),
+            ];
+            let sides = sides.map(|(column, with, without)| {
+                let added = part(self.bundle(with)) - part(self.bundle(without));
+                (column, (added * 100.0).round() / 100.0)
+            });
+            BTreeMap::from(sides)
+        };
+        vec![
+            exact(
+                Group::Upload,
+                "added to the upload, compressed",
+                Unit::Kib,
+                added(|it| it.upload.1),
+            ),
+            exact(
+                Group::Upload,
+                "added to the upload, raw",
+                Unit::Kib,
+                added(|it| it.upload.0),
+            ),
+        ]
+    }
+
+    /// Each host fails once in each Worker.
+    fn wire(&self) -> Vec<Row> {
+        let (mut bytes, mut bodies, mut requests) =
+            (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut connections = BTreeMap::new();
+        for (column, subject) in SIDES {
+            let worker = self.start(subject);
+            let mut arrived = Vec::new();
+            for host in Host::ALL {
+                worker.post(&format!("/{}/fail?run=x&count={}", host.path(), same::LINE));
+                let mut envelopes = self.stopwatch.take(1);
+                thread::sleep(SETTLED);
+                envelopes.extend(self.stopwatch.take(0));
+                same::check(&envelopes[0], host);
+                arrived.extend(envelopes);
+            }
+            let before = self.stopwatch.connections();
+            self.time(&worker, Host::Alarm, "captures", 100);
+            self.stopwatch.take(100);
+            let made = self.stopwatch.connections() - before;
+            connections.insert(column, made as f64);
+            let hosts = Host::ALL.len() as f64;
+            let mean = |of: fn(&proof::server::Request) -> usize| {
+                let sum: usize = arrived.iter().map(of).sum();
+                (sum as f64 / hosts).round()
+            };
+            bytes.insert(column, mean(same::bytes));
+            bodies.insert(column, mean(|request| request.body.len()));
+            requests.insert(column, arrived.len() as f64 / hosts);
+        }
+        vec![
+            exact(
+                Group::Wire,
+                "an error, body and headers",
+                Unit::Bytes,
+                bytes,
+            ),
+            exact(Group::Wire, "its body alone", Unit::Bytes, bodies),
+            exact(Group::Wire, "requests for it", Unit::Count, requests),
+            exact(
+                Group::Wire,
+                "connections for a hundred in a row",
+                Unit::Count,
+                connections,
+            ),
+        ]
+    }
+
+    fn counts(&self) -> Vec<Counts> {
+        let bundle = self.bundle(Subject::Ours).counting();
+        let mut silent = self.bindings();
+        silent["SENTRY_DSN"] = Value::Null;
+        let [reporting, silent] =
+            [self.bindings(), silent].map(|bindings| self.control.worker(&bundle, &bindings));
+        let calls = 10;
+        let count = |worker: &Worker<'_>, op: &str, count: usize| -> Value {
+            worker.get("/counts");
+            self.time(worker, Host::Fetch, op, count);
+            worker.get("/counts").json()
+        };
+        let of = |name: &str, worker: &Worker<'_>, op: &str| {
+            // Once before, for what only the first one does.
+            count(worker, op, 1);
+            let (many, none) = (count(worker, op, calls), count(worker, op, 0));
+            let each = |told: &dyn Fn(&Value) -> f64| (told(&many) - told(&none)) / calls as f64;
+            let functions = many["functions"].as_object().expect("functions").keys();
+            let functions = functions.map(|function| {
+                let told = |counts: &Value| counts["functions"][function].as_f64().unwrap_or(0.0);
+                (without_hash(function), each(&told))
+            });
+            let mut functions: Vec<(String, f64)> = functions.collect();
+            functions.retain(|(_, count)| *count > 0.0);
+            functions.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            Counts {
+                name: name.to_owned(),
+                out: each(&|counts| counts["out"].as_f64().unwrap_or(f64::NAN)),
+                back: each(&|counts| counts["back"].as_f64().unwrap_or(f64::NAN)),
+                functions,
+            }
+        };
+        let counts = vec![
+            of("a capture", &reporting, "captures"),
+            of("a call that does not fail", &reporting, "wrapped"),
+            of("a capture without a DSN", &silent, "same"),
+            of(
+                "a call that does not fail, without a DSN",
+                &silent,
+                "wrapped",
+            ),
+        ];
+        self.stopwatch.take(0);
+        counts
+    }
+
+    // What takes time ------------------------------------------------------
+
+    fn warm(&self) -> Vec<Row> {
+        let workers: HashMap<Subject, Worker<'_>> = WITH_FLOOR
+            .into_iter()
+            .map(|(_, subject)| (subject, self.start(subject)))
+            .collect();
+        let mut silent = self.bindings();
+        silent
+            .as_object_mut()
+            .expect("an object")
+            .remove("SENTRY_DSN");
+        let silent: HashMap<Subject, Worker<'_>> = SIDES
+            .into_iter()
+            .map(|(_, subject)| (subject, self.control.worker(self.bundle(subject), &silent)))
+            .collect();
+        let effort = self.effort;
+        let mut rows = Vec::new();
+        let mut quiet = Vec::new();
+        for host in Host::ALL {
+            let mut rounds: [Rounds; 5] = Default::default();
+            // The first round only warms up.
+            for round in 0..=effort.rounds {
+                for (kind, rounds) in KINDS.into_iter().zip(&mut rounds) {
+                    for turn in 0..WITH_FLOOR.len() {
+                        let (column, subject) = WITH_FLOOR[(turn + round) % WITH_FLOOR.len()];
+                        let worker = match kind {
+                            Kind::SilentCapture | Kind::SilentCall => silent.get(&subject),
+                            _ => workers.get(&subject),
+                        };
+                        let figure = worker.and_then(|it| self.once(it, column, host, kind));
+                        if round > 0 {
+                            rounds.entry(column).or_default().extend(figure);
+                        }
+                    }
+                }
+            }
+            for rounds in &mut rounds {
+                rounds.retain(|_, rounds| !rounds.is_empty());
+            }
+            let [one, many, wrapped, no_dsn, no_dsn_wrapped] = rounds;
+            let name = |what: &str| format!("{what}, {}", host.name());
+            rows.push(timed(Group::Capture, name("one capture"), Unit::Ms, one));
+            rows.push(timed(Group::Capture, name("100 at once"), Unit::Ms, many));
+            quiet.push(timed(
+                Group::Quiet,
+                name("a call that does not fail"),
+                Unit::Us,
+                wrapped,
+            ));
+            quiet.push(timed(
+                Group::Quiet,
+                name("a capture without a DSN"),
+                Unit::Us,
+                no_dsn,
+            ));
+            quiet.push(timed(
+                Group::Quiet,
+                name("a call that does not fail, without a DSN"),
+                Unit::Us,
+                no_dsn_wrapped,
+            ));
+        }
+        rows.extend(quiet);
+        rows
+    }
+
+    /// One figure of one Worker, without what it takes to begin and to end.
+    fn once(&self, worker: &Worker<'_>, column: Column, host: Host, kind: Kind) -> Option<f64> {
+        let effort = self.effort;
+        let is_floor = column == Column::Floor;
+        let (op, count) = match kind {
+            Kind::Capture if is_floor => ("floor", effort.captures),
+            Kind::AtOnce if is_floor => ("floor-at-once", effort.at_once),
+            _ if is_floor => return None,
+            Kind::Capture => ("captures", effort.captures),
+            Kind::AtOnce => ("at-once", effort.at_once),
+            Kind::SilentCapture => ("same", effort.quiet_calls(column)),
+            Kind::Call | Kind::SilentCall => ("wrapped", effort.quiet_calls(column)),
+        };
+        let nothing = self.time(worker, host, op, 0);
+        let took = self.time(worker, host, op, count) - nothing;
+        match kind {
+            Kind::Capture | Kind::AtOnce => {
+                // Whoever is done before its events have arrived has not waited.
+                let arrived = self.stopwatch.take(0).len();
+                let expected = if is_floor { 0 } else { count };
+                assert_eq!(arrived, expected, "{op}, {column:?}, {}", host.name());
+                Some(if kind == Kind::Capture {
+                    took / count as f64
+                } else {
+                    took
+                })
+            }
+            // Shorter than what the marks vary by is as good as nothing.
+            _ => Some(took.max(0.0) / count as f64 * 1e3),
+        }
+    }
+
+    fn startup(&self) -> Vec<Row> {
+        let mut rounds = HashMap::<Subject, Vec<f64>>::new();
+        let subjects = [
+            Subject::PlainJs,
+            Subject::Lazy,
+            Subject::Lean,
+            Subject::Usual,
+            Subject::PlainRust,
+            Subject::OursWithoutWorkflow,
+        ];
+        for round in 0..=self.effort.startup_rounds {
+            for turn in 0..subjects.len() {
+                let subject = subjects[(turn + round) % subjects.len()];
+                let took = self.control.startup(self.bundle(subject));
+                if round > 0 {
+                    rounds.entry(subject).or_default().push(took);
+                }
+            }
+        }
+        let whole: Rounds = [
+            (Column::Lazy, rounds[&Subject::Lazy].clone()),
+            (Column::Lean, rounds[&Subject::Lean].clone()),
+            (Column::Usual, rounds[&Subject::Usual].clone()),
+            (Column::Ours, rounds[&Subject::OursWithoutWorkflow].clone()),
+        ]
+        .into();
+        let added = |with: Subject, without: Subject| {
+            let pairs = rounds[&with].iter().zip(&rounds[&without]);
+            pairs.map(|(with, without)| with - without).collect()
+        };
+        let added: Rounds = [
+            (Column::Lazy, added(Subject::Lazy, Subject::PlainJs)),
+            (Column::Lean, added(Subject::Lean, Subject::PlainJs)),
+            (Column::Usual, added(Subject::Usual, Subject::PlainJs)),
+            (
+                Column::Ours,
+                added(Subject::OursWithoutWorkflow, Subject::PlainRust),
+            ),
+        ]
+        .into();
+        vec![
+            timed(
+                Group::Start,
+                "from nothing to the first answer",
+                Unit::Ms,
+                whole,
+            ),
+            timed(
+                Group::Start,
+                "what the integration adds to that",
+                Unit::Ms,
+                added,
+            ),
+        ]
+    }
+
+    /// The first capture in an isolate, and what it takes more than a bare `fetch`.
+    fn first(&self) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for host in Host::ALL {
+            let mut rounds = Rounds::default();
+            for round in 0..self.effort.fresh_rounds {
+                for turn in 0..WITH_FLOOR.len() {
+                    let (column, subject) = WITH_FLOOR[(turn + round) % WITH_FLOOR.len()];
+                    let worker = self.start(subject);
+                    let op = if column == Column::Floor {
+                        "floor"
+                    } else {
+                        "captures"
+                    };
+                    // The host is there and has done everything but capture.
+                    let nothing = self.time(&worker, host, "nothing", 0);
+                    let took = self.time(&worker, host, op, 1);
+                    rounds
+                        .entry(column)
+                        .or_default()
+                        .push(took - nothing.min(took));
+                }
+            }
+            let name = format!("the first capture, {}", host.name());
+            rows.push(timed(Group::Start, name, Unit::Ms, rounds));
+        }
+        self.stopwatch.take(0);
+        rows
+    }
+
+    // What is kept ---------------------------------------------------------
+
+    fn memory(&self) -> Vec<Row> {
+        let mut added = BTreeMap::new();
+        let mut grown = BTreeMap::new();
+        let mut without = HashMap::new();
+        for subject in [Subject::PlainJs, Subject::PlainRust] {
+            without.insert(subject, self.kept(subject, &[1])[0]);
+        }
+        let captures = self.effort.memory_captures;
+        for (column, subject) in SIDES {
+            let plain = if subject.is_rust() {
+                Subject::PlainRust
+            } else {
+                Subject::PlainJs
+            };
+            let kept = self.kept(subject, &[100, captures]);
+            added.insert(column, (kept[1] - without[&plain]).round());
+            grown.insert(column, (kept[1] - kept[0]).round());
+        }
+        self.stopwatch.take(0);
+        let captures = number(captures as f64);
+        vec![
+            exact(
+                Group::Memory,
+                format!("added to the isolate after {captures} captures"),
+                Unit::Kib,
+                added,
+            ),
+            exact(
+                Group::Memory,
+                format!("grown between 100 captures and {captures}"),
+                Unit::Kib,
+                grown,
+            ),
+        ]
+    }
+
+    /// KiB of JavaScript's heap and of WebAssembly's memory, after so many captures
+    /// in a row.
+    fn kept(&self, subject: Subject, captures: &[usize]) -> Vec<f64> {
+        let bundle = self.bundle(subject);
+        let worker = self.control.inspected(bundle, &self.bindings());
+        let mut inspector = worker.inspector();
+        let mut before = 0;
+        let kept = captures.iter().map(|until| {
+            self.time(&worker, Host::Alarm, "captures", until - before);
+            before = *until;
+            let heap = inspector.heap_after_collection_beside(|| drop(worker.get("/"))) as f64;
+            let memory = worker.get("/memory").json().as_f64().expect("bytes");
+            (heap + memory) / 1024.0
+        });
+        kept.collect()
+    }
+}
+
+/// `__wbg_now_463ac581d2fc7ea3` is another one with each compiler.
+fn without_hash(function: &str) -> String {
+    let is_hash = |end: &str| end.len() == 16 && end.bytes().all(|it| it.is_ascii_hexdigit());
+    match function.rsplit_once('_') {
+        Some((name, end)) if is_hash(end) && !end.starts_with("0000") => name.to_owned(),
+        _ => function.to_owned(),
+    }
+}
+
+fn exact(group: Group, name: impl Into<String>, unit: Unit, values: BTreeMap<Column, f64>) -> Row {
+    let rounds = values
+        .into_iter()
+        .map(|(column, value)| (column, vec![value]));
+    timed(group, name, unit, rounds.collect())
+}
+
+fn timed(group: Group, name: impl Into<String>, unit: Unit, rounds: Rounds) -> Row {
+    let ours = &rounds[&Column::Ours];
+    let theirs = Column::THEIRS.into_iter();
+    let ratios = theirs.map(|column| (column, ratio(ours, &rounds[&column])));
+    Row {
+        group,
+        name: name.into(),
+        unit,
+        // Nothing can be compared with what took no time that can be seen.
+        ratios: ratios
+            .filter(|(_, it)| it.median > 0.0 && it.median.is_finite() && it.high.is_finite())
+            .collect(),
+        figures: rounds
+            .iter()
+            .map(|(column, rounds)| (*column, Figure::of(rounds)))
+            .collect(),
+    }
+}

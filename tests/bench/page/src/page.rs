@@ -1,0 +1,251 @@
+//! The parts of the page that come from the results.
+//!
+//! They stand between `<!-- bench: NAME -->` and `<!-- /bench -->`. All else on the
+//! page is written by hand.
+
+use std::fmt::Write;
+
+use crate::plot::plot;
+use crate::results::{Column, Fact, Group, Results, Row};
+use crate::words::{Verdict, figure, goal, number};
+
+const BEGIN: &str = "<!-- bench: ";
+const BEGUN: &str = " -->\n";
+const END: &str = "<!-- /bench -->";
+
+/// The page with every part between marks made anew.
+///
+/// # Errors
+///
+/// If a mark has no end or names no part, or if a part is on no place.
+pub fn write(page: &str, results: &Results) -> Result<String, String> {
+    let mut written = String::new();
+    let mut rest = page;
+    let mut missing: Vec<&str> = PARTS.to_vec();
+    while let Some((before, after)) = rest.split_once(BEGIN) {
+        let (name, after) = after.split_once(BEGUN).ok_or("a mark is not closed")?;
+        let (_, after) = after
+            .split_once(END)
+            .ok_or_else(|| format!("the part {name} has no end"))?;
+        let part = part(name, results).ok_or_else(|| format!("there is no part {name}"))?;
+        missing.retain(|part| *part != name);
+        let _ = write!(written, "{before}{BEGIN}{name}{BEGUN}\n{part}\n{END}");
+        rest = after;
+    }
+    written.push_str(rest);
+    if missing.is_empty() {
+        Ok(written)
+    } else {
+        Err(format!("not on the page: {}", missing.join(", ")))
+    }
+}
+
+/// All that was found, for a terminal.
+pub fn text(results: &Results) -> String {
+    let mut text = String::new();
+    for row in &results.rows {
+        let _ = writeln!(text, "{}", row.name.replace('`', ""));
+        for (column, it) in &row.figures {
+            let name = column.name().replace('`', "");
+            let _ = write!(text, "    {name:<12} {:<36}", figure(it, row.unit));
+            if let Some(it) = row.ratios.get(column) {
+                let verdict = Verdict::of(it).name().replace("**", "");
+                let _ = write!(text, " ours is {}: {verdict}", crate::words::ratio(it));
+            }
+            text.truncate(text.trim_end().len());
+            text.push('\n');
+        }
+    }
+    for it in &results.counts {
+        let name = it.name.replace('`', "");
+        let (out, back) = (number(it.out), number(it.back));
+        let _ = writeln!(
+            text,
+            "{name}: {out} calls of JavaScript, {back} of WebAssembly"
+        );
+    }
+    text
+}
+
+const PARTS: [&str; 11] = [
+    "summary", "behind", "upload", "start", "capture", "quiet", "memory", "wire", "counts",
+    "machine", "versions",
+];
+
+fn part(name: &str, results: &Results) -> Option<String> {
+    Some(match name {
+        "summary" => summary(results),
+        "behind" => behind(results),
+        "upload" => group(name, Group::Upload, results),
+        "start" => group(name, Group::Start, results),
+        "capture" => group(name, Group::Capture, results),
+        "quiet" => group(name, Group::Quiet, results),
+        "memory" => group(name, Group::Memory, results),
+        "wire" => group(name, Group::Wire, results),
+        "counts" => counts(results),
+        "machine" => machine(results),
+        "versions" => facts("Package", "Version", &results.versions),
+        _ => return None,
+    })
+}
+
+fn rows(group: Group, results: &Results) -> Vec<&Row> {
+    let rows = results.rows.iter();
+    rows.filter(|row| row.group == group).collect()
+}
+
+fn group(id: &str, group: Group, results: &Results) -> String {
+    let rows = rows(group, results);
+    let title = format!("Ratios: {id}");
+    format!("{}\n{}", plot(id, &title, &rows), table(&rows))
+}
+
+fn table(rows: &[&Row]) -> String {
+    let floor = rows
+        .iter()
+        .any(|row| row.figures.contains_key(&Column::Floor));
+    let mut columns = vec![Column::Lazy, Column::Lean, Column::Usual, Column::Ours];
+    columns.extend(floor.then_some(Column::Floor));
+    let names: Vec<&str> = columns.iter().map(|column| column.name()).collect();
+    let mut table = format!("| What | {} | Ours to lazy |\n", names.join(" | "));
+    let _ = writeln!(table, "|{}", " --- |".repeat(columns.len() + 2));
+    for row in rows {
+        let cells = columns.iter().map(|column| match row.figures.get(column) {
+            Some(it) => figure(it, row.unit),
+            None => "does not apply".to_owned(),
+        });
+        let cells: Vec<String> = cells.collect();
+        let _ = writeln!(
+            table,
+            "| {} | {} | {} |",
+            row.name,
+            cells.join(" | "),
+            goal(row)
+        );
+    }
+    table
+}
+
+/// How many comparisons end how.
+fn summary(results: &Results) -> String {
+    let ratios = results
+        .rows
+        .iter()
+        .filter_map(|row| row.ratios.get(&Column::Lazy));
+    let verdicts: Vec<Verdict> = ratios.map(Verdict::of).collect();
+    let count = |wanted| verdicts.iter().filter(|it| **it == wanted).count();
+    format!(
+        "Of {} comparisons with the lazy import, the figure of this crate is half or less \
+         in {}, lower but not half in {}, the same in {}, not clearly different in {}, \
+         and higher in {}.\n",
+        verdicts.len(),
+        count(Verdict::Met),
+        count(Verdict::Better),
+        count(Verdict::Same),
+        count(Verdict::Open),
+        count(Verdict::Worse),
+    )
+}
+
+/// Every comparison that the SDK wins, whichever way it is used.
+fn behind(results: &Results) -> String {
+    let mut list = String::new();
+    for row in &results.rows {
+        let worse = Column::THEIRS.into_iter().filter_map(|column| {
+            let ratio = row.ratios.get(&column)?;
+            let name = column.short_name();
+            (Verdict::of(ratio) == Verdict::Worse)
+                .then(|| format!("{} times {name}", number(ratio.median)))
+        });
+        let worse: Vec<String> = worse.collect();
+        if !worse.is_empty() {
+            let _ = writeln!(list, "- {}: {}", row.name, worse.join(", "));
+        }
+    }
+    if list.is_empty() {
+        list.push_str("In none of the comparisons.\n");
+    }
+    list
+}
+
+fn counts(results: &Results) -> String {
+    let mut table =
+        "| In | WebAssembly calls JavaScript | JavaScript calls WebAssembly |\n".to_owned();
+    table.push_str("| --- | --- | --- |\n");
+    for it in &results.counts {
+        let (out, back) = (number(it.out), number(it.back));
+        let _ = writeln!(table, "| {} | {out} | {back} |", it.name);
+    }
+    table
+}
+
+fn machine(results: &Results) -> String {
+    let more = [
+        ("Day", results.date.clone()),
+        ("Rounds", results.rounds.to_string()),
+        (
+            "Rounds of the first capture",
+            results.fresh_rounds.to_string(),
+        ),
+        ("Rounds of the start", results.startup_rounds.to_string()),
+    ];
+    let more = more.map(|(name, value)| Fact {
+        name: name.to_owned(),
+        value,
+    });
+    facts("What", "Value", results.machine.iter().chain(&more))
+}
+
+fn facts<'f>(name: &str, value: &str, facts: impl IntoIterator<Item = &'f Fact>) -> String {
+    let mut table = format!("| {name} | {value} |\n| --- | --- |\n");
+    for fact in facts {
+        let _ = writeln!(table, "| {} | {} |", fact.name, fact.value);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn committed() -> Results {
+        let text = std::fs::read_to_string(crate::results_file()).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn the_page_is_what_the_last_results_say() {
+        let page = std::fs::read_to_string(crate::page_file()).unwrap();
+        let written = write(&page, &committed()).unwrap();
+        assert!(
+            written == page,
+            "src/performance.md is not what tests/bench/results.json says. Make it so \
+             with: cargo xtask bench --page"
+        );
+    }
+
+    #[test]
+    fn every_cell_says_something() {
+        let results = committed();
+        for name in PARTS {
+            let part = part(name, &results).unwrap();
+            let cells = part.lines().filter(|line| line.starts_with('|'));
+            for row in cells {
+                let empty = row
+                    .trim_matches('|')
+                    .split('|')
+                    .any(|it| it.trim().is_empty());
+                assert!(!empty, "{name}: {row}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_mark_without_a_part_or_an_end_is_named_and_so_is_a_part_without_a_mark() {
+        let results = committed();
+        let wrong = |page: &str| write(page, &results).unwrap_err();
+        assert!(wrong("<!-- bench: sumary -->\n<!-- /bench -->").contains("no part sumary"));
+        assert!(wrong("<!-- bench: summary -->\n").contains("summary has no end"));
+        assert!(wrong("<!-- bench: summary -->\n<!-- /bench -->").contains("upload"));
+    }
+}

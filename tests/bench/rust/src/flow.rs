@@ -1,0 +1,46 @@
+//! The Workflow, whose `run` does what is asked.
+
+use worker::{Context, Env, Response, Result};
+use worker_sentry::workflow::{
+    CreateOptions, WorkflowEntrypoint, WorkflowEnv, WorkflowEvent, WorkflowStep,
+};
+
+use crate::reporting::{self, Place};
+use crate::{Order, idle, measured, work};
+
+pub struct BenchFlow(Env);
+
+worker_sentry::workflow!(BenchFlow);
+
+impl WorkflowEntrypoint for BenchFlow {
+    type Input = Order;
+    type Output = ();
+
+    fn new(_: Context, env: Env) -> Self {
+        BenchFlow(env)
+    }
+
+    async fn run(&self, event: WorkflowEvent<Order>, _: WorkflowStep) -> Result<()> {
+        let order = event.payload;
+        if order.op != "wrapped" {
+            let body = work(&self.0, Place::Run, &order);
+            return Ok(reporting::in_run(&self.0, body).await?);
+        }
+        measured(&self.0, &order, async {
+            for _ in 0..order.count {
+                let _ = reporting::in_run(&self.0, idle()).await;
+            }
+        })
+        .await;
+        Ok(())
+    }
+}
+
+pub async fn create(env: &Env, order: Order) -> Result<Response> {
+    let options = CreateOptions {
+        id: None,
+        params: Some(order),
+    };
+    env.workflow("FLOW")?.create(Some(options)).await?;
+    Ok(Response::ok("the instance is created\n")?.with_status(202))
+}

@@ -1,0 +1,50 @@
+//! The Durable Object, whose alarm does what is asked.
+
+use std::time::Duration;
+
+use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
+
+use crate::reporting::{self, Place};
+use crate::{Order, idle, measured, work};
+
+#[durable_object(alarm)]
+pub struct Bench {
+    state: State,
+    env: Env,
+}
+
+impl DurableObject for Bench {
+    fn new(state: State, env: Env) -> Self {
+        Bench { state, env }
+    }
+
+    async fn fetch(&self, request: Request) -> Result<Response> {
+        let storage = self.state.storage();
+        storage.put("order", Order::of(&request.url()?)).await?;
+        storage.set_alarm(Duration::ZERO).await?;
+        Ok(Response::ok("the alarm is set\n")?.with_status(202))
+    }
+
+    async fn alarm(&self) -> Result<Response> {
+        let storage = self.state.storage();
+        let order = storage.get::<Order>("order").await?;
+        // First of all: the runtime runs a failed alarm again.
+        storage.delete("order").await?;
+        match order {
+            Some(order) if order.op == "wrapped" => {
+                measured(&self.env, &order, async {
+                    for _ in 0..order.count {
+                        let _ = reporting::in_alarm(&self.env, idle()).await;
+                    }
+                })
+                .await;
+            }
+            Some(order) => {
+                let body = work(&self.env, Place::Alarm, &order);
+                reporting::in_alarm(&self.env, body).await?;
+            }
+            None => {}
+        }
+        Response::empty()
+    }
+}

@@ -1,0 +1,129 @@
+//! The receiver of all the Workers, which takes the time.
+//!
+//! A Worker says when it begins and when it is done. Its own clock stands still
+//! between two requests, and this one does not.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use proof::receiver::{Answer, Receiver};
+use proof::server::Request;
+
+/// Nothing that is measured takes longer.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// What has arrived.
+#[derive(Default)]
+struct Seen {
+    marks: HashMap<String, Instant>,
+    /// All envelopes that nobody has taken yet.
+    envelopes: Vec<Request>,
+}
+
+#[derive(Default)]
+struct State {
+    seen: Mutex<Seen>,
+    news: Condvar,
+}
+
+impl State {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A receiver, and what it has seen.
+pub struct Stopwatch {
+    receiver: Receiver,
+    state: Arc<State>,
+    runs: AtomicU64,
+}
+
+impl Stopwatch {
+    pub fn new() -> Self {
+        let state = Arc::<State>::default();
+        let noting = Arc::clone(&state);
+        let receiver = Receiver::answering(move |request, _| {
+            let now = Instant::now();
+            let mut seen = noting.seen();
+            if let Some(mark) = request.target.strip_prefix("/mark/") {
+                seen.marks.insert(mark.to_owned(), now);
+            } else if request.target.starts_with("/api/") {
+                seen.envelopes.push(request.clone());
+            }
+            drop(seen);
+            noting.news.notify_all();
+            Answer::ok()
+        });
+        Stopwatch {
+            receiver,
+            state,
+            runs: AtomicU64::new(1),
+        }
+    }
+
+    /// Where the Workers send their marks.
+    pub fn url(&self) -> String {
+        self.receiver.url()
+    }
+
+    /// Where they send their events.
+    pub fn dsn(&self) -> String {
+        self.receiver.dsn()
+    }
+
+    /// Connections made so far.
+    pub fn connections(&self) -> usize {
+        self.receiver.connections()
+    }
+
+    /// A name for one run, by which its marks are known.
+    pub fn new_run(&self) -> String {
+        self.runs.fetch_add(1, Ordering::Relaxed).to_string()
+    }
+
+    /// How long a run has taken, once it is done.
+    ///
+    /// # Panics
+    ///
+    /// If it is not done in time.
+    pub fn time(&self, run: &str) -> Duration {
+        let took = self.wait(|seen| {
+            let end = *seen.marks.get(&format!("end/{run}"))?;
+            let begin = *seen.marks.get(&format!("begin/{run}"))?;
+            Some(end - begin)
+        });
+        took.unwrap_or_else(|| panic!("run {run} has no end"))
+    }
+
+    /// Takes all envelopes, once there are this many.
+    ///
+    /// # Panics
+    ///
+    /// If there are not in time.
+    pub fn take(&self, count: usize) -> Vec<Request> {
+        let taken = self.wait(|seen| {
+            let complete = seen.envelopes.len() >= count;
+            complete.then(|| std::mem::take(&mut seen.envelopes))
+        });
+        taken.unwrap_or_else(|| {
+            let arrived = self.state.seen().envelopes.len();
+            panic!("{arrived} of {count} envelopes have arrived")
+        })
+    }
+
+    fn wait<T>(&self, mut ask: impl FnMut(&mut Seen) -> Option<T>) -> Option<T> {
+        let deadline = Instant::now() + LIMIT;
+        let mut seen = self.state.seen();
+        loop {
+            if let Some(answer) = ask(&mut seen) {
+                return Some(answer);
+            }
+            let left = deadline.checked_duration_since(Instant::now())?;
+            let woken = self.state.news.wait_timeout(seen, left);
+            seen = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}

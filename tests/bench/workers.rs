@@ -1,0 +1,294 @@
+//! The Workers: bundled as for a deploy, started and ended.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::Command;
+
+use proof::http::{self, Answer};
+use proof::inspector::Inspector;
+use proof::process::Process;
+use proof::{environment, run, wait};
+use serde_json::{Value, json};
+use toml::Table;
+
+/// A Worker that is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// JavaScript without any error reporter.
+    PlainJs,
+    /// The SDK, imported whole when there is an error.
+    Lazy,
+    /// The same, with no more of it in the bundle than is used.
+    Lean,
+    /// The SDK as its documentation sets it up.
+    Usual,
+    /// Rust without any error reporter, and without a Workflow.
+    PlainRust,
+    /// The same with the crate.
+    OursWithoutWorkflow,
+    /// The same with a Workflow.
+    Ours,
+}
+
+impl Subject {
+    pub const ALL: [Subject; 7] = [
+        Subject::PlainJs,
+        Subject::Lazy,
+        Subject::Lean,
+        Subject::Usual,
+        Subject::PlainRust,
+        Subject::OursWithoutWorkflow,
+        Subject::Ours,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Subject::PlainJs => "plain",
+            Subject::Lazy => "lazy",
+            Subject::Lean => "lean",
+            Subject::Usual => "usual",
+            Subject::PlainRust => "build-plain",
+            Subject::OursWithoutWorkflow => "build-sentry",
+            Subject::Ours => "build-workflow",
+        }
+    }
+
+    pub fn is_rust(self) -> bool {
+        self.name().starts_with("build-")
+    }
+
+    fn has_workflow(self) -> bool {
+        !matches!(self, Subject::PlainRust | Subject::OursWithoutWorkflow)
+    }
+
+    /// The SDK's documentation asks for it; the others would do without.
+    fn flags(self) -> &'static [&'static str] {
+        if self.is_rust() {
+            &[]
+        } else {
+            &["nodejs_compat"]
+        }
+    }
+}
+
+/// A Worker as it would be uploaded.
+pub struct Bundle {
+    pub subject: Subject,
+    folder: PathBuf,
+    main: String,
+    modules: Vec<String>,
+    /// What wrangler says of the upload, in KiB: raw, and compressed.
+    pub upload: (f64, f64),
+}
+
+/// Where wrangler finds the sources: a folder of the run's with the SDK beside them.
+pub struct Sources(PathBuf);
+
+impl Sources {
+    pub fn new() -> Self {
+        let folder = run::new_directory("sources");
+        let from = environment::workspace().join("tests/bench/js");
+        for entry in fs::read_dir(&from)
+            .expect("the bench's JavaScript")
+            .flatten()
+        {
+            if entry.path().extension().is_some_and(|it| it == "mjs") {
+                fs::copy(entry.path(), folder.join(entry.file_name())).expect("a copy");
+            }
+        }
+        symlink(environment::path("BENCH_SDK"), folder.join("node_modules")).expect("a link");
+        Sources(folder)
+    }
+
+    /// Does all that `wrangler deploy --minify` does but the upload.
+    pub fn bundle(&self, subject: Subject) -> Bundle {
+        let name = subject.name();
+        let main = if subject.is_rust() {
+            environment::path("BENCH_RUST").join(name).join("index.js")
+        } else {
+            self.0.join(format!("{name}.mjs"))
+        };
+        let common = environment::workspace().join("tests/bench/wrangler.toml");
+        let common = fs::read_to_string(common).expect("the bench's configuration");
+        let mut config: Table = common.parse().expect("TOML");
+        config.insert("main".to_owned(), main.display().to_string().into());
+        let flags: Vec<&str> = subject.flags().to_vec();
+        config.insert("compatibility_flags".to_owned(), flags.into());
+        if !subject.has_workflow() {
+            config.remove("workflows");
+        }
+        let file = format!("{name}.toml");
+        let text = toml::to_string(&config).expect("a table is TOML");
+        fs::write(self.0.join(&file), text).expect("a file");
+        let folder = self.0.join(format!("{name}.bundle"));
+        let mut command = Command::new(environment::path("PROOF_WRANGLER"));
+        proof::worker::prepare(&mut command, &self.0);
+        command
+            .args(["deploy", "--dry-run", "--minify", "-c", &file, "--outdir"])
+            .arg(&folder);
+        let process = Process::start("wrangler deploy", &command);
+        process.wait_for_success(wait::START);
+        let line = process.wait_for_line("Total Upload:", wait::LIMIT);
+        let mut modules = modules(&folder);
+        let is_main = |name: &String| name.ends_with(".js");
+        let main = modules.iter().position(is_main).expect("a main module");
+        Bundle {
+            subject,
+            main: modules.swap_remove(main),
+            modules,
+            folder,
+            upload: sizes(&line).unwrap_or_else(|| panic!("no sizes in: {line}")),
+        }
+    }
+}
+
+fn modules(folder: &PathBuf) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("what wrangler wrote").flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names
+        .filter(|name| name.ends_with(".js") || name.ends_with(".wasm"))
+        .collect()
+}
+
+/// `Total Upload: 186.22 KiB / gzip: 62.85 KiB`
+fn sizes(line: &str) -> Option<(f64, f64)> {
+    let (_, rest) = line.split_once("Total Upload:")?;
+    let (raw, gzip) = rest.split_once("/ gzip:")?;
+    let kib = |text: &str| text.trim().strip_suffix("KiB")?.trim().parse().ok();
+    Some((kib(raw)?, kib(gzip)?))
+}
+
+impl Bundle {
+    /// A second bundle of the same, whose calls between WebAssembly and JavaScript
+    /// are counted.
+    pub fn counting(&self) -> Bundle {
+        let main = "count.js".to_owned();
+        for (from, to) in [
+            ("count.mjs", main.as_str()),
+            ("count-first.mjs", "count-first.js"),
+        ] {
+            let from = environment::workspace().join("tests/bench").join(from);
+            let text = fs::read_to_string(from).expect("the counter");
+            fs::write(self.folder.join(to), text.replace("MAIN", &self.main)).expect("a file");
+        }
+        Bundle {
+            main,
+            folder: self.folder.clone(),
+            modules: self.modules.clone(),
+            ..*self
+        }
+    }
+}
+
+/// Whoever starts and ends them.
+pub struct Control {
+    process: Process,
+    address: String,
+}
+
+impl Control {
+    pub fn start() -> Self {
+        let mut command = Command::new(environment::path("PROOF_NODE"));
+        command
+            .arg(environment::workspace().join("tests/bench/workerd.mjs"))
+            .arg(environment::path("PROOF_NPM"));
+        proof::worker::prepare(&mut command, &run::new_directory("workers"));
+        let process = Process::start("workerd", &command);
+        let ready = process.wait_for_line("Ready on http://", wait::START);
+        let (_, address) = ready.split_once("Ready on ").expect("the part waited for");
+        Control {
+            address: address.trim().to_owned(),
+            process,
+        }
+    }
+
+    /// Starts a Worker in a process of its own.
+    pub fn worker(&self, bundle: &Bundle, bindings: &Value) -> Worker<'_> {
+        self.start_worker(bundle, bindings, false)
+    }
+
+    /// The same, and lets a debugger in.
+    pub fn inspected(&self, bundle: &Bundle, bindings: &Value) -> Worker<'_> {
+        self.start_worker(bundle, bindings, true)
+    }
+
+    fn start_worker(&self, bundle: &Bundle, bindings: &Value, inspected: bool) -> Worker<'_> {
+        let started = self.ask(
+            "start",
+            &json!({
+                "folder": bundle.folder,
+                "main": bundle.main,
+                "flags": bundle.subject.flags(),
+                "workflow": bundle.subject.has_workflow(),
+                "bindings": bindings,
+                "inspected": inspected,
+            }),
+        );
+        let text = |name: &str| started[name].as_str().unwrap_or_default().to_owned();
+        Worker {
+            control: self,
+            id: started["id"].clone(),
+            url: text("url"),
+            inspector: text("inspector"),
+        }
+    }
+
+    /// Milliseconds from the start of a process to its first answer.
+    pub fn startup(&self, bundle: &Bundle) -> f64 {
+        let took = self.ask(
+            "startup",
+            &json!({
+                "folder": bundle.folder,
+                "main": bundle.main,
+                "modules": bundle.modules,
+                "flags": bundle.subject.flags(),
+            }),
+        );
+        took["ms"].as_f64().expect("a number")
+    }
+
+    fn ask(&self, command: &str, what: &Value) -> Value {
+        let url = format!("{}/{command}", self.address);
+        let answer = http::request("POST", &url, &[], &what.to_string());
+        if answer.status != 200 {
+            // Its log is to follow.
+            let name = self.process.log().name();
+            panic!("{name}: {command}: {}", answer.body);
+        }
+        answer.json()
+    }
+}
+
+/// A Worker that runs. Ended when dropped.
+pub struct Worker<'c> {
+    control: &'c Control,
+    id: Value,
+    url: String,
+    inspector: String,
+}
+
+impl Worker<'_> {
+    pub fn post(&self, path: &str) -> Answer {
+        http::request("POST", &format!("{}{path}", self.url), &[], "")
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        http::request("GET", &format!("{}{path}", self.url), &[], "")
+    }
+
+    pub fn inspector(&self) -> Inspector {
+        let port = self.inspector.rsplit(':').next().unwrap_or_default();
+        let port = port.trim_end_matches('/').parse().expect("a port");
+        Inspector::connect_to(port, "/core:user:bench")
+    }
+}
+
+impl Drop for Worker<'_> {
+    fn drop(&mut self) {
+        // While a panic unwinds, the end of the run ends it.
+        if !std::thread::panicking() {
+            self.control.ask("stop", &json!({ "id": self.id }));
+        }
+    }
+}

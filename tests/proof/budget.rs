@@ -1,0 +1,130 @@
+//! What the crate may cost a Worker, in figures that do not vary from run to run: the
+//! upload, and the calls between WebAssembly and JavaScript. What an event may cost in
+//! memory is in `crate/src/budget.rs`. Times are in `cargo xtask bench` and never here.
+
+use std::fs;
+use std::io::Write;
+use std::thread;
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use libtest_mimic::Trial;
+use proof::case::test;
+use proof::environment;
+use proof::receiver::Receiver;
+use proof::worker::Worker;
+
+/// The smallest Worker with a wrapped `fetch`, `worker` and all, compressed. Without
+/// the crate it has 43 kB.
+const UPLOAD: usize = 99_000;
+/// Calls out of WebAssembly for a request that succeeds, without a DSN.
+const CALLS_WITHOUT_A_DSN: f64 = 25.0;
+/// How many more they are with a DSN.
+const CALLS_WITH_A_DSN: f64 = 0.0;
+/// How many more they are than that if the request fails and is reported.
+const CALLS_OF_A_REPORT: f64 = 28.0;
+/// What is sent for an error of a few words, in bytes.
+const BODY: usize = 690;
+
+/// Requests of each kind, so that what is done once is a small part of each.
+const REQUESTS: usize = 50;
+/// Longer than the last report takes after its request was answered.
+const REST: Duration = Duration::from_millis(500);
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        test(
+            "budget::the_smallest_worker_stays_within_its_upload",
+            the_upload,
+        ),
+        test(
+            "budget::calls_into_javascript_and_bytes_of_a_report_stay_within_their_figures",
+            calls_and_bytes,
+        ),
+    ]
+}
+
+/// Fails with what to do about it.
+fn within(what: &str, cost: f64, budget: f64, look: &str) {
+    println!("figure: {what}: {cost} of {budget}");
+    assert!(
+        cost <= budget,
+        "{what}: {cost}, and the budget is {budget}.\n{look}\n\
+         If the change is worth it, raise the figure in tests/proof/budget.rs and say why \
+         in the commit."
+    );
+}
+
+fn the_upload() {
+    let build = environment::path("PROOF_SNIPPETS").join("fetch/build");
+    let compressed = ["index.js", "index_bg.wasm"].map(|file| {
+        let bytes = fs::read(build.join(file)).expect("a built Worker");
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+        gzip.write_all(&bytes).expect("memory takes bytes");
+        gzip.finish().expect("memory takes bytes").len()
+    });
+    within(
+        "upload of the smallest Worker, bytes with gzip",
+        compressed.iter().sum::<usize>() as f64,
+        UPLOAD as f64,
+        "To see what is in it: cargo install twiggy, build listings/snippets/fetch for wasm32 \
+         in release, and ask `twiggy top` of that file, which still has its names. Tables of \
+         Unicode, formatting of floats and sorting are what tends to creep in.",
+    );
+}
+
+fn calls_and_bytes() {
+    let receiver = Receiver::accepting();
+    let without = Worker::snippet("fetch").counted().start();
+    let with = Worker::snippet("fetch")
+        .secret("SENTRY_DSN", &receiver.dsn())
+        .counted()
+        .start();
+    let look = "The bench counts each function: `cargo xtask bench --quick`.";
+    let quiet_without = calls(&without, "12");
+    within(
+        "calls of a request without a DSN",
+        quiet_without,
+        CALLS_WITHOUT_A_DSN,
+        look,
+    );
+    let quiet_with = calls(&with, "12");
+    within(
+        "more calls with a DSN",
+        quiet_with - quiet_without,
+        CALLS_WITH_A_DSN,
+        look,
+    );
+    let failing = calls(&with, "twelve");
+    within(
+        "more calls for a report",
+        failing - quiet_with,
+        CALLS_OF_A_REPORT,
+        look,
+    );
+    let requests = receiver.requests();
+    // One more made the client.
+    assert_eq!(requests.len(), REQUESTS + 1, "one request for each report");
+    let largest = requests.iter().map(|it| it.request.body.len()).max();
+    within(
+        "bytes of a report",
+        largest.unwrap_or_default() as f64,
+        BODY as f64,
+        "Print the envelope: a field is in it that was not.",
+    );
+}
+
+/// Calls out of WebAssembly for each request with this body, on average.
+fn calls(worker: &Worker, body: &str) -> f64 {
+    // What happens once for each isolate is not what is asked for.
+    worker.post_text("/", body);
+    thread::sleep(REST);
+    worker.get("/counts");
+    for _ in 0..REQUESTS {
+        worker.post_text("/", body);
+    }
+    thread::sleep(REST);
+    let counts = worker.get("/counts").json();
+    counts["out"].as_f64().expect("a count") / REQUESTS as f64
+}

@@ -1,0 +1,333 @@
+//! The book's sequence diagram, compared with a recording of its stories.
+//!
+//! Each way through the diagram is told by the real runtime once. What was
+//! recorded becomes the messages that the diagram must have, in their order.
+
+use libtest_mimic::Trial;
+use proof::book::{self, BookPage};
+use proof::browser::Scheme;
+use proof::case::test;
+use proof::diagram::{self, Path};
+use proof::receiver::Receiver;
+use proof::wait;
+use proof::worker::Worker;
+
+const PAGE: &str = "architecture.md";
+/// Starts every line of the crate's.
+const OURS: &str = "[worker-sentry] ";
+const RECORDED: &str = "[story] ";
+/// What the fixture's handlers fail with.
+const FAILURE: &str = "the fixture failed on purpose: ";
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        test(
+            "diagram::the_sequence_diagram_shows_what_the_runtime_was_seen_to_do_message_by_message",
+            the_sequence_diagram_shows_what_the_runtime_did,
+        ),
+        test(
+            "diagram::a_page_reserves_the_natural_size_of_each_of_its_drawings",
+            a_page_reserves_the_size_of_its_drawings,
+        ),
+    ]
+}
+
+fn the_sequence_diagram_shows_what_the_runtime_did() {
+    // In the order of the diagram's alternatives and stories.
+    let recorded = [
+        without_a_dsn(),
+        with_a_dsn_that_cannot_be_loaded(),
+        with_a_receiver(),
+    ]
+    .concat();
+    let shown = diagram::paths(PAGE);
+    let disagreements: Vec<String> = (0..recorded.len().max(shown.len()))
+        .filter_map(|number| disagreement(shown.get(number), recorded.get(number)))
+        .collect();
+    assert!(disagreements.is_empty(), "{}", disagreements.join("\n"));
+}
+
+/// Both sides of one way through the diagram, if they differ.
+fn disagreement(shown: Option<&Path>, recorded: Option<&Vec<String>>) -> Option<String> {
+    let name = shown.map_or("a story that it does not have".to_owned(), |path| {
+        path.name.join(", ")
+    });
+    let shown = shown.map(|path| path.messages.clone()).unwrap_or_default();
+    let recorded = recorded.cloned().unwrap_or_default();
+    (shown != recorded).then(|| {
+        let list = |messages: &[String]| format!("    {}", messages.join("\n    "));
+        format!(
+            "src/{PAGE}: {name}\n  the diagram says:\n{}\n  the runtime did:\n{}",
+            list(&shown),
+            list(&recorded)
+        )
+    })
+}
+
+fn a_page_reserves_the_size_of_its_drawings() {
+    let site = book::serve();
+    let mut page = BookPage::open(&site, "architecture.html", Scheme::Light);
+    page.page.wait_until(
+        "drawings",
+        "[...document.querySelectorAll('figure.diagram')].every((figure) => figure.querySelector('svg'))",
+    );
+    let sizes = page.page.evaluate(
+        "[...document.querySelectorAll('figure.diagram')].map((figure) => {
+            const style = getComputedStyle(figure);
+            const reserved = ['width', 'height'].map((side) =>
+                Number(style.getPropertyValue(`--diagram-${side}`)));
+            const { width, height } = figure.querySelector('svg').viewBox.baseVal;
+            return [figure.id, reserved, [width, height].map(Math.round)];
+        })",
+    );
+    let sizes = sizes.as_array().expect("figures");
+    assert_eq!(sizes.len(), 2, "{sizes:?}");
+    for size in sizes {
+        for side in [0, 1] {
+            let [reserved, drawn] = [1, 2].map(|at| size[at][side].as_f64().unwrap_or_default());
+            // Another machine has other fonts.
+            let is_near = (reserved / drawn - 1.0).abs() < 0.06;
+            assert!(
+                is_near,
+                "{}: reserved {}, drawn {}",
+                size[0], size[1], size[2]
+            );
+        }
+    }
+}
+
+// The stories, as they are told ---------------------------------------------
+
+fn without_a_dsn() -> Vec<Vec<String>> {
+    let worker = Worker::fixture().recorded().start();
+    worker.post("/stories/alarm?failures=1");
+    wait_for(&worker, "leave alarm", 2);
+    // Not even where the crate has a line for it.
+    assert_eq!(worker.process().count_lines(OURS), 0);
+    vec![messages(&story(&worker, "alarm"))]
+}
+
+fn with_a_dsn_that_cannot_be_loaded() -> Vec<Vec<String>> {
+    let worker = Worker::fixture().recorded().reporting_to("nonsense");
+    let worker = worker.start();
+    worker.post("/stories/alarm?failures=1");
+    wait_for(&worker, "leave alarm", 1);
+    // Sooner than a load that was not given up is taken for dead. The alarm's own
+    // retry comes later than that.
+    worker.post("/stories/main");
+    wait_for(&worker, "read SENTRY_RELEASE", 2);
+    wait_for(&worker, "leave alarm", 2);
+    vec![messages(&story(&worker, "alarm"))]
+}
+
+/// The four stories in one isolate, the alarm's first.
+fn with_a_receiver() -> Vec<Vec<String>> {
+    let receiver = Receiver::accepting();
+    let worker = Worker::fixture().recorded().reporting_to(&receiver.dsn());
+    let worker = worker.start();
+    worker.post("/stories/alarm?failures=1");
+    wait_for(&worker, "leave alarm", 2);
+    let mut socket = worker.socket("/stories/socket");
+    socket.break_the_protocol();
+    wait_for(&worker, "answer", 2);
+    wait_for(&worker, "leave websocket_error", 1);
+    let answer = worker.post("/stories/main");
+    assert_eq!(answer.body, format!("{FAILURE}fetch"));
+    wait_for(&worker, "answer", 3);
+    wait_for(&worker, "leave fetch", 1);
+    worker.post("/stories/run");
+    wait_for(&worker, "leave run", 1);
+    // What the recording says was sent has arrived, and nothing else has.
+    assert_eq!(receiver.requests().len(), 4);
+    let stories = ["alarm", "websocket_error", "fetch", "run"];
+    stories
+        .map(|handler| messages(&story(&worker, handler)))
+        .into()
+}
+
+fn wait_for(worker: &Worker, what: &str, times: usize) {
+    let line = format!("{RECORDED}{what}");
+    wait::until(&format!("{times} times {line:?}"), wait::LIMIT, || {
+        (worker.process().count_lines(&line) >= times).then_some(())
+    });
+}
+
+/// What was recorded from a handler's first run on.
+fn story(worker: &Worker, handler: &str) -> Vec<String> {
+    let lines = worker.log().lines();
+    let recorded = lines.iter().filter_map(|line| {
+        let recorded = line.find(RECORDED).map(|at| &line[at + RECORDED.len()..]);
+        recorded.or_else(|| line.find(OURS).map(|at| &line[at..]))
+    });
+    let first = format!("enter {handler}");
+    let told = recorded.skip_while(|line| *line != first);
+    told.map(ToOwned::to_owned).collect()
+}
+
+// What was recorded, as messages --------------------------------------------
+
+/// The messages of a story, as Mermaid writes them.
+fn messages(recorded: &[String]) -> Vec<String> {
+    let mut teller = Teller::default();
+    let mut rest = recorded;
+    while let [line, after @ ..] = rest {
+        if !teller.hear(line, after) {
+            break;
+        }
+        rest = after;
+    }
+    teller.messages
+}
+
+/// Turns lines into messages. A line that is no message of the diagram's, such as
+/// the read of one more binding, says nothing.
+#[derive(Default)]
+struct Teller {
+    messages: Vec<String>,
+    handler: String,
+    /// The handler's participant.
+    host: &'static str,
+    runs: usize,
+    /// Whether another handler runs now, with a story of its own.
+    is_elsewhere: bool,
+    /// What the capture that is under way has done so far.
+    capture: Capture,
+}
+
+#[derive(Default)]
+struct Capture {
+    /// Outside of a capture the crate reads `SENTRY_DSN` to know whether to watch
+    /// for panics, which the diagram leaves out.
+    is_under_way: bool,
+    is_guarded: bool,
+    has_loaded: bool,
+    has_waited: bool,
+    has_sent: bool,
+    is_answered: bool,
+}
+
+impl Teller {
+    /// `false` at the end of the story: the runtime's retry.
+    fn hear(&mut self, line: &str, after: &[String]) -> bool {
+        let host = self.host;
+        match line.split_once(' ').unwrap_or((line, "")) {
+            ("enter", handler) => return self.enter(handler),
+            _ if self.is_elsewhere => {}
+            ("call", function) => {
+                self.capture = Capture::default();
+                self.capture.is_under_way = true;
+                self.say(host, "->>", "C", called(function));
+            }
+            ("read", "SENTRY_DSN") if self.capture.is_under_way && !self.capture.is_guarded => {
+                self.capture.is_guarded = true;
+                self.note_step("1 guard: SENTRY_DSN?");
+            }
+            // The reads that follow the guard's: the crate reads all its bindings.
+            ("read", "SENTRY_RELEASE") => {
+                self.capture.has_loaded = true;
+                self.note_step("2 load: absent → loading");
+            }
+            // This line comes from where the client is built, which happens once.
+            ("[worker-sentry]", "client initialised") => {
+                self.note_step("4 loading → ready, once");
+                self.note_step("5 build the client");
+            }
+            ("wait", _) => self.capture.has_waited = true,
+            ("post", _) => {
+                if !self.capture.has_loaded {
+                    self.note_step("ready: the client is there");
+                }
+                self.capture.has_sent = true;
+                self.say("C", "->>", "S", "6 POST envelope");
+            }
+            ("answer", status) => {
+                self.capture.is_answered = true;
+                self.say("S", "-->>", "C", status);
+            }
+            ("return", "Some") => self.say("C", "-->>", host, "Some(event id)"),
+            ("return", _) => self.nothing(after),
+            ("leave", how) => self.leave(how),
+            _ => {}
+        }
+        true
+    }
+
+    fn enter(&mut self, handler: &str) -> bool {
+        if self.runs == 0 {
+            self.handler = handler.to_owned();
+        }
+        self.is_elsewhere = handler != self.handler;
+        if self.is_elsewhere {
+            return true;
+        }
+        self.runs += 1;
+        self.host = match handler {
+            "fetch" => "M",
+            "run" => "W",
+            _ => "D",
+        };
+        let retry = if self.runs > 1 {
+            ", the runtime's retry"
+        } else {
+            ""
+        };
+        self.say("R", "->>", self.host, &format!("{handler}(){retry}"));
+        self.runs == 1
+    }
+
+    /// A capture gave `None`. What the diagram says of that has to be seen, too.
+    fn nothing(&mut self, after: &[String]) {
+        let Capture {
+            has_loaded,
+            has_sent,
+            has_waited,
+            ..
+        } = self.capture;
+        let what = match (has_loaded, has_sent || has_waited) {
+            (false, false) => "None, at once",
+            // The next capture does not wait for this one's turn to run out.
+            (true, false) if loads_at_once(after) => {
+                self.note_step("3 loading → absent");
+                "None, the next capture loads"
+            }
+            _ => "None",
+        };
+        self.say("C", "-->>", self.host, what);
+    }
+
+    fn leave(&mut self, how: &str) {
+        let (_, with) = how.split_once(" with ").unwrap_or_default();
+        let what = match with {
+            "nothing" if !self.capture.is_answered => "returns before the answer",
+            with if with.starts_with(FAILURE) => "its own error, unchanged",
+            with => with,
+        };
+        self.say(self.host, "-->>", "R", what);
+    }
+
+    fn note_step(&mut self, what: &str) {
+        self.say("C", "->>", "C", what);
+    }
+
+    fn say(&mut self, from: &str, arrow: &str, to: &str, what: &str) {
+        self.messages.push(format!("{from}{arrow}{to}: {what}"));
+    }
+}
+
+/// How the diagram names the crate's functions.
+fn called(function: &str) -> &str {
+    match function {
+        "capture_exception_in_isolate" => "capture, awaited",
+        "capture_exception_in_background" => "capture in background",
+        other => other,
+    }
+}
+
+/// Whether the next capture reads the bindings without waiting for its turn.
+fn loads_at_once(after: &[String]) -> bool {
+    let next = after.iter().skip_while(|line| !line.starts_with("call "));
+    let decides = |line: &&String| line.starts_with("wait ") || *line == "read SENTRY_RELEASE";
+    next.into_iter()
+        .find(decides)
+        .is_some_and(|line| line.starts_with("read "))
+}

@@ -1,0 +1,120 @@
+//! The places that others may have linked to: every id of every published page.
+//!
+//! `xtask/publish/anchors.txt` has them all, and only grows. `cargo xtask book
+//! --anchors` adds the new ones; rendering fails when one that is there is lost.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use crate::api;
+use crate::html::{self, Page};
+
+pub const LIST: &str = "xtask/publish/anchors.txt";
+
+/// Every anchor that was published is still there, or leads on.
+pub fn check(root: &Path, book: &Path) -> Result<()> {
+    let pages = html::pages(book, &[api::FOLDER])?;
+    let listed = fs::read_to_string(root.join(LIST)).unwrap_or_default();
+    let lost = Vec::from_iter(listed.lines().filter(|anchor| is_lost(anchor, &pages)));
+    if !lost.is_empty() {
+        bail!(
+            "these were published and are gone:\n  {}\nGive the heading its old id, \
+             `## New words {{#old-words}}`, or put a line under `[output.html.redirect]` \
+             in book.toml.",
+            lost.join("\n  ")
+        );
+    }
+    Ok(())
+}
+
+fn is_lost(anchor: &str, pages: &[Page]) -> bool {
+    let (path, id) = anchor.split_once('#').unwrap_or((anchor, ""));
+    let Some(page) = pages.iter().find(|page| page.path == Path::new(path)) else {
+        return true;
+    };
+    let leads_on =
+        page.text.contains("http-equiv=\"refresh\"") || page.text.contains(&format!("\"#{id}\":"));
+    !leads_on && !page.has(id)
+}
+
+/// Adds those that are new.
+pub fn record(root: &Path, book: &Path) -> Result<()> {
+    let listed = fs::read_to_string(root.join(LIST)).unwrap_or_default();
+    let mut anchors: BTreeSet<String> = listed.lines().map(str::to_owned).collect();
+    let before = anchors.len();
+    let pages = html::pages(book, &[api::FOLDER])?;
+    anchors.extend(pages.iter().flat_map(of));
+    if anchors.len() > before {
+        let lines: String = anchors.iter().map(|anchor| format!("{anchor}\n")).collect();
+        html::write(&root.join(LIST), &lines)?;
+        eprintln!("{} new anchors in {LIST}", anchors.len() - before);
+    }
+    Ok(())
+}
+
+/// A chapter, and each place on it.
+fn of(page: &Page) -> Vec<String> {
+    let path = html::link(&page.path);
+    let is_apart = ["404.html", "print.html", "toc.html"].contains(&path.as_str());
+    let Some((_, text)) = page.text.split_once("<main>").filter(|_| !is_apart) else {
+        return Vec::new();
+    };
+    let text = text.split("</main>").next().unwrap_or_default();
+    let places = ids(text).into_iter().map(|id| format!("{path}#{id}"));
+    std::iter::once(path.clone()).chain(places).collect()
+}
+
+/// The ids of a text, but for those by which a drawing names itself: nobody links to
+/// its title.
+pub fn ids(text: &str) -> Vec<&str> {
+    let parts = Vec::from_iter(text.split(" id=\""));
+    let is_of_a_place = |before: &str| !before.ends_with("<title") && !before.ends_with("<desc");
+    let pairs = parts.windows(2).filter(|pair| is_of_a_place(pair[0]));
+    pairs.filter_map(|pair| pair[1].split('"').next()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(path: &str, text: &str) -> Page {
+        Page {
+            path: path.into(),
+            text: text.into(),
+        }
+    }
+
+    #[test]
+    fn a_chapter_has_its_own_address_and_one_for_each_id() {
+        let chapter = "<nav id=\"a\"></nav><main><h2 id=\"b\"></h2><figure class=\"x\" id=\"c\"><svg><title id=\"t\"></figure></main><i id=\"d\">";
+        assert_eq!(
+            of(&page("p.html", chapter)),
+            ["p.html", "p.html#b", "p.html#c"]
+        );
+        assert_eq!(of(&page("print.html", chapter)), [""; 0]);
+        assert_eq!(of(&page("moved.html", "no main")), [""; 0]);
+    }
+
+    #[test]
+    fn an_anchor_is_lost_unless_it_is_there_or_leads_on() {
+        let pages = [
+            page("a.html", "<main><h2 id=\"b\"><script>{\"#old\":\"c.html\"}"),
+            page("moved.html", "<meta http-equiv=\"refresh\">"),
+        ];
+        for there in [
+            "a.html",
+            "a.html#b",
+            "a.html#old",
+            "moved.html",
+            "moved.html#x",
+        ] {
+            assert!(!is_lost(there, &pages), "{there}");
+        }
+        for lost in ["b.html", "a.html#c"] {
+            assert!(is_lost(lost, &pages), "{lost}");
+        }
+    }
+}
