@@ -281,7 +281,7 @@ fn accessible_when_open() {
             ("the contents", "", "#mdbook-sidebar"),
             ("the help", "?", "#mdbook-help-popup"),
         ] {
-            window.go(&site.url("architecture.html"));
+            window.go(&site.url("why-isolates.html"));
             match what {
                 "the menu" => window.click("#mdbook-theme-toggle"),
                 "the contents" if width == PHONE => window.click("#mdbook-sidebar-toggle"),
@@ -293,14 +293,14 @@ fn accessible_when_open() {
             }
             let seen = format!("document.querySelector('{element}')?.checkVisibility() === true");
             window.wait_until(what, &seen);
-            for scheme in [Scheme::Light, Scheme::Dark] {
+            for (scheme, judge) in [(Scheme::Light, Judge::All), (Scheme::Dark, Judge::Colours)] {
                 window.prefer(scheme);
-                let violations = window.evaluate(AXE);
-                for violation in violations.as_array().into_iter().flatten() {
+                for violation in axe(&mut window, judge) {
                     let scheme = scheme.name();
-                    found.push(format!("{what} at {width}, {scheme}: {violation:#}"));
+                    found.push(format!("{what} at {width}, {scheme}: {violation}"));
                 }
             }
+            window.prefer(Scheme::Light);
         }
     }
     assert!(found.is_empty(), "{found:#?}");
@@ -308,30 +308,35 @@ fn accessible_when_open() {
 
 fn accessible() {
     let site = book::serve();
-    let found = book::visit_all(
-        &book::pages(&book::folder()),
-        window_with_axe,
-        |window, page| {
-            let mut found = Vec::new();
-            for width in [WIDE, PHONE] {
-                // The whole book on one page takes as long as all the others.
-                if (page, width) == ("print.html", PHONE) {
-                    continue;
-                }
+    let mut pages = book::pages(&book::folder());
+    // The index is the introduction once more.
+    pages.retain(|page| page != "index.html");
+    let found = book::visit_all(&pages, window_with_axe, |window, page| {
+        let mut found = Vec::new();
+        let judgements = [
+            (WIDE, Scheme::Light, Judge::All),
+            (WIDE, Scheme::Dark, Judge::Colours),
+            (PHONE, Scheme::Light, Judge::Structure),
+        ];
+        for (width, scheme, judge) in judgements {
+            // What is on it has been judged where it comes from, and takes as long as
+            // all the other pages.
+            let judge = match (page, judge) {
+                ("print.html", Judge::All) => Judge::Structure,
+                ("print.html", _) => continue,
+                _ => judge,
+            };
+            window.prefer(scheme);
+            if judge != Judge::Colours {
                 window.resize(width, 900);
-                window.prefer(Scheme::Light);
                 window.go(&site.url(page));
-                for scheme in [Scheme::Light, Scheme::Dark] {
-                    window.prefer(scheme);
-                    let violations = window.evaluate(AXE);
-                    for violation in violations.as_array().into_iter().flatten() {
-                        found.push(format!("at {width}, {}: {violation:#}", scheme.name()));
-                    }
-                }
             }
-            found
-        },
-    );
+            for violation in axe(window, judge) {
+                found.push(format!("at {width}, {}: {violation}", scheme.name()));
+            }
+        }
+        found
+    });
     let found: Vec<_> = found
         .iter()
         .filter(|(_, found)| !found.is_empty())
@@ -339,19 +344,41 @@ fn accessible() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
+/// What axe is asked for. Colours take the most of its time and are the same at each
+/// width; all else is the same elements in the dark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Judge {
+    All,
+    Colours,
+    Structure,
+}
+
 /// What axe has against the page as it is now.
-///
-/// In the dark only what depends on a colour is judged again; all else is the same
-/// elements as in the light.
-const AXE: &str = r"(async () => {
-    await window.diagramsDrawn;
-    // What is marked as scrollable is marked when it has been laid out.
-    await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
-    const dark = matchMedia('(prefers-color-scheme: dark)').matches;
-    const rules = { 'target-size': { enabled: true } };
-    const runOnly = dark ? { runOnly: ['color-contrast', 'link-in-text-block'] } : {};
-    const { violations, passes } = await axe.run({ resultTypes: ['violations'], rules, ...runOnly });
-    if (!passes.some(({ id }) => id === 'color-contrast')) return ['no colour was judged'];
-    return violations.map(({ id, help, nodes }) =>
-        [id, help, ...nodes.map(({ html, failureSummary }) => `${html}: ${failureSummary}`)]);
-})()";
+fn axe(window: &mut Page, judge: Judge) -> Vec<String> {
+    let (only, colours) = match judge {
+        Judge::All => ("", true),
+        Judge::Colours => ("runOnly: ['color-contrast', 'link-in-text-block'],", true),
+        Judge::Structure => ("", false),
+    };
+    let violations = window.evaluate(&format!(
+        "(async () => {{
+            await window.diagramsDrawn;
+            // What is marked as scrollable is marked when it has been laid out.
+            await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+            const rules = {{
+                'target-size': {{ enabled: true }},
+                'color-contrast': {{ enabled: {colours} }},
+            }};
+            const result = await axe.run({{ resultTypes: ['violations'], {only} rules }});
+            if ({colours} !== result.passes.some(({{ id }}) => id === 'color-contrast')) {{
+                return ['axe did not do what it was asked for'];
+            }}
+            return result.violations.map(({{ id, help, nodes }}) => [id, help, ...nodes.map(
+                ({{ html, failureSummary }}) => `${{html}}: ${{failureSummary}}`)]);
+        }})()"
+    ));
+    let violations = violations.as_array().into_iter().flatten();
+    violations
+        .map(|violation| format!("{violation:#}"))
+        .collect()
+}
