@@ -276,11 +276,7 @@ impl Bench<'_> {
                 same::check(&envelopes[0], host);
                 arrived.extend(envelopes);
             }
-            let before = self.stopwatch.connections();
-            self.time(&worker, Host::Alarm, "captures", 100);
-            self.stopwatch.take(100);
-            let made = self.stopwatch.connections() - before;
-            connections.insert(column, made as f64);
+            connections.insert(column, self.connections(subject, 100));
             let hosts = Host::ALL.len() as f64;
             let mean = |of: fn(&proof::server::Request) -> usize| {
                 let sum: usize = arrived.iter().map(of).sum();
@@ -306,6 +302,15 @@ impl Bench<'_> {
                 connections,
             ),
         ]
+    }
+
+    /// How many connections a new Worker makes for so many captures in a row.
+    fn connections(&self, subject: Subject, captures: usize) -> f64 {
+        let worker = self.start(subject);
+        let before = self.stopwatch.connections();
+        self.time(&worker, Host::Alarm, "captures", captures);
+        self.stopwatch.take(captures);
+        (self.stopwatch.connections() - before) as f64
     }
 
     fn counts(&self) -> Vec<Counts> {
