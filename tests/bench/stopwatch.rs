@@ -13,6 +13,8 @@ use proof::server::Request;
 
 /// Nothing that is measured takes longer.
 const LIMIT: Duration = Duration::from_secs(60);
+/// What has not arrived by then after the end of a run is lost.
+const LOST: Duration = Duration::from_secs(5);
 
 /// What has arrived.
 #[derive(Default)]
@@ -20,6 +22,8 @@ struct Seen {
     marks: HashMap<String, Instant>,
     /// All envelopes that nobody has taken yet.
     envelopes: Vec<Request>,
+    /// When the last of them came.
+    last: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -52,6 +56,7 @@ impl Stopwatch {
                 seen.marks.insert(mark.to_owned(), now);
             } else if request.target.starts_with("/api/") {
                 seen.envelopes.push(request.clone());
+                seen.last = Some(now);
             }
             drop(seen);
             noting.news.notify_all();
@@ -90,7 +95,7 @@ impl Stopwatch {
     ///
     /// If it is not done in time.
     pub fn time(&self, run: &str) -> Duration {
-        let took = self.wait(|seen| {
+        let took = self.wait(LIMIT, |seen| {
             let end = *seen.marks.get(&format!("end/{run}"))?;
             let begin = *seen.marks.get(&format!("begin/{run}"))?;
             Some(end - begin)
@@ -104,7 +109,7 @@ impl Stopwatch {
     ///
     /// If there are not in time.
     pub fn take(&self, count: usize) -> Vec<Request> {
-        let taken = self.wait(|seen| {
+        let taken = self.wait(LIMIT, |seen| {
             let complete = seen.envelopes.len() >= count;
             complete.then(|| std::mem::take(&mut seen.envelopes))
         });
@@ -114,8 +119,26 @@ impl Stopwatch {
         })
     }
 
-    fn wait<T>(&self, mut ask: impl FnMut(&mut Seen) -> Option<T>) -> Option<T> {
-        let deadline = Instant::now() + LIMIT;
+    /// How long a run has taken until it was done and this many envelopes had
+    /// arrived, which are taken. Nothing if some are lost.
+    ///
+    /// # Panics
+    ///
+    /// If the run is not done in time.
+    pub fn time_until_arrived(&self, run: &str, count: usize) -> Option<Duration> {
+        self.time(run);
+        let took = self.wait(LOST, |seen| {
+            let complete = seen.envelopes.len() >= count;
+            let end = *seen.marks.get(&format!("end/{run}"))?;
+            let begin = *seen.marks.get(&format!("begin/{run}"))?;
+            complete.then(|| end.max(seen.last.unwrap_or(end)) - begin)
+        });
+        self.take(0);
+        took
+    }
+
+    fn wait<T>(&self, limit: Duration, mut ask: impl FnMut(&mut Seen) -> Option<T>) -> Option<T> {
+        let deadline = Instant::now() + limit;
         let mut seen = self.state.seen();
         loop {
             if let Some(answer) = ask(&mut seen) {
