@@ -40,6 +40,10 @@ export function parseUrl(text) {
   }
 }
 
+/** The longest body that is read, in bytes, and for how long, in milliseconds. */
+const SHORT = 4096;
+const LINGER_MS = 100;
+
 // ANCHOR: post
 /**
  * Posts once, and reads of the answer what it says of the next one.
@@ -63,13 +67,25 @@ export async function post(url, headers, body, timeoutMs) {
       retryAfter: response.headers.get("Retry-After") ?? undefined,
       rateLimits: response.headers.get("X-Sentry-Rate-Limits") ?? undefined,
     };
-    // A body that is neither read nor cancelled holds a connection open, and a
-    // request has six.
-    // https://developers.cloudflare.com/workers/platform/limits/#simultaneous-open-connections
-    await response.body?.cancel().catch(() => {});
+    await finish(response).catch(() => {});
     return reply;
   } catch (thrown) {
     return { status: 0, timedOut: get(thrown, "name") === "TimeoutError" };
+  }
+}
+
+/**
+ * A body that is neither read nor cancelled holds a connection open, and a request has
+ * six. Reading it leaves the connection for the next report, cancelling it does not. So
+ * one as short as Sentry's is read, if it comes at once.
+ * https://developers.cloudflare.com/workers/platform/limits/#simultaneous-open-connections
+ */
+async function finish({ body, headers }) {
+  if (Number(headers.get("Content-Length") ?? Infinity) > SHORT) {
+    await body?.cancel();
+  } else {
+    const signal = AbortSignal.timeout(LINGER_MS);
+    await body?.pipeTo(new WritableStream(), { signal });
   }
 }
 // ANCHOR_END: post

@@ -41,7 +41,7 @@ struct Fault {
     within: Duration,
 }
 
-static FAULTS: [Fault; 17] = [
+static FAULTS: [Fault; 18] = [
     Fault {
         name: "garbage",
         rule: "a_200_with_garbage_for_a_body_is_an_answer_like_any_other",
@@ -186,6 +186,20 @@ static FAULTS: [Fault; 17] = [
             Answer::Stream(Box::new(|stream| {
                 stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
                 drip(stream, b"1\r\nx\r\n")
+            }))
+        },
+        taken: true,
+        within: AT_ONCE,
+    },
+    Fault {
+        name: "late-body",
+        rule: "a_short_body_that_does_not_come_is_not_waited_for",
+        answer: || {
+            Answer::Stream(Box::new(|stream| {
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{")?;
+                // Longer than a capture may take.
+                thread::sleep(BOUND * 2);
+                stream.write_all(b"}")
             }))
         },
         taken: true,
