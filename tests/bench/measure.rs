@@ -244,12 +244,24 @@ impl Bench<'_> {
             });
             BTreeMap::from(sides)
         };
+        let mut named = added(|it| it.upload.1);
+        if let Some(ours) = named.get_mut(&Column::Ours) {
+            let [with, without] = [Subject::OursWithoutWorkflow, Subject::PlainRust]
+                .map(|subject| self.bundle(subject).names());
+            *ours = ((*ours + with - without) * 100.0).round() / 100.0;
+        }
         vec![
             exact(
                 Group::Upload,
                 "added to the upload, compressed",
                 Unit::Kib,
                 added(|it| it.upload.1),
+            ),
+            exact(
+                Group::Upload,
+                "the same, with the names of Rust functions",
+                Unit::Kib,
+                named,
             ),
             exact(
                 Group::Upload,

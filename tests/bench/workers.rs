@@ -1,10 +1,13 @@
 //! The Workers: bundled as for a deploy, started and ended.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Command;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use proof::http::{self, Answer};
 use proof::inspector::Inspector;
 use proof::process::Process;
@@ -160,6 +163,18 @@ fn sizes(line: &str) -> Option<(f64, f64)> {
 }
 
 impl Bundle {
+    /// What the names of a Rust Worker's functions add to it, compressed, in KiB.
+    pub fn names(&self) -> f64 {
+        let folder = environment::path("BENCH_RUST").join(self.subject.name());
+        let [named, plain] = ["named.wasm", "index_bg.wasm"].map(|file| {
+            let bytes = fs::read(folder.join(file)).expect("a Worker built for the bench");
+            let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+            gzip.write_all(&bytes).expect("memory takes bytes");
+            gzip.finish().expect("memory takes bytes").len() as f64 / 1024.0
+        });
+        named - plain
+    }
+
     /// A second bundle of the same, whose calls between WebAssembly and JavaScript
     /// are counted.
     pub fn counting(&self) -> Bundle {

@@ -1,11 +1,12 @@
 //! `cargo xtask bench`: what the integration costs, beside the JavaScript SDK.
 
+use std::fs;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::run;
-use crate::setup::Setup;
+use crate::setup::{Npm, Setup};
 use crate::worker::Builder;
 
 const PACKAGE: &str = "tests/bench/rust";
@@ -15,6 +16,26 @@ const BUILDS: [(&str, &[&str]); 3] = [
     ("build-sentry", &["sentry"]),
     ("build-workflow", &["workflow"]),
 ];
+
+/// Takes the names of functions off a built Worker, as minifying takes them off
+/// JavaScript. What it was before stays beside it.
+fn strip(folder: &Path, npm: &Npm) -> Result<()> {
+    let (built, named) = (folder.join("index_bg.wasm"), folder.join("named.wasm"));
+    fs::rename(&built, &named).with_context(|| format!("no {}", built.display()))?;
+    let mut command = run::command(npm.binary("wasm-opt"));
+    command.args(["-Os", "-o"]).arg(&built).arg(&named);
+    // What worker-build allows.
+    command.args([
+        "--enable-mutable-globals",
+        "--enable-sign-ext",
+        "--enable-nontrapping-float-to-int",
+        "--enable-bulk-memory",
+        "--enable-multivalue",
+        "--enable-reference-types",
+        "--enable-exception-handling",
+    ]);
+    run::inherited(&mut command)
+}
 
 /// Measures, or only writes the page again.
 pub fn bench(root: &Path, quick: bool, page: bool) -> Result<()> {
@@ -35,6 +56,10 @@ pub fn bench(root: &Path, quick: bool, page: bool) -> Result<()> {
     eprintln!("\n== Workers");
     let package = root.join(PACKAGE);
     builder.build_all(&BUILDS.map(|(folder, features)| (package.as_path(), folder, features)))?;
+
+    for (folder, _) in BUILDS {
+        strip(&package.join(folder), builder.npm)?;
+    }
 
     eprintln!("\n== bench");
     let mut command = run::command("cargo");
