@@ -67,7 +67,7 @@ export async function post(url, headers, body, timeoutMs) {
       retryAfter: response.headers.get("Retry-After") ?? undefined,
       rateLimits: response.headers.get("X-Sentry-Rate-Limits") ?? undefined,
     };
-    await finish(response).catch(() => {});
+    await finish(response);
     return reply;
   } catch (thrown) {
     return { status: 0, timedOut: get(thrown, "name") === "TimeoutError" };
@@ -77,15 +77,17 @@ export async function post(url, headers, body, timeoutMs) {
 /**
  * A body that is neither read nor cancelled holds a connection open, and a request has
  * six. Reading it leaves the connection for the next report, cancelling it does not. So
- * one as short as Sentry's is read, if it comes at once.
+ * one as short as Sentry's is read. If it does not come at once nobody waits for it, and
+ * it ends with the time that `post` was given.
  * https://developers.cloudflare.com/workers/platform/limits/#simultaneous-open-connections
  */
-async function finish({ body, headers }) {
-  if (Number(headers.get("Content-Length") ?? Infinity) > SHORT) {
-    await body?.cancel();
+async function finish(response) {
+  const length = Number(response.headers.get("Content-Length") ?? Infinity);
+  if (length > SHORT) {
+    await response.body?.cancel().catch(() => {});
   } else {
-    const signal = AbortSignal.timeout(LINGER_MS);
-    await body?.pipeTo(new WritableStream(), { signal });
+    const read = response.arrayBuffer().catch(() => {});
+    await Promise.race([read, scheduler.wait(LINGER_MS)]);
   }
 }
 // ANCHOR_END: post
