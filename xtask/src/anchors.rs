@@ -79,13 +79,7 @@ pub fn ids(text: &str) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn page(path: &str, text: &str) -> Page {
-        Page {
-            path: path.into(),
-            text: text.into(),
-        }
-    }
+    use crate::html::page;
 
     #[test]
     fn a_chapter_has_its_own_address_and_one_for_each_id() {

@@ -123,13 +123,7 @@ fn check(pages: &[Page], api: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn page(path: &str, text: &str) -> Page {
-        Page {
-            path: path.into(),
-            text: text.into(),
-        }
-    }
+    use crate::html::page;
 
     #[test]
     fn an_item_leads_back_to_the_pages_that_name_it() {

@@ -21,9 +21,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::html;
 use crate::proven::Proven;
 
-pub use blocks::{Listing, caption, shown};
+pub use blocks::{Listing, caption};
 
 /// Everything that is wrong with the blocks and the links of all pages, as
 /// `page:line: what`.
@@ -76,7 +77,7 @@ impl Fence<'_> {
 
 impl Page {
     fn at(&self, line: usize, what: impl std::fmt::Display) -> String {
-        let file = shown(&blocks::plain(&Path::new("src").join(&self.path)));
+        let file = html::link(&html::plain(&Path::new("src").join(&self.path)));
         format!("{file}:{line}: {what}")
     }
 

@@ -118,7 +118,7 @@ pub fn link(path: &Path) -> String {
 }
 
 /// A path without the steps up and down.
-fn plain(path: &Path) -> PathBuf {
+pub fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for component in path.components() {
         match component {
@@ -131,16 +131,18 @@ fn plain(path: &Path) -> PathBuf {
     plain
 }
 
+/// A page for tests.
+#[cfg(test)]
+pub fn page(path: &str, text: &str) -> Page {
+    Page {
+        path: path.into(),
+        text: text.into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn page(path: &str, text: &str) -> Page {
-        Page {
-            path: path.into(),
-            text: text.into(),
-        }
-    }
 
     #[test]
     fn a_pages_targets_are_files_of_its_own_site() {

@@ -312,11 +312,11 @@ fn modules() -> Vec<(&'static str, String, String)> {
         let folder = crate::root().join(folder);
         for file in book_checks::files_below(&folder, "rs") {
             let inside = file.strip_prefix(&folder).expect("a file of the folder");
-            let module = book_checks::shown(inside);
+            let module = crate::html::link(inside);
             let module = module.trim_end_matches(".rs").replace('/', "::");
             let module = module.trim_end_matches("::mod").to_owned();
             let below = file.strip_prefix(crate::root()).expect("below the root");
-            modules.push((package, book_checks::shown(below), module));
+            modules.push((package, crate::html::link(below), module));
         }
     }
     modules

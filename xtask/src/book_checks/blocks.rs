@@ -1,13 +1,14 @@
 //! Every block of code comes from a file that is compiled and tested, or is of a
 //! kind that the tests run or compare.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
 use super::{Fence, Page, code_in, drills, rust_blocks, sources};
 #[cfg(test)]
 use super::{assert_none, page, pages, read};
+use crate::html::{link as shown, plain};
 use crate::proven::{Proven, test_of_block};
 use crate::setup::versions::locked;
 
@@ -292,24 +293,6 @@ fn is_compiled(path: &Path) -> bool {
         }
         _ => false,
     }
-}
-
-/// A path without the steps up and down.
-pub(super) fn plain(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::ParentDir => {
-                plain.pop();
-            }
-            component => plain.push(component),
-        }
-    }
-    plain
-}
-
-pub fn shown(path: &Path) -> String {
-    path.display().to_string().replace('\\', "/")
 }
 
 #[cfg(test)]

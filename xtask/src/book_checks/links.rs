@@ -1,10 +1,10 @@
 //! Links between pages, to their headings too.
 
 use super::Page;
-use super::blocks::plain;
 #[cfg(test)]
 use super::{assert_none, page, pages};
 use crate::anchors::ids;
+use crate::html::plain;
 
 pub(super) fn wrong(pages: &[Page]) -> Vec<String> {
     pages.iter().flat_map(|page| broken(page, pages)).collect()
