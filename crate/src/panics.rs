@@ -1,39 +1,47 @@
-//! Reporting a panic, which leaves no time for anything.
+//! Reporting a panic.
 //!
-//! A panic in a Worker built without unwinding traps, and the whole WebAssembly
-//! instance is gone: nothing can be awaited any more, and no Rust function can be
-//! called back. So a panic hook sends the event by calling the runtime's `fetch`
-//! and leaves the answer to functions of JavaScript's own.
+//! In a build that aborts, a panic ends the whole WebAssembly instance: nothing can be
+//! awaited any more, and no Rust function can be called back. So the hook starts the
+//! request at once and leaves the answer to functions of JavaScript's own.
+//!
+//! In a build that unwinds, the wrapper around the code that panics catches it. The hook
+//! leaves the report with the wrapper's scope, and the wrapper delivers it.
 
 use std::cell::{Cell, RefCell};
-use std::error::Error;
 use std::fmt::Display;
 use std::panic::PanicHookInfo;
+use std::rc::Rc;
 
-use sentry_core::protocol::Frame;
 use worker::Env;
 
-use crate::deliver::Receiver;
-use crate::event::{Draft, MAX_VALUE, bounded};
-use crate::load::{Config, load_now};
-use crate::runtime::Runtime;
-use crate::workerd::{Workerd, post_and_forget};
-use crate::wrap::Scope;
-use crate::{capture, envelope, isolate};
+use crate::item::draft::{Draft, message};
+use crate::item::place::Place;
+use crate::item::stack::Frame;
+use crate::platform::Runtime;
+use crate::platform::workerd::Workerd;
+use crate::scope::Scope;
+use crate::steps::slot::{Shared, shared};
+use crate::steps::{CAPTURE_MS, client_now, exit};
+
+/// A panic hook, as the standard library keeps it.
+type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>;
 
 thread_local! {
     /// The hook has no `env`, so the first wrapped handler leaves it here.
     static ENV: RefCell<Option<Env>> = const { RefCell::new(None) };
-    /// Set while the hook runs: a panic inside it must not run it again.
+    /// Where our hook is in memory, by which it is known again.
+    static OURS: Cell<usize> = const { Cell::new(0) };
+    /// Set while the hook runs: a panic inside it, or a hook of ours further down, must not
+    /// report again.
     static REPORTING: Cell<bool> = const { Cell::new(false) };
     /// The message of an error that a handler is about to return, reported already.
     static RETURNED: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
 /// Announces an error of which `worker` is going to make a panic, before anything
-/// else can run: that panic is not news.
-pub(crate) fn returns(error: &dyn Error) {
-    RETURNED.with(|slot| slot.replace(Some(start_of(error))));
+/// else can run: that panic was reported as the error.
+pub(crate) fn returns(error: &dyn Display) {
+    RETURNED.with(|slot| slot.replace(Some(message(&error.to_string()))));
 }
 
 /// The announced error was not made a panic.
@@ -41,92 +49,108 @@ pub(crate) fn returned() {
     RETURNED.with(RefCell::take);
 }
 
-fn is_news(message: &str) -> bool {
+/// Whether a panic was not reported before it happened.
+fn is_news(text: &str) -> bool {
     RETURNED.with(|slot| match slot.try_borrow() {
-        Ok(returned) => returned.as_deref() != Some(&start_of(&message)),
+        Ok(returned) => returned.as_deref() != Some(&message(text)),
         Err(_) => true,
     })
 }
 
-/// As much of a message as it takes to know it again.
-fn start_of(message: &dyn Display) -> String {
-    bounded(MAX_VALUE, format_args!("{message}"))
-}
-
-/// Installs the hook, once for each isolate. The hook in force so far runs after
-/// it.
+// ANCHOR: arm
+/// Puts our hook in front of the one in force, which runs after it.
+///
+/// Called by each wrapper and each capture, because the application can set another hook
+/// at any time, and `console_error_panic_hook::set_once` in a handler is common.
 pub(crate) fn arm(env: &Env) {
-    let is_new = ENV.with(|slot| match slot.try_borrow_mut() {
-        Ok(mut slot) if slot.is_none() => {
+    ENV.with(|slot| {
+        if let Ok(mut slot) = slot.try_borrow_mut()
+            && slot.is_none()
+        {
             *slot = Some(env.clone());
-            true
         }
-        _ => false,
     });
-    if is_new {
-        let previous = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if !REPORTING.replace(true) {
-                report(info);
-                REPORTING.set(false);
-            }
-            previous(info);
-        }));
+    // While a panic unwinds, the standard library refuses to change the hook.
+    if std::thread::panicking() {
+        return;
     }
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(match address(&hook) == OURS.get() {
+        true => hook,
+        false => {
+            let ours: Hook = Box::new(move |info| {
+                let is_outermost = !REPORTING.replace(true);
+                if is_outermost {
+                    report(info);
+                }
+                hook(info);
+                if is_outermost {
+                    REPORTING.set(false);
+                }
+            });
+            OURS.set(address(&ours));
+            ours
+        }
+    });
+}
+// ANCHOR_END: arm
+
+fn address(hook: &Hook) -> usize {
+    std::ptr::from_ref(&**hook).cast::<()>().addr()
 }
 
 // ANCHOR: report
-/// Sends the panic. Whatever is missing for that, it returns quietly.
-fn report(info: &PanicHookInfo<'_>) -> Option<()> {
-    let message = info.payload_as_str().unwrap_or("a panic without a message");
-    if !is_news(message) {
-        return None;
+/// Reports a panic. Whatever is missing for that, it returns quietly.
+fn report(info: &PanicHookInfo<'_>) {
+    let Some(env) = ENV.with(|slot| slot.try_borrow().ok()?.clone()) else {
+        return;
+    };
+    let text = info.payload_as_str().unwrap_or("a panic without a message");
+    if !is_news(text) {
+        return;
     }
-    let env = ENV.with(|slot| slot.try_borrow().ok()?.clone())?;
-    let runtime = Workerd::new(&env);
-    let config = config(&runtime)?;
     let at = info.location().map(|location| Frame {
         filename: Some(location.file().to_owned()),
         lineno: Some(location.line().into()),
         colno: Some(location.column().into()),
         ..Frame::default()
     });
-    let draft = Draft::panic(&message, at, Scope::place());
-    let mut event = capture::event(&runtime, config.sample_rate, draft)?;
-    // `sentry-core` would fill these in, but its client may be what panicked.
-    event.release = event.release.or_else(|| config.release.clone());
-    event.environment = event
-        .environment
-        .or_else(|| Some(config.environment.clone()));
-    let envelope = envelope::write(&config, event, &runtime.now_text())?;
-    post_and_forget(&Receiver::new(&config).request(&envelope));
-    runtime.debug("panic reported");
-    Some(())
+    let draft = Draft::of_panic(text, at, Place::default());
+    leave(&Workerd::owned(&env), shared(), Scope::current(), draft);
 }
-// ANCHOR_END: report
 
-/// The isolate's configuration, or a new one if it is not to be had.
-fn config(runtime: &impl Runtime) -> Option<Config> {
-    let ready = isolate::shared()
-        .try_borrow()
-        .ok()
-        .and_then(|isolate| isolate.ready());
-    match ready {
-        Some(client) => {
-            let allowed = client.limits.try_borrow().ok()?.allow(runtime.now_ms());
-            allowed.then(|| client.config.clone())
+/// Leaves the report with whoever can wait for its delivery, or sends it now.
+fn leave(runtime: &impl Runtime, isolate: &Shared, scope: Option<Rc<Scope>>, mut draft: Draft) {
+    if let Some(scope) = scope {
+        scope.complete(&mut draft);
+        if cfg!(panic = "unwind") {
+            scope.leave_panic(draft);
+            return;
         }
-        None => Some(load_now(runtime).ok()?.config),
+    }
+    send(runtime, isolate, draft);
+}
+
+/// Starts the request that carries a panic, and waits for nothing.
+fn send(runtime: &impl Runtime, isolate: &Shared, draft: Draft) {
+    let sent = client_now(runtime, isolate)
+        .and_then(|client| exit(runtime, &client, draft, CAPTURE_MS as u32));
+    if sent.is_some() {
+        runtime.debug("panic reported");
     }
 }
+// ANCHOR_END: report
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::item::place::Handler;
+    use crate::platform::testing::Fake;
+    use crate::steps::slot::Isolate;
 
     #[test]
-    fn a_panic_made_of_a_returned_error_is_no_news_and_any_other_is() {
-        let error = "x".parse::<u8>().expect_err("no number");
+    fn a_panic_made_of_a_returned_error_was_reported_and_any_other_is_news() {
+        let error = "x".parse::<u8>().expect_err("not a number");
         assert!(is_news(&error.to_string()));
         returns(&error);
         assert!(!is_news(&error.to_string()));
@@ -141,5 +165,66 @@ mod tests {
         returns(&error);
         assert!(!is_news(&error.to_string()));
         returned();
+    }
+
+    fn isolate() -> Shared {
+        RefCell::new(Isolate::new())
+    }
+
+    fn draft() -> Draft {
+        let at = Frame {
+            filename: Some("src/lib.rs".to_owned()),
+            lineno: Some(3),
+            ..Frame::default()
+        };
+        Draft::of_panic("index out of bounds", Some(at), Place::default())
+    }
+
+    #[test]
+    fn a_panic_that_nobody_catches_leaves_by_the_one_exit_at_once() {
+        let fake = Fake::default();
+        fake.world.bind("SENTRY_DSN", "https://key@s.example.com/1");
+        leave(&fake, &isolate(), None, draft());
+        let posted = fake.world.posted.borrow();
+        let [sent] = posted.as_slice() else {
+            panic!("{} requests", posted.len());
+        };
+        assert_eq!(f64::from(sent.timeout_ms), CAPTURE_MS);
+        let event: serde_json::Value =
+            serde_json::from_str(sent.body.lines().nth(2).expect("an event")).expect("JSON");
+        assert_eq!(event["level"], "fatal");
+        let exception = &event["exception"]["values"][0];
+        assert_eq!(exception["type"], "panic");
+        assert_eq!(exception["value"], "index out of bounds");
+        assert_eq!(exception["mechanism"]["type"], "panic");
+        assert_eq!(exception["mechanism"]["handled"], false);
+        assert_eq!(exception["stacktrace"]["frames"][0]["lineno"], 3);
+        assert_eq!(fake.world.lines.borrow().last().map(String::as_str), Some("debug: panic reported"));
+    }
+
+    #[test]
+    fn nothing_says_reported_where_nothing_left() {
+        let fake = Fake::default();
+        fake.world.bind("SENTRY_DSN", "https://key@s.example.com/1");
+        fake.world.bind("SENTRY_SAMPLE_RATE", "0");
+        leave(&fake, &isolate(), None, draft());
+        fake.world.bindings.borrow_mut().clear();
+        leave(&fake, &isolate(), None, draft());
+        assert!(fake.world.posted.borrow().is_empty());
+        let lines = fake.world.lines.borrow();
+        assert!(!lines.iter().any(|line| line.contains("reported")), "{lines:?}");
+    }
+
+    #[test]
+    fn a_panic_that_a_wrapper_catches_is_left_with_its_scope() {
+        let fake = Fake::default();
+        fake.world.bind("SENTRY_DSN", "https://key@s.example.com/1");
+        let scope = Scope::new(Place::new("Object", Handler::Alarm));
+        leave(&fake, &isolate(), Some(Rc::clone(&scope)), draft());
+        assert!(fake.world.posted.borrow().is_empty());
+        let [left] = &scope.take_panics()[..] else {
+            panic!("one panic was left");
+        };
+        assert_eq!(left.details.place, Place::new("Object", Handler::Alarm));
     }
 }

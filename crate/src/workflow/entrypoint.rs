@@ -14,9 +14,7 @@ use worker::{Context, Date, Env};
 
 use super::js::{self, from_js, get_property, get_string, to_js};
 use super::step::WorkflowStep;
-use crate::report::Place;
-use crate::wrap::watched;
-use crate::{Report, capture_exception_in_isolate};
+use super::reporting::{report, watched};
 
 /// A Workflow. Export it with [`workflow!`](crate::workflow!).
 pub trait WorkflowEntrypoint {
@@ -138,11 +136,7 @@ impl<W: WorkflowEntrypoint> Instance<W> {
         };
         let step = WorkflowStep::new(step);
         let interrupted = pin!(step.interrupted());
-        let place = Place {
-            class: Some(class),
-            handler: Some("run"),
-        };
-        let run = pin!(watched(env, place, workflow.run(event, step)));
+        let run = pin!(watched(env, class, workflow.run(event, step)));
         match select(run, interrupted).await {
             Either::Left((Ok(output), _)) => match to_js(&output) {
                 Ok(output) => Ok(output),
@@ -153,14 +147,6 @@ impl<W: WorkflowEntrypoint> Instance<W> {
             Either::Right((thrown, _)) => Err(thrown),
         }
     }
-}
-
-/// Reports what fails outside of the application's `run`, where the application
-/// has no catch: an input or an output that is not of its type.
-async fn report(env: &Env, class: &'static str, error: worker::Error) -> JsValue {
-    let report = Report::new(&error).in_handler(class, "run").handled(false);
-    capture_exception_in_isolate(env, report).await;
-    error.into()
 }
 
 /// Gives the class of `specimen` its place below the runtime's own.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use worker::wasm_bindgen::JsValue;
 
 use super::js;
-use crate::event::type_name;
+use crate::item::type_name::type_name;
 
 /// The name by which the runtime knows an error that it must not retry. Where
 /// an error's name does not survive the way to the engine, it looks for this at
@@ -269,7 +269,7 @@ fn to_js_with_causes(error: &(dyn Error + 'static), causes: usize) -> JsValue {
     {
         return original.clone();
     }
-    let thrown = js::new_error(&type_name(error), &error.to_string());
+    let thrown = js::new_error(&type_name(error, None), &error.to_string());
     set_cause(&thrown, error, causes);
     thrown.into()
 }

@@ -8,7 +8,7 @@ use worker::wasm_bindgen::{self, prelude::wasm_bindgen};
 use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::wasm_bindgen_futures::JsFuture;
 
-pub(super) use crate::workerd::get as get_property;
+pub(super) use crate::platform::workerd::get as get_property;
 
 #[wasm_bindgen(module = "cloudflare:workers", wasm_bindgen = wasm_bindgen)]
 extern "C" {

@@ -131,6 +131,7 @@ mod config;
 mod entrypoint;
 mod error;
 mod js;
+mod reporting;
 mod step;
 
 pub use binding::{

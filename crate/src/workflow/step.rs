@@ -18,7 +18,7 @@ use worker::wasm_bindgen_futures::future_to_promise;
 use super::config::{StepConfig, WaitForEventOptions, WorkflowDuration};
 use super::error::{Failure, NonRetryableError, StepError, is_interruption};
 use super::js::{self, from_js, get_property, get_string, settle, to_js};
-use crate::wrap::{Scope, within};
+use crate::scope::{Scope, within};
 
 /// The steps of one run of a Workflow.
 ///

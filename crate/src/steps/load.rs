@@ -6,8 +6,9 @@
 
 use std::borrow::Cow;
 
-use crate::dsn::Dsn;
-use crate::runtime::{Binding, Runtime};
+use crate::platform::workerd::VERSION_METADATA;
+use crate::platform::{Binding, Runtime, is_on};
+use crate::wire::dsn::Dsn;
 
 /// Where events go. Its absence turns everything off.
 pub(crate) const DSN: &str = "SENTRY_DSN";
@@ -28,10 +29,6 @@ pub(crate) const BINDINGS: [&str; 11] = [
     "SENTRY_ACCESS_CLIENT_ID",
     "SENTRY_ACCESS_CLIENT_SECRET",
 ];
-
-/// The name under which `[version_metadata]` is bound, as in Sentry's own
-/// JavaScript SDK for this platform.
-pub(crate) const VERSION_METADATA: &str = "CF_VERSION_METADATA";
 
 /// Sentry refuses longer releases.
 /// <https://docs.sentry.io/platforms/javascript/configuration/releases/>
@@ -304,15 +301,6 @@ fn check_debug(values: &Values, complaints: &mut Vec<Complaint>) {
     }
 }
 
-/// Reads a switch.
-pub(crate) fn is_on(text: &str) -> Option<bool> {
-    match text.trim().to_ascii_lowercase().as_str() {
-        "on" | "true" | "1" | "yes" => Some(true),
-        "off" | "false" | "0" | "no" => Some(false),
-        _ => None,
-    }
-}
-
 fn resolve_tunnel(
     runtime: &impl Runtime,
     values: &Values,
@@ -372,7 +360,7 @@ fn resolve_access(values: &Values, complaints: &mut Vec<Complaint>) -> Option<(S
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::testing::{Fake, Outcome, block_on};
+    use crate::platform::testing::{Fake, Outcome, block_on};
     use proptest::prelude::*;
 
     const GOOD_DSN: &str = "https://key@sentry.example.com/42";

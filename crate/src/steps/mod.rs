@@ -1,20 +1,33 @@
-//! The six steps in order. Everything else in the crate is one of them.
+//! The six steps of a capture, in order. Each module is one of them or a part of one.
+//!
+//! - step 1, `guard`: is there a `SENTRY_DSN` at all?
+//! - step 2, `load`: the bindings become a configuration.
+//! - steps 3 and 4, `slot`: a failed load is tried again; a client is made once.
+//! - step 5, `client`: what an isolate keeps once it is ready.
+//! - step 6, `prepare` and `deliver`: the error becomes an envelope and leaves.
+
+pub(crate) mod before_send;
+pub(crate) mod client;
+pub(crate) mod deliver;
+pub(crate) mod guard;
+#[cfg(test)]
+mod interleavings;
+pub(crate) mod load;
+pub(crate) mod prepare;
+pub(crate) mod slot;
 
 use std::pin::pin;
 use std::rc::Rc;
 
 use futures_util::future::{Either, select};
-use sentry_core::protocol::{Event, Uuid};
+use uuid::Uuid;
 
-use crate::client::IsolateClient;
-use crate::deliver::deliver;
-use crate::event::Draft;
-use crate::isolate::{Shared, Ticket, Turn};
-use crate::load::{Complaint, load};
-use crate::report::Report;
-use crate::runtime::Runtime;
-use crate::wrap::Scope;
-use crate::{before_send, envelope, guard};
+use crate::item::draft::Draft;
+use crate::platform::Runtime;
+use client::IsolateClient;
+use deliver::Delivery;
+use load::{Complaint, load};
+use slot::{Shared, Ticket, Turn};
 
 /// No capture takes longer than this, in milliseconds, whatever goes wrong.
 pub(crate) const CAPTURE_MS: f64 = 5_000.0;
@@ -27,30 +40,60 @@ const LONGEST_LOOK_MS: u32 = 50;
 
 // ANCHOR: capture
 /// One capture, from the guard to the receiver's answer.
-pub(crate) async fn capture(
-    runtime: &impl Runtime,
+pub(crate) async fn capture<R: Runtime>(
+    runtime: &R,
     isolate: &Shared,
-    report: Report<'_>,
+    read: impl FnOnce(&R) -> Draft,
 ) -> Option<Uuid> {
     // 1. Guard.
-    if !guard::is_configured(runtime) {
+    if !guard::is_configured(runtime, isolate) {
         return None;
     }
     // The error is read before the first wait; after it, it may be gone.
-    let draft = Draft::read(report);
-    Scope::note(draft.identity());
+    let draft = read(runtime);
     finish(runtime, isolate, draft).await
 }
 
 /// The steps that can wait.
-pub(crate) async fn finish(runtime: &impl Runtime, isolate: &Shared, draft: Draft) -> Option<Uuid> {
+pub(crate) async fn finish(
+    runtime: &impl Runtime,
+    isolate: &Shared,
+    draft: Draft,
+) -> Option<Uuid> {
     let deadline_ms = runtime.now_ms() + CAPTURE_MS;
     // 2. Load, 3. load failure, 4. initialise once, 5. build the client.
     let client = client(runtime, isolate, deadline_ms).await?;
     // 6. Capture and deliver.
-    send(runtime, &client, draft, deadline_ms).await
+    let left_ms = (deadline_ms - runtime.now_ms()).max(0.0) as u32;
+    let delivery = exit(runtime, &client, draft, left_ms)?;
+    deliver::answer(runtime, &client, delivery).await
 }
 // ANCHOR_END: capture
+
+// ANCHOR: exit
+/// The one exit. Decides whether a draft is sent, and starts the request that carries it.
+///
+/// A capture waits for the answer; a panic, which ends the instance, does not.
+pub(crate) fn exit<R: Runtime>(
+    runtime: &R,
+    client: &IsolateClient,
+    draft: Draft,
+    timeout_ms: u32,
+) -> Option<Delivery<R>> {
+    let envelope = prepare::envelope(runtime, client, draft)?;
+    Some(deliver::start(runtime, client, envelope, timeout_ms))
+}
+// ANCHOR_END: exit
+
+/// The isolate's client without waiting, for a panic: the one that is ready, or one of what
+/// can be read at once.
+pub(crate) fn client_now(runtime: &impl Runtime, isolate: &Shared) -> Option<Rc<IsolateClient>> {
+    let ready = isolate.try_borrow().ok().and_then(|it| it.ready());
+    match ready {
+        Some(client) => Some(client),
+        None => Some(Rc::new(IsolateClient::build(load::load_now(runtime).ok()?.config))),
+    }
+}
 
 // ANCHOR: client
 /// The isolate's client: at hand, loaded by us, or loaded by somebody else.
@@ -119,73 +162,6 @@ async fn load_client(
 }
 // ANCHOR_END: load_client
 
-// ANCHOR: send
-/// Builds the event and delivers it in what is left of the time.
-async fn send(
-    runtime: &impl Runtime,
-    client: &IsolateClient,
-    draft: Draft,
-    deadline_ms: f64,
-) -> Option<Uuid> {
-    let now_ms = runtime.now_ms();
-    if !client.limits.try_borrow().ok()?.allow(now_ms) {
-        runtime.debug("the receiver asked for a pause; event dropped");
-        return None;
-    }
-    let event = event(runtime, client.config.sample_rate, draft)?;
-    let id = event.event_id;
-    let event = client.prepare(event)?;
-    let Some(envelope) = envelope::write(&client.config, event, &runtime.now_text()) else {
-        runtime.debug("the event could not be written as JSON; dropped");
-        return None;
-    };
-    let left_ms = (deadline_ms - now_ms).max(0.0) as u32;
-    deliver(runtime, client, id, &envelope, left_ms).await
-}
-// ANCHOR_END: send
-
-/// The event, unless it is sampled out or the application drops it.
-///
-/// Both are decided here and not in `sentry-core`, which would account for the
-/// loss with a time stamp that it cannot take on this platform.
-pub(crate) fn event(
-    runtime: &impl Runtime,
-    sample_rate: f32,
-    draft: Draft,
-) -> Option<Event<'static>> {
-    if !sampled_in(runtime, sample_rate) {
-        runtime.debug("event sampled out");
-        return None;
-    }
-    let id = event_id(runtime)?;
-    let event = draft.into_event(id, runtime.now_ms());
-    let event = before_send::apply(event);
-    if event.is_none() {
-        runtime.debug("before_send dropped the event");
-    }
-    event
-}
-
-fn sampled_in(runtime: &impl Runtime, rate: f32) -> bool {
-    if rate >= 1.0 {
-        return true;
-    }
-    let Some([a, b, c, d, ..]) = runtime.random_bytes() else {
-        return true;
-    };
-    let at = f64::from(u32::from_le_bytes([a, b, c, d])) / f64::from(u32::MAX);
-    at < f64::from(rate)
-}
-
-/// A random id. `Uuid::new_v4` would do the same and panic where it cannot.
-fn event_id(runtime: &impl Runtime) -> Option<Uuid> {
-    let Some(bytes) = runtime.random_bytes() else {
-        runtime.debug("no random numbers here; event lost");
-        return None;
-    };
-    Some(uuid::Builder::from_random_bytes(bytes).into_uuid())
-}
-
 // ANCHOR: give_back
 /// Clears the in-flight slot when a load ends without a client.
 struct GiveBack<'i> {
@@ -215,8 +191,10 @@ fn complain(runtime: &impl Runtime, isolate: &Shared, complaint: Complaint) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::{Binding, PostError};
-    use crate::testing::{Fake, Outcome, Wait, block_on};
+    use crate::wire::endpoint::user_agent;
+    use crate::item::draft::drafted;
+    use crate::platform::{Binding, PostError};
+    use crate::platform::testing::{Fake, Outcome, Wait, block_on};
     use std::cell::RefCell;
     use std::future::Future;
     use std::task::{Context, Waker};
@@ -224,7 +202,7 @@ mod tests {
     const GOOD: &str = "https://key:old@s.example.com/1";
 
     fn isolate() -> Shared {
-        RefCell::new(crate::isolate::Isolate::new())
+        RefCell::new(slot::Isolate::new())
     }
 
     fn answering(reflex: fn(Wait) -> Outcome) -> Fake {
@@ -244,7 +222,7 @@ mod tests {
 
     fn capture_one(fake: &Fake, isolate: &Shared) -> Option<Uuid> {
         let error = "x".parse::<u8>().expect_err("no number");
-        block_on(capture(fake, isolate, Report::new(&error)))
+        block_on(capture(fake, isolate, |runtime| drafted(runtime, &error)))
     }
 
     #[test]
@@ -304,7 +282,9 @@ mod tests {
         let late_ms = CAPTURE_MS - 1_000.0;
         let _ = isolate.borrow_mut().turn(started_ms, late_ms);
         let error = "x".parse::<u8>().expect_err("no number");
-        let mut capture = pin!(capture(&fake, &isolate, Report::new(&error)));
+        let mut capture = pin!(capture(&fake, &isolate, |runtime| {
+            drafted(runtime, &error)
+        }));
         let mut context = Context::from_waker(Waker::noop());
         while capture.as_mut().poll(&mut context).is_pending() {
             let waiting = fake.world.waiting.borrow().clone();
@@ -352,13 +332,13 @@ mod tests {
         assert_eq!(sent.url, "https://s.example.com/api/1/envelope/");
         let auth = format!(
             "Sentry sentry_version=7, sentry_client={}, sentry_key=key, sentry_secret=old",
-            crate::deliver::USER_AGENT
+            user_agent()
         );
         assert_eq!(
             sent.headers,
             [
                 ("Content-Type", "application/x-sentry-envelope".to_owned()),
-                ("User-Agent", crate::deliver::USER_AGENT.to_owned()),
+                ("User-Agent", user_agent()),
                 ("X-Sentry-Auth", auth),
             ]
         );
@@ -417,17 +397,17 @@ mod tests {
     fn before_send_sees_changes_and_drops() {
         let fake = accepting();
         let isolate = isolate();
-        crate::set_before_send(|mut event| {
+        before_send::set(Box::new(|mut event| {
             event
                 .tags
                 .insert("seen".to_owned(), event.exception.len().to_string());
             Some(event)
-        });
+        }));
         assert!(capture_one(&fake, &isolate).is_some());
         assert!(fake.world.posted.borrow()[0].body.contains(r#""seen":"1""#));
-        crate::set_before_send(|_| None);
+        before_send::set(Box::new(|_| None));
         assert_eq!(capture_one(&fake, &isolate), None);
         assert_eq!(fake.world.posted.borrow().len(), 1);
-        crate::set_before_send(Some);
+        before_send::set(Box::new(Some));
     }
 }

@@ -6,6 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -15,10 +16,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use worker::Url;
+use worker::wasm_bindgen::JsValue;
 
-use crate::dsn::UrlParts;
-use crate::load::DSN;
-use crate::runtime::{Binding, Outgoing, PostError, Reply, Runtime};
+use super::{Binding, Kind, Look, Outgoing, PostError, Reply, Runtime, Seen, UrlParts};
 
 /// Something a request waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +56,8 @@ pub(crate) struct World {
     next_id: Cell<usize>,
     pub(crate) posted: RefCell<Vec<Sent>>,
     pub(crate) lines: RefCell<Vec<String>>,
+    /// How often it was asked whether there is a DSN.
+    pub(crate) looks: Cell<usize>,
     random: Cell<u64>,
     /// What a [`Fake`] does without being told to.
     pub(crate) reflex: RefCell<Option<Reflex>>,
@@ -82,6 +84,7 @@ impl Default for World {
             next_id: Cell::default(),
             posted: RefCell::default(),
             lines: RefCell::default(),
+            looks: Cell::default(),
             random: Cell::new(1),
             reflex: RefCell::default(),
         }
@@ -118,6 +121,12 @@ impl Fake {
             }
             return reflex(wait);
         }
+        let id = self.begin(wait);
+        self.until_ended(id).await
+    }
+
+    fn begin(&self, wait: Wait) -> usize {
+        let world = &self.world;
         let id = world.next_id.get();
         world.next_id.set(id + 1);
         world.waiting.borrow_mut().push(Waiting {
@@ -125,6 +134,11 @@ impl Fake {
             request: self.request,
             wait,
         });
+        id
+    }
+
+    async fn until_ended(&self, id: usize) -> Outcome {
+        let world = &self.world;
         // A wait that is dropped is no longer waited for.
         let _forget = Forget { world, id };
         poll_fn(|_| match world.outcomes.borrow_mut().remove(&id) {
@@ -150,15 +164,83 @@ impl Drop for Forget<'_> {
     }
 }
 
+/// A value of JavaScript's, made up by a test. Two are equal if they are the same object.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Thing(Rc<Facts>);
+
+/// What a [`Thing`] tells of itself.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) seen: Seen,
+    pub(crate) cause: RefCell<Option<Thing>>,
+    pub(crate) errors: RefCell<Vec<Thing>>,
+    pub(crate) marks: Vec<&'static str>,
+}
+
+impl Thing {
+    /// An `Error` with a name and a message.
+    pub(crate) fn error(name: &str, message: &str) -> Self {
+        Thing::of(Facts {
+            seen: Seen {
+                name: Some(name.to_owned()),
+                message: Some(message.to_owned()),
+                ..Seen::default()
+            },
+            ..Facts::default()
+        })
+    }
+
+    pub(crate) fn of(facts: Facts) -> Self {
+        Thing(Rc::new(facts))
+    }
+
+    pub(crate) fn caused_by(self, cause: &Thing) -> Self {
+        self.0.cause.replace(Some(cause.clone()));
+        self
+    }
+
+    pub(crate) fn with_errors(self, errors: &[Thing]) -> Self {
+        self.0.errors.replace(errors.to_vec());
+        self
+    }
+}
+
+impl PartialEq for Thing {
+    fn eq(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+/// An error that holds a [`Thing`], as `worker::Error` holds a value of JavaScript's.
+#[derive(Debug)]
+pub(crate) struct Holding(pub(crate) Thing);
+
+impl std::fmt::Display for Holding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the value has code that runs now")
+    }
+}
+
+impl Error for Holding {}
+
+/// A request under way: the number of its wait, or how it ended at once.
+pub(crate) struct Started {
+    id: usize,
+    at_once: Option<Outcome>,
+}
+
 impl Runtime for Fake {
     type Secret = ();
+    type Value = Thing;
+    type Sent = Started;
 
     fn now_ms(&self) -> f64 {
         self.world.now_ms.get() as f64
     }
 
     fn has_dsn(&self) -> bool {
-        self.binding(DSN) != Binding::Absent
+        self.world.looks.set(self.world.looks.get() + 1);
+        self.binding("SENTRY_DSN") != Binding::Absent
     }
 
     fn binding(&self, name: &'static str) -> Binding<()> {
@@ -178,7 +260,7 @@ impl Runtime for Fake {
         self.wait(Wait::Timer { due_ms }).await;
     }
 
-    async fn post(&self, request: Outgoing<'_>, timeout_ms: u32) -> Result<Reply, PostError> {
+    fn send(&self, request: Outgoing<'_>, timeout_ms: u32) -> Started {
         self.world.posted.borrow_mut().push(Sent {
             request: self.request,
             url: request.url.to_owned(),
@@ -186,13 +268,60 @@ impl Runtime for Fake {
             body: String::from_utf8(request.body.to_vec()).expect("an envelope is text"),
             timeout_ms,
         });
-        match self.wait(Wait::Post).await {
+        let reflex = *self.world.reflex.borrow();
+        match reflex {
+            Some(reflex) => Started {
+                id: 0,
+                at_once: Some(reflex(Wait::Post)),
+            },
+            None => Started {
+                id: self.begin(Wait::Post),
+                at_once: None,
+            },
+        }
+    }
+
+    async fn answer(&self, sent: Started) -> Result<Reply, PostError> {
+        let outcome = match sent.at_once {
+            Some(outcome) => outcome,
+            None => self.until_ended(sent.id).await,
+        };
+        match outcome {
             Outcome::Posted(outcome) => outcome.map(|(status, retry_after, rate_limits)| Reply {
                 status,
                 retry_after: retry_after.map(str::to_owned),
                 rate_limits: rate_limits.map(str::to_owned),
             }),
             other => panic!("a post ended as {other:?}"),
+        }
+    }
+
+    fn value(&self, value: &JsValue) -> Thing {
+        let kind = match (value.is_null(), value.is_undefined()) {
+            (true, _) => Kind::Null,
+            (_, true) => Kind::Undefined,
+            _ => Kind::Object,
+        };
+        Thing::of(Facts {
+            seen: Seen {
+                kind,
+                ..Seen::default()
+            },
+            ..Facts::default()
+        })
+    }
+
+    fn value_in(&self, error: &(dyn Error + 'static)) -> Option<Thing> {
+        let holding: &Holding = error.downcast_ref()?;
+        Some(holding.0.clone())
+    }
+
+    fn look(&self, Thing(facts): &Thing) -> Look<Thing> {
+        Look {
+            seen: facts.seen.clone(),
+            cause: facts.cause.borrow().clone(),
+            errors: facts.errors.borrow().clone(),
+            marks: facts.marks.clone(),
         }
     }
 
@@ -236,7 +365,12 @@ impl Runtime for Fake {
         self.world.lines.borrow_mut().push(format!("warn: {line}"));
     }
 
-    fn debug(&self, line: &str) {
+    /// Tests see every line.
+    fn debug_switch(&self) -> Option<String> {
+        Some("on".to_owned())
+    }
+
+    fn log(&self, line: &str) {
         self.world.lines.borrow_mut().push(format!("debug: {line}"));
     }
 }

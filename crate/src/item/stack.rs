@@ -1,16 +1,37 @@
 //! JavaScript's stack as text becomes Sentry's stack as frames.
 
-use sentry_core::protocol::{Frame, Stacktrace};
+use serde::Serialize;
 
 /// Frames beyond this one, the innermost counted first, are left out.
 const MAX_FRAMES: usize = 50;
-/// Longer names and paths are no names and paths.
+/// A line of a stack that is longer than twice this is left out.
 const MAX_FIELD: usize = 256;
+/// How a line of V8's stack begins that names a frame.
+const FRAME: &str = "\n    at ";
 
-/// Reads V8's `Error.stack`. Lines that are no frames are skipped, among them
-/// the first, which repeats the message.
+/// Frames, the outermost first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct Stack {
+    pub(crate) frames: Vec<Frame>,
+}
+
+/// One call on a stack.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct Frame {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) function: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) filename: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lineno: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) colno: Option<u64>,
+}
+
+/// Reads V8's `Error.stack`. Lines that name no frame are skipped, among them the first,
+/// which repeats the message.
 /// <https://v8.dev/docs/stack-trace-api>
-pub(crate) fn parse(stack: &str) -> Option<Stacktrace> {
+pub(crate) fn parse(stack: &str) -> Option<Stack> {
     let mut frames: Vec<Frame> = stack
         .lines()
         .filter_map(|line| frame(line.trim().strip_prefix("at ")?))
@@ -21,10 +42,15 @@ pub(crate) fn parse(stack: &str) -> Option<Stacktrace> {
     }
     // V8 starts with the innermost frame, Sentry ends with it.
     frames.reverse();
-    Some(Stacktrace {
-        frames,
-        ..Stacktrace::default()
-    })
+    Some(Stack { frames })
+}
+
+/// Divides a text in which a message is followed by V8's lines of a stack.
+pub(crate) fn split(text: &str) -> (&str, Option<&str>) {
+    match text.find(FRAME) {
+        Some(at) => (&text[..at], Some(&text[at..])),
+        None => (text, None),
+    }
 }
 
 /// `function (place)` or `place` alone, either after `async`.
@@ -40,7 +66,7 @@ fn frame(text: &str) -> Option<Frame> {
         Some((function, place)) => (Some(function), place),
         None => (None, text),
     };
-    // What a debugger's own formatting leaves of a WebAssembly frame.
+    // A debugger's own formatting writes this for a frame of WebAssembly.
     if place == "[object Object]" {
         return None;
     }
@@ -54,7 +80,7 @@ fn frame(text: &str) -> Option<Frame> {
     })
 }
 
-/// `file:line:column`. What has no numbers at its end is all file.
+/// `file:line:column`. A text without numbers at its end is the file.
 fn split_place(place: &str) -> (&str, Option<u64>, Option<u64>) {
     let Some((rest, column)) = split_number(place) else {
         return (place, None, None);
@@ -124,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_innermost_frame_comes_last_and_the_message_is_no_frame() {
+    fn the_innermost_frame_comes_last_and_the_message_is_left_out() {
         let stack = parse("Error: at home\n at inner (a.js:1:1)\n at outer (a.js:2:2)").unwrap();
         let functions: Vec<_> = stack
             .frames
@@ -135,10 +161,18 @@ mod tests {
     }
 
     #[test]
-    fn a_text_without_frames_is_no_stack() {
+    fn a_text_without_frames_has_no_stack() {
         for text in ["", "Error: x", "at", "\u{0}", "\n at [object Object]"] {
             assert_eq!(parse(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_message_is_divided_from_the_stack_that_follows_it() {
+        let (message, stack) = split("D1_ERROR: no such table\n    at f (a.js:1:2)\n    at g");
+        assert_eq!(message, "D1_ERROR: no such table");
+        assert_eq!(stack, Some("\n    at f (a.js:1:2)\n    at g"));
+        assert_eq!(split("at home\nat work"), ("at home\nat work", None));
     }
 
     proptest! {

@@ -1,33 +1,13 @@
-//! A part of step 2, *load*: what a DSN says about the receiver.
+//! What a DSN says about the receiver.
 //!
-//! `sentry-core` has a DSN of its own, and does not need to be told it. It comes with
-//! a URL parser that brings the tables of Unicode along, more than all the rest of a
-//! capture weighs. The runtime has such a parser already.
+//! `sentry-core` has a DSN of its own. It comes with a URL parser that brings the tables of
+//! Unicode along, which weigh more than all the rest of a capture. The runtime has such a
+//! parser already.
 
-/// An absolute URL in its parts, as the platform's own parser reads it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct UrlParts {
-    /// All of it, in its normal form.
-    pub(crate) href: String,
-    /// With the colon: `https:`.
-    pub(crate) protocol: String,
-    pub(crate) username: String,
-    pub(crate) password: String,
-    /// With the port where it is not the protocol's own.
-    pub(crate) host: String,
-    /// With the slash it begins with.
-    pub(crate) pathname: String,
-}
-
-impl UrlParts {
-    /// Whether the runtime's `fetch` speaks this protocol.
-    pub(crate) fn is_http(&self) -> bool {
-        matches!(self.protocol.as_str(), "http:" | "https:")
-    }
-}
+use crate::platform::UrlParts;
 
 /// Where events go, and with which key.
-/// <https://develop.sentry.dev/sdk/overview/#parsing-the-dsn>
+/// <https://develop.sentry.dev/sdk/foundations/transport/authentication/#parsing-the-dsn>
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Dsn {
     /// The DSN itself, for a tunnel.

@@ -16,11 +16,11 @@ use std::task::{Context, Poll, Waker};
 use sentry_core::protocol::Uuid;
 use thiserror::Error;
 
-use crate::capture::{LOAD_MS, capture};
-use crate::isolate::{Isolate, Shared};
-use crate::report::Report;
-use crate::runtime::Binding;
-use crate::testing::{Fake, Outcome, Wait, Waiting, World};
+use super::slot::{Isolate, Shared};
+use super::{LOAD_MS, capture};
+use crate::item::draft::drafted;
+use crate::platform::Binding;
+use crate::platform::testing::{Fake, Outcome, Wait, Waiting, World};
 
 const REQUESTS: usize = 3;
 const GOOD: &str = "https://key@sentry.example.com/1";
@@ -187,7 +187,7 @@ impl Run {
         let isolate = Rc::clone(&self.isolate);
         let future = async move {
             let error = Marker(number);
-            capture(&fake, &isolate, Report::new(&error)).await
+            capture(&fake, &isolate, |runtime| drafted(runtime, &error)).await
         };
         self.requests.push(Request::Running(Box::pin(future)));
         self.poll(number);

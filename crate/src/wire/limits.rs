@@ -1,59 +1,73 @@
 //! What the receiver asked us not to send, and until when.
 //!
-//! Rules: <https://develop.sentry.dev/sdk/expected-features/rate-limiting/>
+//! The rules: <https://develop.sentry.dev/sdk/foundations/transport/rate-limiting/>
 
-use crate::runtime::{Reply, Runtime};
+use crate::item::Category;
+use crate::platform::{Reply, Runtime};
 
 /// How long a `429` without any header counts.
 const DEFAULT_PAUSE_MS: f64 = 60_000.0;
 /// No receiver silences an isolate for longer than this, whatever it says.
 const MAX_PAUSE_MS: f64 = 24.0 * 3_600_000.0;
 
-/// The pause in force for error events. The crate sends nothing else.
+/// The pauses in force, one for each category of items.
 #[derive(Debug, Default)]
 pub(crate) struct RateLimits {
-    errors_until_ms: f64,
+    until_ms: [f64; Category::COUNT],
 }
 
 impl RateLimits {
-    /// Whether an error event may be sent now.
-    pub(crate) fn allow(&self, now_ms: f64) -> bool {
-        now_ms >= self.errors_until_ms
+    /// Whether an item of this category may be sent now.
+    pub(crate) fn allow(&self, category: Category, now_ms: f64) -> bool {
+        now_ms >= self.until_ms[category as usize]
     }
 
     /// Learns from an answer. Never shortens a pause already in force.
     pub(crate) fn learn(&mut self, runtime: &impl Runtime, reply: &Reply) {
         let now_ms = runtime.now_ms();
-        let pause_ms = match &reply.rate_limits {
-            // With this header present, `Retry-After` says nothing new.
-            Some(header) => errors_pause_ms(runtime, header),
-            None => retry_pause_ms(runtime, reply),
-        };
-        let until = now_ms + pause_ms.clamp(0.0, MAX_PAUSE_MS);
-        if pause_ms > 0.0 && until > self.errors_until_ms {
-            self.errors_until_ms = until;
+        match &reply.rate_limits {
+            // Where this header is present, `Retry-After` adds nothing to it.
+            Some(header) => {
+                for limit in header.split(',') {
+                    self.learn_limit(runtime, limit, now_ms);
+                }
+            }
+            None => {
+                let pause_ms = retry_pause_ms(runtime, reply);
+                for category in Category::ALL {
+                    self.pause(category, now_ms, pause_ms);
+                }
+            }
         }
     }
-}
 
-/// The longest limit in `X-Sentry-Rate-Limits` that covers errors.
-///
-/// Each limit reads `seconds:categories:scope:reason`, several categories are
-/// joined by `;`, none at all means every category, and limits are joined by `,`.
-fn errors_pause_ms(runtime: &impl Runtime, header: &str) -> f64 {
-    header
-        .split(',')
-        .filter_map(|limit| {
-            let mut fields = limit.trim().split(':');
-            let seconds = runtime.decimal(fields.next()?.trim())?;
-            let categories = fields.next().unwrap_or_default().trim();
+    /// Learns from one limit of `X-Sentry-Rate-Limits`.
+    ///
+    /// It reads `seconds:categories:scope:reason`. Several categories are joined by `;`, and
+    /// an empty list means all of them.
+    fn learn_limit(&mut self, runtime: &impl Runtime, limit: &str, now_ms: f64) {
+        let mut fields = limit.trim().split(':');
+        let seconds = fields.next().unwrap_or_default().trim();
+        let Some(seconds) = runtime.decimal(seconds) else {
+            return;
+        };
+        let categories = fields.next().unwrap_or_default().trim();
+        for category in Category::ALL {
             let covers = categories.is_empty()
-                || categories
-                    .split(';')
-                    .any(|category| matches!(category.trim(), "error" | "default"));
-            covers.then_some(seconds * 1_000.0)
-        })
-        .fold(0.0, f64::max)
+                || categories.split(';').any(|name| category.is_named(name.trim()));
+            if covers {
+                self.pause(category, now_ms, seconds * 1_000.0);
+            }
+        }
+    }
+
+    fn pause(&mut self, category: Category, now_ms: f64, pause_ms: f64) {
+        let until_ms = now_ms + pause_ms.clamp(0.0, MAX_PAUSE_MS);
+        let current_ms = &mut self.until_ms[category as usize];
+        if pause_ms > 0.0 && until_ms > *current_ms {
+            *current_ms = until_ms;
+        }
+    }
 }
 
 /// The pause of an answer without `X-Sentry-Rate-Limits`.
@@ -84,7 +98,7 @@ fn retry_after_ms(runtime: &impl Runtime, header: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Fake;
+    use crate::platform::testing::Fake;
     use proptest::prelude::*;
 
     // 2026-01-01T00:00:00Z
@@ -107,7 +121,7 @@ mod tests {
     fn pause_s(reply: &Reply) -> f64 {
         let mut limits = RateLimits::default();
         limits.learn(&runtime(), reply);
-        (limits.errors_until_ms - NOW_MS).max(0.0) / 1_000.0
+        (limits.until_ms[Category::Error as usize] - NOW_MS).max(0.0) / 1_000.0
     }
 
     #[test]
@@ -149,11 +163,11 @@ mod tests {
     #[test]
     fn a_pause_ends_when_its_time_is_over() {
         let mut limits = RateLimits::default();
-        assert!(limits.allow(NOW_MS));
+        assert!(limits.allow(Category::Error, NOW_MS));
         limits.learn(&runtime(), &reply(429, Some("10"), None));
-        assert!(!limits.allow(NOW_MS));
-        assert!(!limits.allow(NOW_MS + 9_999.0));
-        assert!(limits.allow(NOW_MS + 10_000.0));
+        assert!(!limits.allow(Category::Error, NOW_MS));
+        assert!(!limits.allow(Category::Error, NOW_MS + 9_999.0));
+        assert!(limits.allow(Category::Error, NOW_MS + 10_000.0));
     }
 
     #[test]
@@ -162,7 +176,7 @@ mod tests {
         limits.learn(&runtime(), &reply(429, Some("100"), None));
         limits.learn(&runtime(), &reply(429, Some("1"), None));
         limits.learn(&runtime(), &reply(200, None, None));
-        assert!(!limits.allow(NOW_MS + 99_999.0));
+        assert!(!limits.allow(Category::Error, NOW_MS + 99_999.0));
     }
 
     proptest! {

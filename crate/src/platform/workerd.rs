@@ -4,35 +4,38 @@
 //! or one whose exception is caught: an exception that crosses a Rust frame
 //! leaves the instance unusable.
 
+use std::borrow::Cow;
+use std::error::Error;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use worker::js_sys::futures::{JsFuture, future_to_promise};
-use worker::js_sys::{Date, JsString, Number, Promise};
+use worker::js_sys::{Array, Date, Number, Promise};
+use worker::kv::KvError;
 use worker::wasm_bindgen::{self, JsCast, JsValue, prelude::wasm_bindgen};
 use worker::web_sys::console;
 use worker::{Delay, Env};
 
-use crate::dsn::UrlParts;
-use crate::load::{VERSION_METADATA, is_on};
-use crate::runtime::{Binding, Outgoing, PostError, Reply, Runtime};
+use super::{Binding, Kind, Look, MARKS, Outgoing, PostError, Reply, Runtime, Seen, UrlParts};
 
-/// How long a panic's report may be on its way, in milliseconds.
-const FORGET_MS: u32 = 5_000;
+/// The name under which `[version_metadata]` is bound, as in Sentry's own
+/// JavaScript SDK for this platform. It is an object with an `id`.
+pub(crate) const VERSION_METADATA: &str = "CF_VERSION_METADATA";
 /// More of a text than this, in UTF-16 units, is never read.
 const MAX_TEXT: u32 = 16_384;
 /// Marks our lines among the application's.
 const PREFIX: &str = "[worker-sentry] ";
 
-#[wasm_bindgen(module = "/src/workerd.js", wasm_bindgen = wasm_bindgen)]
+#[wasm_bindgen(module = "/src/platform/workerd.js", wasm_bindgen = wasm_bindgen)]
 extern "C" {
     /// Reads a property. A getter that throws reads as `undefined`.
     pub(crate) fn get(target: &JsValue, name: &str) -> JsValue;
     #[wasm_bindgen(js_name = hasDsn)]
     fn has_dsn(env: &JsValue) -> bool;
     #[wasm_bindgen(js_name = debugSwitch)]
-    fn debug_switch(env: &JsValue) -> JsValue;
+    fn debug_switch(env: &JsValue) -> Option<String>;
+    fn look(value: &JsValue, most: u32) -> Glance;
     #[wasm_bindgen(js_name = parseUrl)]
     fn parse_url(text: &str) -> Option<Url>;
     fn post(url: &str, headers: &str, body: &[u8], timeout_ms: u32) -> Promise;
@@ -53,6 +56,25 @@ extern "C" {
     fn host(this: &Url) -> String;
     #[wasm_bindgen(method, getter)]
     fn pathname(this: &Url) -> String;
+
+    /// What `look` tells of a thrown value.
+    type Glance;
+    #[wasm_bindgen(method, getter)]
+    fn kind(this: &Glance) -> String;
+    #[wasm_bindgen(method, getter)]
+    fn text(this: &Glance) -> Option<String>;
+    #[wasm_bindgen(method, getter)]
+    fn name(this: &Glance) -> Option<String>;
+    #[wasm_bindgen(method, getter)]
+    fn message(this: &Glance) -> Option<String>;
+    #[wasm_bindgen(method, getter)]
+    fn stack(this: &Glance) -> Option<String>;
+    #[wasm_bindgen(method, getter)]
+    fn cause(this: &Glance) -> JsValue;
+    #[wasm_bindgen(method, getter)]
+    fn errors(this: &Glance) -> Option<Array>;
+    #[wasm_bindgen(method, getter)]
+    fn marks(this: &Glance) -> Option<Array>;
 
     /// What `post` tells of an answer; status 0 if there was none.
     type Answer;
@@ -76,29 +98,41 @@ extern "C" {
 }
 
 /// The real runtime, seen from one request.
+#[derive(Clone)]
 pub(crate) struct Workerd<'e> {
-    env: &'e Env,
+    env: Cow<'e, Env>,
 }
 
 impl<'e> Workerd<'e> {
     pub(crate) fn new(env: &'e Env) -> Self {
-        Workerd { env }
+        Workerd {
+            env: Cow::Borrowed(env),
+        }
+    }
+
+    /// One that outlives the handler that was given `env`.
+    pub(crate) fn owned(env: &Env) -> Workerd<'static> {
+        Workerd {
+            env: Cow::Owned(env.clone()),
+        }
     }
 }
 
 impl Runtime for Workerd<'_> {
     type Secret = JsValue;
+    type Value = JsValue;
+    type Sent = Promise;
 
     fn now_ms(&self) -> f64 {
         Date::now()
     }
 
     fn has_dsn(&self) -> bool {
-        has_dsn(self.env)
+        has_dsn(&self.env)
     }
 
     fn binding(&self, name: &'static str) -> Binding<JsValue> {
-        let value = get(self.env, name);
+        let value = get(&self.env, name);
         if value.is_undefined() || value.is_null() {
             return Binding::Absent;
         }
@@ -129,8 +163,21 @@ impl Runtime for Workerd<'_> {
     }
 
     // ANCHOR: post
-    async fn post(&self, request: Outgoing<'_>, timeout_ms: u32) -> Result<Reply, PostError> {
-        let answer = JsFuture::from(start(&request, timeout_ms)).await;
+    fn send(&self, request: Outgoing<'_>, timeout_ms: u32) -> Promise {
+        let mut headers = String::new();
+        for (name, value) in request.headers {
+            if !headers.is_empty() {
+                headers.push('\n');
+            }
+            headers.push_str(name);
+            headers.push_str(": ");
+            headers.push_str(value);
+        }
+        post(request.url, &headers, request.body, timeout_ms)
+    }
+
+    async fn answer(&self, sent: Promise) -> Result<Reply, PostError> {
+        let answer = JsFuture::from(sent).await;
         let answer: Answer = answer.map_err(|_| PostError::Network)?.unchecked_into();
         match answer.status() {
             0 if answer.timed_out() => Err(PostError::TimedOut),
@@ -143,6 +190,54 @@ impl Runtime for Workerd<'_> {
         }
     }
     // ANCHOR_END: post
+
+    fn value(&self, value: &JsValue) -> JsValue {
+        value.clone()
+    }
+
+    fn value_in(&self, error: &(dyn Error + 'static)) -> Option<JsValue> {
+        use worker::Error::{Internal, JsError, KvError as Kv, UnknownJsError};
+        if let Some(KvError::JavaScript(value)) = error.downcast_ref() {
+            return Some(value.clone());
+        }
+        match error.downcast_ref()? {
+            UnknownJsError { original, .. } | Internal(original) => Some(original.clone()),
+            Kv(KvError::JavaScript(value)) => Some(value.clone()),
+            JsError(text) => Some(JsValue::from_str(text)),
+            _ => None,
+        }
+    }
+
+    fn look(&self, value: &JsValue) -> Look<JsValue> {
+        let glance = look(value, MAX_TEXT);
+        let kind = match glance.kind().as_str() {
+            "null" => Kind::Null,
+            "undefined" => Kind::Undefined,
+            "string" => Kind::Text,
+            "number" | "boolean" => Kind::Primitive,
+            "symbol" => Kind::Symbol,
+            "bigint" => Kind::BigInt,
+            "function" => Kind::Function,
+            _ => Kind::Object,
+        };
+        let marks = glance.marks().unwrap_or_default();
+        Look {
+            seen: Seen {
+                kind,
+                text: glance.text(),
+                name: glance.name(),
+                message: glance.message(),
+                stack: glance.stack(),
+            },
+            cause: Some(glance.cause()).filter(|cause| !cause.is_undefined()),
+            errors: glance.errors().unwrap_or_default().to_vec(),
+            marks: MARKS
+                .into_iter()
+                .zip(marks.iter())
+                .filter_map(|(mark, is_set)| is_set.is_truthy().then_some(mark))
+                .collect(),
+        }
+    }
 
     fn parse_url(&self, text: &str) -> Option<UrlParts> {
         let url = parse_url(text)?;
@@ -178,116 +273,13 @@ impl Runtime for Workerd<'_> {
         console::warn_1(&JsValue::from_str(&format!("{PREFIX}{line}")));
     }
 
-    fn debug(&self, line: &str) {
-        let switch = as_text(&debug_switch(self.env));
-        if switch.as_deref().and_then(is_on) == Some(true) {
-            console::log_1(&JsValue::from_str(&format!("{PREFIX}{line}")));
-        }
+    fn debug_switch(&self) -> Option<String> {
+        debug_switch(&self.env)
     }
-}
 
-/// Calls the runtime's `fetch`. The promise is never rejected.
-fn start(request: &Outgoing<'_>, timeout_ms: u32) -> Promise {
-    let headers: Vec<String> = request
-        .headers
-        .iter()
-        .map(|(name, value)| [name, ": ", value].concat())
-        .collect();
-    post(request.url, &headers.join("\n"), request.body, timeout_ms)
-}
-
-/// Sends a request and waits for nothing, not even later: the answer is dealt with in
-/// JavaScript, which works when no Rust code can run any more.
-pub(crate) fn post_and_forget(request: &Outgoing<'_>) {
-    drop(start(request, FORGET_MS));
-}
-
-/// What JavaScript threw, read without running any of its code that could throw
-/// at us.
-pub(crate) struct Thrown {
-    pub(crate) name: String,
-    pub(crate) message: String,
-    pub(crate) stack: Option<String>,
-}
-
-/// What is inside an error of `worker`'s, if it came from JavaScript.
-pub(crate) fn thrown(error: &worker::Error) -> Option<Thrown> {
-    let value = match error {
-        worker::Error::UnknownJsError { original, .. } => original,
-        worker::Error::Internal(value) => value,
-        worker::Error::JsError(message) => {
-            return Some(Thrown {
-                name: "Error".to_owned(),
-                message: message.clone(),
-                stack: None,
-            });
-        }
-        _ => return None,
-    };
-    if let Some(text) = text(value) {
-        return Some(Thrown {
-            name: "Error".to_owned(),
-            message: text,
-            stack: None,
-        });
+    fn log(&self, line: &str) {
+        console::log_1(&JsValue::from_str(&format!("{PREFIX}{line}")));
     }
-    let message = text(&get(value, "message")).unwrap_or_else(|| describe(value));
-    Some(Thrown {
-        name: text(&get(value, "name"))
-            .filter(|name| !name.is_empty())
-            .unwrap_or_else(|| "Error".to_owned()),
-        message,
-        stack: frames(&get(value, "stack")),
-    })
-}
-
-/// Whether two errors came from one thrown value, as happens where a `cause`
-/// leads back to where it started.
-pub(crate) fn same_thrown(a: &worker::Error, b: &worker::Error) -> bool {
-    use worker::Error::UnknownJsError;
-    match (a, b) {
-        (UnknownJsError { original: a, .. }, UnknownJsError { original: b, .. }) => a == b,
-        _ => false,
-    }
-}
-
-/// The part of a stack that tells where: it starts by repeating the message,
-/// which can be longer than all that is read.
-fn frames(stack: &JsValue) -> Option<String> {
-    let stack: &JsString = stack.dyn_ref()?;
-    let start = stack.index_of("\n    at ", 0);
-    let start = u32::try_from(start).ok()?;
-    Some(stack.slice(start, start.saturating_add(MAX_TEXT)).into())
-}
-
-/// Says what was thrown if it has no message of its own.
-fn describe(value: &JsValue) -> String {
-    if let Some(number) = number(value) {
-        return number;
-    }
-    let what = if value.is_null() {
-        "null"
-    } else if value.is_undefined() {
-        "undefined"
-    } else if let Some(truth) = value.as_bool() {
-        return truth.to_string();
-    } else if value.is_symbol() {
-        "a symbol"
-    } else if value.is_bigint() {
-        "a bigint"
-    } else if value.is_function() {
-        "a function"
-    } else {
-        "an object that is not an Error"
-    };
-    what.to_owned()
-}
-
-/// A string's first characters: what is thrown may be of any size, and all of it
-/// would have to be copied into our memory, which never shrinks again.
-fn text(value: &JsValue) -> Option<String> {
-    let text: &JsString = value.dyn_ref()?;
-    Some(text.slice(0, MAX_TEXT).into())
 }
 
 /// What a var says. `SENTRY_SAMPLE_RATE = 0.5` is natural in a `wrangler.toml`,
@@ -299,7 +291,7 @@ fn as_text(value: &JsValue) -> Option<String> {
         .or_else(|| Some(value.as_bool()?.to_string()))
 }
 
-/// A number as JavaScript writes it, with no code of ours for that.
+/// A number as JavaScript writes it, which takes no code of ours.
 fn number(value: &JsValue) -> Option<String> {
     let number: &Number = value.dyn_ref()?;
     Some(number.to_string_with_radix(10).ok()?.into())
@@ -358,13 +350,20 @@ fn promise(future: impl Future<Output = ()> + 'static) -> Promise {
 
 #[cfg(test)]
 mod tests {
-    use crate::load::{DEBUG, DSN};
+    use super::*;
 
     #[test]
     fn the_bindings_that_javascript_knows_by_name_are_those_of_the_table() {
         let script = include_str!("workerd.js");
-        for name in [DSN, DEBUG] {
-            assert!(script.contains(&format!("env.{name}")), "{name}");
+        for name in ["SENTRY_DSN", "SENTRY_DEBUG"] {
+            assert!(crate::steps::load::BINDINGS.contains(&name));
+            assert!(script.contains(&format!("get(env, {name:?})")), "{name}");
         }
+    }
+
+    #[test]
+    fn the_marks_that_javascript_reads_are_those_of_the_table() {
+        let script = include_str!("workerd.js");
+        assert!(script.contains(&format!("{MARKS:?}")));
     }
 }

@@ -22,8 +22,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use crate::client::IsolateClient;
-use crate::load::Complaint;
+use super::client::IsolateClient;
+use super::load::Complaint;
 
 /// The isolate's state, as its callers share it.
 pub(crate) type Shared = RefCell<Isolate<IsolateClient>>;
@@ -69,6 +69,7 @@ enum Slot<C> {
 #[derive(Debug)]
 pub(crate) struct Isolate<C> {
     slot: Slot<C>,
+    configured: Option<bool>,
     tickets: u64,
     complained: Vec<Complaint>,
 }
@@ -77,9 +78,15 @@ impl<C> Isolate<C> {
     pub(crate) const fn new() -> Self {
         Isolate {
             slot: Slot::Absent,
+            configured: None,
             tickets: 0,
             complained: Vec::new(),
         }
+    }
+
+    /// Whether there is a DSN. `look` is called once in the isolate's life.
+    pub(crate) fn is_configured(&mut self, look: impl FnOnce() -> bool) -> bool {
+        *self.configured.get_or_insert_with(look)
     }
 
     // ANCHOR: turn

@@ -1,0 +1,176 @@
+//! What the caller says about an error.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt::Display;
+
+use sentry_core::protocol::{Level, Map, Value};
+use worker::wasm_bindgen::JsValue;
+
+use crate::item::draft::{Details, Draft};
+use crate::item::exception::{self, Subject};
+use crate::item::place::{Handler, Place};
+use crate::platform::Runtime;
+
+/// An error on its way to Sentry, with what is known about it.
+///
+/// Captures make one of whatever they are given, so passing `&error` is enough: see
+/// [`IntoReport`](crate::IntoReport). What is added to one report is in one event and in
+/// no other.
+///
+/// ```
+/// use worker_sentry::{Handler, Report};
+///
+/// let error = "x".parse::<u32>().unwrap_err();
+/// let report = Report::new(&error)
+///     .in_handler("RateLimiterDo", Handler::Alarm)
+///     .handled(false)
+///     .tag("shard", 7);
+/// # let _ = report;
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a report does nothing until it is captured"]
+pub struct Report<'e> {
+    subject: Subject<'e, JsValue>,
+    details: Details,
+}
+
+impl<'e> Report<'e> {
+    /// A report of `error` and the chain of its sources.
+    ///
+    /// Takes whatever a capture takes, which [`IntoReport`](crate::IntoReport) lists.
+    pub fn new<Kind>(error: impl crate::IntoReport<'e, Kind>) -> Self {
+        error.into_report()
+    }
+
+    pub(super) fn of(subject: Subject<'e, JsValue>) -> Self {
+        Report {
+            subject,
+            details: Details::default(),
+        }
+    }
+
+    pub(super) fn of_error(error: &'e (dyn Error + 'static), ty: Option<&'static str>) -> Self {
+        Report::of(Subject::Error(error, ty))
+    }
+
+    pub(super) fn at(mut self, place: Place) -> Self {
+        self.details.place = place;
+        self
+    }
+
+    /// Names the class and the handler that failed.
+    ///
+    /// They become the event's transaction, `Class.handler`, and the tags `class` and
+    /// `handler`. Without them, the event has those of the wrapper around the capture.
+    pub fn in_handler(self, class: impl Into<Cow<'static, str>>, handler: Handler) -> Self {
+        self.at(Place::new(class, handler))
+    }
+
+    /// Whether the application deals with the error itself; `true` if not said.
+    ///
+    /// Say `false` where the error is returned to the runtime.
+    ///
+    /// ```
+    /// # use worker_sentry::Report;
+    /// # let error = "x".parse::<u32>().unwrap_err();
+    /// let report = Report::new(&error).handled(false);
+    /// # let _ = report;
+    /// ```
+    pub fn handled(mut self, handled: bool) -> Self {
+        self.details.handled = handled;
+        self
+    }
+
+    /// The event's level; [`Level::Error`] if not said.
+    ///
+    /// ```
+    /// # use worker_sentry::Report;
+    /// # let error = "x".parse::<u32>().unwrap_err();
+    /// use worker_sentry::protocol::Level;
+    ///
+    /// let report = Report::new(&error).level(Level::Warning);
+    /// # let _ = report;
+    /// ```
+    pub fn level(mut self, level: Level) -> Self {
+        self.details.level = match level {
+            Level::Debug => "debug",
+            Level::Info => "info",
+            Level::Warning => "warning",
+            Level::Error => "error",
+            Level::Fatal => "fatal",
+        };
+        self
+    }
+
+    /// Adds a tag, by which events can be searched.
+    ///
+    /// Characters that Sentry does not take in a key become `_`; a key or value
+    /// beyond 200 characters is cut, and so is the list beyond 100 tags.
+    ///
+    /// ```
+    /// # use worker_sentry::Report;
+    /// # let error = "x".parse::<u32>().unwrap_err();
+    /// let report = Report::new(&error).tag("list", "easylist").tag("attempt", 2);
+    /// # let _ = report;
+    /// ```
+    pub fn tag(mut self, key: impl Into<String>, value: impl Display) -> Self {
+        self.details.tags.push((key.into(), value.to_string()));
+        self
+    }
+
+    /// Adds a named group of values, shown with the event but not searchable.
+    ///
+    /// Contexts are the first to go when an event is too large for Sentry.
+    ///
+    /// ```
+    /// # use worker_sentry::Report;
+    /// # let error = "x".parse::<u32>().unwrap_err();
+    /// let lines = [("lines".to_owned(), 12.into())];
+    /// let report = Report::new(&error).context("list", lines.into());
+    /// # let _ = report;
+    /// ```
+    pub fn context(mut self, name: impl Into<String>, values: Map<String, Value>) -> Self {
+        self.details.contexts.insert(name.into(), values);
+        self
+    }
+
+    /// Groups the event by these parts instead of by its type and stack.
+    ///
+    /// ```
+    /// # use worker_sentry::Report;
+    /// # let error = "x".parse::<u32>().unwrap_err();
+    /// let report = Report::new(&error).fingerprint(["{{ default }}", "easylist"]);
+    /// # let _ = report;
+    /// ```
+    pub fn fingerprint<P: Into<String>>(mut self, parts: impl IntoIterator<Item = P>) -> Self {
+        self.details.fingerprint = parts.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Shows the text of the error, as its `Display` writes it.
+    pub(super) fn announce(&self, to: impl FnOnce(&dyn Display)) {
+        match self.subject {
+            Subject::Error(error, _) => to(&error),
+            Subject::Text(text) => to(&text),
+            // A value of JavaScript's has no `Display`, so no panic can be made of it.
+            Subject::Value(_) => {}
+        }
+    }
+
+    // ANCHOR: read
+    /// Reads the error, before the first wait: after it, the error may be gone.
+    pub(crate) fn read(self, runtime: &impl Runtime) -> Draft {
+        let value;
+        let subject = match self.subject {
+            Subject::Error(error, ty) => Subject::Error(error, ty),
+            Subject::Text(text) => Subject::Text(text),
+            Subject::Value(thrown) => {
+                value = runtime.value(thrown);
+                Subject::Value(&value)
+            }
+        };
+        Draft::of_chain(exception::read(runtime, subject), self.details)
+    }
+    // ANCHOR_END: read
+}

@@ -1,0 +1,44 @@
+//! Work that goes on when the handler has returned.
+
+use std::future::Future;
+
+use worker::Env;
+
+use super::into_report::IntoReport;
+use super::wrap::reported;
+use crate::platform::workerd::WaitUntil;
+use crate::scope::Scope;
+
+/// Lets `future` go on after the handler has returned, and reports the error that it ends
+/// with, which nobody awaits.
+///
+/// The future keeps the scope of the code that calls this: its events name the same class
+/// and handler. `worker`'s own `wait_until` takes a future too, but its errors are lost.
+///
+/// Returns at once. With no `SENTRY_DSN` the future runs as if it were handed to
+/// `context`'s own `wait_until`.
+///
+/// ```no_run
+/// use worker::{Context, Env, Result};
+///
+/// fn respond(env: &Env, context: &Context) {
+///     worker_sentry::wait_until(env, context, async { store_statistics().await });
+/// }
+/// # async fn store_statistics() -> Result<()> { Ok(()) }
+/// ```
+pub fn wait_until<E, Kind>(
+    env: &Env,
+    context: &impl WaitUntil,
+    future: impl Future<Output = Result<(), E>> + 'static,
+) where
+    E: 'static,
+    for<'e> &'e E: IntoReport<'e, Kind>,
+{
+    let place = Scope::current().map(|scope| scope.place().clone());
+    let scope = Scope::new(place.unwrap_or_default());
+    let env = env.clone();
+    context.wait_until(async move {
+        // The error was reported, and nobody is there to take it.
+        let _ = reported(&env, scope, future).await;
+    });
+}

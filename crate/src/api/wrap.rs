@@ -1,0 +1,269 @@
+//! Wrapping a handler's body, so that one line reports whatever it returns.
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::rc::Rc;
+
+use worker::Env;
+
+use super::capture::deliver;
+use super::into_report::IntoReport;
+use crate::item::draft::Draft;
+use crate::item::place::{Handler, MAIN, Place};
+use crate::panics;
+use crate::platform::Runtime;
+use crate::platform::workerd::{WaitUntil, Workerd};
+use crate::scope::{Outcome, Scope};
+use crate::steps::guard;
+use crate::steps::slot::shared;
+
+/// Runs a handler's body in a Durable Object or a Workflow, reports its error
+/// and returns it unchanged.
+///
+/// Waits for the receiver's answer before it returns an error, five seconds at
+/// most; a body that succeeds costs less than a microsecond. An error that
+/// was captured inside the body is not reported again. With no `SENTRY_DSN`, the
+/// body runs as if it were not wrapped.
+///
+/// In a build that unwinds, a panic of the body is reported in the same way, and goes on
+/// after that.
+///
+/// ```no_run
+/// use worker::{Env, Response, Result};
+/// use worker_sentry::{Handler, with_sentry_in_isolate};
+///
+/// async fn alarm(env: &Env) -> Result<Response> {
+///     with_sentry_in_isolate(env, "RateLimiterDo", Handler::Alarm, async {
+///         sweep().await?;
+///         Response::empty()
+///     })
+///     .await
+/// }
+/// # async fn sweep() -> Result<()> { Ok(()) }
+/// ```
+// ANCHOR: with_sentry_in_isolate
+pub async fn with_sentry_in_isolate<T, E, Kind>(
+    env: &Env,
+    class: impl Into<Cow<'static, str>>,
+    handler: Handler,
+    body: impl Future<Output = Result<T, E>>,
+) -> Result<T, E>
+where
+    for<'e> &'e E: IntoReport<'e, Kind>,
+{
+    if !guard::is_configured(&Workerd::new(env), shared()) {
+        return body.await;
+    }
+    reported(env, Scope::new(Place::new(class, handler)), body).await
+}
+// ANCHOR_END: with_sentry_in_isolate
+
+/// Runs a body in a scope and waits until what it left to report is delivered.
+pub(super) async fn reported<T, E, Kind>(
+    env: &Env,
+    scope: Rc<Scope>,
+    body: impl Future<Output = Result<T, E>>,
+) -> Result<T, E>
+where
+    for<'e> &'e E: IntoReport<'e, Kind>,
+{
+    let runtime = Workerd::new(env);
+    if !guard::is_configured(&runtime, shared()) {
+        return body.await;
+    }
+    panics::arm(env);
+    let outcome = scope.run(body).await;
+    for draft in drafts(&runtime, &scope, &outcome) {
+        scope.send(deliver(env, draft));
+    }
+    if scope.has_errands() {
+        scope.finish().await;
+    }
+    resume(outcome)
+}
+
+/// Runs the body of one of the main Worker's handlers, reports its error in the
+/// background and returns it unchanged.
+///
+/// The report is handed to `context`'s `wait_until`, so the response is not
+/// delayed. With no `SENTRY_DSN`, the body runs as if it were not wrapped.
+///
+/// For [`Handler::Queue`] and [`Handler::Email`] it waits instead, five seconds at most.
+/// `worker` makes a panic of an error that these handlers return, and nothing in the
+/// background survives that; there is no response that could be delayed. The panic itself
+/// is not reported again. It still ends the isolate's instance: better deal with the
+/// error, say by `retry_all`, and return `Ok`.
+///
+/// An error that comes back from a Durable Object or another Worker through a stub
+/// is a new error here: a JavaScript `Error` that carries the message and the mark
+/// `remote`, and nothing by which to know that the other side has reported it. So
+/// it is reported here as well, as this handler's.
+///
+/// ```no_run
+/// # mod worker_module {
+/// use worker::{Context, Env, Request, Response, Result, event};
+/// use worker_sentry::{Handler, with_sentry_worker};
+///
+/// #[event(fetch)]
+/// async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
+///     with_sentry_worker(&env, &context, Handler::Fetch, async {
+///         Response::ok(request.path())
+///     })
+///     .await
+/// }
+/// # }
+/// ```
+// ANCHOR: with_sentry_worker
+pub async fn with_sentry_worker<T, E, Kind>(
+    env: &Env,
+    context: &impl WaitUntil,
+    handler: Handler,
+    body: impl Future<Output = Result<T, E>>,
+) -> Result<T, E>
+where
+    for<'e> &'e E: IntoReport<'e, Kind>,
+{
+    let runtime = Workerd::new(env);
+    if !guard::is_configured(&runtime, shared()) {
+        return body.await;
+    }
+    panics::arm(env);
+    let becomes_panic = handler.panics_on_err();
+    let scope = Scope::new(Place::new(MAIN, handler));
+    let outcome = scope.run(body).await;
+    for draft in drafts(&runtime, &scope, &outcome) {
+        scope.send(deliver(env, draft));
+    }
+    if scope.has_errands() {
+        // Nothing in the background survives a panic.
+        match becomes_panic || outcome.is_err() {
+            true => scope.finish().await,
+            false => context.wait_until(scope.finish()),
+        }
+    }
+    if let (Ok(Err(error)), true) = (&outcome, becomes_panic) {
+        error.into_report().announce(panics::returns);
+        // This runs after the panic, if there is one.
+        context.wait_until(async { panics::returned() });
+    }
+    resume(outcome)
+}
+// ANCHOR_END: with_sentry_worker
+
+/// What a run has left to report: panics that were caught, and the error that it returned,
+/// unless that was reported inside.
+fn drafts<T, E, Kind>(
+    runtime: &impl Runtime,
+    scope: &Rc<Scope>,
+    outcome: &Outcome<Result<T, E>>,
+) -> Vec<Draft>
+where
+    for<'e> &'e E: IntoReport<'e, Kind>,
+{
+    let mut drafts = scope.take_panics();
+    let Ok(Err(error)) = outcome else {
+        return drafts;
+    };
+    let mut draft = error.into_report().handled(false).read(runtime);
+    if scope.has_reported(draft.identity()) {
+        runtime.debug("the error was reported before it got here");
+        return drafts;
+    }
+    // For a wrapper around this one.
+    scope.note(draft.identity());
+    scope.complete(&mut draft);
+    drafts.push(draft);
+    drafts
+}
+
+/// Gives back what the body returned. A panic goes on.
+fn resume<T>(outcome: Outcome<T>) -> T {
+    match outcome {
+        Ok(returned) => returned,
+        Err(payload) => std::panic::resume_unwind(payload),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::testing::{Fake, block_on};
+    use std::num::ParseIntError;
+
+    fn alarm() -> Rc<Scope> {
+        Scope::new(Place::new("Object", Handler::Alarm))
+    }
+
+    fn failure() -> ParseIntError {
+        "x".parse::<u8>().expect_err("not a number")
+    }
+
+    async fn run<T>(
+        body: impl Future<Output = Result<T, ParseIntError>>,
+    ) -> (Result<T, ParseIntError>, Vec<Draft>) {
+        let scope = alarm();
+        let outcome = scope.run(body).await;
+        let drafts = drafts(&Fake::default(), &scope, &outcome);
+        (resume(outcome), drafts)
+    }
+
+    fn note(error: &ParseIntError) {
+        let draft = error.into_report().read(&Fake::default());
+        Scope::current().expect("a scope").note(draft.identity());
+    }
+
+    #[test]
+    fn the_error_comes_back_unchanged_and_is_drafted_once() {
+        let (result, drafts) = block_on(run(async { Err::<(), _>(failure()) }));
+        assert_eq!(result, Err(failure()));
+        let [draft] = drafts.as_slice() else {
+            panic!("{} drafts", drafts.len());
+        };
+        assert_eq!(draft.details.place, Place::new("Object", Handler::Alarm));
+        assert!(!draft.details.handled);
+    }
+
+    #[test]
+    fn success_reports_nothing() {
+        let (result, drafts) = block_on(run(async { Ok(7) }));
+        assert_eq!(result, Ok(7));
+        assert!(drafts.is_empty());
+    }
+
+    #[test]
+    fn an_error_captured_inside_is_not_reported_again_by_any_wrapper_around_it() {
+        let inner = async {
+            let body = async {
+                let error = failure();
+                note(&error);
+                Err::<(), _>(error)
+            };
+            let (result, drafts) = run(body).await;
+            assert!(drafts.is_empty(), "the inner wrapper");
+            result
+        };
+        let (_, drafts) = block_on(run(inner));
+        assert!(drafts.is_empty(), "the outer wrapper");
+    }
+
+    #[test]
+    fn another_error_than_the_captured_one_is_reported() {
+        let body = async {
+            note(&failure());
+            Err::<(), _>("".parse::<u8>().expect_err("empty"))
+        };
+        let (_, drafts) = block_on(run(body));
+        assert_eq!(drafts.len(), 1);
+    }
+
+    #[test]
+    fn a_panic_that_was_caught_is_drafted_beside_what_the_body_returned() {
+        let body = async {
+            let draft = Draft::of_panic("caught inside", None, Place::default());
+            Scope::current().expect("a scope").leave_panic(draft);
+            Err::<(), _>(failure())
+        };
+        let (_, drafts) = block_on(run(body));
+        assert_eq!(drafts.len(), 2);
+    }
+}

@@ -1,0 +1,428 @@
+//! What is known of an event before the runtime is asked for an id and the time.
+
+use std::collections::BTreeMap;
+
+use sentry_core::protocol::Value;
+use uuid::Uuid;
+
+use super::event::{Context, Event, MAX_VALUE, Sdk};
+use super::exception::{self, Chain, Mechanism};
+use super::place::Place;
+use super::stack::Frame;
+use super::text::bounded;
+
+/// Sentry's limits on tags.
+/// <https://docs.sentry.io/platforms/rust/enriching-events/tags/>
+const MAX_TAGS: usize = 100;
+const MAX_TAG_KEY: usize = 200;
+const MAX_TAG_VALUE: usize = 200;
+/// Parts of a fingerprint beyond this one are left out.
+const MAX_PARTS: usize = 32;
+/// A part of a fingerprint is cut here.
+const MAX_PART: usize = 128;
+/// The largest time that a date of JavaScript's can have, in milliseconds.
+const MAX_MS: f64 = 8.64e15;
+/// The context in which the platform's own marks on an error are shown.
+const MARKS_CONTEXT: &str = "cloudflare";
+
+/// What the caller said of an event.
+#[derive(Clone, Debug)]
+pub(crate) struct Details {
+    pub(crate) place: Place,
+    pub(crate) handled: bool,
+    pub(crate) level: &'static str,
+    pub(crate) tags: Vec<(String, String)>,
+    pub(crate) contexts: BTreeMap<String, BTreeMap<String, Value>>,
+    pub(crate) fingerprint: Vec<String>,
+}
+
+impl Default for Details {
+    fn default() -> Self {
+        Details {
+            place: Place::default(),
+            handled: true,
+            level: "error",
+            tags: Vec::new(),
+            contexts: BTreeMap::new(),
+            fingerprint: Vec::new(),
+        }
+    }
+}
+
+/// The parts of an event that are known before the first wait. They are owned, because the
+/// error may be gone after it.
+#[derive(Clone, Debug)]
+pub(crate) struct Draft {
+    pub(crate) details: Details,
+    pub(crate) chain: Chain,
+    /// A text that is no error.
+    pub(crate) message: Option<String>,
+    /// The type of the mechanism where it does not follow from the place.
+    pub(crate) mechanism: Option<&'static str>,
+    /// When it happened, in milliseconds since the Unix epoch, if that was not just now.
+    pub(crate) at_ms: Option<f64>,
+}
+
+impl Draft {
+    /// The draft of an error.
+    pub(crate) fn of_chain(chain: Chain, details: Details) -> Self {
+        Draft {
+            details,
+            chain,
+            message: None,
+            mechanism: None,
+            at_ms: None,
+        }
+    }
+
+    /// The draft of a panic.
+    pub(crate) fn of_panic(message: &str, at: Option<Frame>, place: Place) -> Self {
+        let chain = Chain {
+            exceptions: vec![exception::panic(message, at)],
+            ..Chain::default()
+        };
+        let details = Details {
+            place,
+            handled: false,
+            level: "fatal",
+            ..Details::default()
+        };
+        Draft {
+            mechanism: Some("panic"),
+            ..Draft::of_chain(chain, details)
+        }
+    }
+
+    /// What makes this error the same error when it is met again further up: the types and
+    /// messages of its chain.
+    pub(crate) fn identity(&self) -> u64 {
+        self.chain.identity
+    }
+
+    // ANCHOR: event
+    /// Adds what only the runtime and the client know.
+    pub(crate) fn into_event(
+        self,
+        event_id: Uuid,
+        now_ms: f64,
+        release: Option<String>,
+        environment: Option<String>,
+    ) -> Event {
+        let Details {
+            place,
+            handled,
+            level,
+            tags,
+            contexts,
+            fingerprint,
+        } = self.details;
+        let mut event = Event {
+            event_id,
+            timestamp: seconds(self.at_ms.unwrap_or(now_ms)),
+            level,
+            platform: "native",
+            transaction: place.transaction(),
+            release,
+            environment,
+            fingerprint: bounded_parts(fingerprint),
+            message: self.message,
+            exception: self.chain.exceptions,
+            tags: BTreeMap::new(),
+            contexts: BTreeMap::new(),
+            sdk: Sdk::WITH_PACKAGES,
+        };
+        for (key, name) in place.names() {
+            event.tags.insert(key.to_owned(), name.to_owned());
+        }
+        add_tags(&mut event.tags, tags);
+        for (name, values) in contexts {
+            event.contexts.insert(name, Context::Other(values));
+        }
+        if !self.chain.marks.is_empty() {
+            let mut marks = BTreeMap::new();
+            for mark in self.chain.marks {
+                marks.insert(mark.to_owned(), Value::Bool(true));
+            }
+            let context = Context::Other(marks);
+            event.contexts.insert(MARKS_CONTEXT.to_owned(), context);
+        }
+        let runtime = Context::Runtime("cloudflare");
+        event.contexts.insert("runtime".to_owned(), runtime);
+        if let Some(outermost) = event.exception.first_mut() {
+            outermost.mechanism = Some(Mechanism {
+                ty: self.mechanism.unwrap_or_else(|| place.mechanism()),
+                handled: Some(handled),
+                data: place,
+                member: outermost.mechanism.take().and_then(|it| it.member),
+            });
+        }
+        // Sentry wants the root cause first and the error that was caught last.
+        event.exception.reverse();
+        event
+    }
+    // ANCHOR_END: event
+}
+
+/// The draft of an error, for tests of what comes after it is read.
+#[cfg(test)]
+pub(crate) fn drafted(
+    runtime: &impl crate::platform::Runtime,
+    error: &(dyn std::error::Error + 'static),
+) -> Draft {
+    let subject = exception::Subject::Error(error, None);
+    Draft::of_chain(exception::read(runtime, subject), Details::default())
+}
+
+/// Sentry drops a tag whose key has other characters than these, or whose key or value is
+/// too long or has a line break, and it takes the space off a value's ends.
+fn add_tags(to: &mut BTreeMap<String, String>, tags: Vec<(String, String)>) {
+    for (key, value) in tags.into_iter().take(MAX_TAGS) {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '-');
+        let key: String = key
+            .chars()
+            .take(MAX_TAG_KEY)
+            .map(|c| if is_plain(c) { c } else { '_' })
+            .collect();
+        let value: String = value
+            .chars()
+            .take(MAX_TAG_VALUE)
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        let value = value.trim();
+        if !key.is_empty() && !value.is_empty() {
+            to.insert(key, value.to_owned());
+        }
+    }
+}
+
+fn bounded_parts(parts: Vec<String>) -> Vec<String> {
+    if matches!(parts.as_slice(), [only] if only == "{{ default }}") {
+        return Vec::new();
+    }
+    let cut = |part: String| bounded(MAX_PART, format_args!("{part}"));
+    parts.into_iter().take(MAX_PARTS).map(cut).collect()
+}
+
+/// A time in the unit that Sentry wants. A time that cannot be a date becomes the epoch.
+pub(crate) fn seconds(ms: f64) -> f64 {
+    match (0.0..=MAX_MS).contains(&ms) {
+        true => ms / 1_000.0,
+        false => 0.0,
+    }
+}
+
+/// A message that stands for itself, bounded.
+pub(crate) fn message(text: &str) -> String {
+    bounded(MAX_VALUE, format_args!("{text}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::item::place::Handler;
+    use crate::item::protocol::{Changed, from_event};
+    use crate::item::{Item, event::SDK_NAME};
+    use crate::platform::testing::Fake;
+    use proptest::prelude::*;
+    use serde_json::json;
+    use thiserror::Error;
+
+    #[derive(Debug, Error)]
+    #[error("the list could not be stored")]
+    struct Outer(#[source] Middle);
+
+    #[derive(Debug, Error)]
+    enum Middle {
+        #[error("the key is taken")]
+        Taken { source: std::num::ParseIntError },
+    }
+
+    fn nested() -> Outer {
+        Outer(Middle::Taken {
+            source: "x".parse::<u8>().expect_err("not a number"),
+        })
+    }
+
+    fn draft() -> Draft {
+        drafted(&Fake::default(), &nested())
+    }
+
+    fn event(draft: Draft) -> Event {
+        let id = Uuid::from_u128(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
+        draft.into_event(id, 1_767_323_045_678.0, None, None)
+    }
+
+    fn json(event: &Event) -> Value {
+        serde_json::to_value(event).expect("an event is JSON")
+    }
+
+    #[test]
+    fn step_6_capture_an_event_is_exactly_this() {
+        let mut draft = draft();
+        draft.details.place = Place::new("RateLimiterDo", Handler::Alarm);
+        draft.details.handled = false;
+        let version = env!("CARGO_PKG_VERSION");
+        let expected = json!({
+            "event_id": "0123456789abcdef0123456789abcdef",
+            "timestamp": 1_767_323_045.678,
+            "platform": "native",
+            "transaction": "RateLimiterDo.alarm",
+            "tags": {"class": "RateLimiterDo", "handler": "alarm"},
+            "contexts": {"runtime": {"type": "runtime", "name": "cloudflare"}},
+            "sdk": {
+                "name": SDK_NAME,
+                "version": version,
+                "packages": [{"name": "cargo:worker-sentry", "version": version}],
+            },
+            "exception": {"values": [
+                {"type": "ParseIntError", "value": "invalid digit found in string"},
+                {"type": "Taken", "value": "the key is taken"},
+                {
+                    "type": "Outer",
+                    "value": "the list could not be stored",
+                    "mechanism": {
+                        "type": "auto.faas.cloudflare.durable_object",
+                        "handled": false,
+                        "data": {"class": "RateLimiterDo", "handler": "alarm"},
+                    },
+                },
+            ]},
+        });
+        assert_eq!(json(&event(draft)), expected);
+    }
+
+    #[test]
+    fn what_the_caller_adds_is_in_this_event() {
+        let mut draft = draft();
+        draft.details.level = "warning";
+        draft.details.tags = vec![("shard".to_owned(), "7".to_owned())];
+        draft.details.fingerprint = vec!["sweep".to_owned(), "{{ default }}".to_owned()];
+        let values = [("lines".to_owned(), json!(12))].into();
+        draft.details.contexts.insert("list".to_owned(), values);
+        draft.message = Some("swept".to_owned());
+        let event = json(&event(draft));
+        assert_eq!(event["level"], "warning");
+        assert_eq!(event["message"], "swept");
+        assert_eq!(event["tags"], json!({"shard": "7"}));
+        assert_eq!(event["fingerprint"], json!(["sweep", "{{ default }}"]));
+        assert_eq!(event["contexts"]["list"]["lines"], 12);
+        let mechanism = &event["exception"]["values"][2]["mechanism"];
+        assert_eq!(*mechanism, json!({"type": "generic", "handled": true}));
+    }
+
+    #[test]
+    fn a_caller_cannot_replace_the_runtime() {
+        let mut draft = draft();
+        let values = [("name".to_owned(), json!("mine"))].into();
+        draft.details.contexts.insert("runtime".to_owned(), values);
+        let event = json(&event(draft));
+        assert_eq!(event["contexts"]["runtime"]["name"], "cloudflare");
+    }
+
+    #[test]
+    fn a_context_has_one_type_whatever_the_caller_calls_his_values() {
+        let mut draft = draft();
+        let values = [("type".to_owned(), json!("mine"))].into();
+        draft.details.contexts.insert("list".to_owned(), values);
+        let written = event(draft).write().expect("JSON");
+        let text = String::from_utf8(written).expect("text");
+        assert!(text.contains(r#""list":{"type":"unknown"}"#), "{text}");
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_a_date_is_the_epoch() {
+        for now_ms in [f64::NAN, f64::INFINITY, -1.0, 1e300] {
+            assert_eq!(seconds(now_ms), 0.0, "{now_ms}");
+        }
+    }
+
+    #[test]
+    fn a_panic_has_a_place_and_is_fatal() {
+        let at = Frame {
+            filename: Some("src/lib.rs".to_owned()),
+            lineno: Some(3),
+            ..Frame::default()
+        };
+        let event = json(&event(Draft::of_panic("no", Some(at), Place::default())));
+        assert_eq!(event["level"], "fatal");
+        let exception = &event["exception"]["values"][0];
+        assert_eq!(exception["type"], "panic");
+        assert_eq!(exception["mechanism"], json!({"type": "panic", "handled": false}));
+        assert_eq!(exception["stacktrace"]["frames"][0]["lineno"], 3);
+    }
+
+    /// Whether nothing of an event is lost where a hook sees it.
+    fn survives_a_hook(event: &Event) -> (Value, Value) {
+        let changed = Changed::new(&from_event(event), event).expect("JSON");
+        let changed = changed.write().expect("JSON");
+        let mut changed: Value = serde_json::from_slice(&changed).expect("JSON");
+        // Sentry has two places for a message, which mean the same.
+        if let Some(entry) = changed.get("logentry").cloned() {
+            let changed = changed.as_object_mut().expect("an object");
+            changed.remove("logentry");
+            changed.insert("message".to_owned(), entry["message"].clone());
+        }
+        (json(event), changed)
+    }
+
+    #[test]
+    fn a_panics_event_is_the_same_in_sentrys_own_types() {
+        let at = Frame {
+            filename: Some("src/lib.rs".to_owned()),
+            lineno: Some(7),
+            ..Frame::default()
+        };
+        let panic = event(Draft::of_panic("no", Some(at), Place::default()));
+        let (own, theirs) = survives_a_hook(&panic);
+        assert_eq!(own, theirs);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn tags_are_as_sentry_takes_them(
+            tags in proptest::collection::vec(("\\PC{0,20}|[a-z. ]{190,210}", "\\PC{0,20}|[a-z\n]{190,210}|\\s{0,9}|\u{0}"), 0..150),
+        ) {
+            let mut draft = draft();
+            draft.details.tags = tags;
+            let event = event(draft);
+            prop_assert!(event.tags.len() <= MAX_TAGS);
+            for (key, value) in &event.tags {
+                prop_assert!((1..=MAX_TAG_KEY).contains(&key.len()));
+                prop_assert!((1..=MAX_TAG_VALUE).contains(&value.chars().count()));
+                prop_assert!(!value.contains(char::is_control));
+            }
+        }
+
+        #[test]
+        fn whatever_an_event_says_is_the_same_in_sentrys_own_types(
+            text in ".{0,40}",
+            level in prop::sample::select(vec!["debug", "info", "warning", "error", "fatal"]),
+            named in any::<bool>(),
+            handled in any::<bool>(),
+            tags in prop::collection::vec((".{0,8}", ".{0,8}"), 0..3),
+            context in prop::option::of((".{0,8}", ".{0,8}", any::<u32>())),
+            fingerprint in prop::collection::vec(".{0,8}|\\{\\{ default \\}\\}", 0..3),
+            message in prop::option::of(".{1,8}"),
+            now_ms in prop::sample::select(vec![1_000.5, 1_767_323_045_678.0]),
+        ) {
+            let error = std::io::Error::other(text);
+            let mut draft = drafted(&Fake::default(), &error);
+            draft.message = message;
+            let details = &mut draft.details;
+            (details.level, details.handled, details.tags) = (level, handled, tags);
+            details.fingerprint = fingerprint;
+            if named {
+                details.place = Place::new("Class", Handler::Alarm);
+            }
+            if let Some((name, key, value)) = context {
+                details.contexts.insert(name, [(key, json!({"deep": [value, null]}))].into());
+            }
+            let release = Some("r".to_owned());
+            let event = draft.into_event(Uuid::from_u128(7), now_ms, release, None);
+            let (own, theirs) = survives_a_hook(&event);
+            prop_assert_eq!(own, theirs);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What is sent, before it is bytes: an event and its parts.
+//!
+//! Each type stands here once, with the one `Serialize` that writes it. Nothing that a
+//! type holds is left out by another one.
+
+pub(crate) mod draft;
+pub(crate) mod event;
+pub(crate) mod exception;
+pub(crate) mod place;
+pub(crate) mod protocol;
+pub(crate) mod stack;
+pub(crate) mod text;
+pub(crate) mod thrown;
+pub(crate) mod type_name;
+
+/// What an item counts as when a receiver limits rates.
+/// <https://develop.sentry.dev/sdk/foundations/transport/rate-limiting/>
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Category {
+    /// Errors, messages and panics.
+    Error,
+}
+
+impl Category {
+    /// Every category.
+    pub(crate) const ALL: [Category; Category::COUNT] = [Category::Error];
+    /// How many categories there are.
+    pub(crate) const COUNT: usize = 1;
+
+    /// Whether this is what a receiver calls by a name.
+    ///
+    /// Sentry reserves `default` and does not use it. Other receivers may mean errors by it.
+    pub(crate) fn is_named(self, name: &str) -> bool {
+        match self {
+            Category::Error => matches!(name, "error" | "default"),
+        }
+    }
+}
+
+/// One item of an envelope.
+pub(crate) trait Item {
+    /// Its type in the item's header.
+    fn kind(&self) -> &'static str;
+
+    /// Its id, if it is an event.
+    fn id(&self) -> Option<uuid::Uuid>;
+
+    /// Its payload, unless it cannot be written as JSON.
+    fn write(&self) -> Option<Vec<u8>>;
+
+    /// Takes out the next part that Sentry can do without, a little more at each step.
+    /// `false` means that no such part is left.
+    fn trim(&mut self, step: usize) -> bool;
+}

@@ -1,0 +1,235 @@
+//! An event in Sentry's own types, for the application to look at before it is sent.
+//!
+//! Only a Worker that sets a `before_send` hook has this in it: Sentry's types can hold
+//! everything that Sentry knows, and to write them takes 27 KB of WebAssembly.
+
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
+
+use sentry_core::protocol::{
+    self, ClientSdkInfo, ClientSdkPackage, Level, LogEntry, RuntimeContext, Stacktrace,
+};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::event::{Context, Event, Sdk};
+use super::exception::{Exception, Mechanism};
+use super::stack::{Frame, Stack};
+use super::Item;
+
+/// The event as the hook sees it.
+pub(crate) fn from_event(event: &Event) -> protocol::Event<'static> {
+    let seconds = Duration::try_from_secs_f64(event.timestamp).unwrap_or_default();
+    protocol::Event {
+        event_id: event.event_id,
+        level: level(event.level),
+        fingerprint: match event.fingerprint.is_empty() {
+            true => Cow::Borrowed(&[Cow::Borrowed("{{ default }}")]),
+            false => event.fingerprint.iter().cloned().map(Cow::Owned).collect(),
+        },
+        culprit: None,
+        transaction: event.transaction.clone(),
+        message: None,
+        logentry: event.message.clone().map(|message| LogEntry {
+            message,
+            params: Vec::new(),
+        }),
+        logger: None,
+        modules: Default::default(),
+        platform: Cow::Borrowed(event.platform),
+        timestamp: SystemTime::UNIX_EPOCH + seconds,
+        server_name: None,
+        release: event.release.clone().map(Cow::Owned),
+        dist: None,
+        environment: event.environment.clone().map(Cow::Owned),
+        user: None,
+        request: None,
+        contexts: event
+            .contexts
+            .iter()
+            .map(|(name, values)| (name.clone(), context(values)))
+            .collect(),
+        breadcrumbs: Vec::new().into(),
+        exception: event
+            .exception
+            .iter()
+            .map(exception)
+            .collect::<Vec<_>>()
+            .into(),
+        stacktrace: None,
+        template: None,
+        threads: Vec::new().into(),
+        tags: event.tags.clone(),
+        extra: Default::default(),
+        debug_meta: Default::default(),
+        sdk: Some(Cow::Owned(sdk(event.sdk))),
+    }
+}
+
+fn level(name: &str) -> Level {
+    match name {
+        "debug" => Level::Debug,
+        "info" => Level::Info,
+        "warning" => Level::Warning,
+        "fatal" => Level::Fatal,
+        _ => Level::Error,
+    }
+}
+
+fn context(context: &Context) -> protocol::Context {
+    match context {
+        Context::Runtime(name) => RuntimeContext {
+            name: Some((*name).to_owned()),
+            ..RuntimeContext::default()
+        }
+        .into(),
+        Context::Other(values) => protocol::Context::Other(values.clone()),
+    }
+}
+
+fn exception(exception: &Exception) -> protocol::Exception {
+    protocol::Exception {
+        ty: exception.ty.clone(),
+        value: exception.value.clone(),
+        stacktrace: exception.stacktrace.as_ref().map(stack),
+        mechanism: exception.mechanism.as_ref().map(mechanism),
+        ..protocol::Exception::default()
+    }
+}
+
+fn stack(stack: &Stack) -> Stacktrace {
+    Stacktrace {
+        frames: stack.frames.iter().map(frame).collect(),
+        ..Stacktrace::default()
+    }
+}
+
+fn frame(frame: &Frame) -> protocol::Frame {
+    protocol::Frame {
+        function: frame.function.clone(),
+        filename: frame.filename.clone(),
+        lineno: frame.lineno,
+        colno: frame.colno,
+        ..protocol::Frame::default()
+    }
+}
+
+fn mechanism(mechanism: &Mechanism) -> protocol::Mechanism {
+    let data = mechanism.data.names();
+    protocol::Mechanism {
+        ty: mechanism.ty.to_owned(),
+        handled: mechanism.handled,
+        data: data
+            .map(|(key, name)| (key.to_owned(), name.into()))
+            .collect(),
+        ..protocol::Mechanism::default()
+    }
+}
+
+fn sdk(sdk: Sdk) -> ClientSdkInfo {
+    let packages = sdk.packages.iter().map(|package| ClientSdkPackage {
+        name: package.name.to_owned(),
+        version: package.version.to_owned(),
+    });
+    ClientSdkInfo {
+        name: sdk.name.to_owned(),
+        version: sdk.version.to_owned(),
+        integrations: Vec::new(),
+        packages: packages.collect(),
+    }
+}
+
+/// An event that a hook has returned, as JSON.
+pub(crate) struct Changed {
+    id: Uuid,
+    json: Map<String, Value>,
+}
+
+impl Changed {
+    /// Takes an event back from a hook.
+    ///
+    /// Sentry's types have no place for what makes a group of exceptions. It is taken from
+    /// `before`, if the hook has left all exceptions in their places.
+    pub(crate) fn new(event: &protocol::Event<'static>, before: &Event) -> Option<Self> {
+        let Ok(Value::Object(mut json)) = serde_json::to_value(event) else {
+            return None;
+        };
+        let list = json
+            .get_mut("exception")
+            .and_then(|exception| exception.get_mut("values"))
+            .and_then(Value::as_array_mut);
+        if let Some(list) = list.filter(|list| list.len() == before.exception.len()) {
+            for (json, exception) in list.iter_mut().zip(&before.exception) {
+                let member = exception.mechanism.as_ref().and_then(|it| it.member.as_ref());
+                let Some(Ok(Value::Object(member))) = member.map(serde_json::to_value) else {
+                    continue;
+                };
+                if let Some(Value::Object(mechanism)) = json.get_mut("mechanism") {
+                    mechanism.extend(member);
+                }
+            }
+        }
+        Some(Changed {
+            id: event.event_id,
+            json,
+        })
+    }
+
+    fn each_exception(&mut self, mut change: impl FnMut(&mut Map<String, Value>)) {
+        let list = self
+            .json
+            .get_mut("exception")
+            .and_then(|exception| exception.get_mut("values"))
+            .and_then(Value::as_array_mut);
+        for exception in list.into_iter().flatten() {
+            if let Value::Object(exception) = exception {
+                change(exception);
+            }
+        }
+    }
+}
+
+impl Item for Changed {
+    fn kind(&self) -> &'static str {
+        "event"
+    }
+
+    fn id(&self) -> Option<Uuid> {
+        Some(self.id)
+    }
+
+    fn write(&self) -> Option<Vec<u8>> {
+        serde_json::to_vec(&self.json).ok()
+    }
+
+    fn trim(&mut self, step: usize) -> bool {
+        match step {
+            0 => keep(&mut self.json, "contexts", &["runtime"]),
+            1 => {
+                self.each_exception(|exception| drop(exception.remove("stacktrace")));
+                for name in ["extra", "breadcrumbs", "threads", "modules"] {
+                    self.json.remove(name);
+                }
+            }
+            2 => {
+                self.each_exception(|exception| {
+                    if let Some(Value::String(value)) = exception.get_mut("value") {
+                        *value = super::draft::message(value);
+                    }
+                });
+                for name in ["request", "user"] {
+                    self.json.remove(name);
+                }
+                keep(&mut self.json, "tags", &["class", "handler"]);
+            }
+            _ => return false,
+        }
+        true
+    }
+}
+
+fn keep(json: &mut Map<String, Value>, group: &str, names: &[&str]) {
+    if let Some(Value::Object(group)) = json.get_mut(group) {
+        group.retain(|name, _| names.contains(&name.as_str()));
+    }
+}

@@ -1,0 +1,60 @@
+//! Texts of a bounded length.
+
+use std::fmt::{self, Write};
+
+/// Stands at the end of a text that was cut.
+const MARK: &str = "...";
+
+/// Formats at most `limit` bytes, and stops the formatting there.
+///
+/// So a message of ten megabytes costs no more than a short one.
+pub(crate) fn bounded(limit: usize, arguments: fmt::Arguments<'_>) -> String {
+    struct Bounded {
+        text: String,
+        limit: usize,
+    }
+    impl Write for Bounded {
+        fn write_str(&mut self, part: &str) -> fmt::Result {
+            let room = self.limit - self.text.len();
+            if part.len() <= room {
+                self.text.push_str(part);
+                return Ok(());
+            }
+            self.text.push_str(&part[..part.floor_char_boundary(room)]);
+            Err(fmt::Error)
+        }
+    }
+    let mut sink = Bounded {
+        text: String::new(),
+        limit: limit - MARK.len(),
+    };
+    let whole = sink.write_fmt(arguments).is_ok();
+    let mut text = sink.text;
+    // The formatting stopped at the limit, or a `Display` failed midway. In both cases a
+    // part of the text is missing.
+    if !whole {
+        text.push_str(MARK);
+    }
+    // Receivers keep events in databases, and some of them refuse a text with a NUL.
+    if text.contains('\0') {
+        text = text.replace('\0', " ");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn bounded_never_exceeds_its_limit_and_keeps_what_fits(text in "\\PC{0,200}", limit in 3usize..100) {
+            let cut = bounded(limit, format_args!("{text}"));
+            prop_assert!(cut.len() <= limit);
+            if text.len() <= limit - 3 {
+                prop_assert_eq!(cut, text);
+            }
+        }
+    }
+}

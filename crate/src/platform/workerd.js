@@ -1,0 +1,119 @@
+// What `workerd.rs` asks for in one call, where the same from Rust would take many.
+// Nothing here throws, and no promise is rejected.
+
+/** A property, or `undefined` where reading it throws. */
+export function get(target, name) {
+  try {
+    return target[name];
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether there is a DSN. */
+export function hasDsn(env) {
+  return (get(env, "SENTRY_DSN") ?? null) !== null;
+}
+
+/** The switch for console lines, as text. */
+export function debugSwitch(env) {
+  const value = get(env, "SENTRY_DEBUG");
+  return ["string", "number", "boolean"].includes(typeof value) ? String(value) : undefined;
+}
+
+/** A URL in its parts, or `undefined` where the text is not one. */
+export function parseUrl(text) {
+  try {
+    return new URL(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** How many of the errors in an `AggregateError` are read. */
+const MANY = 16;
+
+// ANCHOR: look
+/**
+ * What a thrown value tells of itself: each text cut to `most` UTF-16 units, because what
+ * is thrown may be of any size and WebAssembly's memory never shrinks again.
+ */
+export function look(value, most) {
+  const text = (it) => (typeof it === "string" ? it.slice(0, most) : undefined);
+  const kind = value === null ? "null" : typeof value;
+  if (kind === "string") return { kind, text: text(value) };
+  if (kind === "number" || kind === "boolean") return { kind, text: String(value) };
+  if (kind !== "object") return { kind };
+  const stack = get(value, "stack");
+  // A stack begins by repeating the message, which can be longer than all that is read.
+  const frames = typeof stack === "string" ? stack.indexOf("\n    at ") : -1;
+  const errors = get(value, "errors");
+  return {
+    kind,
+    name: text(get(value, "name")),
+    message: text(get(value, "message")),
+    stack: frames < 0 ? undefined : text(stack.slice(frames)),
+    cause: get(value, "cause") ?? undefined,
+    errors: Array.isArray(errors) ? errors.slice(0, MANY) : [],
+    marks: ["remote", "retryable", "overloaded"].map((name) => get(value, name) === true),
+  };
+}
+// ANCHOR_END: look
+
+/** The longest body that is read, in bytes, and for how long, in milliseconds. */
+const SHORT = 4096;
+const LINGER_MS = 100;
+
+// ANCHOR: post
+/**
+ * Posts once, and reads of the answer what it says of the next one.
+ *
+ * `headers` has one on each line. A panic calls this too, and no Rust code can run any
+ * more when the answer is there. No timer outlives the answer: the runtime would hold the
+ * request open for it.
+ */
+export async function post(url, headers, body, timeoutMs) {
+  const controller = new AbortController();
+  let late = false;
+  let timer = setTimeout(() => {
+    late = true;
+    controller.abort();
+  }, timeoutMs);
+  try {
+    const response = await fetch(url, {
+      method: "POST",
+      headers: headers.split("\n").map((line) => line.split(": ", 2)),
+      // A copy: the original is WebAssembly's memory, which moves when it grows.
+      body: body.slice(),
+      // Following a redirect would carry the credentials to wherever it points.
+      redirect: "manual",
+      signal: controller.signal,
+    });
+    const reply = {
+      status: response.status,
+      retryAfter: response.headers.get("Retry-After") ?? undefined,
+      rateLimits: response.headers.get("X-Sentry-Rate-Limits") ?? undefined,
+    };
+    clearTimeout(timer);
+    timer = setTimeout(() => controller.abort(), LINGER_MS);
+    await finish(response);
+    return reply;
+  } catch {
+    return { status: 0, timedOut: late };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * Reads a body to its end or cancels it. Reading it leaves the connection for the next
+ * report, cancelling it does not. So a body as short as Sentry's is read. If it does not
+ * come at once, the timer of `post` ends it.
+ * https://developers.cloudflare.com/workers/platform/limits/#simultaneous-open-connections
+ */
+async function finish(response) {
+  const length = Number(response.headers.get("Content-Length") ?? Infinity);
+  const ending = length > SHORT ? response.body?.cancel() : response.arrayBuffer();
+  await ending?.catch(() => {});
+}
+// ANCHOR_END: post

@@ -1,0 +1,398 @@
+//! One run of one handler: where it is, what it has reported, what each of its events
+//! carries, and the reports that it has under way.
+//!
+//! Requests share an isolate and its only thread, so there is no place to keep "the
+//! current request" but in the future that serves it. A scope is entered each time that
+//! its future is polled and left when the poll ends.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use crate::item::draft::Draft;
+use crate::item::place::Place;
+
+/// How many errors a scope remembers as reported. The oldest is forgotten first.
+const REMEMBERED: usize = 32;
+
+thread_local! {
+    /// The scope that is being polled right now.
+    static CURRENT: RefCell<Option<Rc<Scope>>> = const { RefCell::new(None) };
+}
+
+/// A report on its way, or anything else that a run has to finish.
+type Errand = Pin<Box<dyn Future<Output = ()>>>;
+
+/// What a body left: its result, or the payload of a panic that was caught.
+///
+/// Only a build that unwinds can catch a panic.
+pub(crate) type Outcome<T> = Result<T, Box<dyn Any + Send>>;
+
+/// Something that adds to each event of a run.
+pub(crate) trait Contribute {
+    /// Adds to the event.
+    fn contribute(&self, draft: &mut Draft);
+}
+
+/// One run of one wrapped handler.
+pub(crate) struct Scope {
+    place: Place,
+    parent: Option<Rc<Scope>>,
+    reported: RefCell<Vec<u64>>,
+    contributions: RefCell<Vec<Rc<dyn Contribute>>>,
+    errands: RefCell<Vec<Errand>>,
+    panics: RefCell<Vec<Draft>>,
+}
+
+impl Scope {
+    /// A scope within the one that is current.
+    pub(crate) fn new(place: Place) -> Rc<Self> {
+        Scope::within(Scope::current(), place)
+    }
+
+    /// A scope within another one.
+    pub(crate) fn within(parent: Option<Rc<Scope>>, place: Place) -> Rc<Self> {
+        Rc::new(Scope {
+            place,
+            parent,
+            reported: RefCell::default(),
+            contributions: RefCell::default(),
+            errands: RefCell::default(),
+            panics: RefCell::default(),
+        })
+    }
+
+    /// The scope of the code that runs right now.
+    pub(crate) fn current() -> Option<Rc<Scope>> {
+        CURRENT.with(|current| current.try_borrow().ok()?.clone())
+    }
+
+    /// This scope and those around it, from the inside out.
+    fn outwards(&self) -> impl Iterator<Item = &Scope> {
+        std::iter::successors(Some(self), |scope| scope.parent.as_deref())
+    }
+
+    /// The place that this scope's code belongs to.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Adds something to each later event of this run.
+    pub(crate) fn add(&self, contribution: Rc<dyn Contribute>) {
+        if let Ok(mut contributions) = self.contributions.try_borrow_mut() {
+            contributions.push(contribution);
+        }
+    }
+
+    /// Gives a draft what the events of this run carry, and a place if it has none.
+    pub(crate) fn complete(&self, draft: &mut Draft) {
+        if draft.details.place == Place::default() {
+            draft.details.place = self.place.clone();
+        }
+        for scope in self.outwards() {
+            let contributions = match scope.contributions.try_borrow() {
+                Ok(contributions) => contributions.clone(),
+                Err(_) => continue,
+            };
+            for contribution in contributions {
+                contribution.contribute(draft);
+            }
+        }
+    }
+
+    /// Remembers an error as reported, for this run and those around it.
+    pub(crate) fn note(&self, identity: u64) {
+        for scope in self.outwards() {
+            if let Ok(mut reported) = scope.reported.try_borrow_mut() {
+                if reported.len() == REMEMBERED {
+                    reported.remove(0);
+                }
+                reported.push(identity);
+            }
+        }
+    }
+
+    /// Whether an error was reported in this run already.
+    pub(crate) fn has_reported(&self, identity: u64) -> bool {
+        self.reported
+            .try_borrow()
+            .is_ok_and(|reported| reported.contains(&identity))
+    }
+
+    /// Gives this run something to finish beside its body.
+    pub(crate) fn send(&self, errand: impl Future<Output = ()> + 'static) {
+        if let Ok(mut errands) = self.errands.try_borrow_mut() {
+            errands.push(Box::pin(errand));
+        }
+    }
+
+    /// Leaves a panic here, which whoever catches it is going to report.
+    pub(crate) fn leave_panic(&self, draft: Draft) {
+        if let Ok(mut panics) = self.panics.try_borrow_mut() {
+            panics.push(draft);
+        }
+    }
+
+    /// The panics that were left here.
+    pub(crate) fn take_panics(&self) -> Vec<Draft> {
+        self.panics
+            .try_borrow_mut()
+            .map(|mut panics| std::mem::take(&mut *panics))
+            .unwrap_or_default()
+    }
+
+    // ANCHOR: run
+    /// Runs `body` with this scope as the current one, whenever it is polled.
+    pub(crate) async fn run<F: Future>(self: &Rc<Self>, body: F) -> Outcome<F::Output> {
+        let mut body = pin!(body);
+        poll_fn(|context| {
+            let _entered = Entered::new(Some(Rc::clone(self)));
+            let polled = caught(|| body.as_mut().poll(context));
+            // A body that is ready leaves its errands to `finish`.
+            if matches!(polled, Ok(Poll::Pending)) {
+                self.poll_errands(context);
+            }
+            match polled {
+                Ok(Poll::Pending) => Poll::Pending,
+                Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+                Err(payload) => Poll::Ready(Err(payload)),
+            }
+        })
+        .await
+    }
+    // ANCHOR_END: run
+
+    /// Whether something of this run is not finished.
+    pub(crate) fn has_errands(&self) -> bool {
+        self.errands
+            .try_borrow()
+            .is_ok_and(|errands| !errands.is_empty())
+    }
+
+    /// Finishes what this run has under way. Each errand bounds its own time.
+    pub(crate) async fn finish(self: Rc<Self>) {
+        poll_fn(|context| {
+            let _entered = Entered::new(Some(Rc::clone(&self)));
+            match self.poll_errands(context) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await;
+    }
+
+    /// Polls each errand once. `true` if none is left.
+    fn poll_errands(&self, context: &mut Context<'_>) -> bool {
+        // An errand may send another one, so the list is not borrowed meanwhile.
+        let Ok(mut errands) = self.errands.try_borrow_mut().map(|mut it| std::mem::take(&mut *it))
+        else {
+            return true;
+        };
+        let mut at = 0;
+        while let Some(errand) = errands.get_mut(at) {
+            match errand.as_mut().poll(context) {
+                Poll::Ready(()) => drop(errands.swap_remove(at)),
+                Poll::Pending => at += 1,
+            }
+        }
+        match self.errands.try_borrow_mut() {
+            Ok(mut left) => {
+                left.append(&mut errands);
+                left.is_empty()
+            }
+            Err(_) => true,
+        }
+    }
+}
+
+/// Runs what the runtime calls back from within `scope`, which is not polled along with
+/// the handler that it belongs to.
+pub(crate) async fn within<F: Future>(scope: Option<Rc<Scope>>, body: F) -> F::Output {
+    let Some(scope) = scope else {
+        return body.await;
+    };
+    let mut body = pin!(body);
+    poll_fn(|context| {
+        let _entered = Entered::new(Some(Rc::clone(&scope)));
+        body.as_mut().poll(context)
+    })
+    .await
+}
+
+/// Catches a panic, where the build unwinds.
+#[cfg(panic = "unwind")]
+fn caught<T>(poll: impl FnOnce() -> T) -> Outcome<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(poll))
+}
+
+/// A panic ends the instance, so there is nothing to catch.
+#[cfg(not(panic = "unwind"))]
+fn caught<T>(poll: impl FnOnce() -> T) -> Outcome<T> {
+    Ok(poll())
+}
+
+/// Puts the previous scope back when a poll ends, also by a panic that unwinds.
+struct Entered(Option<Rc<Scope>>);
+
+impl Entered {
+    fn new(scope: Option<Rc<Scope>>) -> Self {
+        Entered(swap(scope))
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        swap(self.0.take());
+    }
+}
+
+fn swap(scope: Option<Rc<Scope>>) -> Option<Rc<Scope>> {
+    CURRENT.with(|current| {
+        let mut current = current.try_borrow_mut().ok()?;
+        std::mem::replace(&mut *current, scope)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::item::place::Handler;
+    use crate::platform::testing::{block_on, yield_once};
+    use std::cell::Cell;
+
+    fn alarm() -> Place {
+        Place::new("Object", Handler::Alarm)
+    }
+
+    fn current_place() -> Place {
+        Scope::current().map_or_else(Place::default, |scope| scope.place().clone())
+    }
+
+    #[test]
+    fn a_scope_is_current_only_while_its_own_body_is_polled() {
+        let seen = |place: Place| async move {
+            let body = async {
+                assert_eq!(current_place(), place);
+                yield_once().await;
+                assert_eq!(current_place(), place);
+            };
+            Scope::new(place.clone()).run(body).await.is_ok()
+        };
+        let both = async {
+            // Two requests that take turns, as they do in one isolate.
+            let (first, second) =
+                futures_util::join!(seen(alarm()), seen(Place::new("Other", Handler::Fetch)));
+            first && second
+        };
+        assert!(block_on(both));
+        assert_eq!(current_place(), Place::default());
+    }
+
+    #[test]
+    fn a_callback_runs_within_the_scope_that_made_it() {
+        let callback = || async {
+            yield_once().await;
+            current_place()
+        };
+        let made = block_on(Scope::new(alarm()).run(async { Scope::current() }));
+        assert_eq!(block_on(within(made.expect("no panic"), callback())), alarm());
+        assert_eq!(block_on(within(None, callback())), Place::default());
+    }
+
+    #[test]
+    fn a_scope_forgets_the_oldest_error_rather_than_grow() {
+        let scope = Scope::new(alarm());
+        for identity in 0..=REMEMBERED as u64 {
+            scope.note(identity);
+        }
+        assert!(!scope.has_reported(0));
+        assert!(scope.has_reported(1));
+        assert!(scope.has_reported(REMEMBERED as u64));
+    }
+
+    #[test]
+    fn an_error_noted_inside_is_known_to_every_scope_around() {
+        let outer = Scope::new(alarm());
+        let inner = Scope::within(Some(Rc::clone(&outer)), alarm());
+        inner.note(7);
+        assert!(outer.has_reported(7));
+        outer.note(8);
+        assert!(!inner.has_reported(8));
+    }
+
+    #[test]
+    fn an_errand_goes_on_beside_the_body_and_is_finished_after_it() {
+        let done = Rc::new(Cell::new(0));
+        let scope = Scope::new(alarm());
+        let errand = |yields: usize| {
+            let done = Rc::clone(&done);
+            async move {
+                for _ in 0..yields {
+                    yield_once().await;
+                }
+                done.set(done.get() + 1);
+            }
+        };
+        scope.send(errand(1));
+        scope.send(errand(9));
+        let body = async {
+            for _ in 0..4 {
+                yield_once().await;
+            }
+            done.get()
+        };
+        assert_eq!(block_on(scope.run(body)).ok(), Some(1));
+        assert!(scope.has_errands());
+        block_on(Rc::clone(&scope).finish());
+        assert_eq!(done.get(), 2);
+        assert!(!scope.has_errands());
+    }
+
+    #[test]
+    fn an_errand_may_send_another_one() {
+        let scope = Scope::new(alarm());
+        let done = Rc::new(Cell::new(false));
+        let (inner, flag) = (Rc::clone(&scope), Rc::clone(&done));
+        scope.send(async move { inner.send(async move { flag.set(true) }) });
+        block_on(scope.finish());
+        assert!(done.get());
+    }
+
+    #[test]
+    fn a_panic_that_unwinds_is_caught_and_the_scope_is_left() {
+        let outcome = block_on(Scope::new(alarm()).run(async {
+            yield_once().await;
+            std::panic::resume_unwind(Box::new("gone"));
+        }));
+        let payload = outcome.expect_err("a panic");
+        assert_eq!(payload.downcast_ref(), Some(&"gone"));
+        assert_eq!(current_place(), Place::default());
+    }
+
+    struct Tag(&'static str);
+    impl Contribute for Tag {
+        fn contribute(&self, draft: &mut Draft) {
+            draft.details.tags.push((self.0.to_owned(), "yes".to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_is_added_to_a_scope_is_in_its_events_and_those_of_inner_scopes_alone() {
+        let outer = Scope::new(alarm());
+        let inner = Scope::within(Some(Rc::clone(&outer)), Place::new("In", Handler::Run));
+        outer.add(Rc::new(Tag("outer")));
+        inner.add(Rc::new(Tag("inner")));
+        let tags = |scope: &Scope| {
+            let mut draft = Draft::of_panic("no", None, Place::default());
+            scope.complete(&mut draft);
+            let names = draft.details.tags.into_iter().map(|(key, _)| key);
+            (names.collect::<Vec<_>>(), draft.details.place)
+        };
+        assert_eq!(tags(&outer), (vec!["outer".to_owned()], alarm()));
+        let both = vec!["inner".to_owned(), "outer".to_owned()];
+        assert_eq!(tags(&inner), (both, Place::new("In", Handler::Run)));
+    }
+}

@@ -1,0 +1,86 @@
+//! Step 6, first half, *capture*: whether a draft is sent, and as what.
+//!
+//! All of it is decided here: the receiver's limits, sampling, the application's hook, the
+//! size. `sentry-core` decides some of it too, but it accounts for each loss with a time
+//! stamp that it cannot take on this platform.
+
+use uuid::Uuid;
+
+use super::before_send;
+use super::client::IsolateClient;
+use crate::item::draft::Draft;
+use crate::item::{Category, Item};
+use crate::platform::Runtime;
+use crate::wire::envelope::{self, Envelope, Sender};
+
+// ANCHOR: envelope
+/// The envelope of a draft, unless the draft is not to be sent.
+pub(crate) fn envelope(
+    runtime: &impl Runtime,
+    client: &IsolateClient,
+    draft: Draft,
+) -> Option<Envelope> {
+    if !is_allowed(runtime, client, Category::Error) {
+        runtime.debug("the receiver asked for a pause; event dropped");
+        return None;
+    }
+    let mut item = event(runtime, client, draft)?;
+    let sent_at = runtime.now_text();
+    let tunnelled = client.config.tunnel.is_some();
+    let sender = Sender {
+        sent_at: &sent_at,
+        dsn: tunnelled.then_some(client.config.dsn.text.as_str()),
+    };
+    let envelope = envelope::write(sender, &mut *item);
+    if envelope.is_none() {
+        runtime.debug("the event could not be written as JSON; dropped");
+    }
+    envelope
+}
+// ANCHOR_END: envelope
+
+fn is_allowed(runtime: &impl Runtime, client: &IsolateClient, category: Category) -> bool {
+    let limits = client.limits.try_borrow();
+    limits.is_ok_and(|limits| limits.allow(category, runtime.now_ms()))
+}
+
+// ANCHOR: event
+/// The event, unless it is sampled out or the application drops it.
+fn event(runtime: &impl Runtime, client: &IsolateClient, draft: Draft) -> Option<Box<dyn Item>> {
+    let options = client.options();
+    if !sampled_in(runtime, client.config.sample_rate) {
+        runtime.debug("event sampled out");
+        return None;
+    }
+    let id = event_id(runtime)?;
+    let release = options.release.as_deref().map(str::to_owned);
+    let environment = options.environment.as_deref().map(str::to_owned);
+    let event = draft.into_event(id, runtime.now_ms(), release, environment);
+    let item = before_send::apply(event);
+    if item.is_none() {
+        runtime.debug("before_send dropped the event");
+    }
+    item
+}
+// ANCHOR_END: event
+
+fn sampled_in(runtime: &impl Runtime, rate: f32) -> bool {
+    if rate >= 1.0 {
+        return true;
+    }
+    let Some([a, b, c, d, ..]) = runtime.random_bytes() else {
+        return true;
+    };
+    let at = f64::from(u32::from_le_bytes([a, b, c, d])) / f64::from(u32::MAX);
+    at < f64::from(rate)
+}
+
+/// A random id. `Uuid::new_v4` would do the same, and it panics where there are no random
+/// numbers.
+fn event_id(runtime: &impl Runtime) -> Option<Uuid> {
+    let Some(bytes) = runtime.random_bytes() else {
+        runtime.debug("no random numbers here; event lost");
+        return None;
+    };
+    Some(uuid::Builder::from_random_bytes(bytes).into_uuid())
+}

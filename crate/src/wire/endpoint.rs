@@ -1,0 +1,67 @@
+//! Where envelopes are posted, and with which headers.
+
+use super::dsn::Dsn;
+use crate::item::event::{SDK_NAME, SDK_VERSION};
+use crate::platform::Outgoing;
+
+/// The endpoint and the headers that are the same for every envelope.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    url: String,
+    headers: Vec<(&'static str, String)>,
+}
+
+impl Endpoint {
+    /// The endpoint of a DSN, or a tunnel in its place.
+    /// <https://develop.sentry.dev/sdk/foundations/transport/envelopes/#ingestion>
+    pub(crate) fn new(dsn: &Dsn, tunnel: Option<&str>, access: Option<&(String, String)>) -> Self {
+        let mut headers = vec![
+            ("Content-Type", "application/x-sentry-envelope".to_owned()),
+            ("User-Agent", user_agent()),
+        ];
+        // A tunnel learns the DSN from the envelope's own header and adds what the receiver
+        // behind it wants.
+        if tunnel.is_none() {
+            headers.push(("X-Sentry-Auth", auth(dsn)));
+        }
+        if let Some((id, secret)) = access {
+            headers.push(("CF-Access-Client-Id", id.clone()));
+            headers.push(("CF-Access-Client-Secret", secret.clone()));
+        }
+        Endpoint {
+            url: tunnel.unwrap_or(&dsn.envelope_url).to_owned(),
+            headers,
+        }
+    }
+
+    /// The request that carries an envelope.
+    pub(crate) fn request<'a>(&'a self, body: &'a [u8]) -> Outgoing<'a> {
+        Outgoing {
+            url: &self.url,
+            headers: &self.headers,
+            body,
+        }
+    }
+}
+
+/// The `User-Agent` and `sentry_client` of every request.
+pub(crate) fn user_agent() -> String {
+    [SDK_NAME, "/", SDK_VERSION].concat()
+}
+
+/// The header that `Dsn::to_auth` would build, without the clock it reads.
+/// <https://develop.sentry.dev/sdk/foundations/transport/authentication/>
+fn auth(dsn: &Dsn) -> String {
+    let mut auth = [
+        "Sentry sentry_version=7, sentry_client=",
+        &user_agent(),
+        ", sentry_key=",
+        &dsn.public_key,
+    ]
+    .concat();
+    if let Some(secret) = &dsn.secret_key {
+        auth.push_str(", sentry_secret=");
+        auth.push_str(secret);
+    }
+    auth
+}
