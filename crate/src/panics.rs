@@ -199,7 +199,10 @@ mod tests {
         assert_eq!(exception["mechanism"]["type"], "panic");
         assert_eq!(exception["mechanism"]["handled"], false);
         assert_eq!(exception["stacktrace"]["frames"][0]["lineno"], 3);
-        assert_eq!(fake.world.lines.borrow().last().map(String::as_str), Some("debug: panic reported"));
+        assert_eq!(
+            fake.world.lines.borrow().last().map(String::as_str),
+            Some("debug: panic reported")
+        );
     }
 
     #[test]
@@ -212,7 +215,10 @@ mod tests {
         leave(&fake, &isolate(), None, draft());
         assert!(fake.world.posted.borrow().is_empty());
         let lines = fake.world.lines.borrow();
-        assert!(!lines.iter().any(|line| line.contains("reported")), "{lines:?}");
+        assert!(
+            !lines.iter().any(|line| line.contains("reported")),
+            "{lines:?}"
+        );
     }
 
     #[test]

@@ -9,8 +9,8 @@ use worker::{
     Date, DurableObject, Env, ListOptions, Method, Request, Response, Result, State, Storage,
     durable_object,
 };
-use worker_sentry::with_sentry_in_isolate;
 use worker_sentry::workflow::{CreateOptions, WorkflowEnv};
+use worker_sentry::{Handler, with_sentry_in_isolate};
 
 use crate::call;
 use crate::compilation::{Compilation, Progress, STALE_MS, Stage, UnreadableCompilation};
@@ -63,7 +63,8 @@ impl DurableObject for CompilationCoordinator {
     async fn fetch(&self, request: Request) -> Result<Response> {
         let answer = self.answer(request);
         let answered =
-            with_sentry_in_isolate(&self.env, "CompilationCoordinator", "fetch", answer).await;
+            with_sentry_in_isolate(&self.env, "CompilationCoordinator", Handler::Fetch, answer)
+                .await;
         Ok(answered?)
     }
     // ANCHOR_END: fetch
@@ -72,7 +73,7 @@ impl DurableObject for CompilationCoordinator {
     /// Reports whatever fails, then lets the runtime know.
     async fn alarm(&self) -> Result<Response> {
         let expiry = self.expire();
-        with_sentry_in_isolate(&self.env, "CompilationCoordinator", "alarm", expiry).await?;
+        with_sentry_in_isolate(&self.env, "CompilationCoordinator", Handler::Alarm, expiry).await?;
         Response::empty()
     }
     // ANCHOR_END: alarm

@@ -12,8 +12,8 @@ use serde::Serialize;
 use worker::js_sys::Reflect;
 use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::{Context, Env, Error, Fetcher, Method, Request, RequestInit, Response, Result};
-use worker_sentry::with_sentry_worker;
 use worker_sentry::workflow::{CreateOptions, WorkflowEnv};
+use worker_sentry::{Handler, with_sentry_worker};
 
 use crate::compilation::{Compilation, Stage};
 use crate::compilation_coordinator::{Spoiled, Ticket};
@@ -142,7 +142,7 @@ async fn main_scheduled(env: &Env, context: &Context, marker: &str) -> Result<St
     let store = env.kv("LISTS")?;
     store.put(&key, SPOILED)?.execute().await?;
     let jobs = periodic::start(env, marker);
-    let started = with_sentry_worker(env, context, "scheduled", jobs).await;
+    let started = with_sentry_worker(env, context, Handler::Scheduled, jobs).await;
     store.delete(&key).await?;
     match started {
         Err(_) => Ok(key),

@@ -34,7 +34,7 @@ mod ws_hibernation_do;
 use worker::{
     Context, Env, MessageBatch, Request, Response, Result, ScheduleContext, ScheduledEvent, event,
 };
-use worker_sentry::with_sentry_worker;
+use worker_sentry::{Handler, with_sentry_worker};
 
 pub use compilation_coordinator::CompilationCoordinator;
 pub use compile_request::CompileRequest;
@@ -49,7 +49,7 @@ pub use ws_hibernation_do::WsHibernationDo;
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
     let answer = routes::route(request, &env, &context);
-    Ok(with_sentry_worker(&env, &context, "fetch", answer).await?)
+    Ok(with_sentry_worker(&env, &context, Handler::Fetch, answer).await?)
 }
 // ANCHOR_END: fetch
 
@@ -61,7 +61,7 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<Response>
 #[event(queue)]
 async fn queue(batch: MessageBatch<CompileRequest>, env: Env, context: Context) -> Result<()> {
     let intake = intake::take_in(&env, &batch);
-    if let Err(error) = with_sentry_worker(&env, &context, "queue", intake).await {
+    if let Err(error) = with_sentry_worker(&env, &context, Handler::Queue, intake).await {
         worker::console_error!("{error}");
     }
     Ok(())
@@ -74,7 +74,7 @@ async fn queue(batch: MessageBatch<CompileRequest>, env: Env, context: Context) 
 async fn scheduled(event: ScheduledEvent, env: Env, context: ScheduleContext) {
     let cron = event.cron();
     let start = periodic::start(&env, &cron);
-    if let Err(error) = with_sentry_worker(&env, &context, "scheduled", start).await {
+    if let Err(error) = with_sentry_worker(&env, &context, Handler::Scheduled, start).await {
         worker::console_error!("{error}");
     }
 }

@@ -7,7 +7,7 @@ use worker::js_sys::Array;
 use worker::{
     Date, DurableObject, Env, ListOptions, Method, Request, Response, Result, State, durable_object,
 };
-use worker_sentry::{Report, capture_exception_in_isolate};
+use worker_sentry::{Handler, Report, capture_exception_in_isolate};
 
 use crate::rate_limit::{Limit, UnreadableWindow, Verdict, Window};
 
@@ -64,7 +64,7 @@ impl DurableObject for RateLimiterDo {
             Ok(()) => Response::empty(),
             Err(error) => {
                 let report = Report::new(&error)
-                    .in_handler("RateLimiterDo", "alarm")
+                    .in_handler("RateLimiterDo", Handler::Alarm)
                     .handled(false);
                 capture_exception_in_isolate(&self.env, report).await;
                 Err(error.into())

@@ -10,7 +10,7 @@ use worker::{
     DurableObject, Env, Method, Request, Response, Result, State, WebSocket,
     WebSocketIncomingMessage, WebSocketPair, WebSocketRequestResponsePair, durable_object,
 };
-use worker_sentry::{Report, capture_exception_in_background};
+use worker_sentry::{Handler, Report, capture_exception_in_background};
 
 use crate::compilation::Progress;
 
@@ -98,7 +98,7 @@ impl DurableObject for WsHibernationDo {
             list: subscriber.map(|it| it.list).unwrap_or_default(),
             source: error,
         };
-        let report = Report::new(&error).in_handler("WsHibernationDo", "websocket_error");
+        let report = Report::new(&error).in_handler("WsHibernationDo", Handler::WebsocketError);
         capture_exception_in_background(&self.env, &self.state, report);
         let _ = ws.close(Some(INTERNAL_ERROR), Some("socket error"));
         Ok(())

@@ -112,7 +112,7 @@ fn calls_and_bytes() {
         "connections of a report",
         receiver.connections() as f64 / requests.len() as f64,
         CONNECTIONS,
-        "The answer's body was not read to its end: see `finish` in crate/src/workerd.js.",
+        "The answer's body was not read to its end: see `finish` in crate/src/platform/workerd.js.",
     );
     let largest = requests.iter().map(|it| it.request.body.len()).max();
     within(

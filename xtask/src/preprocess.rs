@@ -130,9 +130,9 @@ mod tests {
 
     #[test]
     fn the_tests_stand_below_the_caption_inside_the_figure() {
-        let caption = "<figcaption><code>crate/src/guard.rs</code></figcaption>";
+        let caption = "<figcaption><code>crate/src/steps/guard.rs</code></figcaption>";
         let text = format!(
-            "# A page\n\n<figure class=\"listing\">\n\n```rust\n{{{{#include ../crate/src/guard.rs:guard}}}}\n```\n\n{caption}\n</figure>\n\nMore.\n"
+            "# A page\n\n<figure class=\"listing\">\n\n```rust\n{{{{#include ../crate/src/steps/guard.rs:guard}}}}\n```\n\n{caption}\n</figure>\n\nMore.\n"
         );
         let page = Page {
             path: "page.md".to_owned(),

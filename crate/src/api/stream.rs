@@ -42,10 +42,13 @@ where
     let scope = Scope::new(place.unwrap_or_default());
     let env = env.clone();
     let stream: Pin<Box<dyn Stream<Item = Result<T, E>>>> = Box::pin(stream);
-    stream::unfold((stream, scope, env), |(mut stream, scope, env)| async move {
-        let next = async { stream.next().await.transpose() };
-        // The end of the stream is a success that has no item.
-        let item = reported(&env, scope.clone(), next).await.transpose()?;
-        Some((item, (stream, scope, env)))
-    })
+    stream::unfold(
+        (stream, scope, env),
+        |(mut stream, scope, env)| async move {
+            let next = async { stream.next().await.transpose() };
+            // The end of the stream is a success that has no item.
+            let item = reported(&env, scope.clone(), next).await.transpose()?;
+            Some((item, (stream, scope, env)))
+        },
+    )
 }

@@ -347,7 +347,10 @@ mod tests {
         assert_eq!(event["level"], "fatal");
         let exception = &event["exception"]["values"][0];
         assert_eq!(exception["type"], "panic");
-        assert_eq!(exception["mechanism"], json!({"type": "panic", "handled": false}));
+        assert_eq!(
+            exception["mechanism"],
+            json!({"type": "panic", "handled": false})
+        );
         assert_eq!(exception["stacktrace"]["frames"][0]["lineno"], 3);
     }
 

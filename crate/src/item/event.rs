@@ -5,13 +5,13 @@
 use std::collections::BTreeMap;
 
 use sentry_core::protocol::Value;
-use serde::ser::{SerializeMap, Serializer};
 use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
 use uuid::Uuid;
 
+use super::Item;
 use super::exception::Exception;
 use super::text::bounded;
-use super::Item;
 
 /// The SDK's name as Sentry shows it, by Sentry's naming rule.
 /// <https://develop.sentry.dev/sdk/foundations/transport/event-payloads/sdk/>

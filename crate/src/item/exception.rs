@@ -141,7 +141,11 @@ impl<R: Runtime> Reader<'_, R> {
         }
     }
 
-    fn plain(&mut self, error: &(dyn Error + 'static), compiled: Option<&'static str>) -> Exception {
+    fn plain(
+        &mut self,
+        error: &(dyn Error + 'static),
+        compiled: Option<&'static str>,
+    ) -> Exception {
         let text = bounded(MAX_VALUE, format_args!("{error}"));
         // The name that `Debug` gives is the same wherever the error is met; the
         // compiler's is known only where it was captured.
@@ -420,7 +424,10 @@ mod tests {
     fn the_identity_is_that_of_the_chain_and_not_of_what_the_compiler_knew() {
         let error = "x".parse::<u8>().expect_err("not a number");
         let other = "".parse::<u8>().expect_err("empty");
-        let known = read(&Fake::default(), Subject::Error(&error, Some("a::ParseIntError")));
+        let known = read(
+            &Fake::default(),
+            Subject::Error(&error, Some("a::ParseIntError")),
+        );
         assert_eq!(read_error(&error).identity, known.identity);
         assert_ne!(read_error(&error).identity, read_error(&other).identity);
     }

@@ -12,10 +12,10 @@ use sentry_core::protocol::{
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::Item;
 use super::event::{Context, Event, Sdk};
 use super::exception::{Exception, Mechanism};
 use super::stack::{Frame, Stack};
-use super::Item;
 
 /// The event as the hook sees it.
 pub(crate) fn from_event(event: &Event) -> protocol::Event<'static> {
@@ -160,7 +160,10 @@ impl Changed {
             .and_then(Value::as_array_mut);
         if let Some(list) = list.filter(|list| list.len() == before.exception.len()) {
             for (json, exception) in list.iter_mut().zip(&before.exception) {
-                let member = exception.mechanism.as_ref().and_then(|it| it.member.as_ref());
+                let member = exception
+                    .mechanism
+                    .as_ref()
+                    .and_then(|it| it.member.as_ref());
                 let Some(Ok(Value::Object(member))) = member.map(serde_json::to_value) else {
                     continue;
                 };

@@ -187,7 +187,10 @@ impl Scope {
     /// Polls each errand once. `true` if none is left.
     fn poll_errands(&self, context: &mut Context<'_>) -> bool {
         // An errand may send another one, so the list is not borrowed meanwhile.
-        let Ok(mut errands) = self.errands.try_borrow_mut().map(|mut it| std::mem::take(&mut *it))
+        let Ok(mut errands) = self
+            .errands
+            .try_borrow_mut()
+            .map(|mut it| std::mem::take(&mut *it))
         else {
             return true;
         };
@@ -298,7 +301,10 @@ mod tests {
             current_place()
         };
         let made = block_on(Scope::new(alarm()).run(async { Scope::current() }));
-        assert_eq!(block_on(within(made.expect("no panic"), callback())), alarm());
+        assert_eq!(
+            block_on(within(made.expect("no panic"), callback())),
+            alarm()
+        );
         assert_eq!(block_on(within(None, callback())), Place::default());
     }
 
@@ -375,7 +381,10 @@ mod tests {
     struct Tag(&'static str);
     impl Contribute for Tag {
         fn contribute(&self, draft: &mut Draft) {
-            draft.details.tags.push((self.0.to_owned(), "yes".to_owned()));
+            draft
+                .details
+                .tags
+                .push((self.0.to_owned(), "yes".to_owned()));
         }
     }
 

@@ -55,11 +55,7 @@ pub(crate) async fn capture<R: Runtime>(
 }
 
 /// The steps that can wait.
-pub(crate) async fn finish(
-    runtime: &impl Runtime,
-    isolate: &Shared,
-    draft: Draft,
-) -> Option<Uuid> {
+pub(crate) async fn finish(runtime: &impl Runtime, isolate: &Shared, draft: Draft) -> Option<Uuid> {
     let deadline_ms = runtime.now_ms() + CAPTURE_MS;
     // 2. Load, 3. load failure, 4. initialise once, 5. build the client.
     let client = client(runtime, isolate, deadline_ms).await?;
@@ -91,7 +87,9 @@ pub(crate) fn client_now(runtime: &impl Runtime, isolate: &Shared) -> Option<Rc<
     let ready = isolate.try_borrow().ok().and_then(|it| it.ready());
     match ready {
         Some(client) => Some(client),
-        None => Some(Rc::new(IsolateClient::build(load::load_now(runtime).ok()?.config))),
+        None => Some(Rc::new(IsolateClient::build(
+            load::load_now(runtime).ok()?.config,
+        ))),
     }
 }
 
@@ -191,10 +189,10 @@ fn complain(runtime: &impl Runtime, isolate: &Shared, complaint: Complaint) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::endpoint::user_agent;
     use crate::item::draft::drafted;
-    use crate::platform::{Binding, PostError};
     use crate::platform::testing::{Fake, Outcome, Wait, block_on};
+    use crate::platform::{Binding, PostError};
+    use crate::wire::endpoint::user_agent;
     use std::cell::RefCell;
     use std::future::Future;
     use std::task::{Context, Waker};

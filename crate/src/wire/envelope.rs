@@ -160,7 +160,9 @@ mod tests {
         let mut event = event();
         for name in ["a", "b", "c"] {
             let values = [(name.to_owned(), json!(big))].into();
-            event.contexts.insert(name.to_owned(), Context::Other(values));
+            event
+                .contexts
+                .insert(name.to_owned(), Context::Other(values));
         }
         event.tags.insert("kept".to_owned(), "yes".to_owned());
         let payload = parsed(&written(SENDER, event.clone())[2]);

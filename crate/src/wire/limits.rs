@@ -54,7 +54,9 @@ impl RateLimits {
         let categories = fields.next().unwrap_or_default().trim();
         for category in Category::ALL {
             let covers = categories.is_empty()
-                || categories.split(';').any(|name| category.is_named(name.trim()));
+                || categories
+                    .split(';')
+                    .any(|name| category.is_named(name.trim()));
             if covers {
                 self.pause(category, now_ms, seconds * 1_000.0);
             }

@@ -13,8 +13,8 @@ use worker::worker_sys::Context as JsContext;
 use worker::{Context, Date, Env};
 
 use super::js::{self, from_js, get_property, get_string, to_js};
-use super::step::WorkflowStep;
 use super::reporting::{report, watched};
+use super::step::WorkflowStep;
 
 /// A Workflow. Export it with [`workflow!`](crate::workflow!).
 pub trait WorkflowEntrypoint {

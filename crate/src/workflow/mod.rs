@@ -70,13 +70,13 @@
 //! ```no_run
 //! # use worker::{Env, Result};
 //! # use worker_sentry::workflow::{StepError, WorkflowStep};
-//! use worker_sentry::with_sentry_in_isolate;
+//! use worker_sentry::{Handler, with_sentry_in_isolate};
 //!
 //! # struct CompilationWorkflow { env: Env }
 //! # impl CompilationWorkflow {
 //! async fn run(&self, step: WorkflowStep) -> Result<usize> {
 //!     let steps = self.steps(&step);
-//!     Ok(with_sentry_in_isolate(&self.env, "CompilationWorkflow", "run", steps).await?)
+//!     Ok(with_sentry_in_isolate(&self.env, "CompilationWorkflow", Handler::Run, steps).await?)
 //! }
 //! # async fn steps(&self, step: &WorkflowStep) -> std::result::Result<usize, StepError> { Ok(1) }
 //! # }
@@ -103,7 +103,7 @@
 //!     step.do_("report that notify failed", move |_| {
 //!         let (env, error) = (env.clone(), error.clone());
 //!         async move {
-//!             let report = Report::new(&error).in_handler("CompilationWorkflow", "run");
+//!             let report = Report::new(&error).in_handler("CompilationWorkflow", Handler::Run);
 //!             capture_exception_in_isolate(&env, report).await;
 //!             Ok::<_, Infallible>(())
 //!         }

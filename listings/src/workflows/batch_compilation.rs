@@ -5,10 +5,10 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use worker::{Context, Env, Result};
-use worker_sentry::with_sentry_in_isolate;
 use worker_sentry::workflow::{
     InstanceStatusKind, StepError, WorkflowEntrypoint, WorkflowEnv, WorkflowEvent, WorkflowStep,
 };
+use worker_sentry::{Handler, with_sentry_in_isolate};
 
 use super::patient;
 use crate::batch::{Member, Outcome, PartialFailure, Summary, is_running, sum_up};
@@ -60,7 +60,8 @@ impl WorkflowEntrypoint for BatchCompilationWorkflow {
     async fn run(&self, event: WorkflowEvent<Batch>, step: WorkflowStep) -> Result<Summary> {
         let steps = self.steps(event.payload, &step);
         let done =
-            with_sentry_in_isolate(&self.env, "BatchCompilationWorkflow", "run", steps).await;
+            with_sentry_in_isolate(&self.env, "BatchCompilationWorkflow", Handler::Run, steps)
+                .await;
         Ok(done?)
     }
     // ANCHOR_END: run

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use worker::{Context, Env, Result};
-use worker_sentry::with_sentry_in_isolate;
 use worker_sentry::workflow::{
     NonRetryableError, StepError, WorkflowEntrypoint, WorkflowEvent, WorkflowStep,
 };
+use worker_sentry::{Handler, with_sentry_in_isolate};
 
 use super::patient;
 use crate::lists;
@@ -67,7 +67,8 @@ impl WorkflowEntrypoint for CacheWarmingWorkflow {
     /// One catch around all steps: report, then let the instance fail.
     async fn run(&self, event: WorkflowEvent<Warming>, step: WorkflowStep) -> Result<Warm> {
         let steps = self.steps(event.payload, &step);
-        let warm = with_sentry_in_isolate(&self.env, "CacheWarmingWorkflow", "run", steps).await;
+        let warm =
+            with_sentry_in_isolate(&self.env, "CacheWarmingWorkflow", Handler::Run, steps).await;
         Ok(warm?)
     }
     // ANCHOR_END: run

@@ -5,10 +5,10 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use worker::{Context, Env, Fetch, Result};
-use worker_sentry::with_sentry_in_isolate;
 use worker_sentry::workflow::{
     NonRetryableError, StepError, WorkflowEntrypoint, WorkflowEvent, WorkflowStep,
 };
+use worker_sentry::{Handler, with_sentry_in_isolate};
 
 use super::patient;
 use crate::compilation::{Progress, Stage};
@@ -79,7 +79,8 @@ impl WorkflowEntrypoint for CompilationWorkflow {
     /// One catch around all steps: report, then let the instance fail.
     async fn run(&self, event: WorkflowEvent<Order>, step: WorkflowStep) -> Result<Header> {
         let steps = self.compile(&event.payload, &step);
-        let compiled = with_sentry_in_isolate(&self.env, "CompilationWorkflow", "run", steps).await;
+        let compiled =
+            with_sentry_in_isolate(&self.env, "CompilationWorkflow", Handler::Run, steps).await;
         compiled.map_err(|error| error.source.into())
     }
     // ANCHOR_END: run

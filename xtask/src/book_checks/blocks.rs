@@ -309,19 +309,22 @@ fn listing(line: &str, caption: &str) -> String {
 
 #[test]
 fn a_listing_is_an_include_of_an_anchor_of_a_compiled_file() {
-    let guard = "crate/src/guard.rs";
-    let good = listing("{{#include ../crate/src/guard.rs:guard}}", guard);
+    let guard = "crate/src/steps/guard.rs";
+    let good = listing("{{#include ../crate/src/steps/guard.rs:guard}}", guard);
     assert_none(&wrong_in(&good));
     for (line, complaint) in [
-        ("{{#include ../crate/src/guard.rs:gard}}", "has no anchor"),
-        ("{{#include ../crate/src/guard.rs}}", "has no anchor"),
+        (
+            "{{#include ../crate/src/steps/guard.rs:gard}}",
+            "has no anchor",
+        ),
+        ("{{#include ../crate/src/steps/guard.rs}}", "has no anchor"),
         ("{{#include ../crate/src/gard.rs:guard}}", "there is no"),
         (
-            "{{#rustdoc_include ../crate/src/guard.rs:guard}}",
+            "{{#rustdoc_include ../crate/src/steps/guard.rs:guard}}",
             "not an include",
         ),
         (
-            "{{#include ../crate/src/guard.rs:guard}}\nfn more() {}",
+            "{{#include ../crate/src/steps/guard.rs:guard}}\nfn more() {}",
             "stands alone",
         ),
         ("{{#include ../STYLE.md:guard}}", "is not compiled"),
@@ -335,7 +338,7 @@ fn a_listing_is_an_include_of_an_anchor_of_a_compiled_file() {
         assert!(is_it, "{line}: {found:?}");
     }
     let caption = wrong_in(&listing(
-        "{{#include ../crate/src/guard.rs:guard}}",
+        "{{#include ../crate/src/steps/guard.rs:guard}}",
         "guard.rs",
     ));
     assert!(caption[0].contains("caption"), "{caption:?}");
@@ -354,7 +357,7 @@ fn an_anchor_that_is_empty_or_there_twice_is_no_anchor() {
 
 #[test]
 fn a_file_that_no_module_names_is_not_compiled() {
-    assert!(is_compiled(Path::new("crate/src/guard.rs")));
+    assert!(is_compiled(Path::new("crate/src/steps/guard.rs")));
     assert!(is_compiled(Path::new(
         "listings/src/workflows/compilation.rs"
     )));
@@ -393,7 +396,7 @@ fn a_block_of_another_kind_names_what_is_there() {
         "~~~rust\n# fn main() {}\n~~~",
         "Text:\n\n    indented();\n",
         "<pre>code</pre>",
-        "{{#include ../crate/src/guard.rs:guard}}",
+        "{{#include ../crate/src/steps/guard.rs:guard}}",
         "| Line | Meaning |\n| --- | --- |\n| `SENTRY_DSN is not taxed` | x |",
     ] {
         assert_eq!(wrong_in(bad).len(), 1, "{bad}: {:?}", wrong_in(bad));

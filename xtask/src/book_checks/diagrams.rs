@@ -114,10 +114,10 @@ fn unsaid_of(message: &str, story: &str) -> Option<String> {
 fn the_state_diagram_has_the_transitions_that_the_code_makes() {
     let pages = pages();
     let drawn = pages.iter().find_map(drawn).expect("a state diagram");
-    let made = made(&read("crate/src/isolate.rs"));
+    let made = made(&read("crate/src/steps/slot.rs"));
     assert_eq!(
         drawn, made,
-        "src/architecture.md is left, crate/src/isolate.rs right"
+        "src/architecture.md is left, crate/src/steps/slot.rs right"
     );
 }
 

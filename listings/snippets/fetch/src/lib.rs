@@ -1,10 +1,10 @@
 // ANCHOR: all
 use worker::*;
-use worker_sentry::with_sentry_worker;
+use worker_sentry::{Handler, with_sentry_worker};
 
 #[event(fetch)]
 async fn fetch(mut request: Request, env: Env, context: Context) -> Result<Response> {
-    with_sentry_worker(&env, &context, "fetch", async {
+    with_sentry_worker(&env, &context, Handler::Fetch, async {
         let text = request.text().await?;
         match text.parse::<u32>() {
             Ok(number) => Response::ok(format!("{}\n", u64::from(number).pow(2))),

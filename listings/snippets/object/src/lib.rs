@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use worker::*;
-use worker_sentry::with_sentry_in_isolate;
+use worker_sentry::{Handler, with_sentry_in_isolate};
 
 /// Takes a number now and works with it in an alarm.
 #[durable_object(alarm)]
@@ -24,7 +24,7 @@ impl DurableObject for Jobs {
     }
 
     async fn alarm(&self) -> Result<Response> {
-        with_sentry_in_isolate(&self.env, "Jobs", "alarm", self.work()).await?;
+        with_sentry_in_isolate(&self.env, "Jobs", Handler::Alarm, self.work()).await?;
         Response::empty()
     }
 }

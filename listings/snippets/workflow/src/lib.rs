@@ -1,9 +1,9 @@
 // ANCHOR: all
 use worker::*;
-use worker_sentry::with_sentry_in_isolate;
 use worker_sentry::workflow::{
     CreateOptions, NonRetryableError, WorkflowEntrypoint, WorkflowEnv, WorkflowEvent, WorkflowStep,
 };
+use worker_sentry::{Handler, with_sentry_in_isolate};
 
 /// Adds up numbers with spaces between them.
 pub struct SumWorkflow(Env);
@@ -24,7 +24,7 @@ impl WorkflowEntrypoint for SumWorkflow {
             let sum = sum(&event.payload);
             async { sum }
         });
-        Ok(with_sentry_in_isolate(&self.0, "SumWorkflow", "run", steps).await?)
+        Ok(with_sentry_in_isolate(&self.0, "SumWorkflow", Handler::Run, steps).await?)
     }
 }
 

@@ -18,17 +18,17 @@ pub(crate) enum Place {
 #[cfg(feature = "sentry")]
 mod with {
     use worker_sentry::{
-        Report, capture_exception_in_isolate, with_sentry_in_isolate, with_sentry_worker,
+        Handler, Report, capture_exception_in_isolate, with_sentry_in_isolate, with_sentry_worker,
     };
 
     use super::{BrokenLine, Context, Env, Future, Place};
 
     pub(crate) async fn capture(env: &Env, place: Place, error: &BrokenLine) {
         let (class, handler) = match place {
-            Place::Fetch => ("main", "fetch"),
-            Place::Alarm => ("Bench", "alarm"),
+            Place::Fetch => ("main", Handler::Fetch),
+            Place::Alarm => ("Bench", Handler::Alarm),
             #[cfg(feature = "workflow")]
-            Place::Run => ("BenchFlow", "run"),
+            Place::Run => ("BenchFlow", Handler::Run),
         };
         let report = Report::new(error).in_handler(class, handler);
         capture_exception_in_isolate(env, report).await;
@@ -39,14 +39,14 @@ mod with {
         context: &Context,
         body: impl Future<Output = Result<(), BrokenLine>>,
     ) -> Result<(), BrokenLine> {
-        with_sentry_worker(env, context, "fetch", body).await
+        with_sentry_worker(env, context, Handler::Fetch, body).await
     }
 
     pub(crate) async fn in_alarm(
         env: &Env,
         body: impl Future<Output = Result<(), BrokenLine>>,
     ) -> Result<(), BrokenLine> {
-        with_sentry_in_isolate(env, "Bench", "alarm", body).await
+        with_sentry_in_isolate(env, "Bench", Handler::Alarm, body).await
     }
 
     #[cfg(feature = "workflow")]
@@ -54,7 +54,7 @@ mod with {
         env: &Env,
         body: impl Future<Output = Result<(), BrokenLine>>,
     ) -> Result<(), BrokenLine> {
-        with_sentry_in_isolate(env, "BenchFlow", "run", body).await
+        with_sentry_in_isolate(env, "BenchFlow", Handler::Run, body).await
     }
 }
 
