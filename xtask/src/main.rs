@@ -47,6 +47,7 @@ enum Command {
     ///
     /// WORKER_SENTRY_CACHE=DIR           where the tools go
     /// WORKER_SENTRY_NO_PATH_TOOLS=1     ignore cargo tools that are on PATH
+    /// WORKER_SENTRY_NODE=npm|pypi       which Node.js to bring, and not the machine's
     /// WORKER_SENTRY_WASM=rustup|distribution
     ///                                   which compiler builds for wasm32
     /// CHROME=FILE                       the Chromium or Chrome to use

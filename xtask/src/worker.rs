@@ -84,6 +84,8 @@ impl Builder<'_> {
         command.current_dir(package);
         self.tools.on_path(&mut command);
         self.wasm.apply(&mut command);
+        // wasm-opt is a script for Node.js.
+        self.npm.on_path(&mut command);
         // It downloads what these do not name.
         command.env("WASM_BINDGEN_BIN", self.tools.bin.join("wasm-bindgen"));
         command.env("WASM_OPT_BIN", self.npm.binary("wasm-opt"));

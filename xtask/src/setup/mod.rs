@@ -3,6 +3,7 @@
 mod browser;
 mod cache;
 mod cargo_tools;
+mod node;
 mod npm;
 mod packages;
 mod python;
@@ -17,6 +18,7 @@ use anyhow::{Result, bail};
 use crate::run;
 use cache::Cache;
 pub use cargo_tools::Tools;
+use node::Node;
 pub use npm::Npm;
 use versions::{MDBOOK, MDBOOK_MERMAID, WASM_BINDGEN, WORKER_BUILD};
 pub use wasm::Wasm;
@@ -104,17 +106,24 @@ impl Setup {
         cargo_tools::install(&self.cache, &self.root, &tools)
     }
 
-    /// wrangler with workerd, esbuild, wasm-opt and axe.
+    /// Node.js with npm: the machine's, or one of our own where that is too old.
+    fn node(&self) -> Result<Node> {
+        step("Node.js", || node::find_or_install(&self.cache, &self.root))
+    }
+
+    /// wrangler with workerd, esbuild, wasm-opt and axe, and Node.js that runs them.
     pub fn npm(&self) -> Result<Npm> {
+        let node = self.node()?;
         step("wrangler, esbuild, wasm-opt", || {
-            npm::install(&self.cache, &self.root)
+            npm::install(&self.cache, &self.root, &node)
         })
     }
 
     /// The folder of the packages that the bench compares with.
     pub fn sdk(&self) -> Result<PathBuf> {
+        let node = self.node()?;
         step("@sentry/cloudflare", || {
-            npm::install_sdk(&self.cache, &self.root)
+            npm::install_sdk(&self.cache, &self.root, &node)
         })
     }
 
@@ -133,7 +142,9 @@ impl Setup {
 
     /// A Chromium or Chrome that runs without a display.
     pub fn chromium(&self) -> Result<PathBuf> {
-        step("Chromium", || browser::find_or_install(&self.cache))
+        step("Chromium", || {
+            browser::find_or_install(&self.cache, &self.root)
+        })
     }
 }
 
