@@ -157,7 +157,7 @@ impl WorkerOptions {
         let main = environment::workspace().join("tests/fixtures/vault.mjs");
         self.beside = Some(toml::toml! {
             name = "vault"
-            compatibility_date = "2026-04-01"
+            compatibility_date = "2026-11-15"
             services = [{ binding = "WORKER", service = "fixture" }]
         });
         if let Some(beside) = &mut self.beside {
