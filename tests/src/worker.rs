@@ -136,6 +136,14 @@ impl WorkerOptions {
         self
     }
 
+    /// Sets the compatibility date.
+    #[must_use]
+    pub fn on_date(self, date: &str) -> Self {
+        self.config(|config| {
+            config.insert("compatibility_date".to_owned(), date.into());
+        })
+    }
+
     /// Makes drills work, and each decision of the crate one line in the log.
     #[must_use]
     pub fn with_drills(self) -> Self {
@@ -488,7 +496,11 @@ impl Worker {
         config.remove("build");
         let main = build.output().join("index.js");
         config.insert("main".to_owned(), main.display().to_string().into());
-        Self::configured(build, config)
+        let options = Self::configured(build, config);
+        match environment::date() {
+            Some(date) => options.on_date(&date),
+            None => options,
+        }
     }
 
     fn configured(build: Build, config: Table) -> WorkerOptions {

@@ -190,13 +190,8 @@ fn the_version_table_has_what_the_pins_say() {
 }
 
 fn tools() -> Vec<(String, String)> {
-    let tools = [
-        &versions::WASM_BINDGEN,
-        &versions::WORKER_BUILD,
-        &versions::MDBOOK,
-        &versions::MDBOOK_MERMAID,
-    ];
-    let tools = tools.map(|tool| (tool.package.to_owned(), tool.version.to_owned()));
+    let tools =
+        versions::CARGO_TOOLS.map(|tool| (tool.package.to_owned(), tool.version.to_owned()));
     tools.to_vec()
 }
 

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 use super::cache::{Cache, fingerprint};
 use super::node::Node;
@@ -57,6 +58,30 @@ pub fn install(cache: &Cache, root: &Path, node: &Node) -> Result<(Npm, String)>
     })?;
     let node = node.file.clone();
     Ok((Npm { node, modules }, outcome))
+}
+
+/// Installs these packages; what they depend on is as new as they allow.
+pub fn install_unlocked(cache: &Cache, node: &Node, package: &Value) -> Result<(Npm, String)> {
+    let text = package.to_string();
+    let name = format!("npm-other-{}", fingerprint(&[text.as_bytes()]));
+    let outcome = if cache.is_complete(&name) {
+        "ready"
+    } else {
+        let guard = cache.lock()?;
+        cache.once(&guard, &name, |folder| {
+            fs::write(folder.join("package.json"), &text)?;
+            let mut command = node.npm("npm");
+            command
+                .args(["install", "--ignore-scripts", "--no-audit", "--no-fund"])
+                .current_dir(folder);
+            let limit = Duration::from_secs(1200);
+            run::logged(&mut command, "npm install", &cache.log("npm-other"), limit)
+        })?;
+        "installed with npm"
+    };
+    let modules = cache.folder(&name).join("node_modules");
+    let node = node.file.clone();
+    Ok((Npm { node, modules }, outcome.to_owned()))
 }
 
 /// Installs the JavaScript SDK that the bench compares with; returns the folder
