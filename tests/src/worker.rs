@@ -205,6 +205,19 @@ impl WorkerOptions {
         self.inside(|built| recorder.replace("BUILT", built))
     }
 
+    /// Puts `tests/fixtures/dates.mjs` around the fixture, which shows what the runtime
+    /// does on a compatibility date.
+    ///
+    /// # Panics
+    ///
+    /// If that module is not there.
+    #[must_use]
+    pub fn telling_its_date(self) -> Self {
+        let module = environment::workspace().join("tests/fixtures/dates.mjs");
+        let module = fs::read_to_string(module).expect("the module");
+        self.inside(|built| module.replace("BUILT", built))
+    }
+
     /// Puts the bench's `count.mjs` around it: `GET /counts` then tells how often
     /// WebAssembly called JavaScript since it was asked last.
     ///

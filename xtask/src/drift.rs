@@ -242,6 +242,13 @@ impl Seen {
         Ok(version.to_owned())
     }
 
+    /// What it tells of, in its order.
+    #[cfg(test)]
+    pub fn names(&self) -> Vec<&str> {
+        let rows = self.0.as_object().into_iter().flatten();
+        rows.map(|(name, _)| name.as_str()).collect()
+    }
+
     fn note(&mut self, name: &str, newest: &str) {
         self.0[name]["newest"] = json!(newest);
     }
