@@ -188,6 +188,7 @@ fn prove_on(root: &Path, setup: &Setup, node: &Node, prove: Prove) -> Result<()>
     let mut package: Value = serde_json::from_str(&package)?;
     package["dependencies"]["wrangler"] = wrangler.clone().into();
     let npm = setup.npm_of(node, &package)?;
+    let bugsink = setup.bugsink()?;
     let workerd = installed(&npm.modules, "workerd")?;
     eprintln!("\n== the core of the proof on wrangler {wrangler}, workerd {workerd}");
 
@@ -204,6 +205,7 @@ fn prove_on(root: &Path, setup: &Setup, node: &Node, prove: Prove) -> Result<()>
             date: &date,
             // The changes of newer dates are nothing that an old runtime can show.
             leave_out: (prove == Prove::Oldest).then_some("dates::"),
+            bugsink: &bugsink,
         };
         test::core(root, &npm, &core).with_context(|| {
             format!("the core fails on wrangler {wrangler}, workerd {workerd}, date {date}")

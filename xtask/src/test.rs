@@ -332,6 +332,7 @@ impl Run<'_> {
                 date: &oldest,
                 // These choose their dates themselves, and have run.
                 leave_out: Some("dates::"),
+                bugsink: ready.bugsink.as_ref().expect(SET_UP),
             };
             core(self.root, npm, &on_oldest)?;
         }
@@ -349,10 +350,12 @@ pub struct Core<'a> {
     pub date: &'a str,
     /// Tests whose names contain this do not run.
     pub leave_out: Option<&'a str>,
+    /// The folder with the programs of Python: sentry-relay judges each event.
+    pub bugsink: &'a Path,
 }
 
 /// Runs the core of the proof: what depends on the runtime and on the date. It uses the
-/// Workers that were built last, and neither Bugsink nor a browser.
+/// Workers that were built last, and no browser.
 pub fn core(root: &Path, npm: &Npm, core: &Core<'_>) -> Result<()> {
     let mut command = run::command("cargo");
     command.current_dir(root);
@@ -365,9 +368,10 @@ pub fn core(root: &Path, npm: &Npm, core: &Core<'_>) -> Result<()> {
     }
     places(root, npm, &mut command)?;
     // The core has no use for these.
-    for name in ["PROOF_BUGSINK", "PROOF_CHROMIUM", "PROOF_MDBOOK"] {
+    for name in ["PROOF_CHROMIUM", "PROOF_MDBOOK"] {
         command.env(name, root.join("target"));
     }
+    command.env("PROOF_BUGSINK", core.bugsink);
     command.env("PROOF_CORE", "1").env("PROOF_DATE", core.date);
     run::inherited(&mut command)
 }
