@@ -10,31 +10,26 @@
 // POST /startup  {folder, main, modules, flags}  ->  {ms}
 
 import { spawn } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { createServer, get } from "node:http";
 import { createRequire } from "node:module";
-import { join } from "node:path";
+import { extname, join } from "node:path";
 import { createInterface } from "node:readline";
 
 const [modules] = process.argv.slice(2);
 const require = createRequire(join(modules, "workerd.mjs"));
-const { Miniflare } = require("miniflare");
+const { Miniflare, convertV4MiniflareOptions } = require("miniflare");
 const workerd = require("workerd").default;
 
-const DATE = "2026-04-01";
+const DATE = "2026-11-15";
 const running = new Map();
 let last = 0;
 
 async function start({ folder, main, flags, workflow, bindings, inspected }) {
-  const miniflare = new Miniflare({
+  const miniflare = new Miniflare(convertV4MiniflareOptions({
     name: "bench",
-    modules: true,
+    modules: modulesOf(folder, main),
     modulesRoot: folder,
-    scriptPath: join(folder, main),
-    modulesRules: [
-      { type: "ESModule", include: ["**/*.js"] },
-      { type: "CompiledWasm", include: ["**/*.wasm"] },
-    ],
     compatibilityDate: DATE,
     compatibilityFlags: flags,
     bindings,
@@ -46,12 +41,20 @@ async function start({ folder, main, flags, workflow, bindings, inspected }) {
     cf: false,
     telemetry: { enabled: false },
     verbose: true,
-  });
+  }));
   const url = (await miniflare.ready).origin;
   const inspector = inspected ? (await miniflare.getInspectorURL()).href : null;
   const id = ++last;
   running.set(id, miniflare);
   return { id, url, inspector };
+}
+
+// The main one first.
+function modulesOf(folder, main) {
+  const kinds = { ".js": "ESModule", ".wasm": "CompiledWasm" };
+  const names = readdirSync(folder, { recursive: true });
+  const others = names.filter((name) => name !== main && extname(name) in kinds);
+  return [main, ...others].map((name) => ({ type: kinds[extname(name)], path: join(folder, name) }));
 }
 
 async function stop({ id }) {

@@ -8,6 +8,7 @@ mod book;
 mod budget;
 mod ci;
 mod configuration;
+mod dates;
 mod deploy;
 mod diagram;
 mod events;
@@ -37,6 +38,22 @@ use std::process::ExitCode;
 use libtest_mimic::Arguments;
 use proof::{case, environment, run};
 
+/// The modules of the core: each way in, each fault of the transport, panics,
+/// Workflows, and what the dates change.
+const CORE: [&str; 6] = [
+    "dates",
+    "handlers",
+    "panics",
+    "sockets",
+    "transport",
+    "workflows",
+];
+
+fn is_of_the_core(name: &str) -> bool {
+    let module = name.split("::").next().unwrap_or_default();
+    CORE.contains(&module)
+}
+
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     if let Some(missing) = environment::missing().filter(|_| !arguments.list) {
@@ -52,6 +69,7 @@ fn main() -> ExitCode {
         budget::trials(),
         ci::trials(),
         configuration::trials(),
+        dates::trials(),
         deploy::trials(),
         diagram::trials(),
         events::trials(),
@@ -77,6 +95,11 @@ fn main() -> ExitCode {
     ]
     .into_iter()
     .flatten()
+    .filter(|trial| !environment::is_core() || is_of_the_core(trial.name()))
+    .map(|trial| match environment::date() {
+        Some(date) => trial.with_kind(date),
+        None => trial,
+    })
     .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     run::end();

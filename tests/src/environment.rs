@@ -41,12 +41,25 @@ pub fn path(variable: &str) -> PathBuf {
 }
 
 /// The one path that may be missing: a build of the fixture that unwinds takes a
-/// nightly compiler and its source, which not every machine has.
+/// nightly compiler and its source. `cargo xtask test` makes it where rustup can install
+/// them, and says that it did not elsewhere.
 pub const UNWINDING: &str = "PROOF_FIXTURE_UNWIND";
 
 /// Whether there is such a build.
 pub fn has_unwinding_build() -> bool {
     env::var_os(UNWINDING).is_some_and(|path| !path.is_empty())
+}
+
+/// The compatibility date that every Worker runs with in this run, instead of the one
+/// that is committed.
+pub fn date() -> Option<String> {
+    let date = env::var("PROOF_DATE").ok();
+    date.filter(|date| !date.is_empty())
+}
+
+/// Whether only the core runs: what depends on the runtime and on its date.
+pub fn is_core() -> bool {
+    env::var_os("PROOF_CORE").is_some_and(|value| !value.is_empty())
 }
 
 /// The root of the workspace.

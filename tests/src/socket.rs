@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::TcpStream;
+use std::time::Duration;
 
 use tungstenite::client::IntoClientRequest;
 use tungstenite::http::{HeaderName, HeaderValue};
@@ -89,6 +90,19 @@ impl Socket {
     pub fn break_the_protocol(&mut self) {
         let sent = self.0.get_mut().write_all(&RESERVED);
         sent.expect("an open socket");
+    }
+
+    /// How the other end answers a close, if it does within this time: `close CODE REASON`.
+    ///
+    /// # Panics
+    ///
+    /// If the connection has no limit of time.
+    #[track_caller]
+    pub fn close_within(mut self, time: Duration) -> Option<String> {
+        let limit = self.0.get_ref().set_read_timeout(Some(time));
+        limit.expect("a time that is not zero");
+        let message = self.0.read().ok()?;
+        message.is_close().then(|| said(message))
     }
 
     /// Everything that comes until the other end closes the socket, and with what

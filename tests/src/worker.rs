@@ -136,6 +136,14 @@ impl WorkerOptions {
         self
     }
 
+    /// Sets the compatibility date.
+    #[must_use]
+    pub fn on_date(self, date: &str) -> Self {
+        self.config(|config| {
+            config.insert("compatibility_date".to_owned(), date.into());
+        })
+    }
+
     /// Makes drills work, and each decision of the crate one line in the log.
     #[must_use]
     pub fn with_drills(self) -> Self {
@@ -157,7 +165,7 @@ impl WorkerOptions {
         let main = environment::workspace().join("tests/fixtures/vault.mjs");
         self.beside = Some(toml::toml! {
             name = "vault"
-            compatibility_date = "2026-04-01"
+            compatibility_date = "2026-11-15"
             services = [{ binding = "WORKER", service = "fixture" }]
         });
         if let Some(beside) = &mut self.beside {
@@ -195,6 +203,19 @@ impl WorkerOptions {
         let recorder = environment::workspace().join("tests/fixtures/recorder.mjs");
         let recorder = fs::read_to_string(recorder).expect("the recorder");
         self.inside(|built| recorder.replace("BUILT", built))
+    }
+
+    /// Puts `tests/fixtures/dates.mjs` around the fixture, which shows what the runtime
+    /// does on a compatibility date.
+    ///
+    /// # Panics
+    ///
+    /// If that module is not there.
+    #[must_use]
+    pub fn telling_its_date(self) -> Self {
+        let module = environment::workspace().join("tests/fixtures/dates.mjs");
+        let module = fs::read_to_string(module).expect("the module");
+        self.inside(|built| module.replace("BUILT", built))
     }
 
     /// Puts the bench's `count.mjs` around it: `GET /counts` then tells how often
@@ -488,7 +509,11 @@ impl Worker {
         config.remove("build");
         let main = build.output().join("index.js");
         config.insert("main".to_owned(), main.display().to_string().into());
-        Self::configured(build, config)
+        let options = Self::configured(build, config);
+        match environment::date() {
+            Some(date) => options.on_date(&date),
+            None => options,
+        }
     }
 
     fn configured(build: Build, config: Table) -> WorkerOptions {

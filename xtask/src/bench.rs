@@ -22,7 +22,7 @@ const BUILDS: [(&str, &[&str]); 3] = [
 fn strip(folder: &Path, npm: &Npm) -> Result<()> {
     let (built, named) = (folder.join("index_bg.wasm"), folder.join("named.wasm"));
     fs::rename(&built, &named).with_context(|| format!("no {}", built.display()))?;
-    let mut command = run::command(npm.binary("wasm-opt"));
+    let mut command = npm.command("wasm-opt");
     command.args(["-Os", "-o"]).arg(&built).arg(&named);
     // What worker-build allows.
     command.args([

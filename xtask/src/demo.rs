@@ -176,10 +176,7 @@ fn start_worker(
 
 /// Wrangler, kept to this machine and out of the user's own settings.
 fn wrangler(npm: &Npm, directory: &Path) -> Command {
-    let mut command = run::command(npm.binary("wrangler"));
-    if let Some(node) = npm.node.parent() {
-        run::prepend_path(&mut command, node);
-    }
+    let mut command = npm.command("wrangler");
     command
         .current_dir(directory)
         .env("CI", "1")

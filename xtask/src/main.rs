@@ -10,6 +10,7 @@ mod bench;
 mod book;
 mod book_checks;
 mod demo;
+mod drift;
 mod html;
 mod preprocess;
 mod proven;
@@ -47,6 +48,7 @@ enum Command {
     ///
     /// WORKER_SENTRY_CACHE=DIR           where the tools go
     /// WORKER_SENTRY_NO_PATH_TOOLS=1     ignore cargo tools that are on PATH
+    /// WORKER_SENTRY_NODE=npm|pypi       which Node.js to bring, and not the machine's
     /// WORKER_SENTRY_WASM=rustup|distribution
     ///                                   which compiler builds for wasm32
     /// CHROME=FILE                       the Chromium or Chrome to use
@@ -101,6 +103,18 @@ enum Command {
         #[arg(long, conflicts_with = "quick")]
         page: bool,
     },
+    /// Say which pins are behind their registries: crates, npm, PyPI and Rust.
+    ///
+    /// With --prove, run the core of the proof on another runtime instead: each way in,
+    /// each fault of the transport, panics, Workflows, and what the compatibility dates
+    /// change. It uses the Workers as they were built last.
+    #[command(verbatim_doc_comment)]
+    Drift {
+        /// Run the core on the newest wrangler of the registry, or on the oldest that
+        /// the crate was seen to work with.
+        #[arg(long, value_enum)]
+        prove: Option<drift::Prove>,
+    },
     /// Check the pages and name the tests of each listing. mdBook starts this.
     #[command(hide = true)]
     Preprocess,
@@ -129,6 +143,7 @@ fn main() -> ExitCode {
             stage,
             record,
         } => test::test(&root, filter.as_deref(), stage, record),
+        Command::Drift { prove } => drift::drift(&root, prove),
         Command::Preprocess => preprocess::preprocess(&root),
     };
     match result {

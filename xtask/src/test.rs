@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 
+use crate::drift::Seen;
 use crate::proven::{self, Part, Record};
-use crate::setup::{Npm, Setup, Tools, Wasm};
+use crate::setup::{Npm, Setup, Tools, Unwinding, Wasm};
 use crate::worker::Builder;
 use crate::{book, run};
 
@@ -114,6 +115,8 @@ fn table(times: &[(String, Duration)], failed: bool) {
 /// What the set-up found, as far as the stages need it.
 struct Ready {
     wasm: Option<Wasm>,
+    /// A compiler that unwinds, or why there is none.
+    unwinding: Option<Result<Unwinding, String>>,
     tools: Option<Tools>,
     npm: Option<Npm>,
     bugsink: Option<std::path::PathBuf>,
@@ -144,6 +147,7 @@ impl Ready {
         }
         Ok(Self {
             wasm,
+            unwinding: worker.then(|| setup.unwinding()),
             tools,
             npm: (worker || proof).then(|| setup.npm()).transpose()?,
             bugsink: proof.then(|| setup.bugsink()).transpose()?,
@@ -161,6 +165,10 @@ const WORKERS: [(&str, &str); 5] = [
     ("snippet-fetch", "listings/snippets/fetch"),
 ];
 
+/// The Worker that is built a second time, to unwind: its folder, and the folder below
+/// that for the output.
+const UNWINDING: (&str, &str) = ("tests/fixture", "build-unwind");
+
 /// What the proof looks at, and the variables that tell it where that is.
 const FOLDERS: [(&str, &str); 4] = [
     ("PROOF_LISTINGS", "listings/build"),
@@ -176,6 +184,9 @@ struct Run<'a> {
     record: bool,
     ready: Option<Ready>,
 }
+
+/// Said where there is no build that unwinds.
+const UNCHECKED: &str = "NOT CHECKED: what a panic does in a build that unwinds";
 
 /// The set-up was asked for what a stage needs.
 const SET_UP: &str = "the set-up covers this stage";
@@ -274,6 +285,16 @@ impl Run<'_> {
             .each_ref()
             .map(|folder| (folder.as_path(), "build", &[][..]));
         builder.build_all(&builds)?;
+        let (folder, output) = UNWINDING;
+        let folder = self.root.join(folder);
+        match ready.unwinding.as_ref().expect(SET_UP) {
+            Ok(unwinding) => builder.build_unwinding(&folder, output, unwinding)?,
+            Err(why) => {
+                // One of another day would prove something else.
+                let _ = std::fs::remove_dir_all(folder.join(output));
+                eprintln!("  {UNCHECKED}: {why}");
+            }
+        }
         Ok(Vec::new())
     }
 
@@ -291,13 +312,7 @@ impl Run<'_> {
                 bail!("{folder} is missing. Make it with: cargo xtask test --stage {stage}");
             }
         }
-        for (name, folder) in FOLDERS {
-            command.env(name, self.root.join(folder));
-        }
-        command.env("PROOF_WRANGLER", npm.binary("wrangler"));
-        command.env("PROOF_NODE", &npm.node);
-        command.env("PROOF_NPM", &npm.modules);
-        command.env("PROOF_XTASK", std::env::current_exe()?);
+        places(self.root, npm, &mut command)?;
         command.env("PROOF_BUGSINK", ready.bugsink.as_ref().expect(SET_UP));
         command.env("PROOF_CHROMIUM", ready.chromium.as_ref().expect(SET_UP));
         command.env("PROOF_MDBOOK", &ready.tools.as_ref().expect(SET_UP).bin);
@@ -310,12 +325,74 @@ impl Run<'_> {
         let summary = summarised(&mut command, &mut Vec::new())?;
         let seen = std::fs::read_to_string(&record).context("the proof wrote no record")?;
         self.settle(Part::Runtime, &Record::of_runtime(&seen)?)?;
+        if self.filter.is_none() {
+            let oldest = Seen::read(self.root)?.version("compatibility date", "oldest")?;
+            eprintln!("\n== the core of the proof on the compatibility date {oldest}");
+            let on_oldest = Core {
+                date: &oldest,
+                // These choose their dates themselves, and have run.
+                leave_out: Some("dates::"),
+                bugsink: ready.bugsink.as_ref().expect(SET_UP),
+            };
+            core(self.root, npm, &on_oldest)?;
+        }
         if self.record {
             // The pages now have something to show.
             book::render(self.root, ready.tools.as_ref().expect(SET_UP))?;
         }
         Ok(summary)
     }
+}
+
+/// How to run the core of the proof.
+pub struct Core<'a> {
+    /// The compatibility date of every Worker.
+    pub date: &'a str,
+    /// Tests whose names contain this do not run.
+    pub leave_out: Option<&'a str>,
+    /// The folder with the programs of Python: sentry-relay judges each event.
+    pub bugsink: &'a Path,
+}
+
+/// Runs the core of the proof: what depends on the runtime and on the date. It uses the
+/// Workers that were built last, and no browser.
+pub fn core(root: &Path, npm: &Npm, core: &Core<'_>) -> Result<()> {
+    let mut command = run::command("cargo");
+    command.current_dir(root);
+    command.args(["test", "-p", "proof", "--test", "proof"]);
+    if let Some(text) = core.leave_out {
+        command.args(["--", "--skip", text]);
+    }
+    if !root.join("tests/fixture/build").is_dir() {
+        bail!("the Workers are not built. Build them with: cargo xtask test --stage worker");
+    }
+    places(root, npm, &mut command)?;
+    // The core has no use for these.
+    for name in ["PROOF_CHROMIUM", "PROOF_MDBOOK"] {
+        command.env(name, root.join("target"));
+    }
+    command.env("PROOF_BUGSINK", core.bugsink);
+    command.env("PROOF_CORE", "1").env("PROOF_DATE", core.date);
+    run::inherited(&mut command)
+}
+
+/// Tells the proof where the Workers, the tools of npm and this program are.
+fn places(root: &Path, npm: &Npm, command: &mut Command) -> Result<()> {
+    for (name, folder) in FOLDERS {
+        command.env(name, root.join(folder));
+    }
+    let (folder, output) = UNWINDING;
+    let unwinding = root.join(folder).join(output);
+    if unwinding.is_dir() {
+        command.env("PROOF_FIXTURE_UNWIND", unwinding);
+    } else {
+        eprintln!("  {UNCHECKED}: it was not built");
+    }
+    command.env("PROOF_WRANGLER", npm.binary("wrangler"));
+    command.env("PROOF_NODE", &npm.node);
+    command.env("PROOF_NPM", &npm.modules);
+    command.env("PROOF_XTASK", std::env::current_exe()?);
+    Ok(())
 }
 
 /// Runs with the output passed on, except for the last summary line. All of it is

@@ -1,6 +1,7 @@
 //! Building a Worker.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::thread;
@@ -9,7 +10,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::run;
-use crate::setup::{Npm, Tools, Wasm};
+use crate::setup::{Npm, Tools, Unwinding, Wasm, fingerprint, versions};
 
 /// What it takes to build one.
 pub struct Builder<'a> {
@@ -56,23 +57,32 @@ impl Builder<'_> {
 
     fn build_quietly(&self, build: Build<'_>) -> Result<()> {
         let (package, folder, _) = build;
-        let name = package.strip_prefix(crate::root()).unwrap_or(package);
-        let name = name.join(folder).display().to_string();
-        eprintln!("  {name}: building");
-        let begin = Instant::now();
-        let mut command = self.command(build);
-        let output = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .output();
-        let output = output.with_context(|| format!("cannot start `{}`", run::shown(&command)))?;
-        if !output.status.success() {
-            eprint!("{}", String::from_utf8_lossy(&output.stdout));
-            eprint!("{}", String::from_utf8_lossy(&output.stderr));
-            bail!("building {name} failed ({})", output.status);
+        run_quietly(&shown(package, folder), self.command(build))
+    }
+
+    /// Builds a Worker that unwinds, unless nothing has changed since the last time: the
+    /// standard library is part of the build, and wasm-opt alone takes half a minute.
+    pub fn build_unwinding(
+        &self,
+        package: &Path,
+        folder: &str,
+        unwinding: &Unwinding,
+    ) -> Result<()> {
+        let root = crate::root();
+        let name = shown(package, folder);
+        let stamp = package.join(folder).join(".inputs");
+        let inputs = inputs(&root, package)?;
+        if fs::read_to_string(&stamp).is_ok_and(|last| last == inputs) {
+            eprintln!("  {name}: nothing has changed");
+            return Ok(());
         }
-        eprintln!("  {name}: built, {}", run::duration(begin.elapsed()));
-        Ok(())
+        let mut command = self.command((package, folder, &[]));
+        command.arg("--panic-unwind");
+        unwinding.apply(&mut command);
+        // Another compiler, so another directory.
+        command.env("CARGO_TARGET_DIR", root.join("target/unwinding"));
+        run_quietly(&name, command)?;
+        fs::write(stamp, inputs).context("the folder of the build takes a file")
     }
 
     fn command(&self, (package, folder, features): Build<'_>) -> Command {
@@ -84,10 +94,113 @@ impl Builder<'_> {
         command.current_dir(package);
         self.tools.on_path(&mut command);
         self.wasm.apply(&mut command);
+        // wasm-opt is a script for Node.js.
+        self.npm.on_path(&mut command);
         // It downloads what these do not name.
         command.env("WASM_BINDGEN_BIN", self.tools.bin.join("wasm-bindgen"));
         command.env("WASM_OPT_BIN", self.npm.binary("wasm-opt"));
         command.env("ESBUILD_BIN", self.npm.binary("esbuild"));
         command
+    }
+}
+
+/// A Worker's build as a person would name it.
+fn shown(package: &Path, folder: &str) -> String {
+    let name = package.strip_prefix(crate::root()).unwrap_or(package);
+    name.join(folder).display().to_string()
+}
+
+/// Runs a build with a line before and after it. What it printed is shown if it fails.
+fn run_quietly(name: &str, mut command: Command) -> Result<()> {
+    eprintln!("  {name}: building");
+    let begin = Instant::now();
+    let output = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .output();
+    let output = output.with_context(|| format!("cannot start `{}`", run::shown(&command)))?;
+    if !output.status.success() {
+        eprint!("{}", String::from_utf8_lossy(&output.stdout));
+        eprint!("{}", String::from_utf8_lossy(&output.stderr));
+        bail!("building {name} failed ({})", output.status);
+    }
+    eprintln!("  {name}: built, {}", run::duration(begin.elapsed()));
+    Ok(())
+}
+
+/// A fingerprint of all that a Worker on the crate is built from: the sources of both,
+/// the versions of what they depend on, and the versions of the tools.
+fn inputs(root: &Path, package: &Path) -> Result<String> {
+    let mut files = vec![
+        root.join("Cargo.toml"),
+        root.join("Cargo.lock"),
+        root.join("tests/tools/package-lock.json"),
+    ];
+    for folder in [root.join("crate"), package.to_path_buf()] {
+        sources(&folder, &mut files)?;
+    }
+    files.sort();
+    let mut parts = vec![
+        versions::NIGHTLY.as_bytes().to_vec(),
+        versions::WORKER_BUILD.version.as_bytes().to_vec(),
+        versions::WASM_BINDGEN.version.as_bytes().to_vec(),
+    ];
+    for file in files {
+        parts.push(
+            file.strip_prefix(root)
+                .unwrap_or(&file)
+                .display()
+                .to_string()
+                .into(),
+        );
+        parts.push(fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?);
+    }
+    let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+    Ok(fingerprint(&parts))
+}
+
+/// The files of a package, without what was built.
+fn sources(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = entry.path();
+        if entry.file_type()?.is_file() {
+            files.push(path);
+        } else if !name.starts_with("build") && !name.starts_with('.') && name != "target" {
+            sources(&path, files)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_the_crate_or_the_worker_changes_the_inputs_and_what_was_built_does_not() {
+        let root = std::env::temp_dir().join(format!("xtask-inputs-{}", std::process::id()));
+        let worker = root.join("worker");
+        let write = |file: &str, text: &str| {
+            let file = root.join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+        };
+        for file in ["Cargo.toml", "Cargo.lock", "tests/tools/package-lock.json"] {
+            write(file, "");
+        }
+        write("crate/src/lib.rs", "");
+        write("worker/src/lib.rs", "");
+        let first = inputs(&root, &worker).unwrap();
+        write("worker/build-unwind/index.js", "built");
+        write("worker/.wrangler/state", "kept");
+        assert_eq!(inputs(&root, &worker).unwrap(), first);
+        write("worker/src/lib.rs", "// changed");
+        let second = inputs(&root, &worker).unwrap();
+        assert_ne!(second, first);
+        write("crate/src/more/new.rs", "");
+        assert_ne!(inputs(&root, &worker).unwrap(), second);
+        fs::remove_dir_all(root).unwrap();
     }
 }

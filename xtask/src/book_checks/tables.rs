@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     Host, Page, Table, assert_none, code_in, drills, page, pages, read, reporting, sources,
 };
+use crate::drift::Seen;
 use crate::setup::versions::{self, locked};
 
 fn page_named(path: &str) -> Page {
@@ -189,14 +190,34 @@ fn the_version_table_has_what_the_pins_say() {
     assert_none(&wrong);
 }
 
+#[test]
+fn the_table_of_what_was_seen_has_what_the_record_of_it_says() {
+    let page = page_named("versions.md");
+    let seen = Seen::read(&crate::root()).unwrap();
+    let rows = table(&page, &["What", "Oldest", "Newest"]).rows;
+    let names: Vec<&str> = rows.iter().map(|it| it.1[0].trim_matches('`')).collect();
+    assert_eq!(names, seen.names());
+    let mut wrong = Vec::new();
+    for ((line, cells), name) in rows.iter().zip(names) {
+        for (cell, which) in [(cells[1], "oldest"), (cells[2], "newest")] {
+            let version = seen.version(name, which).unwrap();
+            if cell != version {
+                wrong.push(page.at(*line, format!("the {which} {name} is {version}")));
+            }
+        }
+    }
+    assert_none(&wrong);
+    // The crate's own page names the dates.
+    let [oldest, newest] =
+        ["oldest", "newest"].map(|it| seen.version("compatibility date", it).unwrap());
+    let text = read("crate/README.md").replace('\n', " ");
+    let wanted = format!("dates from {oldest} to {newest}");
+    assert!(text.contains(&wanted), "crate/README.md: {wanted:?}");
+}
+
 fn tools() -> Vec<(String, String)> {
-    let tools = [
-        &versions::WASM_BINDGEN,
-        &versions::WORKER_BUILD,
-        &versions::MDBOOK,
-        &versions::MDBOOK_MERMAID,
-    ];
-    let tools = tools.map(|tool| (tool.package.to_owned(), tool.version.to_owned()));
+    let tools =
+        versions::CARGO_TOOLS.map(|tool| (tool.package.to_owned(), tool.version.to_owned()));
     tools.to_vec()
 }
 

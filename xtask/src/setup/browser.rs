@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use super::cache::Cache;
+use super::node::{self, Node};
 use super::{packages, versions};
 use crate::run;
 
@@ -25,7 +26,7 @@ const PLACES: [&str; 4] = [
 ];
 
 /// A browser of the machine; else one in the cache; else Debian's package.
-pub fn find_or_install(cache: &Cache) -> Result<(PathBuf, String)> {
+pub fn find_or_install(cache: &Cache, root: &Path) -> Result<(PathBuf, String)> {
     for variable in ["CHROME", "CHROMIUM"] {
         if let Some(file) = std::env::var_os(variable).filter(|value| !value.is_empty()) {
             let file = PathBuf::from(file);
@@ -46,8 +47,10 @@ pub fn find_or_install(cache: &Cache) -> Result<(PathBuf, String)> {
     {
         return Ok((file, "ready".to_owned()));
     }
-    let lock = cache.lock()?;
-    let downloaded = cache.once(&lock, &name, |folder| download(cache, folder));
+    let downloaded = node::find_or_install(cache, root).and_then(|(node, _)| {
+        let lock = cache.lock()?;
+        cache.once(&lock, &name, |folder| download(cache, &node, folder))
+    });
     if let Ok(folder) = downloaded
         && let Some(file) = below(&folder)
     {
@@ -84,9 +87,8 @@ fn works(file: &Path) -> bool {
     run::is_executable(file) && run::output_of(run::command(file).arg("--version")).is_some()
 }
 
-fn download(cache: &Cache, folder: &Path) -> Result<()> {
-    super::npm::node()?;
-    let mut command = run::command("npx");
+fn download(cache: &Cache, node: &Node, folder: &Path) -> Result<()> {
+    let mut command = node.npm("npx");
     command.args([
         "--yes",
         versions::PUPPETEER_BROWSERS,

@@ -3,9 +3,11 @@
 mod browser;
 mod cache;
 mod cargo_tools;
+mod node;
 mod npm;
 mod packages;
 mod python;
+mod unwinding;
 pub mod versions;
 mod wasm;
 
@@ -16,8 +18,11 @@ use anyhow::{Result, bail};
 
 use crate::run;
 use cache::Cache;
+pub use cache::fingerprint;
 pub use cargo_tools::Tools;
+pub use node::Node;
 pub use npm::Npm;
+pub use unwinding::Unwinding;
 use versions::{MDBOOK, MDBOOK_MERMAID, WASM_BINDGEN, WORKER_BUILD};
 pub use wasm::Wasm;
 
@@ -37,6 +42,9 @@ pub fn everything(root: &Path) -> Result<()> {
     );
     setup.lints()?;
     setup.wasm()?;
+    if let Err(why) = setup.unwinding() {
+        eprintln!("    no Worker that unwinds can be built: {why}");
+    }
     setup.all_tools()?;
     setup.npm()?;
     setup.sdk()?;
@@ -88,6 +96,18 @@ impl Setup {
         })
     }
 
+    /// A compiler for Workers that unwind, or why there is none. Whoever has none can do
+    /// all the rest, so that is no failure.
+    pub fn unwinding(&self) -> std::result::Result<Unwinding, String> {
+        let made = step("nightly Rust, to unwind", || {
+            Ok(match unwinding::find_or_install(&self.cache) {
+                Ok((made, outcome)) => (Ok(made), outcome),
+                Err(error) => (Err(format!("{error:#}")), "not to be had".to_owned()),
+            })
+        });
+        made.unwrap_or_else(|error| Err(format!("{error:#}")))
+    }
+
     /// mdbook and mdbook-mermaid.
     pub fn book_tools(&self) -> Result<Tools> {
         cargo_tools::install(&self.cache, &self.root, &[MDBOOK, MDBOOK_MERMAID])
@@ -104,17 +124,31 @@ impl Setup {
         cargo_tools::install(&self.cache, &self.root, &tools)
     }
 
-    /// wrangler with workerd, esbuild, wasm-opt and axe.
+    /// Node.js with npm: the machine's, or one of our own where that is too old.
+    pub fn node(&self) -> Result<Node> {
+        step("Node.js", || node::find_or_install(&self.cache, &self.root))
+    }
+
+    /// wrangler with workerd, esbuild, wasm-opt and axe, and Node.js that runs them.
     pub fn npm(&self) -> Result<Npm> {
+        let node = self.node()?;
         step("wrangler, esbuild, wasm-opt", || {
-            npm::install(&self.cache, &self.root)
+            npm::install(&self.cache, &self.root, &node)
+        })
+    }
+
+    /// The same with other versions of the packages than those that are pinned.
+    pub fn npm_of(&self, node: &Node, package: &serde_json::Value) -> Result<Npm> {
+        step("other npm packages", || {
+            npm::install_unlocked(&self.cache, node, package)
         })
     }
 
     /// The folder of the packages that the bench compares with.
     pub fn sdk(&self) -> Result<PathBuf> {
+        let node = self.node()?;
         step("@sentry/cloudflare", || {
-            npm::install_sdk(&self.cache, &self.root)
+            npm::install_sdk(&self.cache, &self.root, &node)
         })
     }
 
@@ -133,7 +167,9 @@ impl Setup {
 
     /// A Chromium or Chrome that runs without a display.
     pub fn chromium(&self) -> Result<PathBuf> {
-        step("Chromium", || browser::find_or_install(&self.cache))
+        step("Chromium", || {
+            browser::find_or_install(&self.cache, &self.root)
+        })
     }
 }
 

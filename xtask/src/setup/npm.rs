@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 use super::cache::{Cache, fingerprint};
-use super::{version_of, versions};
+use super::node::Node;
 use crate::run;
 
 /// Node.js and the folder of the installed packages.
@@ -19,71 +21,82 @@ pub struct Npm {
 }
 
 impl Npm {
-    /// The executable of an installed package.
+    /// The executable of an installed package. Many are scripts that look for Node.js
+    /// on `PATH`: start them by [`Npm::command`].
     pub fn binary(&self, name: &str) -> PathBuf {
         self.modules.join(".bin").join(name)
     }
-}
 
-/// Node.js, new enough for wrangler, with npm beside it.
-pub fn node() -> Result<PathBuf> {
-    let (major, minor) = versions::NODE;
-    let found = run::which("node");
-    let version = found
-        .as_ref()
-        .and_then(|node| run::output_of(run::command(node).arg("--version")))
-        .and_then(|text| version_of(&text));
-    match (found, version) {
-        (Some(node), Some(version)) if version >= versions::NODE && run::which("npm").is_some() => {
-            Ok(node)
+    /// Lets a command find this Node.js first.
+    pub fn on_path(&self, command: &mut Command) {
+        if let Some(folder) = self.node.parent() {
+            run::prepend_path(command, folder);
         }
-        (_, version) => {
-            let seen = match version {
-                Some((major, minor)) if (major, minor) < versions::NODE => {
-                    format!("Node.js {major}.{minor} is too old")
-                }
-                Some(_) => "npm is missing".to_owned(),
-                None => "Node.js is missing".to_owned(),
-            };
-            bail!(
-                "{seen}: Node.js {major}.{minor} or newer and npm are needed. Type one of:\n  \
-                 sudo apt-get install nodejs npm   (Debian 13, Ubuntu 25.04 or newer)\n  \
-                 sudo dnf install nodejs npm       (Fedora)\n  \
-                 brew install node                 (macOS)\n  \
-                 or take an installer from https://nodejs.org/en/download"
-            )
-        }
+    }
+
+    /// Starts an installed package, on this Node.js.
+    pub fn command(&self, name: &str) -> Command {
+        let mut command = run::command(self.binary(name));
+        self.on_path(&mut command);
+        command
     }
 }
 
 /// Installs the tools.
-pub fn install(cache: &Cache, root: &Path) -> Result<(Npm, String)> {
-    let node = node()?;
+pub fn install(cache: &Cache, root: &Path, node: &Node) -> Result<(Npm, String)> {
     let folder = root.join("tests/tools");
-    let (modules, outcome) = locked(cache, "npm", &folder, |folder| {
+    let (modules, outcome) = locked(cache, "npm", &folder, node, |folder| {
         for tool in ["wrangler", "workerd", "esbuild", "wasm-opt"] {
             let file = folder.join("node_modules/.bin").join(tool);
-            if run::output_of(run::command(&file).arg("--version").current_dir(folder)).is_none() {
+            let mut command = run::command(&file);
+            node.on_path(&mut command);
+            if run::output_of(command.arg("--version").current_dir(folder)).is_none() {
                 bail!("{tool} was installed but does not run: {}", file.display());
             }
         }
         Ok(())
     })?;
+    let node = node.file.clone();
     Ok((Npm { node, modules }, outcome))
+}
+
+/// Installs these packages; what they depend on is as new as they allow.
+pub fn install_unlocked(cache: &Cache, node: &Node, package: &Value) -> Result<(Npm, String)> {
+    let text = package.to_string();
+    let name = format!("npm-other-{}", fingerprint(&[text.as_bytes()]));
+    let outcome = if cache.is_complete(&name) {
+        "ready"
+    } else {
+        let guard = cache.lock()?;
+        cache.once(&guard, &name, |folder| {
+            fs::write(folder.join("package.json"), &text)?;
+            let mut command = node.npm("npm");
+            command
+                .args(["install", "--ignore-scripts", "--no-audit", "--no-fund"])
+                .current_dir(folder);
+            let limit = Duration::from_secs(1200);
+            run::logged(&mut command, "npm install", &cache.log("npm-other"), limit)
+        })?;
+        "installed with npm"
+    };
+    let modules = cache.folder(&name).join("node_modules");
+    let node = node.file.clone();
+    Ok((Npm { node, modules }, outcome.to_owned()))
 }
 
 /// Installs the JavaScript SDK that the bench compares with; returns the folder
 /// of the packages.
-pub fn install_sdk(cache: &Cache, root: &Path) -> Result<(PathBuf, String)> {
-    node()?;
-    locked(cache, "bench", &root.join("tests/bench/js"), |_| Ok(()))
+pub fn install_sdk(cache: &Cache, root: &Path, node: &Node) -> Result<(PathBuf, String)> {
+    let folder = root.join("tests/bench/js");
+    locked(cache, "bench", &folder, node, |_| Ok(()))
 }
 
 /// Installs what the lock file in `from` says, and nothing else.
-fn locked(
+pub(super) fn locked(
     cache: &Cache,
     prefix: &str,
     from: &Path,
+    node: &Node,
     check: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<(PathBuf, String)> {
     let package = fs::read(from.join("package.json"))?;
@@ -96,7 +109,7 @@ fn locked(
         cache.once(&guard, &name, |folder| {
             fs::write(folder.join("package.json"), &package)?;
             fs::write(folder.join("package-lock.json"), &lock)?;
-            let mut command = run::command("npm");
+            let mut command = node.npm("npm");
             // The executables work without the packages' install scripts;
             // those only replace a small starter by the executable itself.
             command

