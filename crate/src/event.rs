@@ -20,6 +20,7 @@ use sentry_core::protocol::{
 use crate::report::{Place, Report};
 use crate::stack;
 use crate::workerd::{same_thrown, thrown};
+use crate::wrap::Scope;
 
 /// The SDK's name as Sentry shows it, by Sentry's naming rule.
 /// <https://develop.sentry.dev/sdk/overview/#sdk-identification>
@@ -59,12 +60,14 @@ impl Draft {
         }
         // Sentry wants the root cause first and the error that was caught last.
         exceptions.reverse();
+        let mut contexts = report.contexts;
+        Scope::complete(&mut contexts, Some(report.error));
         Draft {
             exceptions,
             place: report.place,
             level: report.level,
             tags: report.tags,
-            contexts: report.contexts,
+            contexts,
             fingerprint: report.fingerprint,
         }
     }
@@ -85,12 +88,14 @@ impl Draft {
             }),
             ..Exception::default()
         };
+        let mut contexts = BTreeMap::new();
+        Scope::complete(&mut contexts, None);
         Draft {
             exceptions: vec![exception],
             place,
             level: Level::Fatal,
             tags: Vec::new(),
-            contexts: BTreeMap::new(),
+            contexts,
             fingerprint: Vec::new(),
         }
     }

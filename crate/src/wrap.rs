@@ -1,10 +1,13 @@
 //! Wrapping a handler's body, so that one line reports whatever it returns.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 
+use sentry_core::protocol::{Context, Map, Value};
 use worker::Env;
 
 use crate::event::Draft;
@@ -31,16 +34,72 @@ thread_local! {
 pub(crate) struct Scope {
     place: Place,
     reported: RefCell<Vec<u64>>,
+    added: Option<AddedContext>,
     parent: Option<Rc<Scope>>,
 }
 
+/// What a scope adds to one context of its events.
+pub(crate) struct AddedContext {
+    /// The context's name.
+    pub(crate) name: &'static str,
+    /// The values, given the error that is reported; a panic is none.
+    pub(crate) values: AddedValues,
+}
+
+pub(crate) type AddedValues = Box<dyn Fn(Option<&(dyn Error + 'static)>) -> Map<String, Value>>;
+
 impl Scope {
     fn new(place: Place) -> Rc<Self> {
+        Scope::root(place, None)
+    }
+
+    /// A scope within the current one.
+    pub(crate) fn root(place: Place, added: Option<AddedContext>) -> Rc<Self> {
         Rc::new(Scope {
             place,
             reported: RefCell::new(Vec::new()),
+            added,
             parent: Scope::current(),
         })
+    }
+
+    /// A scope within another one than the current.
+    pub(crate) fn below(parent: Rc<Scope>, place: Place, added: AddedContext) -> Rc<Self> {
+        Rc::new(Scope {
+            place,
+            reported: RefCell::new(Vec::new()),
+            added: Some(added),
+            parent: Some(parent),
+        })
+    }
+
+    pub(crate) fn own_place(&self) -> Place {
+        self.place
+    }
+
+    /// Completes the contexts of an event with what the current scope and those around it
+    /// add. A value of an inner scope replaces that of an outer one, and a context that the
+    /// event has already replaces all of them.
+    pub(crate) fn complete(
+        contexts: &mut BTreeMap<String, Context>,
+        error: Option<&(dyn Error + 'static)>,
+    ) {
+        let mut added: BTreeMap<&'static str, Map<String, Value>> = BTreeMap::new();
+        let mut scope = Scope::current();
+        while let Some(this) = scope {
+            if let Some(context) = &this.added {
+                let values = added.entry(context.name).or_default();
+                for (key, value) in (context.values)(error) {
+                    values.entry(key).or_insert(value);
+                }
+            }
+            scope = this.parent.clone();
+        }
+        for (name, values) in added {
+            contexts
+                .entry(name.to_owned())
+                .or_insert(Context::Other(values));
+        }
     }
 
     /// The scope of the code that runs right now.
@@ -86,12 +145,23 @@ impl Scope {
 
 /// Runs a handler that this crate itself is the way into, so that its panics are
 /// reported. Its errors are the application's to report.
-pub(crate) async fn watched<F: Future>(env: &Env, place: Place, body: F) -> F::Output {
+pub(crate) async fn watched<F: Future>(
+    env: &Env,
+    place: Place,
+    context: impl FnOnce() -> AddedContext,
+    body: F,
+) -> F::Output {
     if !guard::is_configured(&Workerd::new(env)) {
         return body.await;
     }
     panics::arm(env);
-    within(Some(Scope::new(place)), body).await
+    within(Some(Scope::root(place, Some(context()))), body).await
+}
+
+/// Whether an error was captured within the current scope.
+pub(crate) fn is_reported(error: &(dyn Error + 'static)) -> bool {
+    let identity = Draft::read(Report::new(error)).identity();
+    Scope::current().is_some_and(|scope| scope.has_reported(identity))
 }
 
 /// Runs what the runtime calls back from within `scope`, which is not polled

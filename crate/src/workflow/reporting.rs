@@ -1,0 +1,304 @@
+//! The one place where the Workflows meet the rest of the crate. No other module of
+//! `workflow` knows of captures, scopes and events.
+//!
+//! Whatever is captured in a run or in a step's body carries a context `workflow`:
+//!
+//! | key | value |
+//! | --- | --- |
+//! | `instance_id` | the instance's id |
+//! | `name` | the Workflow's name, if the runtime tells it |
+//! | `step` | the step that is running, or the one whose failure is reported |
+//! | `attempt` | that step's attempt, if it is known |
+
+use std::error::Error;
+use std::future::Future;
+use std::iter::successors;
+use std::rc::Rc;
+
+use sentry_core::protocol::{Map, Value};
+use worker::Env;
+
+use super::error::StepFailure;
+/// The name of an error's type.
+pub(super) use crate::event::type_name;
+use crate::report::Place;
+use crate::wrap::{AddedContext, Scope, is_reported, watched, within};
+use crate::{Report, capture_exception_in_isolate};
+
+const CONTEXT: &str = "workflow";
+const RUN: &str = "run";
+const ROLLBACK: &str = "rollback";
+/// Errors in a chain beyond this one are not looked at.
+const MAX_CHAIN: usize = 32;
+
+/// The run, or the wrapped part of it, that code belongs to.
+pub(super) type Current = Rc<Scope>;
+
+/// What the code that is polled right now belongs to. A step's body is called back by the
+/// runtime, so it enters what was current when the step was started.
+pub(super) fn current() -> Option<Current> {
+    Scope::current()
+}
+
+/// Runs what the runtime calls `run` for, so that its panics are reported and its events
+/// know the instance. Its errors are the application's to report. Without a DSN, `future`
+/// runs as it is.
+pub(super) async fn enter_run<F: Future>(
+    env: &Env,
+    class: &'static str,
+    instance_id: &str,
+    workflow_name: &str,
+    future: F,
+) -> F::Output {
+    let context = || added(of_run(instance_id, workflow_name));
+    watched(env, place(class, RUN), context, future).await
+}
+
+/// Runs one attempt of a step's body.
+pub(super) async fn enter_step<F: Future>(
+    parent: Option<Current>,
+    name: &str,
+    attempt: u32,
+    future: F,
+) -> F::Output {
+    let scope = parent.map(|parent| {
+        let place = parent.own_place();
+        Scope::below(parent, place, added(of_step(name, attempt)))
+    });
+    within(scope, future).await
+}
+
+/// Runs one attempt of a step's rollback, which is a handler of its own.
+pub(super) async fn enter_rollback<F: Future>(
+    parent: Option<Current>,
+    class: &'static str,
+    name: &str,
+    attempt: u32,
+    future: F,
+) -> F::Output {
+    let scope = parent.map(|parent| {
+        let place = place(class, ROLLBACK);
+        Scope::below(parent, place, added(of_step(name, attempt)))
+    });
+    within(scope, future).await
+}
+
+/// Reports what fails outside of the application's `run`, where the application
+/// has no catch: an input or an output that is not of its type.
+pub(super) async fn report_unread(env: &Env, class: &'static str, error: &worker::Error) {
+    report(env, class, RUN, error).await;
+}
+
+/// Reports the error of a rollback's last attempt, which the runtime hands to nobody. An
+/// error that the rollback itself has captured is not reported again.
+pub(super) async fn report_rollback(env: &Env, class: &'static str, error: &(dyn Error + 'static)) {
+    if !is_reported(error) {
+        report(env, class, ROLLBACK, error).await;
+    }
+}
+
+async fn report(
+    env: &Env,
+    class: &'static str,
+    handler: &'static str,
+    error: &(dyn Error + 'static),
+) {
+    let report = Report::new(error).in_handler(class, handler).handled(false);
+    capture_exception_in_isolate(env, report).await;
+}
+
+fn place(class: &'static str, handler: &'static str) -> Place {
+    Place {
+        class: Some(class),
+        handler: Some(handler),
+    }
+}
+
+fn added(
+    values: impl Fn(Option<&(dyn Error + 'static)>) -> Map<String, Value> + 'static,
+) -> AddedContext {
+    AddedContext {
+        name: CONTEXT,
+        values: Box::new(values),
+    }
+}
+
+/// What a run adds to an event: the instance, and the step whose failure is reported.
+fn of_run(
+    instance_id: &str,
+    workflow_name: &str,
+) -> impl Fn(Option<&(dyn Error + 'static)>) -> Map<String, Value> + use<> {
+    let mut instance = Map::new();
+    for (key, value) in [("instance_id", instance_id), ("name", workflow_name)] {
+        if !value.is_empty() {
+            instance.insert(key.to_owned(), value.into());
+        }
+    }
+    move |error| {
+        let mut values = instance.clone();
+        if let Some(failure) = error.and_then(failed_step) {
+            values.extend(step_values(failure.step(), failure.attempt()));
+        }
+        values
+    }
+}
+
+/// What a step's attempt adds to an event: itself, unless the error is the failure of another
+/// step, as where a step reports what another one failed with.
+fn of_step(
+    name: &str,
+    attempt: u32,
+) -> impl Fn(Option<&(dyn Error + 'static)>) -> Map<String, Value> + use<> {
+    let step = step_values(name, Some(attempt));
+    move |error| match error.and_then(failed_step) {
+        Some(_) => Map::new(),
+        None => step.clone(),
+    }
+}
+
+fn step_values(name: &str, attempt: Option<u32>) -> Map<String, Value> {
+    let mut values = Map::new();
+    values.insert("step".to_owned(), name.into());
+    if let Some(attempt) = attempt {
+        values.insert("attempt".to_owned(), attempt.into());
+    }
+    values
+}
+
+/// The failure of a step that an error is or was caused by.
+fn failed_step<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e StepFailure> {
+    successors(Some(error), |&error| error.source())
+        .take(MAX_CHAIN)
+        .find_map(|error| error.downcast_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::event::Draft;
+    use crate::testing::{block_on, yield_once};
+    use crate::workflow::error::Failure;
+    use sentry_core::protocol::{Context, Uuid};
+    use worker::wasm_bindgen::JsValue;
+
+    const CLASS: &str = "CompilationWorkflow";
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the list is away")]
+    struct Away;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the compilation failed")]
+    struct Failed(#[source] StepFailure);
+
+    fn failure(step: &str, attempt: Option<u32>) -> StepFailure {
+        let failure = Failure {
+            error: Rc::new(Away),
+            thrown: JsValue::UNDEFINED,
+        };
+        StepFailure::new(step, attempt, failure)
+    }
+
+    fn run_scope() -> Current {
+        Scope::root(
+            place(CLASS, RUN),
+            Some(added(of_run("easylist-42", "compilation"))),
+        )
+    }
+
+    /// The context `workflow` of an event.
+    fn workflow_context(draft: Draft) -> serde_json::Value {
+        let mut event = draft.into_event(Uuid::from_u128(7), 1_000.0);
+        match event.contexts.remove(CONTEXT) {
+            Some(Context::Other(values)) => json!(values),
+            _ => json!(null),
+        }
+    }
+
+    fn captured(error: &(dyn Error + 'static)) -> serde_json::Value {
+        workflow_context(Draft::read(Report::new(error)))
+    }
+
+    #[test]
+    fn an_event_of_a_run_knows_the_instance_and_the_workflow() {
+        let seen = block_on(within(Some(run_scope()), async { captured(&Away) }));
+        let expected = json!({ "instance_id": "easylist-42", "name": "compilation" });
+        assert_eq!(seen, expected);
+        assert_eq!(captured(&Away), json!(null), "outside of the run");
+    }
+
+    #[test]
+    fn an_event_of_a_steps_body_knows_the_step_and_the_attempt_also_after_a_wait() {
+        let body = async {
+            yield_once().await;
+            captured(&Away)
+        };
+        let seen = block_on(enter_step(Some(run_scope()), "fetch", 2, body));
+        let expected = json!({
+            "instance_id": "easylist-42", "name": "compilation", "step": "fetch", "attempt": 2,
+        });
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn a_panic_in_a_steps_body_knows_the_step_and_the_attempt() {
+        let body = async { workflow_context(Draft::panic(&"no", None, Scope::place())) };
+        let seen = block_on(enter_step(Some(run_scope()), "fetch", 1, body));
+        assert_eq!(
+            (&seen["step"], &seen["attempt"]),
+            (&json!("fetch"), &json!(1))
+        );
+    }
+
+    #[test]
+    fn the_failure_of_a_step_names_that_step_wherever_it_is_reported() {
+        let error = Failed(failure("fetch", Some(6)));
+        let in_run = block_on(within(Some(run_scope()), async { captured(&error) }));
+        let expected = json!({
+            "instance_id": "easylist-42", "name": "compilation", "step": "fetch", "attempt": 6,
+        });
+        assert_eq!(in_run, expected);
+        let body = async { captured(&error) };
+        let in_step = block_on(enter_step(Some(run_scope()), "report", 1, body));
+        assert_eq!(in_step, expected);
+    }
+
+    #[test]
+    fn a_failure_of_an_earlier_run_has_no_attempt() {
+        let error = failure("fetch", None);
+        let body = async { captured(&error) };
+        let seen = block_on(enter_step(Some(run_scope()), "report", 1, body));
+        assert_eq!(seen["step"], json!("fetch"));
+        assert_eq!(seen.get("attempt"), None);
+    }
+
+    #[test]
+    fn a_name_that_the_runtime_does_not_tell_is_left_out() {
+        let values = of_run("easylist-42", "")(None);
+        assert_eq!(json!(values), json!({ "instance_id": "easylist-42" }));
+    }
+
+    #[test]
+    fn a_rollback_is_a_handler_of_its_own_in_the_same_instance() {
+        let body = async { (Scope::place(), captured(&Away)) };
+        let (at, seen) = block_on(enter_rollback(Some(run_scope()), CLASS, "fetch", 3, body));
+        assert_eq!(at, place(CLASS, ROLLBACK));
+        let expected = json!({
+            "instance_id": "easylist-42", "name": "compilation", "step": "fetch", "attempt": 3,
+        });
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn a_context_of_the_report_itself_wins() {
+        let own = [("instance_id".to_owned(), "mine".into())];
+        let body = async {
+            let report = Report::new(&Away).context(CONTEXT, own.into());
+            workflow_context(Draft::read(report))
+        };
+        let seen = block_on(within(Some(run_scope()), body));
+        assert_eq!(seen, json!({ "instance_id": "mine" }));
+    }
+}
