@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use worker::{Context, Env, Result};
 use worker_sentry::with_sentry_in_isolate;
-use worker_sentry::workflow::{StepError, WorkflowEntrypoint, WorkflowEvent, WorkflowStep};
+use worker_sentry::workflow::{StepFailure, WorkflowEntrypoint, WorkflowEvent, WorkflowStep};
 
 use super::patient;
 use crate::health::{Finding, Unhealthy, Verdict};
@@ -32,7 +32,7 @@ pub enum MonitoringError {
     Unhealthy(#[from] Unhealthy),
     /// It could not even look.
     #[error("the lists cannot be looked at")]
-    Step(#[from] StepError),
+    Step(#[from] StepFailure),
 }
 
 // ANCHOR: struct
@@ -92,7 +92,7 @@ impl HealthMonitoringWorkflow {
         name: &str,
         watch: &Watch,
         step: &WorkflowStep,
-    ) -> Result<Vec<Finding>, StepError> {
+    ) -> Result<Vec<Finding>, StepFailure> {
         let (env, some) = (self.env.clone(), watch.lists.clone());
         step.do_with_config(name, patient(), move |_| {
             let (env, some) = (env.clone(), some.clone());
