@@ -50,11 +50,11 @@ pub(crate) type AddedValues = Box<dyn Fn(Option<&(dyn Error + 'static)>) -> Map<
 
 impl Scope {
     fn new(place: Place) -> Rc<Self> {
-        Scope::root(place, None)
+        Scope::adding(place, None)
     }
 
     /// A scope within the current one.
-    pub(crate) fn root(place: Place, added: Option<AddedContext>) -> Rc<Self> {
+    pub(crate) fn adding(place: Place, added: Option<AddedContext>) -> Rc<Self> {
         Rc::new(Scope {
             place,
             reported: RefCell::new(Vec::new()),
@@ -155,7 +155,7 @@ pub(crate) async fn watched<F: Future>(
         return body.await;
     }
     panics::arm(env);
-    within(Some(Scope::root(place, Some(context()))), body).await
+    within(Some(Scope::adding(place, Some(context()))), body).await
 }
 
 /// Whether an error was captured within the current scope.

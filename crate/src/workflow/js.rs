@@ -12,7 +12,6 @@ use worker::wasm_bindgen::closure::Closure;
 use worker::wasm_bindgen::{self, prelude::wasm_bindgen};
 use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::wasm_bindgen_futures::{JsFuture, future_to_promise};
-use worker::web_sys::ReadableStream;
 use worker::{Date, Env};
 
 use super::thrown::{Class, Outgoing, Thrown};
@@ -122,10 +121,6 @@ pub(super) fn as_instance(instance: JsValue) -> Instance {
 
 pub(super) fn as_step(stub: JsValue) -> Step {
     stub.unchecked_into()
-}
-
-pub(super) fn as_stream(stream: JsValue) -> ReadableStream {
-    stream.unchecked_into()
 }
 
 /// A function of ours that the engine calls for each attempt. The engine can call it until

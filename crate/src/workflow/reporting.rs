@@ -202,7 +202,7 @@ mod tests {
     }
 
     fn run_scope() -> Current {
-        Scope::root(
+        Scope::adding(
             place(CLASS, RUN),
             Some(added(of_run("easylist-42", "compilation"))),
         )

@@ -10,7 +10,6 @@ use std::task::{Poll, Waker};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use worker::wasm_bindgen::JsValue;
-use worker::web_sys::ReadableStream;
 use worker::{Date, Env};
 
 use super::config::{RollbackConfig, StepConfig, StepSensitivity, WaitForEventOptions};
@@ -169,7 +168,7 @@ impl WorkflowStep {
         F: Fn(WorkflowStepContext) -> Fut + 'static,
         Fut: Future<Output = Result<T, E>> + 'static,
     {
-        let result = self.call(name, None, body, stored, None).await?;
+        let result = self.call(name, None, body, None).await?;
         self.read(name, result)
     }
 
@@ -190,7 +189,7 @@ impl WorkflowStep {
         F: Fn(WorkflowStepContext) -> Fut + 'static,
         Fut: Future<Output = Result<T, E>> + 'static,
     {
-        let result = self.call(name, Some(config), body, stored, None).await?;
+        let result = self.call(name, Some(config), body, None).await?;
         self.read(name, result)
     }
 
@@ -271,68 +270,8 @@ impl WorkflowStep {
         RFut: Future<Output = Result<(), RE>> + 'static,
     {
         let undo = self.rollback(name, rollback)?;
-        let result = self
-            .call(name, Some(config), body, stored, Some(undo))
-            .await?;
+        let result = self.call(name, Some(config), body, Some(undo)).await?;
         self.read(name, result)
-    }
-
-    /// Runs a step whose result is a stream of bytes, which the runtime stores as it
-    /// comes. So the result may be larger than the 1 MiB that another step's may be.
-    ///
-    /// An attempt has failed also if its stream fails before the end. Streams need a runtime
-    /// of 2026; an older one rejects the result as one that it cannot store.
-    ///
-    /// ```no_run
-    /// use worker::{Fetch, Result, web_sys};
-    /// use worker_sentry::workflow::WorkflowStep;
-    ///
-    /// async fn list(step: &WorkflowStep) -> Result<String> {
-    ///     let body = step.do_stream("fetch", |_| async {
-    ///         let list = Fetch::Url("https://example.com/list.txt".parse()?).send().await?;
-    ///         let list: web_sys::Response = list.try_into()?;
-    ///         list.body().ok_or_else(|| worker::Error::RustError("no list".into()))
-    ///     });
-    ///     let list = web_sys::Response::new_with_opt_readable_stream(Some(&body.await?))?;
-    ///     worker::Response::from(list).text().await
-    /// }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// If the last attempt failed.
-    pub async fn do_stream<E, F, Fut>(
-        &self,
-        name: &str,
-        body: F,
-    ) -> Result<ReadableStream, StepFailure>
-    where
-        E: Into<Box<dyn Error>> + 'static,
-        F: Fn(WorkflowStepContext) -> Fut + 'static,
-        Fut: Future<Output = Result<ReadableStream, E>> + 'static,
-    {
-        let result = self.call(name, None, body, streamed, None).await?;
-        Ok(js::as_stream(result))
-    }
-
-    /// Runs a step as [`do_stream`](Self::do_stream) does, by another rule.
-    ///
-    /// # Errors
-    ///
-    /// If the last attempt failed, or if the runtime rejects the configuration.
-    pub async fn do_stream_with_config<E, F, Fut>(
-        &self,
-        name: &str,
-        config: StepConfig,
-        body: F,
-    ) -> Result<ReadableStream, StepFailure>
-    where
-        E: Into<Box<dyn Error>> + 'static,
-        F: Fn(WorkflowStepContext) -> Fut + 'static,
-        Fut: Future<Output = Result<ReadableStream, E>> + 'static,
-    {
-        let result = self.call(name, Some(config), body, streamed, None).await?;
-        Ok(js::as_stream(result))
     }
 
     /// Sleeps for a while, without keeping the isolate.
@@ -390,18 +329,16 @@ impl WorkflowStep {
         }
     }
 
-    /// Has the engine run a step: `store` makes of the body's result what the engine is to
-    /// keep, and what is returned is what it kept.
+    /// Has the engine run a step, and returns what the engine kept of its result.
     async fn call<T, E, F, Fut>(
         &self,
         name: &str,
         config: Option<StepConfig>,
         body: F,
-        store: fn(T) -> worker::Result<JsValue>,
         rollback: Option<JsValue>,
     ) -> Result<JsValue, StepFailure>
     where
-        T: 'static,
+        T: Serialize + 'static,
         E: Into<Box<dyn Error>> + 'static,
         F: Fn(WorkflowStepContext) -> Fut + 'static,
         Fut: Future<Output = Result<T, E>> + 'static,
@@ -409,7 +346,7 @@ impl WorkflowStep {
         let config = config.map(|config| to_js(&config)).transpose();
         let config = config.map_err(|error| fail(name, error))?;
         let latest = Rc::<Latest>::default();
-        let body = attempts(name, body, store, latest.clone());
+        let body = attempts(name, body, latest.clone());
         let body = body.function();
         let called = match (&config, &rollback) {
             (Some(config), Some(undo)) => self.stub.do_with_rollback(name, config, body, undo),
@@ -509,14 +446,9 @@ struct Latest {
 }
 
 /// The function that the engine calls for each attempt.
-fn attempts<T, E, F, Fut>(
-    name: &str,
-    body: F,
-    store: fn(T) -> worker::Result<JsValue>,
-    latest: Rc<Latest>,
-) -> Callback
+fn attempts<T, E, F, Fut>(name: &str, body: F, latest: Rc<Latest>) -> Callback
 where
-    T: 'static,
+    T: Serialize + 'static,
     E: Into<Box<dyn Error>> + 'static,
     F: Fn(WorkflowStepContext) -> Fut + 'static,
     Fut: Future<Output = Result<T, E>> + 'static,
@@ -536,7 +468,7 @@ where
             // The body is called in there too: it can panic before it is polled.
             let body = async { body(context).await };
             let failure = match reporting::enter_step(current, &name, attempt, body).await {
-                Ok(result) => match store(result) {
+                Ok(result) => match to_js(&result) {
                     Ok(result) => return Ok(result),
                     // The next attempt would have the same result.
                     Err(error) => Failure::returned(
@@ -552,14 +484,6 @@ where
             Err(thrown)
         }
     })
-}
-
-fn stored<T: Serialize>(result: T) -> worker::Result<JsValue> {
-    to_js(&result)
-}
-
-fn streamed(stream: ReadableStream) -> worker::Result<JsValue> {
-    Ok(stream.into())
 }
 
 /// The function that the engine calls for each attempt to undo a step. It is called when
