@@ -13,7 +13,7 @@ use worker::worker_sys::Context as JsContext;
 use worker::{Context, Date, DateInit, Env};
 
 use super::js::{self, from_js, to_js};
-use super::reporting;
+use super::reporting::{self, FailedSteps};
 use super::step::WorkflowStep;
 
 /// A Workflow. Export it with [`workflow!`](crate::workflow!).
@@ -148,12 +148,13 @@ impl<W: WorkflowEntrypoint> Instance<W> {
         let event = js::RunEvent::read(&event);
         let instance_id = event.instance_id.clone().unwrap_or_default();
         let workflow_name = event.workflow_name.clone().unwrap_or_default();
+        let failed = FailedSteps::default();
         let run = async {
             let event = match workflow_event(event) {
                 Ok(event) => event,
                 Err(error) => return Err(unread(env, class, error).await),
             };
-            let step = WorkflowStep::new(step, env, class);
+            let step = WorkflowStep::new(step, env, class, failed.clone());
             let interrupted = pin!(step.interrupted());
             let run = pin!(workflow.run(event, step));
             match select(run, interrupted).await {
@@ -166,7 +167,15 @@ impl<W: WorkflowEntrypoint> Instance<W> {
                 Either::Right((thrown, _)) => Err(thrown),
             }
         };
-        reporting::enter_run(env, class, &instance_id, &workflow_name, run).await
+        reporting::enter_run(
+            env,
+            class,
+            &instance_id,
+            &workflow_name,
+            failed.clone(),
+            run,
+        )
+        .await
     }
 }
 

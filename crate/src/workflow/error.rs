@@ -152,6 +152,11 @@ impl StepFailure {
         self.attempt
     }
 
+    /// Whether `error` is the source of this failure: the very same value, not an equal one.
+    pub(super) fn comes_from(&self, error: &(dyn Error + 'static)) -> bool {
+        std::ptr::addr_eq(&raw const *self.failure.error, error)
+    }
+
     /// Whether the last attempt, or the event waited for, took too long.
     pub fn is_timeout(&self) -> bool {
         js::read_thrown(&self.failure.thrown).is_timeout()

@@ -10,6 +10,7 @@
 //! | `step` | the step that is running, or the one whose failure is reported |
 //! | `attempt` | that step's attempt, if it is known |
 
+use std::cell::RefCell;
 use std::error::Error;
 use std::future::Future;
 use std::iter::successors;
@@ -34,6 +35,39 @@ const MAX_CHAIN: usize = 32;
 /// The run, or the wrapped part of it, that code belongs to.
 pub(super) type Current = Rc<Scope>;
 
+/// How many failed steps of a run are remembered.
+const REMEMBERED: usize = 16;
+
+/// The steps that have failed in a run, the latest last.
+///
+/// An error of the application's that is transparent over a [`StepFailure`] passes it over in
+/// its chain: `source` returns the failure's own source. That source is known again here.
+#[derive(Clone, Default)]
+pub(super) struct FailedSteps(Rc<RefCell<Vec<StepFailure>>>);
+
+impl FailedSteps {
+    pub(super) fn remember(&self, failure: &StepFailure) {
+        if let Ok(mut failed) = self.0.try_borrow_mut() {
+            if failed.len() == REMEMBERED {
+                failed.remove(0);
+            }
+            failed.push(failure.clone());
+        }
+    }
+
+    /// The failure of a step that an error is or was caused by.
+    fn find(&self, error: &(dyn Error + 'static)) -> Option<StepFailure> {
+        let failed = self.0.try_borrow().ok()?;
+        let known = |error: &(dyn Error + 'static)| {
+            let mut failed = failed.iter().rev();
+            failed.find(|failure| failure.comes_from(error)).cloned()
+        };
+        successors(Some(error), |&error| error.source())
+            .take(MAX_CHAIN)
+            .find_map(|error| error.downcast_ref().cloned().or_else(|| known(error)))
+    }
+}
+
 /// What the code that is polled right now belongs to. A step's body is called back by the
 /// runtime, so it enters what was current when the step was started.
 pub(super) fn current() -> Option<Current> {
@@ -48,9 +82,10 @@ pub(super) async fn enter_run<F: Future>(
     class: &'static str,
     instance_id: &str,
     workflow_name: &str,
+    failed: FailedSteps,
     future: F,
 ) -> F::Output {
-    let context = || added(of_run(instance_id, workflow_name));
+    let context = || added(of_run(instance_id, workflow_name, failed));
     watched(env, place(class, RUN), context, future).await
 }
 
@@ -59,11 +94,12 @@ pub(super) async fn enter_step<F: Future>(
     parent: Option<Current>,
     name: &str,
     attempt: u32,
+    failed: FailedSteps,
     future: F,
 ) -> F::Output {
     let scope = parent.map(|parent| {
         let place = parent.own_place();
-        Scope::below(parent, place, added(of_step(name, attempt)))
+        Scope::below(parent, place, added(of_step(name, attempt, failed)))
     });
     within(scope, future).await
 }
@@ -74,11 +110,12 @@ pub(super) async fn enter_rollback<F: Future>(
     class: &'static str,
     name: &str,
     attempt: u32,
+    failed: FailedSteps,
     future: F,
 ) -> F::Output {
     let scope = parent.map(|parent| {
         let place = place(class, ROLLBACK);
-        Scope::below(parent, place, added(of_step(name, attempt)))
+        Scope::below(parent, place, added(of_step(name, attempt, failed)))
     });
     within(scope, future).await
 }
@@ -127,6 +164,7 @@ fn added(
 fn of_run(
     instance_id: &str,
     workflow_name: &str,
+    failed: FailedSteps,
 ) -> impl Fn(Option<&(dyn Error + 'static)>) -> Map<String, Value> + use<> {
     let mut instance = Map::new();
     for (key, value) in [("instance_id", instance_id), ("name", workflow_name)] {
@@ -136,7 +174,7 @@ fn of_run(
     }
     move |error| {
         let mut values = instance.clone();
-        if let Some(failure) = error.and_then(failed_step) {
+        if let Some(failure) = error.and_then(|error| failed.find(error)) {
             values.extend(step_values(failure.step(), failure.attempt()));
         }
         values
@@ -148,9 +186,10 @@ fn of_run(
 fn of_step(
     name: &str,
     attempt: u32,
+    failed: FailedSteps,
 ) -> impl Fn(Option<&(dyn Error + 'static)>) -> Map<String, Value> + use<> {
     let step = step_values(name, Some(attempt));
-    move |error| match error.and_then(failed_step) {
+    move |error| match error.and_then(|error| failed.find(error)) {
         Some(_) => Map::new(),
         None => step.clone(),
     }
@@ -163,13 +202,6 @@ fn step_values(name: &str, attempt: Option<u32>) -> Map<String, Value> {
         values.insert("attempt".to_owned(), attempt.into());
     }
     values
-}
-
-/// The failure of a step that an error is or was caused by.
-fn failed_step<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e StepFailure> {
-    successors(Some(error), |&error| error.source())
-        .take(MAX_CHAIN)
-        .find_map(|error| error.downcast_ref())
 }
 
 #[cfg(test)]
@@ -201,10 +233,14 @@ mod tests {
         StepFailure::new(step, attempt, failure)
     }
 
+    fn failed() -> FailedSteps {
+        FailedSteps::default()
+    }
+
     fn run_scope() -> Current {
         Scope::adding(
             place(CLASS, RUN),
-            Some(added(of_run("easylist-42", "compilation"))),
+            Some(added(of_run("easylist-42", "compilation", failed()))),
         )
     }
 
@@ -235,7 +271,7 @@ mod tests {
             yield_once().await;
             captured(&Away)
         };
-        let seen = block_on(enter_step(Some(run_scope()), "fetch", 2, body));
+        let seen = block_on(enter_step(Some(run_scope()), "fetch", 2, failed(), body));
         let expected = json!({
             "instance_id": "easylist-42", "name": "compilation", "step": "fetch", "attempt": 2,
         });
@@ -245,7 +281,7 @@ mod tests {
     #[test]
     fn a_panic_in_a_steps_body_knows_the_step_and_the_attempt() {
         let body = async { workflow_context(Draft::panic(&"no", None, Scope::place())) };
-        let seen = block_on(enter_step(Some(run_scope()), "fetch", 1, body));
+        let seen = block_on(enter_step(Some(run_scope()), "fetch", 1, failed(), body));
         assert_eq!(
             (&seen["step"], &seen["attempt"]),
             (&json!("fetch"), &json!(1))
@@ -261,29 +297,57 @@ mod tests {
         });
         assert_eq!(in_run, expected);
         let body = async { captured(&error) };
-        let in_step = block_on(enter_step(Some(run_scope()), "report", 1, body));
+        let in_step = block_on(enter_step(Some(run_scope()), "report", 1, failed(), body));
         assert_eq!(in_step, expected);
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error(transparent)]
+    struct Passed(#[from] StepFailure);
+
+    #[test]
+    fn the_failure_of_a_step_is_known_behind_an_error_that_is_transparent_over_it() {
+        let failed = failed();
+        let failure = failure("fetch", Some(6));
+        failed.remember(&failure);
+        for other in 1..REMEMBERED {
+            failed.remember(&super::tests::failure("other", Some(other as u32)));
+        }
+        let error = Passed(failure);
+        let in_run = of_run("easylist-42", "", failed.clone())(Some(&error));
+        let expected = json!({ "instance_id": "easylist-42", "step": "fetch", "attempt": 6 });
+        assert_eq!(json!(in_run), expected);
+        assert!(of_step("report", 1, failed.clone())(Some(&error)).is_empty());
+        let unrelated = of_run("easylist-42", "", failed)(Some(&Away));
+        assert_eq!(json!(unrelated), json!({ "instance_id": "easylist-42" }));
     }
 
     #[test]
     fn a_failure_of_an_earlier_run_has_no_attempt() {
         let error = failure("fetch", None);
         let body = async { captured(&error) };
-        let seen = block_on(enter_step(Some(run_scope()), "report", 1, body));
+        let seen = block_on(enter_step(Some(run_scope()), "report", 1, failed(), body));
         assert_eq!(seen["step"], json!("fetch"));
         assert_eq!(seen.get("attempt"), None);
     }
 
     #[test]
     fn a_name_that_the_runtime_does_not_tell_is_left_out() {
-        let values = of_run("easylist-42", "")(None);
+        let values = of_run("easylist-42", "", failed())(None);
         assert_eq!(json!(values), json!({ "instance_id": "easylist-42" }));
     }
 
     #[test]
     fn a_rollback_is_a_handler_of_its_own_in_the_same_instance() {
         let body = async { (Scope::place(), captured(&Away)) };
-        let (at, seen) = block_on(enter_rollback(Some(run_scope()), CLASS, "fetch", 3, body));
+        let (at, seen) = block_on(enter_rollback(
+            Some(run_scope()),
+            CLASS,
+            "fetch",
+            3,
+            failed(),
+            body,
+        ));
         assert_eq!(at, place(CLASS, ROLLBACK));
         let expected = json!({
             "instance_id": "easylist-42", "name": "compilation", "step": "fetch", "attempt": 3,

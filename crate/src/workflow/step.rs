@@ -17,7 +17,7 @@ use super::context::{ResolvedRetryConfig, WorkflowRollbackContext, WorkflowStepC
 use super::duration::WorkflowSleepDuration;
 use super::error::{Failure, NonRetryableError, StepFailure};
 use super::js::{self, Callback, from_js, settle, to_js};
-use super::reporting;
+use super::reporting::{self, FailedSteps};
 use super::thrown::ends_attempts;
 
 /// What a replayed run is ended with, where nothing more is to be replayed. The runtime
@@ -67,6 +67,7 @@ struct Run {
     env: Env,
     class: &'static str,
     interruption: Interruption,
+    failed: FailedSteps,
 }
 
 impl fmt::Debug for WorkflowStep {
@@ -141,13 +142,14 @@ impl<R> fmt::Debug for Rollback<R> {
 }
 
 impl WorkflowStep {
-    pub(super) fn new(stub: JsValue, env: &Env, class: &'static str) -> Self {
+    pub(super) fn new(stub: JsValue, env: &Env, class: &'static str, failed: FailedSteps) -> Self {
         WorkflowStep {
             stub: js::as_step(stub),
             run: Rc::new(Run {
                 env: env.clone(),
                 class,
                 interruption: Interruption::default(),
+                failed,
             }),
         }
     }
@@ -346,7 +348,7 @@ impl WorkflowStep {
         let config = config.map(|config| to_js(&config)).transpose();
         let config = config.map_err(|error| fail(name, error))?;
         let latest = Rc::<Latest>::default();
-        let body = attempts(name, body, latest.clone());
+        let body = attempts(name, body, latest.clone(), self.run.failed.clone());
         let body = body.function();
         let called = match (&config, &rollback) {
             (Some(config), Some(undo)) => self.stub.do_with_rollback(name, config, body, undo),
@@ -405,7 +407,9 @@ impl WorkflowStep {
         let failure = last
             .filter(|last| last.is(&thrown))
             .unwrap_or_else(|| Failure::thrown(rejection));
-        StepFailure::new(name, latest.attempt.get(), failure)
+        let failure = StepFailure::new(name, latest.attempt.get(), failure);
+        self.run.failed.remember(&failure);
+        failure
     }
 
     /// Waits for the engine to stop this run, and returns what it said.
@@ -446,7 +450,7 @@ struct Latest {
 }
 
 /// The function that the engine calls for each attempt.
-fn attempts<T, E, F, Fut>(name: &str, body: F, latest: Rc<Latest>) -> Callback
+fn attempts<T, E, F, Fut>(name: &str, body: F, latest: Rc<Latest>, failed: FailedSteps) -> Callback
 where
     T: Serialize + 'static,
     E: Into<Box<dyn Error>> + 'static,
@@ -462,12 +466,12 @@ where
         let context = WorkflowStepContext::read(&js::to_value(told), &name, counted);
         latest.attempt.set(Some(context.attempt));
         let (body, latest) = (body.clone(), latest.clone());
-        let (current, name) = (current.clone(), name.clone());
+        let (current, name, failed) = (current.clone(), name.clone(), failed.clone());
         async move {
             let attempt = context.attempt;
             // The body is called in there too: it can panic before it is polled.
             let body = async { body(context).await };
-            let failure = match reporting::enter_step(current, &name, attempt, body).await {
+            let failure = match reporting::enter_step(current, &name, attempt, failed, body).await {
                 Ok(result) => match to_js(&result) {
                     Ok(result) => return Ok(result),
                     // The next attempt would have the same result.
@@ -521,8 +525,10 @@ where
                 }
                 undone
             };
-            let current = current.clone();
-            match reporting::enter_rollback(current, run.class, &name, attempt, reporting).await {
+            let failed = run.failed.clone();
+            match reporting::enter_rollback(current, run.class, &name, attempt, failed, reporting)
+                .await
+            {
                 Ok(()) => Ok(JsValue::UNDEFINED),
                 Err(error) => Err(Failure::returned(error).thrown),
             }
