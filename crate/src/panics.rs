@@ -122,7 +122,7 @@ fn report(info: &PanicHookInfo<'_>) {
 /// Leaves the report with whoever can wait for its delivery, or sends it now.
 fn leave(runtime: &impl Runtime, isolate: &Shared, scope: Option<Rc<Scope>>, mut draft: Draft) {
     if let Some(scope) = scope {
-        scope.complete(&mut draft);
+        scope.complete(&mut draft, None);
         if cfg!(panic = "unwind") {
             scope.leave_panic(draft);
             return;

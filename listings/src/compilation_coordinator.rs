@@ -125,8 +125,9 @@ impl CompilationCoordinator {
                 id: id.clone(),
                 request,
             }),
+            ..CreateOptions::default()
         };
-        if let Err(error) = self.env.workflow("COMPILATION")?.create(Some(order)).await {
+        if let Err(error) = self.env.workflow("COMPILATION")?.create(order).await {
             self.state
                 .storage()
                 .delete(&Compilation::key_of(&id))

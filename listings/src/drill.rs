@@ -252,10 +252,11 @@ fn request_without_sources(marker: &str) -> CompileRequest {
 
 async fn start(env: &Env, binding: &str, params: impl Serialize) -> Result<String> {
     let options = CreateOptions {
-        id: None,
         params: Some(params),
+        ..CreateOptions::default()
     };
-    env.workflow(binding)?.create(Some(options)).await?.id()
+    let instance = env.workflow(binding)?.create(options).await?;
+    Ok(instance.id())
 }
 
 fn did_not_fail() -> Error {

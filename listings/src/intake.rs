@@ -50,8 +50,11 @@ pub async fn take_in(env: &Env, batch: &MessageBatch<CompileRequest>) -> Result<
     let total = requests.len() + reasons.len();
     if !requests.is_empty() {
         let params = Some(Batch { requests });
-        let order = CreateOptions { id: None, params };
-        let started = async { env.workflow("BATCH_COMPILATION")?.create(Some(order)).await };
+        let order = CreateOptions {
+            params,
+            ..CreateOptions::default()
+        };
+        let started = async { env.workflow("BATCH_COMPILATION")?.create(order).await };
         if let Err(error) = started.await {
             taken.iter().for_each(MessageExt::retry);
             return Err(error.into());

@@ -52,15 +52,19 @@ async fn start_job(env: &Env, job: Job) -> Result<()> {
     match job {
         Job::CacheWarming => {
             let params = Some(Warming::default());
-            let order = CreateOptions { id: None, params };
-            env.workflow("CACHE_WARMING")?.create(Some(order)).await?;
+            let order = CreateOptions {
+                params,
+                ..CreateOptions::default()
+            };
+            env.workflow("CACHE_WARMING")?.create(order).await?;
         }
         Job::HealthMonitoring => {
             let params = Some(Watch::default());
-            let order = CreateOptions { id: None, params };
-            env.workflow("HEALTH_MONITORING")?
-                .create(Some(order))
-                .await?;
+            let order = CreateOptions {
+                params,
+                ..CreateOptions::default()
+            };
+            env.workflow("HEALTH_MONITORING")?.create(order).await?;
         }
     }
     Ok(())

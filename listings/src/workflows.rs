@@ -24,6 +24,7 @@ fn patient() -> StepConfig {
             backoff: Some(Backoff::Exponential),
         }),
         timeout: Some("30 seconds".into()),
+        ..StepConfig::default()
     }
 }
 // ANCHOR_END: patient

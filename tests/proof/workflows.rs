@@ -68,6 +68,30 @@ pub fn trials() -> Vec<Trial> {
             steps_and_instances_run_side_by_side,
         ),
         test(
+            "workflows::a_body_is_told_its_step_its_attempt_and_its_configuration",
+            a_body_is_told_its_step_its_attempt_and_its_configuration,
+        ),
+        test(
+            "workflows::a_restart_from_a_step_runs_that_step_again_and_none_before_it",
+            a_restart_from_a_step_runs_that_step_again_and_none_before_it,
+        ),
+        test(
+            "workflows::a_workflow_that_fails_is_undone_step_by_step_from_its_end",
+            a_workflow_that_fails_is_undone_step_by_step_from_its_end,
+        ),
+        test(
+            "workflows::a_rollback_that_fails_for_good_is_reported_once",
+            a_rollback_that_fails_for_good_is_reported_once,
+        ),
+        test(
+            "workflows::a_replay_for_the_rollbacks_ends_where_the_run_had_come_to",
+            a_replay_for_the_rollbacks_ends_where_the_run_had_come_to,
+        ),
+        test(
+            "workflows::an_event_knows_the_instance_the_workflow_the_step_and_the_attempt",
+            an_event_knows_the_instance_the_workflow_the_step_and_the_attempt,
+        ),
+        test(
             "workflows::exporting_a_workflow_adds_no_method_to_the_default_entrypoint",
             exporting_a_workflow_adds_no_method_to_the_default_entrypoint,
         ),
@@ -168,11 +192,29 @@ fn reported(marker: &str) -> Vec<Value> {
         .collect()
 }
 
+/// The context `workflow` of each event that mentions `marker`.
+fn contexts(marker: &str) -> Vec<Value> {
+    let requests = fixture().1.requests();
+    let events = requests.iter().map(|received| event(&received.request));
+    events
+        .filter(|event| event.to_string().contains(marker))
+        .map(|mut event| {
+            let mut context = event["contexts"]["workflow"].take();
+            // `sentry-core` gives a context of one's own this type.
+            let values = context.as_object_mut().expect("the context");
+            assert_eq!(values.remove("type"), Some("unknown".into()));
+            context
+        })
+        .collect()
+}
+
 fn input_and_output_are_typed() {
     let guest = json!({ "name": "Ada", "age": 36 });
     let output = Instance::create("GREETING", "typed", &guest).output();
     assert_eq!(output["text"], "Hello Ada, 36");
     assert_eq!(output["instance_id"], "typed");
+    assert_eq!(output["workflow_name"], "greeting");
+    assert_eq!(output["is_scheduled"], false);
     assert!(output["created_ms"].as_u64() > Some(1_700_000_000_000));
     // With nothing, `()` is the input.
     let answer = fixture().0.post("/workflows/create/EMPTY/empty");
@@ -182,6 +224,15 @@ fn input_and_output_are_typed() {
         id: "empty",
     };
     assert_eq!(empty.output(), Value::Null);
+    // Nor does an instance that was created with nothing at all.
+    let answer = fixture().0.post("/workflows/default/EMPTY");
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let id = answer.json()["id"].as_str().expect("an id").to_owned();
+    let status = format!("/workflows/status/EMPTY/{id}");
+    wait::until("the end of it", wait::LIMIT, || {
+        let seen = fixture().0.get(&status).json();
+        (seen["status"] == "complete").then_some(())
+    });
 }
 
 fn an_input_of_another_type_is_reported_by_the_binding() {
@@ -331,6 +382,11 @@ fn a_handled_error_is_reported_once_in_spite_of_a_replay() {
     let counts = ["run", "attempt", "handled", "reported"].map(count);
     assert_eq!(counts, [2, 3, 2, 1], "{notes:#?}");
     assert_eq!(reported("the cause of handled").len(), 1);
+    // The step is the one that failed, and not the one that reports it.
+    assert_eq!(
+        contexts("the cause of handled"),
+        [json!({ "instance_id": "handled", "name": "scenario", "step": "doomed", "attempt": 3 })]
+    );
 }
 
 fn a_terminated_instance_ends_and_a_restarted_one_begins_anew() {
@@ -370,6 +426,146 @@ fn steps_and_instances_run_side_by_side() {
         };
         assert_eq!(instance.output()["instance_id"], id);
     }
+}
+
+fn a_body_is_told_its_step_its_attempt_and_its_configuration() {
+    let told = Instance::play("told", &json!({ "scenario": "told" })).output();
+    assert_eq!(
+        told[0],
+        json!({
+            "name": "told", "count": 1, "attempt": 1, "timeout": "30 seconds",
+            "limit": 1, "delay": 20, "backoff": "constant", "sensitive": "output",
+        })
+    );
+    // The second step of this name has the runtime's defaults.
+    let second = &told[1];
+    assert_eq!(
+        (&second["name"], &second["count"]),
+        (&json!("told"), &json!(2))
+    );
+    assert_eq!(
+        (&second["limit"], &second["sensitive"]),
+        (&json!(5), &Value::Null)
+    );
+    assert_eq!(second["timeout"], "10 minutes", "{second}");
+}
+
+fn a_restart_from_a_step_runs_that_step_again_and_none_before_it() {
+    let instance = Instance::play("restart-from", &json!({ "scenario": "sleep", "ms": 10 }));
+    instance.output();
+    assert_eq!(instance.notes(), ["run", "before", "after"]);
+    let path = |step| format!("/workflows/restart-from/SCENARIO/restart-from/{step}/1");
+    assert_eq!(
+        fixture().0.post(&path("nowhere")).status,
+        500,
+        "no such step"
+    );
+    assert_eq!(fixture().0.post(&path("after")).status, 200);
+    wait::until("second run", wait::LIMIT, || {
+        (instance.notes().len() == 5).then_some(())
+    });
+    instance.output();
+    assert_eq!(instance.notes(), ["run", "before", "after", "run", "after"]);
+}
+
+/// The notes of a rollback scenario's instance that say what was undone.
+fn undone(instance: &Instance) -> Vec<String> {
+    let notes = instance.notes().into_iter();
+    notes.filter(|note| note.starts_with("undo")).collect()
+}
+
+fn a_workflow_that_fails_is_undone_step_by_step_from_its_end() {
+    let scenario = json!({
+        "scenario": "rollback", "marker": "sunk", "failures": 2, "waits": false,
+    });
+    let instance = Instance::play("rollback", &scenario);
+    let error = instance.wait_for("errored")["error"].take();
+    assert_eq!(error["message"], "outside of any step: sunk");
+    // The rollback of the second step fails twice and is tried three times.
+    let two = "undo two-1 Some(2): Error: outside of any step: sunk";
+    let one = "undo one-1 Some(1): Error: outside of any step: sunk";
+    assert_eq!(undone(&instance), [two, two, two, one]);
+    // What the application reported is the only event: the rollback did not fail for good.
+    assert_eq!(reported("outside of any step: not undone sunk").len(), 0);
+
+    // A step that has failed is undone as well, and has no output.
+    let scenario = json!({ "scenario": "rollback-of-failed", "marker": "spilt" });
+    let failed = Instance::play("rollback-of-failed", &scenario);
+    failed.wait_for("errored");
+    let none = "undo failed-1 None: Error: Cause: the cause of no output";
+    assert_eq!(undone(&failed), [none]);
+}
+
+fn a_rollback_that_fails_for_good_is_reported_once() {
+    let scenario = json!({
+        "scenario": "rollback", "marker": "stuck", "failures": 3, "waits": false,
+    });
+    let instance = Instance::play("stuck", &scenario);
+    instance.wait_for("errored");
+    let two = "undo two-1 Some(2): Error: outside of any step: stuck";
+    assert_eq!(undone(&instance), [two, two, two], "the series ends");
+    let message = "outside of any step: not undone stuck";
+    let event = fixture().1.wait_for_event(message);
+    assert_eq!(
+        event["transaction"], "ScenarioWorkflow.rollback",
+        "{event:#}"
+    );
+    assert_eq!(
+        contexts(message),
+        [json!({ "instance_id": "stuck", "name": "scenario", "step": "two", "attempt": 3 })]
+    );
+    // What a rollback reports itself is not reported again.
+    let scenario = json!({ "scenario": "rollback-reported", "marker": "itself" });
+    Instance::play("rollback-reported", &scenario).wait_for("errored");
+    assert_eq!(reported("the cause of reporting itself").len(), 1);
+}
+
+fn a_replay_for_the_rollbacks_ends_where_the_run_had_come_to() {
+    let scenario = json!({
+        "scenario": "rollback", "marker": "called off", "failures": 0, "waits": true,
+    });
+    let instance = Instance::play("called-off", &scenario);
+    instance.wait_for_note("before");
+    assert_eq!(instance.act("undo"), 200);
+    instance.wait_for("terminated");
+    let notes = instance.notes();
+    let two = "undo two-1 Some(2): Error: Instance terminated during rollback";
+    let one = "undo one-1 Some(1): Error: Instance terminated during rollback";
+    let undone = [two, one].map(str::to_owned);
+    assert!(notes.ends_with(&undone), "{notes:#?}");
+    assert!(!notes.contains(&"after".to_owned()), "{notes:#?}");
+    // The end of a replay is no error of the application's.
+    let caught = notes.iter().find(|note| note.starts_with("caught"));
+    assert_eq!(caught, None);
+    assert_eq!(reported("called-off"), [Value::Null; 0]);
+}
+
+fn an_event_knows_the_instance_the_workflow_the_step_and_the_attempt() {
+    let scenario = json!({ "scenario": "inside", "marker": "within" });
+    Instance::play("inside", &scenario).output();
+    assert_eq!(
+        contexts("the cause of within"),
+        [json!({ "instance_id": "inside", "name": "scenario", "step": "inside", "attempt": 2 })]
+    );
+    let scenario = json!({ "scenario": "outside", "marker": "without" });
+    Instance::play("outside", &scenario).wait_for("errored");
+    assert_eq!(
+        contexts("outside of any step: without"),
+        [json!({ "instance_id": "outside", "name": "scenario" })]
+    );
+    // The failure of a step, reported by the catch around all steps.
+    let scenario = json!({ "scenario": "fail", "marker": "gloom" });
+    Instance::play("failed", &scenario).wait_for("errored");
+    assert_eq!(
+        contexts("the cause of gloom"),
+        [json!({ "instance_id": "failed", "name": "scenario", "step": "doomed", "attempt": 3 })]
+    );
+    let guest = json!({ "name": "Ada", "age": "many" });
+    Instance::create("GREETING", "unread", &guest).wait_for("errored");
+    assert_eq!(
+        contexts("invalid type: string"),
+        [json!({ "instance_id": "unread", "name": "greeting" })]
+    );
 }
 
 fn exporting_a_workflow_adds_no_method_to_the_default_entrypoint() {

@@ -87,9 +87,10 @@ pub fn capture_exception_in_background<'e, Kind>(
 
 /// Reads a report in the scope of the code that runs right now.
 fn read(runtime: &impl Runtime, report: Report<'_>) -> Draft {
+    let error = report.error();
     let mut draft = report.read(runtime);
     if let Some(scope) = Scope::current() {
-        scope.complete(&mut draft);
+        scope.complete(&mut draft, error);
         scope.note(draft.identity());
     }
     draft

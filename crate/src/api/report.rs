@@ -148,6 +148,14 @@ impl<'e> Report<'e> {
         self
     }
 
+    /// The error, if the report is of one.
+    pub(crate) fn error(&self) -> Option<&'e (dyn Error + 'static)> {
+        match self.subject {
+            Subject::Error(error, _) => Some(error),
+            Subject::Value(_) | Subject::Text(_) => None,
+        }
+    }
+
     /// Shows the text of the error, as its `Display` writes it.
     pub(super) fn announce(&self, to: impl FnOnce(&dyn Display)) {
         match self.subject {

@@ -164,14 +164,16 @@ where
     let Ok(Err(error)) = outcome else {
         return drafts;
     };
-    let mut draft = error.into_report().handled(false).read(runtime);
+    let report = error.into_report().handled(false);
+    let source = report.error();
+    let mut draft = report.read(runtime);
     if scope.has_reported(draft.identity()) {
         runtime.debug("the error was reported before it got here");
         return drafts;
     }
     // For a wrapper around this one.
     scope.note(draft.identity());
-    scope.complete(&mut draft);
+    scope.complete(&mut draft, source);
     drafts.push(draft);
     drafts
 }

@@ -40,6 +40,8 @@ pub enum Handler {
     New,
     /// A run of a Workflow.
     Run,
+    /// The rollback of a Workflow's step.
+    Rollback,
     /// A method of the application's own, called by RPC.
     Rpc(Cow<'static, str>),
 }
@@ -59,6 +61,7 @@ impl Handler {
             Handler::WebsocketError => "websocket_error",
             Handler::New => "new",
             Handler::Run => "run",
+            Handler::Rollback => "rollback",
             Handler::Rpc(name) => name,
         }
     }
@@ -106,7 +109,7 @@ impl Place {
         let is_main = self.class.as_deref() == Some(MAIN);
         match &self.handler {
             None => "generic",
-            Some(Handler::Run) => "auto.faas.cloudflare.workflow",
+            Some(Handler::Run | Handler::Rollback) => "auto.faas.cloudflare.workflow",
             Some(_) if !is_main => "auto.faas.cloudflare.durable_object",
             Some(Handler::Queue) => "auto.faas.cloudflare.queue",
             Some(Handler::Scheduled) => "auto.faas.cloudflare.scheduled",

@@ -7,12 +7,13 @@
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use crate::item::draft::Draft;
+use crate::item::draft::{Details, Draft};
 use crate::item::place::Place;
 
 /// How many errors a scope remembers as reported. The oldest is forgotten first.
@@ -33,8 +34,9 @@ pub(crate) type Outcome<T> = Result<T, Box<dyn Any + Send>>;
 
 /// Something that adds to each event of a run.
 pub(crate) trait Contribute {
-    /// Adds to the event.
-    fn contribute(&self, draft: &mut Draft);
+    /// Adds to what the scopes around this one have added. `error` is the error that is
+    /// reported; a panic and what JavaScript threw have none.
+    fn contribute(&self, added: &mut Details, error: Option<&(dyn Error + 'static)>);
 }
 
 /// One run of one wrapped handler.
@@ -88,18 +90,25 @@ impl Scope {
     }
 
     /// Gives a draft what the events of this run carry, and a place if it has none.
-    pub(crate) fn complete(&self, draft: &mut Draft) {
+    ///
+    /// What an inner scope adds replaces what an outer one adds under the same name, and
+    /// what the draft has already replaces both.
+    pub(crate) fn complete(&self, draft: &mut Draft, error: Option<&(dyn Error + 'static)>) {
         if draft.details.place == Place::default() {
             draft.details.place = self.place.clone();
         }
-        for scope in self.outwards() {
-            let contributions = match scope.contributions.try_borrow() {
-                Ok(contributions) => contributions.clone(),
-                Err(_) => continue,
-            };
-            for contribution in contributions {
-                contribution.contribute(draft);
-            }
+        let mut added = Details::default();
+        self.contribute(&mut added, error);
+        draft.details.add(added);
+    }
+
+    fn contribute(&self, added: &mut Details, error: Option<&(dyn Error + 'static)>) {
+        if let Some(parent) = &self.parent {
+            parent.contribute(added, error);
+        }
+        let contributions = self.contributions.try_borrow().map(|it| it.clone());
+        for contribution in contributions.unwrap_or_default() {
+            contribution.contribute(added, error);
         }
     }
 
@@ -380,11 +389,8 @@ mod tests {
 
     struct Tag(&'static str);
     impl Contribute for Tag {
-        fn contribute(&self, draft: &mut Draft) {
-            draft
-                .details
-                .tags
-                .push((self.0.to_owned(), "yes".to_owned()));
+        fn contribute(&self, added: &mut Details, _: Option<&(dyn Error + 'static)>) {
+            added.tags.push((self.0.to_owned(), "yes".to_owned()));
         }
     }
 
@@ -396,12 +402,12 @@ mod tests {
         inner.add(Rc::new(Tag("inner")));
         let tags = |scope: &Scope| {
             let mut draft = Draft::of_panic("no", None, Place::default());
-            scope.complete(&mut draft);
+            scope.complete(&mut draft, None);
             let names = draft.details.tags.into_iter().map(|(key, _)| key);
             (names.collect::<Vec<_>>(), draft.details.place)
         };
         assert_eq!(tags(&outer), (vec!["outer".to_owned()], alarm()));
-        let both = vec!["inner".to_owned(), "outer".to_owned()];
+        let both = vec!["outer".to_owned(), "inner".to_owned()];
         assert_eq!(tags(&inner), (both, Place::new("In", Handler::Run)));
     }
 }

@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use worker::wasm_bindgen::{JsCast, JsValue};
+use worker::wasm_bindgen::JsValue;
 use worker::{Env, Result};
 
-use super::js::{self, from_js, get_property, get_string, settle, to_js};
+use super::duration::WorkflowSleepDuration;
+use super::js::{self, from_js, settle, to_js};
 
 /// Finds Workflows among the bindings.
 ///
@@ -15,8 +16,8 @@ use super::js::{self, from_js, get_property, get_string, settle, to_js};
 ///
 /// async fn start(env: &Env) -> Result<Response> {
 ///     let options = CreateOptions { params: Some("https://example.com/list"), ..CreateOptions::default() };
-///     let instance = env.workflow("COMPILATION")?.create(Some(options)).await?;
-///     Response::ok(instance.id()?)
+///     let instance = env.workflow("COMPILATION")?.create(options).await?;
+///     Response::ok(instance.id())
 /// }
 /// ```
 pub trait WorkflowEnv {
@@ -30,15 +31,10 @@ pub trait WorkflowEnv {
 
 impl WorkflowEnv for Env {
     fn workflow(&self, binding: &str) -> Result<Workflow> {
-        let bound = get_property(self, binding);
-        // The class of the binding differs between local runs and production;
-        // its methods do not.
-        if get_property(&bound, "createBatch").is_function() {
-            return Ok(Workflow {
-                binding: bound.unchecked_into(),
-            });
+        match js::binding(self, binding) {
+            Some(binding) => Ok(Workflow { binding }),
+            None => Err(worker::Error::BindingError(binding.to_owned())),
         }
-        Err(worker::Error::BindingError(binding.to_owned()))
     }
 }
 
@@ -49,7 +45,7 @@ impl WorkflowEnv for Env {
 /// use worker_sentry::workflow::{CreateOptions, Workflow, WorkflowInstance};
 ///
 /// async fn start(workflow: &Workflow, lists: Vec<String>) -> Result<Vec<WorkflowInstance>> {
-///     let options = |list| CreateOptions { id: None, params: Some(list) };
+///     let options = |list| CreateOptions { params: Some(list), ..CreateOptions::default() };
 ///     workflow.create_batch(lists.into_iter().map(options).collect()).await
 /// }
 ///
@@ -70,14 +66,20 @@ impl Workflow {
     /// If the id is taken or not allowed, or the parameters cannot be stored.
     pub async fn create<T: Serialize>(
         &self,
-        options: Option<CreateOptions<T>>,
+        options: CreateOptions<T>,
     ) -> Result<WorkflowInstance> {
-        let options = match options {
-            Some(options) => to_js(&options)?,
-            None => JsValue::UNDEFINED,
-        };
-        let instance = settle(self.binding.create(&options)).await?;
+        let instance = settle(self.binding.create(&to_js(&options)?)).await?;
         Ok(WorkflowInstance::new(instance))
+    }
+
+    /// Creates an instance with no parameters and an id that the runtime makes up. It
+    /// starts at once.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime refuses.
+    pub async fn create_default(&self) -> Result<WorkflowInstance> {
+        self.create(CreateOptions::<()>::default()).await
     }
 
     /// Creates up to 100 instances.
@@ -90,8 +92,7 @@ impl Workflow {
         batch: Vec<CreateOptions<T>>,
     ) -> Result<Vec<WorkflowInstance>> {
         let instances = settle(self.binding.create_batch(&to_js(&batch)?)).await?;
-        let instances = worker::js_sys::Array::from(&instances);
-        Ok(instances.iter().map(WorkflowInstance::new).collect())
+        Ok(js::elements(instances).map(WorkflowInstance::new).collect())
     }
 
     /// Finds an instance.
@@ -106,6 +107,20 @@ impl Workflow {
 }
 
 /// What to create an instance with.
+///
+/// ```
+/// use worker_sentry::workflow::{CreateOptions, RetentionOptions};
+///
+/// let options = CreateOptions {
+///     params: Some("https://example.com/list"),
+///     retention: Some(RetentionOptions {
+///         success_retention: Some("1 day".into()),
+///         ..RetentionOptions::default()
+///     }),
+///     ..CreateOptions::default()
+/// };
+/// # let _ = options;
+/// ```
 #[derive(Clone, Debug, Serialize)]
 pub struct CreateOptions<T> {
     /// The instance's id; a random one if not said.
@@ -114,6 +129,10 @@ pub struct CreateOptions<T> {
     /// The payload of its event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub params: Option<T>,
+    /// How long its state is kept after its end; as long as the account's plan says if not
+    /// said. Local runs ignore it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention: Option<RetentionOptions>,
 }
 
 impl<T> Default for CreateOptions<T> {
@@ -121,8 +140,66 @@ impl<T> Default for CreateOptions<T> {
         CreateOptions {
             id: None,
             params: None,
+            retention: None,
         }
     }
+}
+
+/// How long the state of an instance is kept after its end.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RetentionOptions {
+    /// After it ended by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub success_retention: Option<WorkflowSleepDuration>,
+    /// After it ended by an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_retention: Option<WorkflowSleepDuration>,
+}
+
+/// From where to restart an instance.
+///
+/// ```
+/// use worker_sentry::workflow::{RestartFrom, RestartOptions, StepType};
+///
+/// let third_of_its_name = RestartFrom {
+///     name: "count a list".into(),
+///     count: Some(3),
+///     type_: Some(StepType::Do),
+/// };
+/// let options = RestartOptions { from: Some(third_of_its_name) };
+/// # let _ = options;
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct RestartOptions {
+    /// The first step to run again; from the beginning if not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<RestartFrom>,
+}
+
+/// A step of an instance.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RestartFrom {
+    /// The step's name.
+    pub name: String,
+    /// Which of the steps of this name, counted from 1; the first if not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<u32>,
+    /// Its type, where steps of different types have this name.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub type_: Option<StepType>,
+}
+
+/// The types of steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum StepType {
+    /// A step with a body.
+    Do,
+    /// A sleep.
+    Sleep,
+    /// A step that waits for an event.
+    WaitForEvent,
 }
 
 /// A handle to an instance of a Workflow.
@@ -136,7 +213,7 @@ impl<T> Default for CreateOptions<T> {
 ///     match status.status {
 ///         InstanceStatusKind::Paused => instance.resume().await?,
 ///         InstanceStatusKind::Errored => {
-///             worker::console_log!("{}: {:?}", instance.id()?, status.error);
+///             worker::console_log!("{}: {:?}", instance.id(), status.error);
 ///             instance.restart().await?;
 ///         }
 ///         _ => {}
@@ -152,17 +229,14 @@ pub struct WorkflowInstance {
 impl WorkflowInstance {
     fn new(instance: JsValue) -> Self {
         WorkflowInstance {
-            instance: instance.unchecked_into(),
+            instance: js::as_instance(instance),
         }
     }
 
     /// The id.
-    ///
-    /// # Errors
-    ///
-    /// If the runtime gave it none.
-    pub fn id(&self) -> Result<String> {
-        get_string(&self.instance, "id")
+    pub fn id(&self) -> String {
+        // Every runtime gives an instance its id.
+        js::id(&self.instance).unwrap_or_default()
     }
 
     /// How it is doing.
@@ -210,17 +284,36 @@ impl WorkflowInstance {
         done(self.instance.restart()).await
     }
 
+    /// Starts it again from a step, with what the steps before it have left.
+    ///
+    /// An older runtime than that of June 2026 starts it from the beginning instead.
+    ///
+    /// ```no_run
+    /// use worker::Result;
+    /// use worker_sentry::workflow::{RestartFrom, RestartOptions, WorkflowInstance};
+    ///
+    /// async fn store_again(instance: &WorkflowInstance) -> Result<()> {
+    ///     let from = RestartFrom { name: "store".into(), count: None, type_: None };
+    ///     instance.restart_with_options(RestartOptions { from: Some(from) }).await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the instance has not come to this step, or if the runtime refuses.
+    pub async fn restart_with_options(&self, options: RestartOptions) -> Result<()> {
+        let options = to_js(&options)?;
+        done(self.instance.restart_with_options(&options)).await
+    }
+
     /// Sends an event to
     /// [`WorkflowStep::wait_for_event`](super::WorkflowStep::wait_for_event).
     ///
     /// # Errors
     ///
     /// If the payload cannot be sent, or the instance cannot take it.
-    pub async fn send_event<T: Serialize>(&self, event_type: &str, payload: T) -> Result<()> {
-        let event = Event {
-            event_type,
-            payload,
-        };
+    pub async fn send_event<T: Serialize>(&self, type_: &str, payload: T) -> Result<()> {
+        let event = Event { type_, payload };
         done(self.instance.send_event(&to_js(&event)?)).await
     }
 }
@@ -233,7 +326,7 @@ async fn done(called: std::result::Result<JsValue, JsValue>) -> Result<()> {
 #[derive(Serialize)]
 struct Event<'e, T> {
     #[serde(rename = "type")]
-    event_type: &'e str,
+    type_: &'e str,
     payload: T,
 }
 
@@ -337,17 +430,57 @@ mod tests {
         let options = CreateOptions {
             id: Some("a".into()),
             params: Some([1, 2]),
+            retention: Some(RetentionOptions::default()),
         };
         assert_eq!(
             to_value(options).unwrap(),
-            json!({ "id": "a", "params": [1, 2] })
+            json!({ "id": "a", "params": [1, 2], "retention": {} })
         );
+    }
+
+    #[test]
+    fn retention_has_the_runtimes_names() {
+        let retention = RetentionOptions {
+            success_retention: Some("1 day".into()),
+            error_retention: Some("1 week".into()),
+        };
+        assert_eq!(
+            to_value(retention).unwrap(),
+            json!({ "successRetention": "1 day", "errorRetention": "1 week" })
+        );
+    }
+
+    #[test]
+    fn a_restart_has_the_runtimes_names_and_leaves_out_what_is_not_said() {
+        assert_eq!(to_value(RestartOptions::default()).unwrap(), json!({}));
+        for (type_, name) in [
+            (StepType::Do, "do"),
+            (StepType::Sleep, "sleep"),
+            (StepType::WaitForEvent, "waitForEvent"),
+        ] {
+            let from = RestartFrom {
+                name: "store".into(),
+                count: Some(2),
+                type_: Some(type_),
+            };
+            let options = RestartOptions { from: Some(from) };
+            assert_eq!(
+                to_value(options).unwrap(),
+                json!({ "from": { "name": "store", "count": 2, "type": name } })
+            );
+        }
+        let from = RestartFrom {
+            name: "store".into(),
+            count: None,
+            type_: None,
+        };
+        assert_eq!(to_value(from).unwrap(), json!({ "name": "store" }));
     }
 
     #[test]
     fn an_event_has_the_runtimes_names() {
         let event = Event {
-            event_type: "approval",
+            type_: "approval",
             payload: true,
         };
         assert_eq!(

@@ -1,8 +1,8 @@
-//! The settings of steps, in the form in which the runtime reads them.
+//! The settings of steps and rollbacks, in the form in which the runtime reads them.
 
-use std::time::Duration;
+use serde::{Deserialize, Serialize};
 
-use serde::Serialize;
+use super::duration::WorkflowSleepDuration;
 
 /// How often and how patiently a step is tried.
 ///
@@ -17,6 +17,7 @@ use serde::Serialize;
 ///         backoff: Some(Backoff::Exponential),
 ///     }),
 ///     timeout: Some("1 minute".into()),
+///     ..StepConfig::default()
 /// };
 /// # let _ = config;
 /// ```
@@ -27,7 +28,19 @@ pub struct StepConfig {
     pub retries: Option<RetryConfig>,
     /// How long one attempt may take; ten minutes if not said.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub timeout: Option<WorkflowDuration>,
+    pub timeout: Option<WorkflowSleepDuration>,
+    /// What Cloudflare's logs and dashboard must not show of the step. The runtime stores
+    /// the step's result all the same, and `do_` returns it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sensitive: Option<StepSensitivity>,
+}
+
+/// What of a step or an event is sensitive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StepSensitivity {
+    /// The result of the step, or the payload of the event.
+    Output,
 }
 
 /// How a failed attempt is repeated.
@@ -36,14 +49,14 @@ pub struct RetryConfig {
     /// How many attempts follow the first one.
     pub limit: u32,
     /// How long to wait before the next attempt.
-    pub delay: WorkflowDuration,
+    pub delay: WorkflowSleepDuration,
     /// How the delay grows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backoff: Option<Backoff>,
 }
 
 /// How the delay between attempts grows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backoff {
     /// Not at all.
@@ -54,13 +67,34 @@ pub enum Backoff {
     Exponential,
 }
 
+/// How often and how patiently a rollback is tried.
+///
+/// ```
+/// use worker_sentry::workflow::{RetryConfig, RollbackConfig};
+///
+/// let config = RollbackConfig {
+///     retries: Some(RetryConfig { limit: 3, delay: "30 seconds".into(), backoff: None }),
+///     timeout: Some("5 minutes".into()),
+/// };
+/// # let _ = config;
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct RollbackConfig {
+    /// How a failed attempt is repeated; the runtime's own rule for steps if not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries: Option<RetryConfig>,
+    /// How long one attempt may take; ten minutes if not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<WorkflowSleepDuration>,
+}
+
 /// What to wait for with [`WorkflowStep::wait_for_event`](super::WorkflowStep::wait_for_event).
 ///
 /// ```
 /// use worker_sentry::workflow::WaitForEventOptions;
 ///
 /// let options = WaitForEventOptions {
-///     event_type: "approval".into(),
+///     type_: "approval".into(),
 ///     timeout: Some("1 hour".into()),
 /// };
 /// # let _ = options;
@@ -69,45 +103,17 @@ pub enum Backoff {
 pub struct WaitForEventOptions {
     /// The type given to [`WorkflowInstance::send_event`](super::WorkflowInstance::send_event).
     #[serde(rename = "type")]
-    pub event_type: String,
+    pub type_: String,
     /// How long to wait; 24 hours if not said.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub timeout: Option<WorkflowDuration>,
-}
-
-/// A length of time: a [`Duration`], or text such as `"10 seconds"` or `"1 hour"`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(untagged)]
-pub enum WorkflowDuration {
-    /// Milliseconds.
-    Milliseconds(u64),
-    /// A number and a unit, as Cloudflare writes them.
-    String(String),
-}
-
-impl From<Duration> for WorkflowDuration {
-    fn from(duration: Duration) -> Self {
-        // What JavaScript cannot count exactly is longer than any Workflow runs.
-        const MAX_SAFE: u128 = (1 << 53) - 1;
-        WorkflowDuration::Milliseconds(duration.as_millis().min(MAX_SAFE) as u64)
-    }
-}
-
-impl From<&str> for WorkflowDuration {
-    fn from(text: &str) -> Self {
-        WorkflowDuration::String(text.to_owned())
-    }
-}
-
-impl From<String> for WorkflowDuration {
-    fn from(text: String) -> Self {
-        WorkflowDuration::String(text)
-    }
+    pub timeout: Option<WorkflowSleepDuration>,
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{json, to_value};
+    use std::time::Duration;
+
+    use serde_json::{from_value, json, to_value};
 
     use super::*;
 
@@ -120,12 +126,14 @@ mod tests {
                 backoff: Some(Backoff::Linear),
             }),
             timeout: Some(Duration::from_secs(3).into()),
+            sensitive: Some(StepSensitivity::Output),
         };
         assert_eq!(
             to_value(full).unwrap(),
             json!({
                 "retries": { "limit": 2, "delay": "1 second", "backoff": "linear" },
                 "timeout": 3_000,
+                "sensitive": "output",
             })
         );
         assert_eq!(to_value(StepConfig::default()).unwrap(), json!({}));
@@ -141,28 +149,40 @@ mod tests {
     }
 
     #[test]
-    fn every_backoff_has_the_runtimes_name() {
+    fn a_rollback_config_has_the_runtimes_names_and_leaves_out_what_is_not_said() {
+        let full = RollbackConfig {
+            retries: Some(RetryConfig {
+                limit: 2,
+                delay: "1 second".into(),
+                backoff: None,
+            }),
+            timeout: Some("1 minute".into()),
+        };
+        assert_eq!(
+            to_value(full).unwrap(),
+            json!({ "retries": { "limit": 2, "delay": "1 second" }, "timeout": "1 minute" })
+        );
+        assert_eq!(to_value(RollbackConfig::default()).unwrap(), json!({}));
+    }
+
+    #[test]
+    fn every_backoff_has_the_runtimes_name_both_ways() {
         for (backoff, name) in [
             (Backoff::Constant, "constant"),
             (Backoff::Linear, "linear"),
             (Backoff::Exponential, "exponential"),
         ] {
             assert_eq!(to_value(backoff).unwrap(), json!(name));
+            assert_eq!(from_value::<Backoff>(json!(name)).unwrap(), backoff);
         }
     }
 
     #[test]
     fn an_events_type_is_called_type() {
         let options = WaitForEventOptions {
-            event_type: "approval".into(),
+            type_: "approval".into(),
             timeout: None,
         };
         assert_eq!(to_value(options).unwrap(), json!({ "type": "approval" }));
-    }
-
-    #[test]
-    fn a_duration_beyond_javascript_is_the_longest_it_can_count() {
-        let longest = WorkflowDuration::from(Duration::MAX);
-        assert_eq!(to_value(longest).unwrap(), json!(9_007_199_254_740_991_u64));
     }
 }

@@ -7,13 +7,13 @@ use std::pin::pin;
 use futures_util::future::{Either, select};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use worker::js_sys::{Date as JsDate, Object};
-use worker::wasm_bindgen::{JsCast, JsValue};
+use serde_json::Value;
+use worker::wasm_bindgen::JsValue;
 use worker::worker_sys::Context as JsContext;
-use worker::{Context, Date, Env};
+use worker::{Context, Date, DateInit, Env};
 
-use super::js::{self, from_js, get_property, get_string, to_js};
-use super::reporting::{report, watched};
+use super::js::{self, from_js, to_js};
+use super::reporting::{self, FailedSteps};
 use super::step::WorkflowStep;
 
 /// A Workflow. Export it with [`workflow!`](crate::workflow!).
@@ -37,6 +37,7 @@ pub trait WorkflowEntrypoint {
 
 /// What an instance was created with.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct WorkflowEvent<T> {
     /// The parameters it was given.
     pub payload: T,
@@ -44,6 +45,20 @@ pub struct WorkflowEvent<T> {
     pub timestamp: Date,
     /// Its id.
     pub instance_id: String,
+    /// The Workflow's `name` of `wrangler.toml`; empty if an older runtime does not tell it.
+    pub workflow_name: String,
+    /// Which of the Workflow's `schedules` of `wrangler.toml` created it, if one did.
+    pub schedule: Option<WorkflowCronSchedule>,
+}
+
+/// The schedule that created an instance.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct WorkflowCronSchedule {
+    /// The cron expression.
+    pub cron: String,
+    /// For when the instance was scheduled, if the runtime tells.
+    pub scheduled_time: Option<Date>,
 }
 
 /// Exports a [`WorkflowEntrypoint`] under its own name, the `class_name` of
@@ -128,25 +143,47 @@ impl<W: WorkflowEntrypoint> Instance<W> {
         step: JsValue,
     ) -> Result<JsValue, JsValue> {
         let Some((workflow, env)) = &*self.0 else {
-            return Err(js::new_error("Error", "this Workflow was not constructed").into());
+            return Err(js::new_error("this Workflow was not constructed"));
         };
-        let event = match workflow_event(event) {
-            Ok(event) => event,
-            Err(error) => return Err(report(env, class, error).await),
+        let event = js::RunEvent::read(&event);
+        let instance_id = event.instance_id.clone().unwrap_or_default();
+        let workflow_name = event.workflow_name.clone().unwrap_or_default();
+        let failed = FailedSteps::default();
+        let run = async {
+            let event = match workflow_event(event) {
+                Ok(event) => event,
+                Err(error) => return Err(unread(env, class, error).await),
+            };
+            let step = WorkflowStep::new(step, env, class, failed.clone());
+            let interrupted = pin!(step.interrupted());
+            let run = pin!(workflow.run(event, step));
+            match select(run, interrupted).await {
+                Either::Left((Ok(output), _)) => match to_js(&output) {
+                    Ok(output) => Ok(output),
+                    Err(error) => Err(unread(env, class, error).await),
+                },
+                Either::Left((Err(error), _)) => Err(error.into()),
+                // The engine recognises its own error.
+                Either::Right((thrown, _)) => Err(thrown),
+            }
         };
-        let step = WorkflowStep::new(step);
-        let interrupted = pin!(step.interrupted());
-        let run = pin!(watched(env, class, workflow.run(event, step)));
-        match select(run, interrupted).await {
-            Either::Left((Ok(output), _)) => match to_js(&output) {
-                Ok(output) => Ok(output),
-                Err(error) => Err(report(env, class, error).await),
-            },
-            Either::Left((Err(error), _)) => Err(error.into()),
-            // The engine recognises its own error.
-            Either::Right((thrown, _)) => Err(thrown),
-        }
+        reporting::enter_run(
+            env,
+            class,
+            &instance_id,
+            &workflow_name,
+            failed.clone(),
+            run,
+        )
+        .await
     }
+}
+
+/// Reports an input or an output that is not of its type, and makes of it what the engine
+/// gets to see.
+async fn unread(env: &Env, class: &'static str, error: worker::Error) -> JsValue {
+    reporting::report_unread(env, class, &error).await;
+    error.into()
 }
 
 /// Gives the class of `specimen` its place below the runtime's own.
@@ -160,22 +197,68 @@ pub fn extend_workflow_entrypoint(specimen: JsValue) {
     }
 }
 
-fn workflow_event<T: DeserializeOwned>(event: JsValue) -> worker::Result<WorkflowEvent<T>> {
+fn workflow_event<T: DeserializeOwned>(event: js::RunEvent) -> worker::Result<WorkflowEvent<T>> {
+    let Some(instance_id) = event.instance_id else {
+        return Err(worker::Error::RustError("`instanceId` is no text".into()));
+    };
+    let schedule = schedule(&event.schedule).map(|(cron, ms)| WorkflowCronSchedule {
+        cron: cron.to_owned(),
+        scheduled_time: ms.map(|ms| DateInit::Millis(ms).into()),
+    });
     Ok(WorkflowEvent {
-        payload: payload(get_property(&event, "payload"))?,
-        timestamp: JsDate::new(&get_property(&event, "timestamp")).into(),
-        instance_id: get_string(&event, "instanceId")?,
+        payload: payload(event.payload)?,
+        timestamp: event.timestamp,
+        instance_id,
+        workflow_name: event.workflow_name.unwrap_or_default(),
+        schedule,
     })
+}
+
+/// The cron expression of a schedule and the time that it was for, in milliseconds.
+fn schedule(told: &Value) -> Option<(&str, Option<u64>)> {
+    let cron = told["cron"].as_str()?;
+    let ms = told["scheduledTime"].as_f64().filter(|&ms| ms >= 0.0);
+    Some((cron, ms.map(|ms| ms as u64)))
 }
 
 /// An instance that was created with nothing gets an empty object, which is not
 /// how serde spells nothing.
 fn payload<T: DeserializeOwned>(payload: JsValue) -> worker::Result<T> {
-    let is_empty = payload
-        .dyn_ref::<Object>()
-        .is_some_and(|object| Object::keys(object).length() == 0);
+    let is_empty = js::is_empty_object(&payload);
     match from_js(payload) {
         Err(_) if is_empty => from_js(JsValue::NULL),
         read => read,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_schedule_is_read_by_the_runtimes_names() {
+        let told = json!({ "cron": "0 * * * *", "scheduledTime": 1_798_761_600_000_u64 });
+        assert_eq!(
+            schedule(&told),
+            Some(("0 * * * *", Some(1_798_761_600_000)))
+        );
+        assert_eq!(
+            schedule(&json!({ "cron": "0 * * * *" })),
+            Some(("0 * * * *", None))
+        );
+    }
+
+    #[test]
+    fn an_instance_that_was_created_by_hand_has_no_schedule() {
+        for told in [
+            Value::Null,
+            json!({}),
+            json!({ "cron": 5 }),
+            json!("0 * * * *"),
+        ] {
+            assert_eq!(schedule(&told), None, "{told}");
+        }
     }
 }

@@ -1,14 +1,21 @@
 //! The thin layer that talks to the runtime. Nothing is decided here.
 
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_wasm_bindgen::Serializer;
-use worker::js_sys::{Error, Function, Object, Promise, Reflect};
+use worker::js_sys::{self, Array, Error, Function, Object, Promise, Reflect};
+use worker::wasm_bindgen::closure::Closure;
 use worker::wasm_bindgen::{self, prelude::wasm_bindgen};
 use worker::wasm_bindgen::{JsCast, JsValue};
-use worker::wasm_bindgen_futures::JsFuture;
+use worker::wasm_bindgen_futures::{JsFuture, future_to_promise};
+use worker::{Date, Env};
 
-pub(super) use crate::platform::workerd::get as get_property;
+use super::thrown::{Class, Outgoing, Thrown};
+use crate::platform::workerd::get as get_property;
 
 #[wasm_bindgen(module = "cloudflare:workers", wasm_bindgen = wasm_bindgen)]
 extern "C" {
@@ -38,6 +45,14 @@ extern "C" {
         name: &str,
         config: &JsValue,
         body: &Function,
+    ) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = "do")]
+    pub(super) fn do_with_rollback(
+        this: &Step,
+        name: &str,
+        config: &JsValue,
+        body: &Function,
+        rollback: &JsValue,
     ) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch)]
     pub(super) fn sleep(this: &Step, name: &str, duration: &JsValue) -> Result<JsValue, JsValue>;
@@ -69,10 +84,145 @@ extern "C" {
     pub(super) fn terminate(this: &Instance) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch)]
     pub(super) fn restart(this: &Instance) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = restart)]
+    pub(super) fn restart_with_options(
+        this: &Instance,
+        options: &JsValue,
+    ) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch)]
     pub(super) fn status(this: &Instance) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch, js_name = sendEvent)]
     pub(super) fn send_event(this: &Instance, event: &JsValue) -> Result<JsValue, JsValue>;
+}
+
+/// The Workflow bound under a name, if one is.
+pub(super) fn binding(env: &Env, name: &str) -> Option<Binding> {
+    let bound = get_property(env, name);
+    // The class of the binding differs between local runs and production;
+    // its methods do not.
+    get_property(&bound, "createBatch")
+        .is_function()
+        .then(|| bound.unchecked_into())
+}
+
+/// The elements of an array.
+pub(super) fn elements(array: JsValue) -> impl Iterator<Item = JsValue> {
+    array.unchecked_into::<Array>().into_iter()
+}
+
+/// The id of an instance.
+pub(super) fn id(instance: &Instance) -> Option<String> {
+    get_property(instance, "id").as_string()
+}
+
+pub(super) fn as_instance(instance: JsValue) -> Instance {
+    instance.unchecked_into()
+}
+
+pub(super) fn as_step(stub: JsValue) -> Step {
+    stub.unchecked_into()
+}
+
+/// A function of ours that the engine calls for each attempt. The engine can call it until
+/// it is dropped.
+pub(super) struct Callback(Closure<dyn FnMut(JsValue) -> Promise>);
+
+impl Callback {
+    /// A function that calls `body` with its first argument, and returns the promise of
+    /// what the future comes to.
+    pub(super) fn new<Fut>(mut body: impl FnMut(JsValue) -> Fut + 'static) -> Self
+    where
+        Fut: Future<Output = Result<JsValue, JsValue>> + 'static,
+    {
+        Callback(Closure::wrap_assert_unwind_safe(Box::new(
+            move |told: JsValue| future_to_promise(AssertUnwindSafe(body(told))),
+        )))
+    }
+
+    pub(super) fn function(&self) -> &Function {
+        self.0.as_ref().unchecked_ref()
+    }
+
+    /// Leaves the function to JavaScript's garbage collector, for callers that come after
+    /// everything of ours has returned.
+    pub(super) fn left_to_javascript(self) -> JsValue {
+        self.0.into_js_value()
+    }
+}
+
+/// The last argument of a step with a rollback.
+pub(super) fn rollback_options(rollback: Callback, config: Option<&JsValue>) -> JsValue {
+    let options = Object::new();
+    let set = |name: &str, value: &JsValue| Reflect::set(&options, &name.into(), value);
+    // Neither fails: the object is new and is no proxy.
+    let _ = set("rollback", &rollback.left_to_javascript());
+    if let Some(config) = config {
+        let _ = set("rollbackConfig", config);
+    }
+    options.into()
+}
+
+/// What the runtime tells `run` of an instance, unread.
+pub(super) struct RunEvent {
+    pub(super) payload: JsValue,
+    pub(super) timestamp: Date,
+    pub(super) instance_id: Option<String>,
+    pub(super) workflow_name: Option<String>,
+    pub(super) schedule: Value,
+}
+
+impl RunEvent {
+    pub(super) fn read(event: &JsValue) -> Self {
+        RunEvent {
+            payload: get_property(event, "payload"),
+            timestamp: date(event, "timestamp"),
+            instance_id: get_property(event, "instanceId").as_string(),
+            workflow_name: get_property(event, "workflowName").as_string(),
+            schedule: to_value(get_property(event, "schedule")),
+        }
+    }
+}
+
+/// What the runtime tells of an event that a step waited for, unread.
+pub(super) struct ReceivedEvent {
+    pub(super) payload: JsValue,
+    pub(super) timestamp: Date,
+    pub(super) type_: Option<String>,
+    pub(super) sensitive: Value,
+}
+
+impl ReceivedEvent {
+    pub(super) fn read(event: &JsValue) -> Self {
+        ReceivedEvent {
+            payload: get_property(event, "payload"),
+            timestamp: date(event, "timestamp"),
+            type_: get_property(event, "type").as_string(),
+            sensitive: to_value(get_property(event, "sensitive")),
+        }
+    }
+}
+
+/// What the runtime tells a rollback, unread.
+pub(super) struct RollbackTold {
+    pub(super) context: Value,
+    pub(super) error: Thrown,
+    /// Absent where it is `undefined` or `null`.
+    pub(super) output: Option<JsValue>,
+}
+
+impl RollbackTold {
+    pub(super) fn read(told: &JsValue) -> Self {
+        RollbackTold {
+            context: to_value(get_property(told, "ctx")),
+            error: read_thrown(&get_property(told, "error")),
+            output: Some(get_property(told, "output"))
+                .filter(|output| !output.is_undefined() && !output.is_null()),
+        }
+    }
+}
+
+fn date(target: &JsValue, name: &str) -> Date {
+    js_sys::Date::new(&get_property(target, name)).into()
 }
 
 /// Makes the class of `instance` one that extends the runtime's
@@ -117,31 +267,57 @@ pub(super) fn from_js<T: DeserializeOwned>(value: JsValue) -> Result<T, worker::
     Ok(serde_wasm_bindgen::from_value(value)?)
 }
 
-pub(super) fn get_string(target: &JsValue, name: &str) -> Result<String, worker::Error> {
-    get_property(target, name)
-        .as_string()
-        .ok_or_else(|| worker::Error::RustError(format!("`{name}` is no text")))
+/// A value as JSON; `null` where it is not JSON.
+pub(super) fn to_value(value: JsValue) -> Value {
+    from_js(value).unwrap_or_default()
 }
 
-/// The name of what was thrown, if it is an error.
-pub(super) fn name(thrown: &JsValue) -> String {
-    get_property(thrown, "name").as_string().unwrap_or_default()
+pub(super) fn is_undefined(value: &JsValue) -> bool {
+    value.is_undefined()
 }
 
-/// What was thrown, in one line. A thrown value that is no error has no message.
-pub(super) fn message(thrown: &JsValue) -> String {
-    get_property(thrown, "message")
-        .as_string()
-        .or_else(|| thrown.as_string())
-        .unwrap_or_default()
+/// Whether a value is an object without a property.
+pub(super) fn is_empty_object(value: &JsValue) -> bool {
+    value
+        .dyn_ref::<Object>()
+        .is_some_and(|object| Object::keys(object).length() == 0)
 }
 
-pub(super) fn new_error(name: &str, message: &str) -> Error {
-    let error = Error::new(message);
-    error.set_name(name);
-    error
+pub(super) fn read_thrown(thrown: &JsValue) -> Thrown {
+    let text = |name| get_property(thrown, name).as_string();
+    Thrown {
+        name: text("name").unwrap_or_default(),
+        message: text("message")
+            .or_else(|| thrown.as_string())
+            .unwrap_or_default(),
+    }
 }
 
-pub(super) fn new_non_retryable(message: &str) -> Error {
-    NonRetryable::new(message).unchecked_into()
+/// An error of JavaScript with the name, the message and the causes of one of Rust.
+pub(super) fn make_thrown(outgoing: Outgoing) -> JsValue {
+    let (class, message, cause) = match outgoing {
+        Outgoing::Original(thrown) => return thrown,
+        Outgoing::Made {
+            class,
+            message,
+            cause,
+        } => (class, message, cause),
+    };
+    let error: Error = match class {
+        Class::NonRetryable => NonRetryable::new(&message).unchecked_into(),
+        Class::Named(name) => {
+            let error = Error::new(&message);
+            error.set_name(&name);
+            error
+        }
+    };
+    if let Some(cause) = cause {
+        error.set_cause(&make_thrown(*cause));
+    }
+    error.into()
+}
+
+/// An `Error` with a message of our own.
+pub(super) fn new_error(message: &str) -> JsValue {
+    Error::new(message).into()
 }

@@ -1,8 +1,8 @@
 //! Workflows in Rust, until `worker` brings its own binding.
 //!
-//! The names follow the binding that `workers-rs` is preparing, so that moving
-//! over is mostly a change of imports. What is added to it: typed input and
-//! output, the attempt's number, and errors that keep their type.
+//! The names are those of the binding that `workers-rs` prepares, so that moving
+//! over is mostly a change of imports. What is added to it: errors that keep their
+//! type, and reports that know the instance, the step and the attempt.
 //!
 //! # A Workflow
 //!
@@ -63,13 +63,13 @@
 //!
 //! One catch around all the steps, as in every other host. A step's error comes
 //! out of [`WorkflowStep::do_`] only after its last attempt, so that catch
-//! reports it once and not once for each retry. It comes out as a [`StepError`]
+//! reports it once and not once for each retry. It comes out as a [`StepFailure`]
 //! whose source is the error that the step's body returned, with its type and
 //! its own chain of causes.
 //!
 //! ```no_run
 //! # use worker::{Env, Result};
-//! # use worker_sentry::workflow::{StepError, WorkflowStep};
+//! # use worker_sentry::workflow::{StepFailure, WorkflowStep};
 //! use worker_sentry::{Handler, with_sentry_in_isolate};
 //!
 //! # struct CompilationWorkflow { env: Env }
@@ -78,11 +78,11 @@
 //!     let steps = self.steps(&step);
 //!     Ok(with_sentry_in_isolate(&self.env, "CompilationWorkflow", Handler::Run, steps).await?)
 //! }
-//! # async fn steps(&self, step: &WorkflowStep) -> std::result::Result<usize, StepError> { Ok(1) }
+//! # async fn steps(&self, step: &WorkflowStep) -> std::result::Result<usize, StepFailure> { Ok(1) }
 //! # }
 //! ```
 //!
-//! Let the errors reach that catch as they are, as [`StepError`] or as an error
+//! Let the errors reach that catch as they are, as [`StepFailure`] or as an error
 //! of your own with one as its source: a `worker::Error` made of it keeps the
 //! name and the message, but not the type.
 //!
@@ -115,8 +115,12 @@
 //! # async fn notify() -> Result<()> { Ok(()) }
 //! ```
 //!
-//! An input or an output that is not of its type fails outside of `run`, so the
-//! binding reports that itself.
+//! An input or an output that is not of its type fails outside of `run`, and a rollback
+//! fails after `run` has returned; so the binding reports these itself.
+//!
+//! Whatever is reported in a run or a step has a context `workflow` with the keys
+//! `instance_id`, `name` (of the Workflow), `step` and `attempt`. An error that has a
+//! [`StepFailure`] in its chain names the step that failed, and not the one that reports it.
 //!
 //! A pause is no error and is never seen as one: the future of `run` is dropped
 //! at the step it waits for.
@@ -128,20 +132,30 @@
 
 mod binding;
 mod config;
+mod context;
+mod duration;
 mod entrypoint;
 mod error;
 mod js;
 mod reporting;
 mod step;
+mod thrown;
 
 pub use binding::{
-    CreateOptions, InstanceError, InstanceStatus, InstanceStatusKind, Workflow, WorkflowEnv,
-    WorkflowInstance,
+    CreateOptions, InstanceError, InstanceStatus, InstanceStatusKind, RestartFrom, RestartOptions,
+    RetentionOptions, StepType, Workflow, WorkflowEnv, WorkflowInstance,
 };
-pub use config::{Backoff, RetryConfig, StepConfig, WaitForEventOptions, WorkflowDuration};
-pub use entrypoint::{WorkflowEntrypoint, WorkflowEvent};
-pub use error::{NonRetryableError, StepError};
-pub use step::{WorkflowStep, WorkflowStepContext, WorkflowStepEvent};
+pub use config::{
+    Backoff, RetryConfig, RollbackConfig, StepConfig, StepSensitivity, WaitForEventOptions,
+};
+pub use context::{
+    ResolvedRetryConfig, ResolvedStepConfig, WorkflowRollbackContext, WorkflowStepContext,
+    WorkflowStepInfo,
+};
+pub use duration::{WorkflowDuration, WorkflowSleepDuration};
+pub use entrypoint::{WorkflowCronSchedule, WorkflowEntrypoint, WorkflowEvent};
+pub use error::{NonRetryableError, StepError, StepFailure};
+pub use step::{Rollback, WorkflowStep, WorkflowStepEvent};
 
 /// What the expansion of [`workflow!`](crate::workflow!) needs. Not an API.
 #[doc(hidden)]

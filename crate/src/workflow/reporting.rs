@@ -1,33 +1,110 @@
-//! Where the Workflows binding meets the rest of the crate.
+//! The one place where the Workflows meet the rest of the crate. No other module of
+//! `workflow` knows of captures, scopes and events.
+//!
+//! Whatever is captured in a run or in a step's body carries a context `workflow`:
+//!
+//! | key | value |
+//! | --- | --- |
+//! | `instance_id` | the instance's id |
+//! | `name` | the Workflow's name, if the runtime tells it |
+//! | `step` | the step that is running, or the one whose failure is reported |
+//! | `attempt` | that step's attempt, if it is known |
 
+use std::cell::RefCell;
+use std::error::Error;
 use std::future::Future;
+use std::iter::successors;
 use std::rc::Rc;
 
+use sentry_core::protocol::{Map, Value};
 use worker::Env;
-use worker::wasm_bindgen::JsValue;
 
+use super::error::StepFailure;
+use crate::item::draft::Details;
+use crate::item::exception::{Subject, read};
 use crate::item::place::{Handler, Place};
+use crate::item::type_name;
 use crate::panics;
 use crate::platform::workerd::Workerd;
-use crate::scope::Scope;
-use crate::steps::guard;
+use crate::scope::{Contribute, Scope, within};
 use crate::steps::slot::shared;
+use crate::steps::{finish, guard};
 use crate::{Report, capture_exception_in_isolate};
 
-/// Runs a Workflow's `run`, so that its panics are reported. Its errors are the
-/// application's to report.
-pub(super) async fn watched<F: Future>(env: &Env, class: &'static str, body: F) -> F::Output {
+/// The name of an error's type.
+pub(super) fn type_name(error: &(dyn Error + 'static)) -> String {
+    type_name::type_name(error, None)
+}
+
+const CONTEXT: &str = "workflow";
+/// Errors in a chain beyond this one are not looked at.
+const MAX_CHAIN: usize = 32;
+
+/// The run, or the wrapped part of it, that code belongs to.
+pub(super) type Current = Rc<Scope>;
+
+/// How many failed steps of a run are remembered.
+const REMEMBERED: usize = 16;
+
+/// The steps that have failed in a run, the latest last.
+///
+/// An error of the application's that is transparent over a [`StepFailure`] passes it over in
+/// its chain: `source` returns the failure's own source. That source is known again here.
+#[derive(Clone, Default)]
+pub(super) struct FailedSteps(Rc<RefCell<Vec<StepFailure>>>);
+
+impl FailedSteps {
+    pub(super) fn remember(&self, failure: &StepFailure) {
+        if let Ok(mut failed) = self.0.try_borrow_mut() {
+            if failed.len() == REMEMBERED {
+                failed.remove(0);
+            }
+            failed.push(failure.clone());
+        }
+    }
+
+    /// The failure of a step that an error is or was caused by.
+    fn find(&self, error: &(dyn Error + 'static)) -> Option<StepFailure> {
+        let failed = self.0.try_borrow().ok()?;
+        let known = |error: &(dyn Error + 'static)| {
+            let mut failed = failed.iter().rev();
+            failed.find(|failure| failure.comes_from(error)).cloned()
+        };
+        successors(Some(error), |&error| error.source())
+            .take(MAX_CHAIN)
+            .find_map(|error| error.downcast_ref().cloned().or_else(|| known(error)))
+    }
+}
+
+/// What the code that is polled right now belongs to. A step's body is called back by the
+/// runtime, so it enters what was current when the step was started.
+pub(super) fn current() -> Option<Current> {
+    Scope::current()
+}
+
+/// Runs what the runtime calls `run` for, so that its panics are reported and its events
+/// know the instance. Its errors are the application's to report. Without a DSN, `future`
+/// runs as it is.
+pub(super) async fn enter_run<F: Future>(
+    env: &Env,
+    class: &'static str,
+    instance_id: &str,
+    workflow_name: &str,
+    failed: FailedSteps,
+    future: F,
+) -> F::Output {
     if !guard::is_configured(&Workerd::new(env), shared()) {
-        return body.await;
+        return future.await;
     }
     panics::arm(env);
-    let scope = Scope::new(Place::new(class, Handler::Run));
-    let outcome = scope.run(body).await;
+    let scope = Scope::new(place(class, Handler::Run));
+    scope.add(added(of_run(instance_id, workflow_name, failed)));
+    let outcome = scope.run(future).await;
     for draft in scope.take_panics() {
-        crate::steps::finish(&Workerd::new(env), shared(), draft).await;
+        finish(&Workerd::new(env), shared(), draft).await;
     }
     if scope.has_errands() {
-        Rc::clone(&scope).finish().await;
+        scope.finish().await;
     }
     match outcome {
         Ok(returned) => returned,
@@ -35,12 +112,313 @@ pub(super) async fn watched<F: Future>(env: &Env, class: &'static str, body: F) 
     }
 }
 
+/// Runs one attempt of a step's body.
+pub(super) async fn enter_step<F: Future>(
+    parent: Option<Current>,
+    name: &str,
+    attempt: u32,
+    failed: FailedSteps,
+    future: F,
+) -> F::Output {
+    let scope = parent.map(|parent| {
+        let place = parent.place().clone();
+        below(parent, place, of_step(name, attempt, failed))
+    });
+    within(scope, future).await
+}
+
+/// Runs one attempt of a step's rollback, which is a handler of its own.
+pub(super) async fn enter_rollback<F: Future>(
+    parent: Option<Current>,
+    class: &'static str,
+    name: &str,
+    attempt: u32,
+    failed: FailedSteps,
+    future: F,
+) -> F::Output {
+    let scope = parent.map(|parent| {
+        let place = place(class, Handler::Rollback);
+        below(parent, place, of_step(name, attempt, failed))
+    });
+    within(scope, future).await
+}
+
 /// Reports what fails outside of the application's `run`, where the application
 /// has no catch: an input or an output that is not of its type.
-pub(super) async fn report(env: &Env, class: &'static str, error: worker::Error) -> JsValue {
-    let report = Report::new(&error)
-        .in_handler(class, Handler::Run)
-        .handled(false);
+pub(super) async fn report_unread(env: &Env, class: &'static str, error: &worker::Error) {
+    report(env, class, Handler::Run, error).await;
+}
+
+/// Reports the error of a rollback's last attempt, which the runtime hands to nobody. An
+/// error that the rollback itself has captured is not reported again.
+pub(super) async fn report_rollback(env: &Env, class: &'static str, error: &(dyn Error + 'static)) {
+    if !is_reported(error, env) {
+        report(env, class, Handler::Rollback, error).await;
+    }
+}
+
+async fn report(
+    env: &Env,
+    class: &'static str,
+    handler: Handler,
+    error: &(dyn Error + 'static),
+) {
+    let report = Report::new(error).in_handler(class, handler).handled(false);
     capture_exception_in_isolate(env, report).await;
-    error.into()
+}
+
+fn place(class: &'static str, handler: Handler) -> Place {
+    Place::new(class, handler)
+}
+
+/// Whether an error was captured within the current scope.
+fn is_reported(error: &(dyn Error + 'static), env: &Env) -> bool {
+    let chain = read(&Workerd::new(env), Subject::Error(error, None));
+    Scope::current().is_some_and(|scope| scope.has_reported(chain.identity))
+}
+
+/// The values of the context, given the error that is reported.
+type Values = Box<dyn Fn(Option<&(dyn Error + 'static)>) -> Map<String, Value>>;
+
+/// What a run or a step adds to the context of its events.
+struct Added(Values);
+
+impl Contribute for Added {
+    fn contribute(&self, added: &mut Details, error: Option<&(dyn Error + 'static)>) {
+        let values = (self.0)(error);
+        let context = added.contexts.entry(CONTEXT.to_owned()).or_default();
+        context.extend(values);
+    }
+}
+
+fn added(
+    values: impl Fn(Option<&(dyn Error + 'static)>) -> Map<String, Value> + 'static,
+) -> Rc<Added> {
+    Rc::new(Added(Box::new(values)))
+}
+
+/// A scope within another one than the current.
+fn below(
+    parent: Current,
+    place: Place,
+    values: impl Fn(Option<&(dyn Error + 'static)>) -> Map<String, Value> + 'static,
+) -> Current {
+    let scope = Scope::within(Some(parent), place);
+    scope.add(added(values));
+    scope
+}
+
+/// What a run adds to an event: the instance, and the step whose failure is reported.
+fn of_run(
+    instance_id: &str,
+    workflow_name: &str,
+    failed: FailedSteps,
+) -> impl Fn(Option<&(dyn Error + 'static)>) -> Map<String, Value> + use<> {
+    let mut instance = Map::new();
+    for (key, value) in [("instance_id", instance_id), ("name", workflow_name)] {
+        if !value.is_empty() {
+            instance.insert(key.to_owned(), value.into());
+        }
+    }
+    move |error| {
+        let mut values = instance.clone();
+        if let Some(failure) = error.and_then(|error| failed.find(error)) {
+            values.extend(step_values(failure.step(), failure.attempt()));
+        }
+        values
+    }
+}
+
+/// What a step's attempt adds to an event: itself, unless the error is the failure of another
+/// step, as where a step reports what another one failed with.
+fn of_step(
+    name: &str,
+    attempt: u32,
+    failed: FailedSteps,
+) -> impl Fn(Option<&(dyn Error + 'static)>) -> Map<String, Value> + use<> {
+    let step = step_values(name, Some(attempt));
+    move |error| match error.and_then(|error| failed.find(error)) {
+        Some(_) => Map::new(),
+        None => step.clone(),
+    }
+}
+
+fn step_values(name: &str, attempt: Option<u32>) -> Map<String, Value> {
+    let mut values = Map::new();
+    values.insert("step".to_owned(), name.into());
+    if let Some(attempt) = attempt {
+        values.insert("attempt".to_owned(), attempt.into());
+    }
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::item::draft::{Draft, drafted};
+    use crate::item::event::Context;
+    use crate::platform::testing::{Fake, block_on, yield_once};
+    use crate::workflow::error::Failure;
+    use uuid::Uuid;
+    use worker::wasm_bindgen::JsValue;
+
+    const CLASS: &str = "CompilationWorkflow";
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the list is away")]
+    struct Away;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the compilation failed")]
+    struct Failed(#[source] StepFailure);
+
+    fn failure(step: &str, attempt: Option<u32>) -> StepFailure {
+        let failure = Failure {
+            error: Rc::new(Away),
+            thrown: JsValue::UNDEFINED,
+        };
+        StepFailure::new(step, attempt, failure)
+    }
+
+    fn failed() -> FailedSteps {
+        FailedSteps::default()
+    }
+
+    fn run_scope() -> Current {
+        let scope = Scope::new(place(CLASS, Handler::Run));
+        scope.add(added(of_run("easylist-42", "compilation", failed())));
+        scope
+    }
+
+    /// The context `workflow` of an event that is made in the current scope.
+    fn workflow_context(mut draft: Draft, error: Option<&(dyn Error + 'static)>) -> Value {
+        if let Some(scope) = Scope::current() {
+            scope.complete(&mut draft, error);
+        }
+        let mut event = draft.into_event(Uuid::from_u128(7), 1_000.0, None, None);
+        match event.contexts.remove(CONTEXT) {
+            Some(Context::Other(values)) => json!(values),
+            _ => json!(null),
+        }
+    }
+
+    fn captured(error: &(dyn Error + 'static)) -> Value {
+        workflow_context(drafted(&Fake::default(), error), Some(error))
+    }
+
+    fn current_place() -> Place {
+        Scope::current().map_or_else(Place::default, |scope| scope.place().clone())
+    }
+
+    #[test]
+    fn an_event_of_a_run_knows_the_instance_and_the_workflow() {
+        let seen = block_on(within(Some(run_scope()), async { captured(&Away) }));
+        let expected = json!({ "instance_id": "easylist-42", "name": "compilation" });
+        assert_eq!(seen, expected);
+        assert_eq!(captured(&Away), json!(null), "outside of the run");
+    }
+
+    #[test]
+    fn an_event_of_a_steps_body_knows_the_step_and_the_attempt_also_after_a_wait() {
+        let body = async {
+            yield_once().await;
+            captured(&Away)
+        };
+        let seen = block_on(enter_step(Some(run_scope()), "fetch", 2, failed(), body));
+        let expected = json!({
+            "instance_id": "easylist-42", "name": "compilation", "step": "fetch", "attempt": 2,
+        });
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn a_panic_in_a_steps_body_knows_the_step_and_the_attempt() {
+        let body = async { workflow_context(Draft::of_panic("no", None, Place::default()), None) };
+        let seen = block_on(enter_step(Some(run_scope()), "fetch", 1, failed(), body));
+        assert_eq!(
+            (&seen["step"], &seen["attempt"]),
+            (&json!("fetch"), &json!(1))
+        );
+    }
+
+    #[test]
+    fn the_failure_of_a_step_names_that_step_wherever_it_is_reported() {
+        let error = Failed(failure("fetch", Some(6)));
+        let in_run = block_on(within(Some(run_scope()), async { captured(&error) }));
+        let expected = json!({
+            "instance_id": "easylist-42", "name": "compilation", "step": "fetch", "attempt": 6,
+        });
+        assert_eq!(in_run, expected);
+        let body = async { captured(&error) };
+        let in_step = block_on(enter_step(Some(run_scope()), "report", 1, failed(), body));
+        assert_eq!(in_step, expected);
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error(transparent)]
+    struct Passed(#[from] StepFailure);
+
+    #[test]
+    fn the_failure_of_a_step_is_known_behind_an_error_that_is_transparent_over_it() {
+        let failed = failed();
+        let failure = failure("fetch", Some(6));
+        failed.remember(&failure);
+        for other in 1..REMEMBERED {
+            failed.remember(&super::tests::failure("other", Some(other as u32)));
+        }
+        let error = Passed(failure);
+        let in_run = of_run("easylist-42", "", failed.clone())(Some(&error));
+        let expected = json!({ "instance_id": "easylist-42", "step": "fetch", "attempt": 6 });
+        assert_eq!(json!(in_run), expected);
+        assert!(of_step("report", 1, failed.clone())(Some(&error)).is_empty());
+        let unrelated = of_run("easylist-42", "", failed)(Some(&Away));
+        assert_eq!(json!(unrelated), json!({ "instance_id": "easylist-42" }));
+    }
+
+    #[test]
+    fn a_failure_of_an_earlier_run_has_no_attempt() {
+        let error = failure("fetch", None);
+        let body = async { captured(&error) };
+        let seen = block_on(enter_step(Some(run_scope()), "report", 1, failed(), body));
+        assert_eq!(seen["step"], json!("fetch"));
+        assert_eq!(seen.get("attempt"), None);
+    }
+
+    #[test]
+    fn a_name_that_the_runtime_does_not_tell_is_left_out() {
+        let values = of_run("easylist-42", "", failed())(None);
+        assert_eq!(json!(values), json!({ "instance_id": "easylist-42" }));
+    }
+
+    #[test]
+    fn a_rollback_is_a_handler_of_its_own_in_the_same_instance() {
+        let body = async { (current_place(), captured(&Away)) };
+        let (at, seen) = block_on(enter_rollback(
+            Some(run_scope()),
+            CLASS,
+            "fetch",
+            3,
+            failed(),
+            body,
+        ));
+        assert_eq!(at, place(CLASS, Handler::Rollback));
+        let expected = json!({
+            "instance_id": "easylist-42", "name": "compilation", "step": "fetch", "attempt": 3,
+        });
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn a_context_of_the_report_itself_wins() {
+        let own = [("instance_id".to_owned(), "mine".into())];
+        let body = async {
+            let mut draft = drafted(&Fake::default(), &Away);
+            draft.details.contexts.insert(CONTEXT.to_owned(), own.into());
+            workflow_context(draft, Some(&Away))
+        };
+        let seen = block_on(within(Some(run_scope()), body));
+        assert_eq!(seen, json!({ "instance_id": "mine" }));
+    }
 }

@@ -2,23 +2,27 @@
 
 use std::cell::{Cell, RefCell};
 use std::error::Error;
+use std::fmt;
 use std::future::{Future, pending, poll_fn};
-use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use worker::Date;
-use worker::js_sys::{Function, Promise};
-use worker::wasm_bindgen::closure::Closure;
-use worker::wasm_bindgen::{JsCast, JsValue};
-use worker::wasm_bindgen_futures::future_to_promise;
+use worker::wasm_bindgen::JsValue;
+use worker::{Date, Env};
 
-use super::config::{StepConfig, WaitForEventOptions, WorkflowDuration};
-use super::error::{Failure, NonRetryableError, StepError, is_interruption};
-use super::js::{self, from_js, get_property, get_string, settle, to_js};
-use crate::scope::{Scope, within};
+use super::config::{RollbackConfig, StepConfig, StepSensitivity, WaitForEventOptions};
+use super::context::{ResolvedRetryConfig, WorkflowRollbackContext, WorkflowStepContext};
+use super::duration::WorkflowSleepDuration;
+use super::error::{Failure, NonRetryableError, StepFailure};
+use super::js::{self, Callback, from_js, settle, to_js};
+use super::reporting::{self, FailedSteps};
+use super::thrown::ends_attempts;
+
+/// What a replayed run is ended with, where nothing more is to be replayed. The runtime
+/// logs it and goes on with the rollbacks.
+const REPLAY_ENDS: &str = "the replay ends here: this step has not finished";
 
 /// The steps of one run of a Workflow.
 ///
@@ -38,50 +42,115 @@ use crate::scope::{Scope, within};
 ///     let lines: usize = step.do_("fetch", |_| fetch()).await?;
 ///
 ///     let retries = RetryConfig { limit: 3, delay: "5 seconds".into(), backoff: None };
-///     let config = StepConfig { retries: Some(retries), timeout: None };
+///     let config = StepConfig { retries: Some(retries), ..StepConfig::default() };
 ///     let store = move |context: WorkflowStepContext| store(lines, context.attempt);
 ///     step.do_with_config("store", config, store).await?;
 ///
 ///     step.sleep("let it settle", Duration::from_secs(10)).await?;
 ///     step.sleep_until("the new year", DateInit::Millis(1_798_761_600_000)).await?;
 ///
-///     let options = WaitForEventOptions { event_type: "approval".into(), timeout: None };
+///     let options = WaitForEventOptions { type_: "approval".into(), timeout: None };
 ///     let approval: WorkflowStepEvent<bool> = step.wait_for_event("approval", options).await?;
 ///     Ok(approval.payload)
 /// }
 /// # async fn fetch() -> Result<usize> { Ok(1) }
 /// # async fn store(lines: usize, attempt: u32) -> Result<()> { Ok(()) }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct WorkflowStep {
     stub: js::Step,
-    interruption: Rc<Interruption>,
+    run: Rc<Run>,
 }
 
-/// What is known about the attempt at hand.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct WorkflowStepContext {
-    /// Which attempt this is, counted from 1.
-    pub attempt: u32,
+/// What the steps of one run share.
+struct Run {
+    env: Env,
+    class: &'static str,
+    interruption: Interruption,
+    failed: FailedSteps,
+}
+
+impl fmt::Debug for WorkflowStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkflowStep")
+            .field("class", &self.run.class)
+            .finish_non_exhaustive()
+    }
 }
 
 /// An event that [`WorkflowStep::wait_for_event`] waited for.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct WorkflowStepEvent<T> {
     /// What was sent with it.
     pub payload: T,
     /// When it was received.
     pub timestamp: Date,
     /// Its type.
-    pub event_type: String,
+    pub type_: String,
+    /// Whether its payload is sensitive, if the runtime tells.
+    pub sensitive: Option<StepSensitivity>,
+}
+
+/// What undoes a step, for [`WorkflowStep::do_with_rollback`].
+///
+/// ```
+/// use worker_sentry::workflow::{Rollback, RollbackConfig, WorkflowRollbackContext};
+///
+/// # async fn release(seat: u32) -> worker::Result<()> { Ok(()) }
+/// let config = RollbackConfig { timeout: Some("1 minute".into()), ..RollbackConfig::default() };
+/// let rollback = |undone: WorkflowRollbackContext<u32>| async move {
+///     match undone.output {
+///         Some(seat) => release(seat).await,
+///         None => Ok(()),
+///     }
+/// };
+/// let rollback = Rollback::with_config(rollback, config);
+/// # let _ = rollback;
+/// ```
+#[must_use = "a rollback does nothing until a step is given it"]
+pub struct Rollback<R> {
+    handler: R,
+    config: Option<RollbackConfig>,
+}
+
+impl<R> Rollback<R> {
+    /// A rollback that is tried by the runtime's own rule: up to six times, with growing
+    /// delays.
+    pub fn new(handler: R) -> Self {
+        Rollback {
+            handler,
+            config: None,
+        }
+    }
+
+    /// A rollback that is tried by another rule.
+    pub fn with_config(handler: R, config: RollbackConfig) -> Self {
+        Rollback {
+            handler,
+            config: Some(config),
+        }
+    }
+}
+
+impl<R> fmt::Debug for Rollback<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rollback")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
 }
 
 impl WorkflowStep {
-    pub(super) fn new(stub: JsValue) -> Self {
+    pub(super) fn new(stub: JsValue, env: &Env, class: &'static str, failed: FailedSteps) -> Self {
         WorkflowStep {
-            stub: stub.unchecked_into(),
-            interruption: Rc::default(),
+            stub: js::as_step(stub),
+            run: Rc::new(Run {
+                env: env.clone(),
+                class,
+                interruption: Interruption::default(),
+                failed,
+            }),
         }
     }
 
@@ -94,15 +163,15 @@ impl WorkflowStep {
     /// # Errors
     ///
     /// If the last attempt failed.
-    pub async fn do_<T, E, F, Fut>(&self, name: &str, body: F) -> Result<T, StepError>
+    pub async fn do_<T, E, F, Fut>(&self, name: &str, body: F) -> Result<T, StepFailure>
     where
         T: Serialize + DeserializeOwned + 'static,
         E: Into<Box<dyn Error>> + 'static,
         F: Fn(WorkflowStepContext) -> Fut + 'static,
         Fut: Future<Output = Result<T, E>> + 'static,
     {
-        self.run_step(name, body, |body| self.stub.do_(name, body))
-            .await
+        let result = self.call(name, None, body, None).await?;
+        self.read(name, result)
     }
 
     /// Runs a step as [`do_`](Self::do_) does, by another rule.
@@ -115,18 +184,96 @@ impl WorkflowStep {
         name: &str,
         config: StepConfig,
         body: F,
-    ) -> Result<T, StepError>
+    ) -> Result<T, StepFailure>
     where
         T: Serialize + DeserializeOwned + 'static,
         E: Into<Box<dyn Error>> + 'static,
         F: Fn(WorkflowStepContext) -> Fut + 'static,
         Fut: Future<Output = Result<T, E>> + 'static,
     {
-        let config = to_js(&config).map_err(|error| fail(name, error))?;
-        self.run_step(name, body, |body| {
-            self.stub.do_with_config(name, &config, body)
-        })
-        .await
+        let result = self.call(name, Some(config), body, None).await?;
+        self.read(name, result)
+    }
+
+    /// Runs a step as [`do_`](Self::do_) does, and remembers how to undo it.
+    ///
+    /// If the Workflow fails, that is if `run` returns an error, the runtime calls the
+    /// rollbacks of all its steps that were started, the last one first and each when the
+    /// one before has finished. A rollback gets the step's context, the error, and the step's
+    /// result if there is one. A rollback that fails in its last attempt ends the series, and
+    /// its error reaches nobody; so the crate reports it, with the handler `rollback`.
+    ///
+    /// The runtime does not keep a rollback when the isolate ends, and calls none of those
+    /// that are gone. Rollbacks need a runtime of June 2026 or newer; an older one ignores
+    /// them.
+    ///
+    /// ```no_run
+    /// use worker::Result;
+    /// use worker_sentry::workflow::{Rollback, StepFailure, WorkflowRollbackContext, WorkflowStep};
+    ///
+    /// # async fn take() -> Result<u32> { Ok(1) }
+    /// # async fn release(seat: u32) -> Result<()> { Ok(()) }
+    /// async fn reserve(step: &WorkflowStep) -> std::result::Result<u32, StepFailure> {
+    ///     let undo = |undone: WorkflowRollbackContext<u32>| async move {
+    ///         worker::console_warn!("undoing `{}`: {}", undone.ctx.step.name, undone.error);
+    ///         match undone.output {
+    ///             Some(seat) => release(seat).await,
+    ///             None => Ok(()),
+    ///         }
+    ///     };
+    ///     step.do_with_rollback("take a seat", |_| take(), Rollback::new(undo)).await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`do_`](Self::do_), or if the runtime rejects the rollback's configuration.
+    pub async fn do_with_rollback<T, E, F, Fut, R, RE, RFut>(
+        &self,
+        name: &str,
+        body: F,
+        rollback: Rollback<R>,
+    ) -> Result<T, StepFailure>
+    where
+        T: Serialize + DeserializeOwned + 'static,
+        E: Into<Box<dyn Error>> + 'static,
+        F: Fn(WorkflowStepContext) -> Fut + 'static,
+        Fut: Future<Output = Result<T, E>> + 'static,
+        RE: Into<Box<dyn Error>> + 'static,
+        R: Fn(WorkflowRollbackContext<T>) -> RFut + 'static,
+        RFut: Future<Output = Result<(), RE>> + 'static,
+    {
+        let config = StepConfig::default();
+        self.do_with_config_and_rollback(name, config, body, rollback)
+            .await
+    }
+
+    /// Runs a step by another rule, and remembers how to undo it: see
+    /// [`do_with_rollback`](Self::do_with_rollback).
+    ///
+    /// # Errors
+    ///
+    /// As [`do_with_config`](Self::do_with_config), or if the runtime rejects the rollback's
+    /// configuration.
+    pub async fn do_with_config_and_rollback<T, E, F, Fut, R, RE, RFut>(
+        &self,
+        name: &str,
+        config: StepConfig,
+        body: F,
+        rollback: Rollback<R>,
+    ) -> Result<T, StepFailure>
+    where
+        T: Serialize + DeserializeOwned + 'static,
+        E: Into<Box<dyn Error>> + 'static,
+        F: Fn(WorkflowStepContext) -> Fut + 'static,
+        Fut: Future<Output = Result<T, E>> + 'static,
+        RE: Into<Box<dyn Error>> + 'static,
+        R: Fn(WorkflowRollbackContext<T>) -> RFut + 'static,
+        RFut: Future<Output = Result<(), RE>> + 'static,
+    {
+        let undo = self.rollback(name, rollback)?;
+        let result = self.call(name, Some(config), body, Some(undo)).await?;
+        self.read(name, result)
     }
 
     /// Sleeps for a while, without keeping the isolate.
@@ -137,12 +284,12 @@ impl WorkflowStep {
     pub async fn sleep(
         &self,
         name: &str,
-        duration: impl Into<WorkflowDuration>,
-    ) -> Result<(), StepError> {
+        duration: impl Into<WorkflowSleepDuration>,
+    ) -> Result<(), StepFailure> {
         let duration = to_js(&duration.into()).map_err(|error| fail(name, error))?;
         match settle(self.stub.sleep(name, &duration)).await {
             Ok(_) => Ok(()),
-            Err(thrown) => Err(self.rejected(name, thrown, None).await),
+            Err(thrown) => Err(self.rejected(name, thrown, &Latest::default()).await),
         }
     }
 
@@ -155,11 +302,11 @@ impl WorkflowStep {
         &self,
         name: &str,
         timestamp: impl Into<Date>,
-    ) -> Result<(), StepError> {
+    ) -> Result<(), StepFailure> {
         let ms = timestamp.into().as_millis() as f64;
         match settle(self.stub.sleep_until(name, ms)).await {
             Ok(_) => Ok(()),
-            Err(thrown) => Err(self.rejected(name, thrown, None).await),
+            Err(thrown) => Err(self.rejected(name, thrown, &Latest::default()).await),
         }
     }
 
@@ -173,55 +320,105 @@ impl WorkflowStep {
         &self,
         name: &str,
         options: WaitForEventOptions,
-    ) -> Result<WorkflowStepEvent<T>, StepError> {
+    ) -> Result<WorkflowStepEvent<T>, StepFailure> {
         let options = to_js(&options).map_err(|error| fail(name, error))?;
         match settle(self.stub.wait_for_event(name, &options)).await {
-            Ok(event) => step_event(event).map_err(|error| fail(name, error)),
-            Err(thrown) => Err(self.rejected(name, thrown, None).await),
+            Ok(event) => {
+                let event = self.finished(event).await;
+                step_event(&event).map_err(|error| fail(name, error))
+            }
+            Err(thrown) => Err(self.rejected(name, thrown, &Latest::default()).await),
         }
     }
 
-    async fn run_step<T, E, F, Fut>(
+    /// Has the engine run a step, and returns what the engine kept of its result.
+    async fn call<T, E, F, Fut>(
         &self,
         name: &str,
+        config: Option<StepConfig>,
         body: F,
-        call: impl FnOnce(&Function) -> Result<JsValue, JsValue>,
-    ) -> Result<T, StepError>
+        rollback: Option<JsValue>,
+    ) -> Result<JsValue, StepFailure>
     where
-        T: Serialize + DeserializeOwned + 'static,
+        T: Serialize + 'static,
         E: Into<Box<dyn Error>> + 'static,
         F: Fn(WorkflowStepContext) -> Fut + 'static,
         Fut: Future<Output = Result<T, E>> + 'static,
     {
-        let last = Rc::new(RefCell::new(None));
-        let body = callback(body, last.clone());
-        let settled = settle(call(body.as_ref().unchecked_ref())).await;
-        match settled {
-            Ok(result) => from_js(result).map_err(|error| fail(name, error)),
-            Err(thrown) => Err(self.rejected(name, thrown, last.take()).await),
+        let config = config.map(|config| to_js(&config)).transpose();
+        let config = config.map_err(|error| fail(name, error))?;
+        let latest = Rc::<Latest>::default();
+        let body = attempts(name, body, latest.clone(), self.run.failed.clone());
+        let body = body.function();
+        let called = match (&config, &rollback) {
+            (Some(config), Some(undo)) => self.stub.do_with_rollback(name, config, body, undo),
+            (Some(config), None) => self.stub.do_with_config(name, config, body),
+            (None, _) => self.stub.do_(name, body),
+        };
+        match settle(called).await {
+            Ok(result) => Ok(self.finished(result).await),
+            Err(thrown) => Err(self.rejected(name, thrown, &latest).await),
         }
+    }
+
+    fn read<T: DeserializeOwned>(&self, name: &str, result: JsValue) -> Result<T, StepFailure> {
+        from_js(result).map_err(|error| fail(name, error))
+    }
+
+    /// The last argument of a step with a rollback.
+    fn rollback<T, R, RE, RFut>(
+        &self,
+        name: &str,
+        rollback: Rollback<R>,
+    ) -> Result<JsValue, StepFailure>
+    where
+        T: DeserializeOwned + 'static,
+        RE: Into<Box<dyn Error>> + 'static,
+        R: Fn(WorkflowRollbackContext<T>) -> RFut + 'static,
+        RFut: Future<Output = Result<(), RE>> + 'static,
+    {
+        let limit = retries(rollback.config.as_ref());
+        let config = rollback.config.map(|config| to_js(&config)).transpose();
+        let config = config.map_err(|error| fail(name, error))?;
+        let handler = undoings(name, rollback.handler, limit, self.run.clone());
+        Ok(js::rollback_options(handler, config.as_ref()))
+    }
+
+    /// What a step has left. Does not return if the step has not finished, which is how the
+    /// engine replays a run for its rollbacks alone: it answers whatever has not finished
+    /// with `undefined`, which no finished step of ours leaves.
+    async fn finished(&self, result: JsValue) -> JsValue {
+        if js::is_undefined(&result) {
+            self.run.interruption.raise(js::new_error(REPLAY_ENDS));
+            return pending().await;
+        }
+        result
     }
 
     /// Makes an error of a rejection. Does not return if the rejection is the
     /// engine's way to stop this run.
-    async fn rejected(&self, name: &str, thrown: JsValue, last: Option<Failure>) -> StepError {
-        if is_interruption(&js::message(&thrown)) {
-            self.interruption.raise(thrown);
+    async fn rejected(&self, name: &str, rejection: JsValue, latest: &Latest) -> StepFailure {
+        let thrown = js::read_thrown(&rejection);
+        if thrown.is_interruption() {
+            self.run.interruption.raise(rejection);
             return pending().await;
         }
+        let last = latest.failure.take();
         let failure = last
             .filter(|last| last.is(&thrown))
-            .unwrap_or_else(|| Failure::thrown(thrown));
-        StepError::new(name, failure)
+            .unwrap_or_else(|| Failure::thrown(rejection));
+        let failure = StepFailure::new(name, latest.attempt.get(), failure);
+        self.run.failed.remember(&failure);
+        failure
     }
 
     /// Waits for the engine to stop this run, and returns what it said.
     pub(super) fn interrupted(&self) -> impl Future<Output = JsValue> + use<> {
-        let interruption = self.interruption.clone();
-        poll_fn(move |context| match interruption.thrown.take() {
+        let run = self.run.clone();
+        poll_fn(move |context| match run.interruption.thrown.take() {
             Some(thrown) => Poll::Ready(thrown),
             None => {
-                interruption.waker.set(Some(context.waker().clone()));
+                run.interruption.waker.set(Some(context.waker().clone()));
                 Poll::Pending
             }
         })
@@ -244,36 +441,37 @@ impl Interruption {
     }
 }
 
-impl std::fmt::Debug for Interruption {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Interruption")
-    }
+/// The latest attempt of a step in this run. Its error is kept here, as the engine gives
+/// back only part of it.
+#[derive(Default)]
+struct Latest {
+    attempt: Cell<Option<u32>>,
+    failure: RefCell<Option<Failure>>,
 }
 
-/// The function that the engine calls for each attempt. The error of the latest
-/// one is left in `last`, as the engine gives back only part of it.
-fn callback<T, E, F, Fut>(
-    body: F,
-    last: Rc<RefCell<Option<Failure>>>,
-) -> Closure<dyn FnMut(JsValue) -> Promise>
+/// The function that the engine calls for each attempt.
+fn attempts<T, E, F, Fut>(name: &str, body: F, latest: Rc<Latest>, failed: FailedSteps) -> Callback
 where
     T: Serialize + 'static,
     E: Into<Box<dyn Error>> + 'static,
     F: Fn(WorkflowStepContext) -> Fut + 'static,
     Fut: Future<Output = Result<T, E>> + 'static,
 {
-    let mut attempts = 0;
+    let mut counted = 0;
+    let name = name.to_owned();
     let body = Rc::new(body);
-    let scope = Scope::current();
-    Closure::wrap_assert_unwind_safe(Box::new(move |context: JsValue| {
-        attempts += 1;
-        let context = WorkflowStepContext {
-            attempt: attempt(get_property(&context, "attempt").as_f64(), attempts),
-        };
-        let (body, last, scope) = (body.clone(), last.clone(), scope.clone());
-        future_to_promise(AssertUnwindSafe(async move {
+    let current = reporting::current();
+    Callback::new(move |told| {
+        counted += 1;
+        let context = WorkflowStepContext::read(&js::to_value(told), &name, counted);
+        latest.attempt.set(Some(context.attempt));
+        let (body, latest) = (body.clone(), latest.clone());
+        let (current, name, failed) = (current.clone(), name.clone(), failed.clone());
+        async move {
+            let attempt = context.attempt;
             // The body is called in there too: it can panic before it is polled.
-            let failure = match within(scope, async { body(context).await }).await {
+            let body = async { body(context).await };
+            let failure = match reporting::enter_step(current, &name, attempt, failed, body).await {
                 Ok(result) => match to_js(&result) {
                     Ok(result) => return Ok(result),
                     // The next attempt would have the same result.
@@ -286,41 +484,131 @@ where
                 Err(error) => Failure::returned(error.into()),
             };
             let thrown = failure.thrown.clone();
-            last.replace(Some(failure));
+            latest.failure.replace(Some(failure));
             Err(thrown)
-        }))
-    }))
-}
-
-/// The attempt's number: the engine's, or our own count where it gives none.
-fn attempt(told: Option<f64>, counted: u32) -> u32 {
-    match told {
-        Some(told) if told >= 1.0 => told as u32,
-        _ => counted,
-    }
-}
-
-fn step_event<T: DeserializeOwned>(event: JsValue) -> worker::Result<WorkflowStepEvent<T>> {
-    Ok(WorkflowStepEvent {
-        payload: from_js(get_property(&event, "payload"))?,
-        timestamp: worker::js_sys::Date::new(&get_property(&event, "timestamp")).into(),
-        event_type: get_string(&event, "type")?,
+        }
     })
 }
 
-fn fail(name: &str, error: worker::Error) -> StepError {
-    StepError::new(name, Failure::ours(error))
+/// The function that the engine calls for each attempt to undo a step. It is called when
+/// `run` has returned, so it reports its last error itself.
+fn undoings<T, R, RE, RFut>(name: &str, handler: R, limit: u32, run: Rc<Run>) -> Callback
+where
+    T: DeserializeOwned + 'static,
+    RE: Into<Box<dyn Error>> + 'static,
+    R: Fn(WorkflowRollbackContext<T>) -> RFut + 'static,
+    RFut: Future<Output = Result<(), RE>> + 'static,
+{
+    let mut attempt = 0;
+    let name = name.to_owned();
+    let handler = Rc::new(handler);
+    let current = reporting::current();
+    Callback::new(move |told| {
+        attempt += 1;
+        let (handler, run) = (handler.clone(), run.clone());
+        let (current, name) = (current.clone(), name.clone());
+        let undoing = async move {
+            let context = match rollback_context(&told) {
+                Ok(context) => context,
+                // The next attempt would be told the same.
+                Err(error) => return Err(refused(error)),
+            };
+            handler(context).await.map_err(Into::into)
+        };
+        async move {
+            let reporting = async {
+                let undone: Result<(), Box<dyn Error>> = undoing.await;
+                if let Err(error) = &undone
+                    && is_last(attempt, limit, &**error)
+                {
+                    reporting::report_rollback(&run.env, run.class, &**error).await;
+                }
+                undone
+            };
+            let failed = run.failed.clone();
+            match reporting::enter_rollback(current, run.class, &name, attempt, failed, reporting)
+                .await
+            {
+                Ok(()) => Ok(JsValue::UNDEFINED),
+                Err(error) => Err(Failure::returned(error).thrown),
+            }
+        }
+    })
+}
+
+fn rollback_context<T: DeserializeOwned>(
+    told: &JsValue,
+) -> worker::Result<WorkflowRollbackContext<T>> {
+    let told = js::RollbackTold::read(told);
+    Ok(WorkflowRollbackContext {
+        ctx: WorkflowStepContext::read(&told.context, "", 1),
+        error: told.error.into(),
+        output: told.output.map(from_js).transpose()?,
+    })
+}
+
+fn refused(error: worker::Error) -> Box<dyn Error> {
+    let refused = NonRetryableError::new("the result of the step to undo cannot be read");
+    refused.caused_by(error).into()
+}
+
+/// How many attempts follow a rollback's first one.
+fn retries(config: Option<&RollbackConfig>) -> u32 {
+    let retries = config.and_then(|config| config.retries.as_ref());
+    retries.map_or(ResolvedRetryConfig::default().limit, |retries| {
+        retries.limit
+    })
+}
+
+/// Whether no other attempt follows the one that failed with `error`.
+fn is_last(attempt: u32, limit: u32, error: &(dyn Error + 'static)) -> bool {
+    attempt > limit || ends_attempts(error)
+}
+
+fn step_event<T: DeserializeOwned>(event: &JsValue) -> worker::Result<WorkflowStepEvent<T>> {
+    let event = js::ReceivedEvent::read(event);
+    Ok(WorkflowStepEvent {
+        payload: from_js(event.payload)?,
+        timestamp: event.timestamp,
+        type_: event.type_.unwrap_or_default(),
+        sensitive: serde_json::from_value(event.sensitive).ok(),
+    })
+}
+
+fn fail(name: &str, error: worker::Error) -> StepFailure {
+    StepFailure::new(name, None, Failure::ours(error))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workflow::config::RetryConfig;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the seat is gone")]
+    struct Gone(#[source] Option<NonRetryableError>);
 
     #[test]
-    fn the_engines_count_of_attempts_wins_over_our_own() {
-        assert_eq!(attempt(Some(3.0), 1), 3);
-        for told in [None, Some(0.0), Some(f64::NAN)] {
-            assert_eq!(attempt(told, 2), 2);
-        }
+    fn the_last_attempt_of_a_rollback_is_known_by_its_number_and_by_its_error() {
+        assert!(!is_last(1, 1, &Gone(None)));
+        assert!(is_last(2, 1, &Gone(None)));
+        assert!(is_last(1, 0, &Gone(None)));
+        assert!(is_last(1, 5, &Gone(Some(NonRetryableError::new("no")))));
+    }
+
+    #[test]
+    fn a_rollback_is_tried_as_often_as_it_says_and_else_as_often_as_a_step() {
+        assert_eq!(retries(None), 5);
+        assert_eq!(retries(Some(&RollbackConfig::default())), 5);
+        let retries_of_two = RetryConfig {
+            limit: 2,
+            delay: "1 second".into(),
+            backoff: None,
+        };
+        let config = RollbackConfig {
+            retries: Some(retries_of_two),
+            timeout: None,
+        };
+        assert_eq!(retries(Some(&config)), 2);
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use worker::{Context, Env, Result};
 use worker_sentry::workflow::{
-    InstanceStatusKind, StepError, WorkflowEntrypoint, WorkflowEnv, WorkflowEvent, WorkflowStep,
+    InstanceStatusKind, StepFailure, WorkflowEntrypoint, WorkflowEnv, WorkflowEvent, WorkflowStep,
 };
 use worker_sentry::{Handler, with_sentry_in_isolate};
 
@@ -35,7 +35,7 @@ pub enum BatchError {
     PartialFailure(#[from] PartialFailure),
     /// The batch itself could not go on.
     #[error("a batch could not go on")]
-    Step(#[from] StepError),
+    Step(#[from] StepFailure),
 }
 
 // ANCHOR: struct

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use worker::{Context, Env, Result};
 use worker_sentry::workflow::{
-    NonRetryableError, StepError, WorkflowEntrypoint, WorkflowEvent, WorkflowStep,
+    NonRetryableError, StepFailure, WorkflowEntrypoint, WorkflowEvent, WorkflowStep,
 };
 use worker_sentry::{Handler, with_sentry_in_isolate};
 
@@ -33,14 +33,14 @@ pub struct Warm {
 pub enum WarmingError {
     /// The lists could not be listed.
     #[error("there is no telling which lists to warm")]
-    Names(#[source] StepError),
+    Names(#[source] StepFailure),
     /// One could not be read. The others are warm.
     #[error("list `{name}` cannot be warmed")]
     ColdList {
         /// The list.
         name: String,
         /// The step that failed.
-        source: StepError,
+        source: StepFailure,
     },
 }
 // ANCHOR_END: error
@@ -106,7 +106,7 @@ impl CacheWarmingWorkflow {
     // ANCHOR_END: steps
 
     // ANCHOR: warm
-    async fn warm(&self, name: &str, step: &WorkflowStep) -> Result<usize, StepError> {
+    async fn warm(&self, name: &str, step: &WorkflowStep) -> Result<usize, StepFailure> {
         let (env, list) = (self.env.clone(), name.to_owned());
         step.do_with_config(&format!("warm {name}"), patient(), move |_| {
             let (env, list) = (env.clone(), list.clone());

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use worker::{Context, Env, Fetch, Result};
 use worker_sentry::workflow::{
-    NonRetryableError, StepError, WorkflowEntrypoint, WorkflowEvent, WorkflowStep,
+    NonRetryableError, StepFailure, WorkflowEntrypoint, WorkflowEvent, WorkflowStep,
 };
 use worker_sentry::{Handler, with_sentry_in_isolate};
 
@@ -43,7 +43,7 @@ pub struct CompilationError {
     /// The list.
     pub name: String,
     /// The step that failed.
-    pub source: StepError,
+    pub source: StepFailure,
 }
 // ANCHOR_END: error
 
@@ -110,7 +110,7 @@ impl CompilationWorkflow {
     }
 
     // ANCHOR: steps
-    async fn steps(&self, order: &Order, step: &WorkflowStep) -> Result<Header, StepError> {
+    async fn steps(&self, order: &Order, step: &WorkflowStep) -> Result<Header, StepFailure> {
         let name = order.request.name.clone();
         let of = order.request.sources.len();
         let mut texts = Vec::with_capacity(of);
@@ -135,7 +135,7 @@ impl CompilationWorkflow {
         let parsed: Vec<Parsed> = step
             .do_("parse", move |_| {
                 let texts = Rc::clone(&texts);
-                async move { Ok::<_, StepError>(texts.iter().map(|text| parse(text)).collect()) }
+                async move { Ok::<_, StepFailure>(texts.iter().map(|text| parse(text)).collect()) }
             })
             .await?;
         self.tell(order, step, "tell normalising", Stage::Normalising)

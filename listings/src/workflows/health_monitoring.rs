@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use worker::{Context, Env, Result};
-use worker_sentry::workflow::{StepError, WorkflowEntrypoint, WorkflowEvent, WorkflowStep};
 use worker_sentry::{Handler, with_sentry_in_isolate};
+use worker_sentry::workflow::{StepFailure, WorkflowEntrypoint, WorkflowEvent, WorkflowStep};
 
 use super::patient;
 use crate::health::{Finding, Unhealthy, Verdict};
@@ -32,7 +32,7 @@ pub enum MonitoringError {
     Unhealthy(#[from] Unhealthy),
     /// It could not even look.
     #[error("the lists cannot be looked at")]
-    Step(#[from] StepError),
+    Step(#[from] StepFailure),
 }
 
 // ANCHOR: struct
@@ -57,8 +57,7 @@ impl WorkflowEntrypoint for HealthMonitoringWorkflow {
     async fn run(&self, event: WorkflowEvent<Watch>, step: WorkflowStep) -> Result<Verdict> {
         let steps = self.steps(&event.payload, &step);
         let seen =
-            with_sentry_in_isolate(&self.env, "HealthMonitoringWorkflow", Handler::Run, steps)
-                .await;
+            with_sentry_in_isolate(&self.env, "HealthMonitoringWorkflow", Handler::Run, steps).await;
         Ok(seen?)
     }
     // ANCHOR_END: run
@@ -93,7 +92,7 @@ impl HealthMonitoringWorkflow {
         name: &str,
         watch: &Watch,
         step: &WorkflowStep,
-    ) -> Result<Vec<Finding>, StepError> {
+    ) -> Result<Vec<Finding>, StepFailure> {
         let (env, some) = (self.env.clone(), watch.lists.clone());
         step.do_with_config(name, patient(), move |_| {
             let (env, some) = (env.clone(), some.clone());

@@ -37,8 +37,11 @@ fn sum(text: &str) -> Result<u32, NonRetryableError> {
 #[event(fetch)]
 async fn fetch(mut request: Request, env: Env, _: Context) -> Result<Response> {
     let params = Some(request.text().await?);
-    let order = CreateOptions { id: None, params };
-    let instance = env.workflow("SUM")?.create(Some(order)).await?;
-    Response::ok(instance.id()?)
+    let order = CreateOptions {
+        params,
+        ..CreateOptions::default()
+    };
+    let instance = env.workflow("SUM")?.create(order).await?;
+    Response::ok(instance.id())
 }
 // ANCHOR_END: all

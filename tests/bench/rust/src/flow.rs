@@ -38,9 +38,9 @@ impl WorkflowEntrypoint for BenchFlow {
 
 pub async fn create(env: &Env, order: Order) -> Result<Response> {
     let options = CreateOptions {
-        id: None,
         params: Some(order),
+        ..CreateOptions::default()
     };
-    env.workflow("FLOW")?.create(Some(options)).await?;
+    env.workflow("FLOW")?.create(options).await?;
     Ok(Response::ok("the instance is created\n")?.with_status(202))
 }
