@@ -317,7 +317,7 @@ fn with_the_keyboard() {
     assert_eq!(page.evaluate(inside), true, "the next stop is in the text");
 
     page.press("ArrowRight");
-    page.arrives_at(|url| url.contains("/why-isolates.html"));
+    page.arrives_at(|url| url.contains("/main-worker.html"));
     page.press("ArrowLeft");
     page.arrives_at(|url| url.contains("/quick-start.html"));
 
