@@ -63,7 +63,7 @@ pub fn trials() -> Vec<Trial> {
 
 /// What a reader types, and the page that answers it. It is one of the first
 /// results.
-const SEARCHES: [(&str, &str); 34] = [
+const SEARCHES: [(&str, &str); 40] = [
     ("install", "quick-start.html"),
     ("SENTRY_DSN", "configuration.html"),
     ("sample rate", "configuration.html"),
@@ -98,6 +98,12 @@ const SEARCHES: [(&str, &str); 34] = [
     ("stack trace", "from-javascript.html"),
     ("backtrace", "from-javascript.html"),
     ("sentry-core", "introduction.html"),
+    ("anyhow", "returns.html"),
+    ("fingerprint", "issues.html"),
+    ("staging", "deploying.html"),
+    ("wrangler tail", "deploying.html"),
+    ("IP address", "zero-trust.html"),
+    ("receiver did not answer in time", "troubleshooting.html"),
 ];
 /// As many results as fit on a screen.
 const FIRST_RESULTS: usize = 8;

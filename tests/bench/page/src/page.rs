@@ -89,8 +89,8 @@ const FIVE: [(&str, &str); 5] = [
 ];
 
 const PARTS: [&str; 12] = [
-    "five", "summary", "behind", "upload", "start", "capture", "quiet", "memory", "wire",
-    "counts", "machine", "versions",
+    "five", "summary", "behind", "upload", "start", "capture", "quiet", "memory", "wire", "counts",
+    "machine", "versions",
 ];
 
 fn part(name: &str, results: &Results) -> Option<String> {
