@@ -512,7 +512,7 @@ fn without_scripts() {
     let listings = texts(&seen["listings"]);
     assert!(listings.len() > 6 && listings.iter().all(|block| !block.is_empty()));
     assert!(seen["contents"].as_f64() > Some(100.0), "{seen}");
-    assert_eq!(seen["next"], site.url("why-isolates.html"));
+    assert_eq!(seen["next"], site.url("main-worker.html"));
     assert_eq!(seen["buttons"], json!([]), "a button that does nothing");
     let mut with_scripts = BookPage::open(&site, "quick-start.html", Scheme::Dark);
     assert_eq!(seen["dark"], with_scripts.background());
