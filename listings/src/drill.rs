@@ -100,7 +100,7 @@ pub async fn run(
     Ok(Response::from_json(&accepted)?.with_status(202))
 }
 
-/// A list that is stored but is none, and a request for it.
+/// A text that is stored as a list and cannot be read as one, and a request for it.
 ///
 /// The request comes in by the front door: the handler that fails is a call of
 /// its own, while this one lives to answer.
@@ -126,7 +126,7 @@ fn this_worker(context: &Context) -> Result<Fetcher> {
     Ok(default.into())
 }
 
-/// A message that is no request.
+/// A message that is not a request.
 async fn main_queue(env: &Env, marker: &str) -> Result<String> {
     let queue = env.queue("COMPILE_QUEUE")?;
     queue.send(request_without_sources(marker)).await?;

@@ -26,8 +26,8 @@ pub enum IntakeError {
 // ANCHOR: take_in
 /// Starts one Workflow for all requests of a batch of messages.
 ///
-/// A message that is no request is acknowledged: it would be none tomorrow
-/// either. If the Workflow cannot be started, the queue delivers the rest again.
+/// A message that is not a request is acknowledged, because it would fail again on each
+/// delivery. If the Workflow cannot be started, the queue delivers the rest again.
 pub async fn take_in(env: &Env, batch: &MessageBatch<CompileRequest>) -> Result<(), IntakeError> {
     let mut taken = Vec::new();
     let mut requests = Vec::new();

@@ -14,7 +14,7 @@ pub struct Schedule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Job {
-    /// Reads every list once, so that the edge has it.
+    /// Reads every list once, so that it is in the cache of one location.
     CacheWarming,
     /// Looks whether every list is in order.
     HealthMonitoring,

@@ -79,6 +79,7 @@ fn the_committed_configuration_holds_no_secret() {
         Build::Snippet("object"),
         Build::Snippet("workflow"),
         Build::Snippet("fetch"),
+        Build::Snippet("drill"),
     ] {
         let config = committed(build);
         let vars = config.get("vars").and_then(Value::as_table);
@@ -89,6 +90,7 @@ fn the_committed_configuration_holds_no_secret() {
             .collect();
         let allowed: &[&str] = match build {
             Build::Listings => &["COMPILER_VERSION"],
+            Build::Snippet("drill") => &["ENVIRONMENT"],
             _ => &[],
         };
         assert_eq!(vars, allowed, "{build:?}");

@@ -13,7 +13,7 @@ use proof::pages::{self, Block, Page};
 use proof::receiver::{Answer, Receiver};
 use proof::shared::Shared;
 use proof::wait;
-use proof::worker::{Build, Worker, WorkerOptions, committed};
+use proof::worker::{Build, Worker, committed};
 use serde_json::{Value, json};
 
 /// What pages write for the address of a Worker.
@@ -22,6 +22,8 @@ const HOSTS: [&str; 2] = ["http://localhost:8787", "https://your-worker.example.
 const OURS: &str = "[worker-sentry] ";
 /// What the pages start a Worker with.
 const DEV: &str = "npx wrangler dev";
+/// The snippet with a drill of its own and an environment for staging.
+const DRILL: &str = "drill";
 /// What is typed where a command asks for a secret.
 const TYPED: &str = "typed-by-a-reader";
 
@@ -99,9 +101,9 @@ impl<'p> Reader<'p> {
     /// A whole file that a reader takes over replaces the Worker.
     fn look_at_listing(&mut self, block: &Block) {
         let included = block.lines.concat();
-        let shown = ["fetch", "object", "workflow"]
+        let shown = ["fetch", "object", "workflow", DRILL]
             .into_iter()
-            .find(|name| included.contains(&format!("snippets/{name}/src/lib.rs:all")));
+            .find(|name| included.contains(&format!("snippets/{name}/src/lib.rs:")));
         if shown.is_some() {
             self.snippet = shown;
             self.worker = None;
@@ -149,6 +151,7 @@ impl<'p> Reader<'p> {
     /// Starts what the page is about, as a reader does.
     fn start(&self) -> Worker {
         let options = match self.snippet {
+            Some(DRILL) => Worker::snippet(DRILL).secret("DRILLS", "on"),
             Some(name) => Worker::snippet(name),
             None => Worker::listings().secret("DRILLS", "on"),
         };
@@ -215,7 +218,11 @@ impl<'p> Reader<'p> {
             let result = if request.method == "GET" {
                 json!([{ "name": "SENTRY_DSN", "type": "secret_text" }])
             } else {
-                json!({ "queue_id": "1" })
+                // A queue, or a tail, which nobody feeds.
+                json!({
+                    "queue_id": "1",
+                    "id": "1", "url": "ws://127.0.0.1:9/", "expires_at": "2030-01-01T00:00:00Z",
+                })
             };
             let answer = json!({
                 "success": true, "errors": [], "messages": [], "result": result
@@ -229,6 +236,11 @@ impl<'p> Reader<'p> {
             ("CLOUDFLARE_API_TOKEN", "token"),
             ("CLOUDFLARE_ACCOUNT_ID", "account"),
         ];
+        let staging = line.contains(" --env staging");
+        let project = || match staging {
+            true => Worker::snippet(DRILL),
+            false => Worker::listings(),
+        };
         let run = |line: &str| -> (String, Vec<(String, String, Value)>) {
             let printed = project().run_line(line, &account).join("\n");
             let asked = cloudflare.requests().into_iter().map(|received| {
@@ -238,10 +250,28 @@ impl<'p> Reader<'p> {
             });
             (printed, asked.collect())
         };
-        let script = committed(Build::Listings)["name"].to_string();
+        let script = match staging {
+            // Wrangler puts the environment behind the name.
+            true => format!("snippet-{DRILL}-staging"),
+            false => committed(Build::Listings)["name"].to_string(),
+        };
         let script = script.trim_matches('"');
-        let secrets = format!("/client/v4/accounts/account/workers/scripts/{script}/secrets");
+        let script = format!("/client/v4/accounts/account/workers/scripts/{script}");
+        let secrets = format!("{script}/secrets");
+        let command = match command {
+            [command @ .., "--env", "staging"] if staging => command,
+            command => command,
+        };
         match command {
+            ["tail"] => {
+                // The tail itself ends at once: there is nothing at its address.
+                let (_, asked) = run(&format!("{line} || true"));
+                let tail = ("POST", format!("{script}/tails"));
+                let is_tail = |(method, target, _): &(String, String, Value)| {
+                    (method.as_str(), target) == (tail.0, &tail.1)
+                };
+                assert!(asked.iter().any(is_tail), "{place}: {asked:?}");
+            }
             ["secret", "put", name] => {
                 let (_, asked) = run(&format!("printf {TYPED} | {line}"));
                 let body = json!({ "name": name, "text": TYPED, "type": "secret_text" });
@@ -279,7 +309,12 @@ impl<'p> Reader<'p> {
                 assert_eq!(asked, [], "{place}");
                 let (_, commit) = printed.rsplit_once('\n').expect("the release comes last");
                 let handed = format!("--var SENTRY_RELEASE:{commit} ");
+                let environment = match staging {
+                    true => "env.ENVIRONMENT (\"staging\")",
+                    false => "env.LISTS",
+                };
                 for part in [
+                    environment,
                     handed.as_str(),
                     "env.SENTRY_RELEASE",
                     "--dry-run: exiting now.",
@@ -296,11 +331,6 @@ impl<'p> Reader<'p> {
 const REPOSITORY: &str = "export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 && \
      git init --quiet . && git -c user.name=reader -c user.email=reader@example.com \
      commit --quiet --allow-empty --message empty";
-
-/// The example, which the pages about deploying are about.
-fn project() -> WorkerOptions {
-    Worker::listings()
-}
 
 /// What the crate wrote to the Worker's console.
 fn said_by(worker: &Worker) -> Vec<String> {

@@ -63,7 +63,7 @@ pub fn trials() -> Vec<Trial> {
 
 /// What a reader types, and the page that answers it. It is one of the first
 /// results.
-const SEARCHES: [(&str, &str); 34] = [
+const SEARCHES: [(&str, &str); 40] = [
     ("install", "quick-start.html"),
     ("SENTRY_DSN", "configuration.html"),
     ("sample rate", "configuration.html"),
@@ -98,6 +98,12 @@ const SEARCHES: [(&str, &str); 34] = [
     ("stack trace", "from-javascript.html"),
     ("backtrace", "from-javascript.html"),
     ("sentry-core", "introduction.html"),
+    ("anyhow", "returns.html"),
+    ("fingerprint", "issues.html"),
+    ("staging", "deploying.html"),
+    ("wrangler tail", "deploying.html"),
+    ("IP address", "zero-trust.html"),
+    ("receiver did not answer in time", "troubleshooting.html"),
 ];
 /// As many results as fit on a screen.
 const FIRST_RESULTS: usize = 8;
@@ -317,7 +323,7 @@ fn with_the_keyboard() {
     assert_eq!(page.evaluate(inside), true, "the next stop is in the text");
 
     page.press("ArrowRight");
-    page.arrives_at(|url| url.contains("/why-isolates.html"));
+    page.arrives_at(|url| url.contains("/main-worker.html"));
     page.press("ArrowLeft");
     page.arrives_at(|url| url.contains("/quick-start.html"));
 
@@ -506,7 +512,7 @@ fn without_scripts() {
     let listings = texts(&seen["listings"]);
     assert!(listings.len() > 6 && listings.iter().all(|block| !block.is_empty()));
     assert!(seen["contents"].as_f64() > Some(100.0), "{seen}");
-    assert_eq!(seen["next"], site.url("why-isolates.html"));
+    assert_eq!(seen["next"], site.url("main-worker.html"));
     assert_eq!(seen["buttons"], json!([]), "a button that does nothing");
     let mut with_scripts = BookPage::open(&site, "quick-start.html", Scheme::Dark);
     assert_eq!(seen["dark"], with_scripts.background());

@@ -25,6 +25,14 @@ pub fn trials() -> Vec<Trial> {
             "snippets::fetch_works_and_reports_what_it_fails_with",
             fetch_works_and_reports,
         ),
+        test(
+            "snippets::drill_fails_on_purpose_only_while_drills_are_on",
+            drill_fails_on_purpose_only_while_drills_are_on,
+        ),
+        test(
+            "snippets::drill_reports_as_the_environment_that_it_runs_in",
+            drill_reports_as_its_environment,
+        ),
     ]
 }
 
@@ -76,6 +84,37 @@ fn fetch_works_and_reports() {
     assert_eq!(worker.post_text("/", "12"), squared);
     assert_eq!(worker.post_text("/", "marker").status, 500);
     assert_eq!(reported(&receiver), json!(["main", "fetch", NO_NUMBER]));
+}
+
+fn drill_fails_on_purpose_only_while_drills_are_on() {
+    let (worker, receiver) = start("drill");
+    assert_eq!(worker.post_text("/drill", "marker").status, 404);
+    assert_eq!(worker.post_text("/", "12").status, 200);
+    worker
+        .process()
+        .wait_for_line("12 squared is 144", wait::LIMIT);
+    assert_eq!(receiver.requests().len(), 0);
+
+    let receiver = Receiver::accepting();
+    let options = Worker::snippet("drill").secret("SENTRY_DSN", &receiver.dsn());
+    let worker = options.secret("DRILLS", "on").start();
+    assert_eq!(worker.post_text("/drill", "marker").status, 200);
+    let expected = "job `drill marker`: invalid digit found in string";
+    assert_eq!(reported(&receiver), json!(["Jobs", "alarm", expected]));
+}
+
+fn drill_reports_as_its_environment() {
+    for (line, expected) in [
+        ("npx wrangler dev", "production"),
+        ("npx wrangler dev --env staging", "staging"),
+    ] {
+        let receiver = Receiver::accepting();
+        let options = Worker::snippet("drill").secret("SENTRY_DSN", &receiver.dsn());
+        let worker = options.start_by(line);
+        assert_eq!(worker.post_text("/", "marker").status, 200);
+        let event = receiver.wait_for_event("marker");
+        assert_eq!(event["environment"], expected, "{line}");
+    }
 }
 
 /// Class, handler and root cause of the only event.

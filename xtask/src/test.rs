@@ -157,12 +157,13 @@ impl Ready {
 }
 
 /// The packages that run in a Worker, beside the crate itself, and their folders.
-const WORKERS: [(&str, &str); 5] = [
+const WORKERS: [(&str, &str); 6] = [
     ("listings", "listings"),
     ("fixture", "tests/fixture"),
     ("snippet-object", "listings/snippets/object"),
     ("snippet-workflow", "listings/snippets/workflow"),
     ("snippet-fetch", "listings/snippets/fetch"),
+    ("snippet-drill", "listings/snippets/drill"),
 ];
 
 /// The Worker that is built a second time, to unwind: its folder, and the folder below

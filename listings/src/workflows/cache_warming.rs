@@ -1,4 +1,5 @@
-//! A Workflow that reads every list once, so that the edge has it at hand.
+//! A Workflow that reads every list once, so that it is in the cache of the location
+//! where it runs.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -46,7 +47,7 @@ pub enum WarmingError {
 // ANCHOR_END: error
 
 // ANCHOR: struct
-/// Warms the edge's cache.
+/// Warms the cache of the location where it runs.
 pub struct CacheWarmingWorkflow {
     env: Env,
 }

@@ -185,7 +185,7 @@ impl CompilationWorkflow {
 }
 
 // ANCHOR: normalise
-/// Sources that make no list today make none in a second either.
+/// Sources from which no list can be made will be the same on the next attempt.
 fn normalise(name: &str, parsed: &[Parsed]) -> Result<Normalised, NonRetryableError> {
     let list = compile(name, parsed).map_err(|error: CompileError| {
         NonRetryableError::new("the sources make no list").caused_by(error)

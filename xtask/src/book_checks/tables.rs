@@ -141,6 +141,55 @@ fn a_binding_is_known_by_its_text_or_its_constant() {
     assert_eq!(bindings(load), ["A", "B"]);
 }
 
+// The console lines -------------------------------------------------------
+
+#[test]
+fn the_tables_of_console_lines_have_every_line_that_the_crate_prints() {
+    let page = page_named("troubleshooting.md");
+    let tables = page.tables().into_iter();
+    let rows = tables
+        .filter(|table| table.head[0] == "Line")
+        .flat_map(|table| table.rows);
+    let shown: Vec<&str> = rows.filter_map(|(_, cells)| code_in(cells[0])).collect();
+    let printed = printed(&sources("crate/src"));
+    assert!(printed.len() > 20, "only {printed:?}");
+    let missing = printed
+        .iter()
+        .filter(|line| !shown.iter().any(|shown| shown.ends_with(*line)));
+    let missing = missing.map(|line| format!("src/troubleshooting.md: no row for `{line}`"));
+    assert_none(&Vec::from_iter(missing));
+}
+
+/// What the crate says of a decision, and what may be wrong with a binding, which
+/// is said behind its name.
+fn printed(sources: &str) -> BTreeSet<String> {
+    let code = sources.lines().map(str::trim);
+    let code = Vec::from_iter(code.filter(|line| !line.starts_with("//"))).join(" ");
+    let said = ["debug(", "debug(&format!(", "complain("].map(|call| {
+        let calls = code.split(call).skip(1);
+        Vec::from_iter(calls.filter_map(|rest| rest.trim_start().strip_prefix('"')))
+    });
+    let literals = code.split('"').skip(1);
+    let problems = ["is ", "cannot be ", "could not be "];
+    let problems = literals.filter(|text| {
+        let has_end = text.contains("; ");
+        has_end && problems.iter().any(|start| text.starts_with(start))
+    });
+    let said = said.into_iter().flatten();
+    let said = said.filter_map(|rest| rest.split('"').next());
+    said.chain(problems).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_console_line_is_found_where_it_is_printed_or_named_as_a_problem() {
+    let code = "runtime.debug(\"a is b\");\n// debug(\"c\")\nruntime.debug(&format!(\n    \"d {}\",\n));\n\
+        problem: \"is e; f\",\nlet g = \"h; i\";\nDSN => complain(\"is j\"),\n";
+    assert_eq!(
+        Vec::from_iter(printed(code)),
+        ["a is b", "d {}", "is e; f", "is j"]
+    );
+}
+
 // The versions ------------------------------------------------------------
 
 const CARGO_LOCK: &str = "`Cargo.lock`";

@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use worker::*;
-use worker_sentry::{Handler, with_sentry_in_isolate};
+use worker_sentry::{Handler, with_sentry_in_isolate, with_sentry_worker};
 
 /// Takes a number now and works with it in an alarm.
 #[durable_object(alarm)]
@@ -35,7 +35,7 @@ impl Jobs {
         let Some(job) = storage.get::<String>("job").await? else {
             return Ok(());
         };
-        // First of all: the runtime runs a failed alarm again.
+        // Before the work, because the runtime runs a failed alarm again.
         storage.delete("job").await?;
         match job.parse::<u32>() {
             Ok(number) => console_log!("{number} squared is {}", u64::from(number).pow(2)),
@@ -46,8 +46,11 @@ impl Jobs {
 }
 
 #[event(fetch)]
-async fn fetch(request: Request, env: Env, _: Context) -> Result<Response> {
-    let jobs = env.durable_object("JOBS")?.get_by_name("all")?;
-    jobs.fetch_with_request(request).await
+async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
+    with_sentry_worker(&env, &context, Handler::Fetch, async {
+        let jobs = env.durable_object("JOBS")?.get_by_name("all")?;
+        jobs.fetch_with_request(request).await
+    })
+    .await
 }
 // ANCHOR_END: all

@@ -67,13 +67,35 @@ pub fn text(results: &Results) -> String {
     text
 }
 
-const PARTS: [&str; 11] = [
-    "summary", "behind", "upload", "start", "capture", "quiet", "memory", "wire", "counts",
+/// The five rows that a reader asks for first, and how they ask.
+const FIVE: [(&str, &str); 5] = [
+    (
+        "added to the upload, compressed",
+        "What does it add to the upload, compressed?",
+    ),
+    (
+        "the first capture, main `fetch`",
+        "How long is the first capture in an isolate?",
+    ),
+    ("one capture, main `fetch`", "And each one after it?"),
+    (
+        "a call that does not fail, main `fetch`",
+        "What does a wrapped call cost that does not fail?",
+    ),
+    (
+        "a call that does not fail, without a DSN, main `fetch`",
+        "And without a DSN?",
+    ),
+];
+
+const PARTS: [&str; 12] = [
+    "five", "summary", "behind", "upload", "start", "capture", "quiet", "memory", "wire", "counts",
     "machine", "versions",
 ];
 
 fn part(name: &str, results: &Results) -> Option<String> {
     Some(match name {
+        "five" => five(results)?,
         "summary" => summary(results),
         "behind" => behind(results),
         "upload" => group(name, Group::Upload, results),
@@ -124,6 +146,17 @@ fn table(rows: &[&Row]) -> String {
         );
     }
     table
+}
+
+/// The first numbers, ours alone. `None` if a row is not in the results.
+fn five(results: &Results) -> Option<String> {
+    let mut table = "| Question | Answer |\n| --- | --- |\n".to_owned();
+    for (name, question) in FIVE {
+        let row = results.rows.iter().find(|row| row.name == name)?;
+        let ours = row.figures.get(&Column::Ours)?;
+        let _ = writeln!(table, "| {question} | {} |", figure(ours, row.unit));
+    }
+    Some(table)
 }
 
 /// How many comparisons end how.
