@@ -16,6 +16,7 @@ use anyhow::{Result, bail};
 
 use crate::run;
 use cache::Cache;
+pub use cache::fingerprint;
 pub use cargo_tools::Tools;
 pub use npm::Npm;
 use versions::{MDBOOK, MDBOOK_MERMAID, WASM_BINDGEN, WORKER_BUILD};
