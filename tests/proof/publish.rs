@@ -100,7 +100,11 @@ fn the_newest_is_at_the_root() {
         }
     }
     // Each release brings what it needs.
-    for file in ["api/worker_sentry/index.html", "mermaid.min.js", "404.html"] {
+    for file in [
+        "api/worker_sentry/index.html",
+        "architecture.md",
+        "404.html",
+    ] {
         for place in ["", "v0.1/", "v0.2/"] {
             assert!(!read(&format!("{place}{file}")).is_empty(), "{place}{file}");
         }

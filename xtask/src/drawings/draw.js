@@ -59,6 +59,7 @@
         const participants = Array.from(source.matchAll(/^\s*participant (\w+)/gm), found => found[1]);
         return source
             .replace(/^(\s*box rgba\([^)]*\) )(.*)$/gm, (line, box, name) => box + wrapped(name, ROOM))
+            .replace(/^(\s*(?:alt|else|opt|loop) )(.*)$/gm, (line, key, choice) => key + wrapped(choice, ROOM))
             .replace(/^(\s*(\w+)--?>>(\w+): )(.*)$/gm, (line, arrow, from, to, said) => {
                 const steps = Math.abs(participants.indexOf(from) - participants.indexOf(to));
                 return arrow + wrapped(said, ROOM * Math.max(1, steps));
