@@ -31,6 +31,11 @@ pub fn write(context: &Value, to: &Path) -> Result<Vec<PathBuf>> {
 const HOW: &str = "Each page is here in Markdown, with its listings in place. \
                    The page itself has the same address with `.html` for `.md`.\n";
 
+/// The list with whole addresses: each page is below `base`.
+pub fn absolute(list: &str, base: &str) -> String {
+    list.replace("](", &format!("]({base}"))
+}
+
 /// Adds a chapter and those below it, or the title of a part.
 fn add(item: &Value, to: &Path, list: &mut String, twins: &mut Vec<PathBuf>) -> Result<()> {
     if let Some(part) = item["PartTitle"].as_str() {
@@ -213,6 +218,14 @@ A plot: o is this.
 
 Words.
 "
+        );
+    }
+
+    #[test]
+    fn a_published_list_has_whole_addresses() {
+        assert_eq!(
+            absolute("- [A](b/c.md): d\n", "https://example.com/x/"),
+            "- [A](https://example.com/x/b/c.md): d\n"
         );
     }
 
