@@ -56,6 +56,16 @@
     let loading = false;
     const loadSearch = ready => {
         loading = true;
+        // mdBook's search gives an element a style attribute, which a strict
+        // `Content-Security-Policy` refuses. Its style can be set all the same.
+        const { setAttribute } = Element.prototype;
+        Element.prototype.setAttribute = function (name, value) {
+            if (name === 'style') {
+                this.style.cssText = value;
+            } else {
+                setAttribute.call(this, name, value);
+            }
+        };
         window.search_scripts.forEach((file, index, all) => {
             const script = document.createElement('script');
             script.src = file;

@@ -636,12 +636,12 @@ fn without_storage() {
 
     let mut page = open();
     page.go(&site.url("quick-start.html"));
+    page.click("#mdbook-theme-toggle");
     for (choice, theme) in [
         ("coal", "coal"),
         ("default_theme", "light"),
         ("light", "light"),
     ] {
-        page.click("#mdbook-theme-toggle");
         page.click(&format!("#mdbook-theme-{choice}"));
         let seen = format!("document.documentElement.classList.contains('{theme}')");
         assert_eq!(page.evaluate(&seen), true, "{choice}");
