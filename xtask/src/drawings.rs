@@ -152,6 +152,8 @@ pub fn wrong(root: &Path) -> Result<Vec<String>> {
 
 /// Draws what is new or has changed, and removes what no page has any more.
 pub fn update(root: &Path, tools: &Tools) -> Result<()> {
+    // An earlier version put Mermaid here, and mdBook would copy it.
+    let _ = fs::remove_file(root.join("src/mermaid.min.js"));
     let diagrams = diagrams()?;
     let stale = Vec::from_iter(diagrams.iter().filter(|it| !it.is_drawn(root)));
     if !stale.is_empty() {
