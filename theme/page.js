@@ -13,8 +13,7 @@
         }
     };
     const watcher = new ResizeObserver(entries => entries.forEach(entry => mark(entry.target)));
-    window.markScrollable = box => watcher.observe(box);
-    document.querySelectorAll('main pre > code, main .table-wrapper').forEach(window.markScrollable);
+    document.querySelectorAll('main pre > code, main .table-wrapper, .drawing').forEach(box => watcher.observe(box));
 
     // The menu's button stands in for the checkbox that mdBook's script watches.
     const toggle = document.getElementById('mdbook-sidebar-toggle');
@@ -57,6 +56,16 @@
     let loading = false;
     const loadSearch = ready => {
         loading = true;
+        // mdBook's search gives an element a style attribute, which a strict
+        // `Content-Security-Policy` refuses. Its style can be set all the same.
+        const { setAttribute } = Element.prototype;
+        Element.prototype.setAttribute = function (name, value) {
+            if (name === 'style') {
+                this.style.cssText = value;
+            } else {
+                setAttribute.call(this, name, value);
+            }
+        };
         window.search_scripts.forEach((file, index, all) => {
             const script = document.createElement('script');
             script.src = file;
@@ -114,5 +123,20 @@
         const name = file ? `Copy the listing from ${file}` : 'Copy the command';
         button.title = 'Copy';
         button.setAttribute('aria-label', name);
+    }
+
+    if ('print' in window.page_settings) {
+        addEventListener('load', () => setTimeout(print, 100));
+    }
+
+    // Only under `mdbook serve`.
+    if (window.page_settings.reload) {
+        const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
+        const socket = new WebSocket(`${scheme}//${location.host}/${window.page_settings.reload}`);
+        socket.onmessage = event => {
+            if (event.data === 'reload') {
+                location.reload();
+            }
+        };
     }
 })();

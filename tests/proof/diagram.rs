@@ -3,14 +3,17 @@
 //! Each way through the diagram is told by the real runtime once. What was
 //! recorded becomes the messages that the diagram must have, in their order.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
+
 use libtest_mimic::Trial;
-use proof::book::{self, BookPage};
-use proof::browser::Scheme;
 use proof::case::test;
 use proof::diagram::{self, Path};
+use proof::process::Process;
 use proof::receiver::Receiver;
-use proof::wait;
 use proof::worker::Worker;
+use proof::{environment, run, wait};
 
 const PAGE: &str = "architecture.md";
 /// Starts every line of the crate's.
@@ -26,8 +29,8 @@ pub fn trials() -> Vec<Trial> {
             the_sequence_diagram_shows_what_the_runtime_did,
         ),
         test(
-            "diagram::a_page_reserves_the_natural_size_of_each_of_its_drawings",
-            a_page_reserves_the_size_of_its_drawings,
+            "diagram::the_drawings_that_are_kept_are_what_mermaid_draws_from_the_pages",
+            the_drawings_are_of_the_pages,
         ),
     ]
 }
@@ -64,36 +67,55 @@ fn disagreement(shown: Option<&Path>, recorded: Option<&Vec<String>>) -> Option<
     })
 }
 
-fn a_page_reserves_the_size_of_its_drawings() {
-    let site = book::serve();
-    let mut page = BookPage::open(&site, "architecture.html", Scheme::Light);
-    page.page.wait_until(
-        "drawings",
-        "[...document.querySelectorAll('figure.diagram')].every((figure) => figure.querySelector('svg'))",
-    );
-    let sizes = page.page.evaluate(
-        "[...document.querySelectorAll('figure.diagram')].map((figure) => {
-            const style = getComputedStyle(figure);
-            const reserved = ['width', 'height'].map((side) =>
-                Number(style.getPropertyValue(`--diagram-${side}`)));
-            const { width, height } = figure.querySelector('svg').viewBox.baseVal;
-            return [figure.id, reserved, [width, height].map(Math.round)];
-        })",
-    );
-    let sizes = sizes.as_array().expect("figures");
-    assert_eq!(sizes.len(), 2, "{sizes:?}");
-    for size in sizes {
-        for side in [0, 1] {
-            let [reserved, drawn] = [1, 2].map(|at| size[at][side].as_f64().unwrap_or_default());
+fn the_drawings_are_of_the_pages() {
+    let to = run::new_directory("drawings");
+    let mut command = Command::new(environment::path("PROOF_XTASK"));
+    command.arg("draw").arg(&to);
+    Process::start("cargo xtask draw", &command).wait_for_success(wait::START);
+    let kept = environment::workspace().join("theme/drawings");
+    let names = |folder: &std::path::Path| {
+        let files = fs::read_dir(folder)
+            .expect("a folder of drawings")
+            .flatten();
+        let names = files.map(|file| file.file_name().to_string_lossy().into_owned());
+        BTreeSet::from_iter(names)
+    };
+    let files = names(&to);
+    assert_eq!(names(&kept), files);
+    assert!(files.len() > 1, "{files:?}");
+    for file in files {
+        let [kept, drawn] = [&kept, &to].map(|folder| {
+            let text = fs::read_to_string(folder.join(&file)).expect(&file);
+            split(&text)
+        });
+        assert_eq!(kept.0, drawn.0, "{file}: other elements");
+        assert_eq!(kept.1.len(), drawn.1.len(), "{file}");
+        for (kept, drawn) in kept.1.iter().zip(&drawn.1) {
             // Another machine has other fonts.
-            let is_near = (reserved / drawn - 1.0).abs() < 0.06;
-            assert!(
-                is_near,
-                "{}: reserved {}, drawn {}",
-                size[0], size[1], size[2]
-            );
+            let is_near = (kept - drawn).abs() <= f64::max(12.0, drawn.abs() * 0.1);
+            assert!(is_near, "{file}: {kept}, drawn {drawn}");
         }
     }
+}
+
+/// A drawing without its numbers, and those.
+fn split(drawing: &str) -> (String, Vec<f64>) {
+    let (mut words, mut numbers) = (String::new(), Vec::new());
+    let mut rest = drawing;
+    // The first line says what it is of.
+    if let Some((first, after)) = drawing.split_once('\n') {
+        words.push_str(first);
+        rest = after;
+    }
+    while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
+        let end = rest[at..].find(|c: char| !c.is_ascii_digit() && c != '.');
+        let end = end.map_or(rest.len(), |end| at + end);
+        words.push_str(&rest[..at]);
+        numbers.extend(rest[at..end].parse::<f64>());
+        rest = &rest[end..];
+    }
+    words.push_str(rest);
+    (words, numbers)
 }
 
 // The stories, as they are told ---------------------------------------------

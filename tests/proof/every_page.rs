@@ -19,12 +19,24 @@ pub fn trials() -> Vec<Trial> {
         test("every_page::asks_no_other_host", no_other_host),
         test("every_page::is_no_wider_than_a_phone", not_wider),
         test(
-            "every_page::stays_where_it_is_while_its_scripts_run_and_its_diagrams_are_drawn",
+            "every_page::stays_where_it_is_while_its_scripts_run",
             nothing_moves,
         ),
         test(
-            "every_page::loads_mermaid_only_for_a_diagram_and_the_search_only_when_it_is_used",
+            "every_page::works_where_a_server_allows_only_files_of_its_own_host",
+            within_the_policy,
+        ),
+        test(
+            "every_page::loads_no_mermaid_and_the_search_only_when_it_is_used",
             loaded_where_it_is_needed,
+        ),
+        test(
+            "every_page::has_a_twin_in_markdown_with_its_listings_and_llms_txt_lists_it",
+            has_a_twin,
+        ),
+        test(
+            "every_page::is_found_by_its_words_and_not_by_the_names_of_tests",
+            index_without_tests,
         ),
         test(
             "every_page::has_coloured_listings_whose_text_is_what_it_was",
@@ -41,10 +53,6 @@ pub fn trials() -> Vec<Trial> {
         test(
             "every_page::has_diagrams_with_a_name_a_description_and_the_same_in_words",
             diagrams_in_words,
-        ),
-        test(
-            "every_page::keeps_the_place_that_its_drawings_need",
-            diagrams_fit,
         ),
         test(
             "every_page::has_no_violation_that_axe_finds_wide_or_on_a_phone_light_or_dark",
@@ -146,30 +154,93 @@ fn presented() {
 }
 
 fn loaded_where_it_is_needed() {
-    let mut with_a_diagram = Vec::new();
     assert_nothing(|visit| {
-        let search = ["elasticlunr", "mark-", "searcher", "searchindex"];
-        let search = visit
-            .files
-            .iter()
-            .filter(|file| search.iter().any(|name| file.starts_with(name)));
-        let drawn = visit.views.iter().any(|view| !view.diagrams.is_empty());
-        let mermaid = visit.files.contains("mermaid.min.js");
-        let mut wrong: Vec<String> = search.cloned().collect();
-        if mermaid != drawn {
-            wrong.push(format!("Mermaid: {mermaid}, a diagram: {drawn}"));
-        }
-        wrong
+        let unwanted = ["mermaid", "elasticlunr", "mark-", "searcher", "searchindex"];
+        let is_unwanted = |file: &&String| unwanted.iter().any(|name| file.contains(name));
+        visit.files.iter().filter(is_unwanted).cloned().collect()
     });
-    for visit in walk::visits() {
-        if visit.files.contains("mermaid.min.js") {
-            with_a_diagram.push(&visit.page);
+}
+
+fn within_the_policy() {
+    assert_nothing(|visit| {
+        let views = visit.views.iter();
+        views.flat_map(|view| view.violations.clone()).collect()
+    });
+    // The pages were seen under the policy, and it is as strict as it says.
+    let site = book::serve();
+    let mut window = Page::open(&site.url("introduction.html"), Scheme::Light);
+    window.evaluate("document.body.setAttribute('style', 'color: red')");
+    assert!(
+        format!("{:?}", window.errors()).contains("Content Security Policy"),
+        "a style in the page is not refused"
+    );
+}
+
+/// What a reader copies from a page, line by line.
+fn code(html: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for block in html.split("<code class=\"language-").skip(1) {
+        let block = block.split("</code>").next().unwrap_or_default();
+        let (_, block) = block.split_once('>').unwrap_or_default();
+        let block = block.replace("&lt;", "<").replace("&gt;", ">");
+        let block = block.replace("&quot;", "\"").replace("&amp;", "&");
+        lines.extend(block.lines().map(str::to_owned));
+    }
+    lines
+}
+
+fn has_a_twin() {
+    let folder = book::folder();
+    let list = fs::read_to_string(folder.join("llms.txt")).expect("llms.txt");
+    let mut lines = 0;
+    for page in book::chapters(&folder) {
+        let html = fs::read_to_string(folder.join(&page)).expect(&page);
+        let path = page.replace(".html", ".md");
+        let link = "rel=\"alternate\" type=\"text/markdown\"";
+        let (_, link) = html
+            .split_once(link)
+            .unwrap_or_else(|| panic!("{page}: {link}"));
+        let link = link
+            .split("href=\"")
+            .nth(1)
+            .and_then(|it| it.split('"').next());
+        let link = link.unwrap_or_default();
+        assert_eq!(link.trim_start_matches("../"), path, "{page}");
+        assert!(folder.join(&page).with_file_name("").join(link).is_file());
+        assert!(list.contains(&format!("]({path}): ")), "{path} in llms.txt");
+        let twin = fs::read_to_string(folder.join(&path)).expect(&path);
+        for html in ["{{#", "<figure", "<details", "<summary", "<svg", "<!--"] {
+            assert!(!twin.contains(html), "{path} has {html}");
+        }
+        assert!(twin.starts_with("# "), "{path} begins with its title");
+        for line in code(&html) {
+            lines += 1;
+            assert!(twin.contains(&line), "{path} has no line {line:?}");
         }
     }
+    assert!(lines > 1000, "{lines} lines of code");
+}
+
+fn index_without_tests() {
+    let folder = book::folder();
+    let files = fs::read_dir(&folder).expect("a book").flatten();
+    let mut files = files.map(|file| file.file_name().to_string_lossy().into_owned());
+    let index = files.find(|file| file.starts_with("searchindex-"));
+    let index = fs::read_to_string(folder.join(index.expect("an index"))).expect("an index");
     assert!(
-        with_a_diagram.len() < walk::visits().len() / 2,
-        "{with_a_diagram:?}"
+        index.contains("Durable Objects"),
+        "the text is in the index"
     );
+    let page = fs::read_to_string(folder.join("architecture.html")).expect("a page");
+    assert!(
+        page.contains("<summary>Proven by "),
+        "the tests are on the page"
+    );
+    for (at, _) in index.match_indices("Proven by ") {
+        let after = &index[at + "Proven by ".len()..];
+        let is_count = after.starts_with(|c: char| c.is_ascii_digit());
+        assert!(!is_count, "{:.80}", &index[at..]);
+    }
 }
 
 fn links_lead_somewhere() {
@@ -237,26 +308,6 @@ fn diagrams_in_words() {
         }
     }
     assert!(diagrams > 0);
-}
-
-fn diagrams_fit() {
-    assert_nothing(|visit| {
-        let mut wrong = Vec::new();
-        for diagram in visit.views.iter().flat_map(|view| &view.diagrams) {
-            let ((width, height), (drawn_width, drawn_height)) = (diagram.kept, diagram.drawn);
-            // Its texts are as wide as the machine's fonts.
-            let near = |kept: f64, drawn: f64| (kept / drawn - 1.0).abs() < 0.1;
-            if !near(width, drawn_width) || !near(height, drawn_height) {
-                wrong.push(format!(
-                    "{}: write --diagram-width: {drawn_width:.0}; --diagram-height: \
-                     {drawn_height:.0} instead of {width} and {height}",
-                    diagram.name
-                ));
-            }
-        }
-        wrong.dedup();
-        wrong
-    });
 }
 
 /// A window with axe in each of its pages.
@@ -362,7 +413,6 @@ fn axe(window: &mut Page, judge: Judge) -> Vec<String> {
     };
     let violations = window.evaluate(&format!(
         "(async () => {{
-            await window.diagramsDrawn;
             // What is marked as scrollable is marked when it has been laid out.
             await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
             const rules = {{

@@ -11,7 +11,7 @@ use proof::process::Process;
 use proof::shared::Shared;
 use proof::site::Site;
 use proof::worker::Worker;
-use proof::{environment, run, wait};
+use proof::{book, environment, run, wait};
 
 /// Where the folder is below the site, and in its address.
 const BELOW: &str = "docs/book";
@@ -75,7 +75,7 @@ fn read(page: &str) -> String {
 
 fn the_newest_is_at_the_root() {
     assert_eq!(read("releases.json"), "[\"v0.2\", \"v0.1\"]\n");
-    let site = Site::of(site());
+    let site = Site::with(site(), "", book::POLICY);
     let label = "document.querySelector('.menu-release').textContent";
     let notice = "document.querySelector('.old-release')?.innerText ?? ''";
     for (place, release, says) in [
@@ -100,7 +100,11 @@ fn the_newest_is_at_the_root() {
         }
     }
     // Each release brings what it needs.
-    for file in ["api/worker_sentry/index.html", "mermaid.min.js", "404.html"] {
+    for file in [
+        "api/worker_sentry/index.html",
+        "architecture.md",
+        "404.html",
+    ] {
         for place in ["", "v0.1/", "v0.2/"] {
             assert!(!read(&format!("{place}{file}")).is_empty(), "{place}{file}");
         }
@@ -128,6 +132,11 @@ fn a_page_knows_its_address() {
             missing.contains(&format!("<base href=\"/{BELOW}/{place}\">")),
             "{place}404.html"
         );
+    }
+    for place in ["", "v0.1/"] {
+        let list = read(&format!("{place}llms.txt"));
+        let wanted = format!("]({ADDRESS}/{place}hosts/main.md): ");
+        assert!(list.contains(&wanted), "{place}llms.txt has no {wanted}");
     }
     let sitemap = read("sitemap.xml");
     assert!(

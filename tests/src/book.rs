@@ -21,9 +21,13 @@ pub fn folder() -> PathBuf {
     environment::path("PROOF_BOOK")
 }
 
-/// The rendered book, served at the root of a site.
+/// What a strict server sends with each page: nothing is loaded, run or styled but
+/// from files of the book's own host.
+pub const POLICY: &str = "default-src 'self'";
+
+/// The rendered book, served at the root of a site, as strictly as a server can.
 pub fn serve() -> Site {
-    Site::of(&folder())
+    Site::with(&folder(), "", POLICY)
 }
 
 /// Every page in a folder with a rendered book, such as `hosts/main.html`.
@@ -73,7 +77,8 @@ pub fn render(settings: &[(&str, &str)]) -> PathBuf {
     let settings = settings
         .iter()
         .map(|(name, value)| (format!("MDBOOK_OUTPUT__HTML__{name}"), *value));
-    mdbook(&environment::workspace(), settings)
+    // With more than one renderer, each has a folder.
+    mdbook(&environment::workspace(), settings).join("html")
 }
 
 /// The same pages as mdBook and mdbook-mermaid render them when nothing is set up

@@ -31,6 +31,16 @@ impl Site {
     ///
     /// If there is no such folder, or no free port.
     pub fn under(folder: &Path, path: &str) -> Self {
+        Self::with(folder, path, "")
+    }
+
+    /// Serves `folder` under a path, and sends each file with this
+    /// `Content-Security-Policy`, if it says anything.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such folder, or no free port.
+    pub fn with(folder: &Path, path: &str, policy: &str) -> Self {
         assert!(folder.is_dir(), "no folder {}", folder.display());
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let site = Site {
@@ -38,6 +48,7 @@ impl Site {
             under: path.trim_end_matches('/').to_owned(),
             closing: Arc::default(),
         };
+        let policy: Arc<str> = policy.into();
         let closing = Arc::clone(&site.closing);
         let folder: Arc<Path> = folder.into();
         let under: Arc<str> = site.under.as_str().into();
@@ -47,8 +58,9 @@ impl Site {
                     return;
                 }
                 let (folder, under) = (Arc::clone(&folder), Arc::clone(&under));
+                let policy = Arc::clone(&policy);
                 // A browser drops connections as it likes.
-                thread::spawn(move || drop(serve(&stream, &folder, &under)));
+                thread::spawn(move || drop(serve(&stream, &folder, &under, &policy)));
             }
         });
         site
@@ -73,7 +85,14 @@ impl Drop for Site {
     }
 }
 
-fn serve(stream: &TcpStream, folder: &Path, under: &str) -> io::Result<()> {
+fn serve(stream: &TcpStream, folder: &Path, under: &str, policy: &str) -> io::Result<()> {
+    let headers = |kind: &str| {
+        let mut headers = vec![("Content-Type", kind.to_owned())];
+        if !policy.is_empty() {
+            headers.push(("Content-Security-Policy", policy.to_owned()));
+        }
+        headers
+    };
     while let Some(request) = server::read_request(stream)? {
         let path = request.target.split(['?', '#']).next().unwrap_or_default();
         let file = path
@@ -82,14 +101,12 @@ fn serve(stream: &TcpStream, folder: &Path, under: &str) -> io::Result<()> {
             .and_then(|path| file_in(folder, path));
         match file.and_then(|file| Some((fs::read(&file).ok()?, file))) {
             Some((body, file)) => {
-                let kind = [("Content-Type", content_type(&file).to_owned())];
-                server::write_reply(stream, 200, &kind, &body)?;
+                server::write_reply(stream, 200, &headers(content_type(&file)), &body)?;
             }
             None => {
                 // As every host for static pages does.
                 let page = fs::read(folder.join("404.html")).unwrap_or_default();
-                let kind = [("Content-Type", "text/html; charset=utf-8".to_owned())];
-                server::write_reply(stream, 404, &kind, &page)?;
+                server::write_reply(stream, 404, &headers("text/html; charset=utf-8"), &page)?;
             }
         }
     }
@@ -115,6 +132,8 @@ fn content_type(file: &Path) -> &'static str {
         Some("html") => "text/html; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
         Some("js") => "text/javascript; charset=utf-8",
+        Some("md") => "text/markdown; charset=utf-8",
+        Some("txt") => "text/plain; charset=utf-8",
         Some("json") => "application/json",
         Some("svg") => "image/svg+xml",
         Some("png") => "image/png",

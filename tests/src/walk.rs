@@ -44,6 +44,8 @@ pub struct View {
     /// Blocks of code that read differently once they are coloured, or have no
     /// colours at all.
     pub miscoloured: Vec<String>,
+    /// What a strict `Content-Security-Policy` kept from it.
+    pub violations: Vec<String>,
     /// What is to be said of its diagrams.
     pub diagrams: Vec<Diagram>,
 }
@@ -57,10 +59,6 @@ pub struct Diagram {
     pub description: String,
     /// The same in words.
     pub words: String,
-    /// The width and the height that the page keeps free for it.
-    pub kept: (f64, f64),
-    /// The width and the height that it has.
-    pub drawn: (f64, f64),
 }
 
 /// All pages of the book as it was rendered.
@@ -102,6 +100,7 @@ fn visit_one(site: &Site, window: &mut Page, page: &str) -> Visit {
             sticking_out: texts(&seen["stickingOut"]),
             moved: texts(&seen["moved"]),
             miscoloured: texts(&seen["miscoloured"]),
+            violations: texts(&seen["violations"]),
             diagrams: seen["diagrams"]
                 .as_array()
                 .into_iter()
@@ -110,8 +109,6 @@ fn visit_one(site: &Site, window: &mut Page, page: &str) -> Visit {
                     name: text(&diagram["name"]),
                     description: text(&diagram["description"]),
                     words: text(&diagram["words"]),
-                    kept: size(&diagram["kept"]),
-                    drawn: size(&diagram["drawn"]),
                 })
                 .collect(),
         });
@@ -144,11 +141,6 @@ fn texts(values: &Value) -> Vec<String> {
     values.as_array().into_iter().flatten().map(text).collect()
 }
 
-fn size(value: &Value) -> (f64, f64) {
-    let [width, height] = [&value[0], &value[1]].map(|side| side.as_f64().unwrap_or_default());
-    (width, height)
-}
-
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
@@ -160,6 +152,9 @@ window.places = () => [...document.querySelectorAll('main > *, .chapters, .sideb
     .map((element) => [element, element.getBoundingClientRect()])
     .filter(([, box]) => box.height > 0 && box.right > 0)
     .map(([element, box]) => [element, Math.round(box.top + scrollY), Math.round(box.height)]);
+window.violations = [];
+document.addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI, sourceFile, lineNumber }) =>
+    window.violations.push(`${violatedDirective}: ${blockedURI} in ${sourceFile}:${lineNumber}`));
 window.print = () => { window.printed = true; };
 document.addEventListener('readystatechange', () => {
     if (document.readyState !== 'interactive') return;
@@ -176,9 +171,8 @@ new PerformanceObserver((list) => window.shifts.push(...list.getEntries()))
     .observe({ type: 'layout-shift', buffered: true });
 ";
 
-/// What the page is like when its diagrams are drawn and it has been painted.
+/// What the page is like when it has been painted.
 const AFTER: &str = r"(async () => {
-    await window.diagramsDrawn;
     const painted = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
     await painted();
     await painted();
@@ -213,12 +207,9 @@ const AFTER: &str = r"(async () => {
         return {
             name: labelled(drawing, 'aria-labelledby'),
             description: labelled(drawing, 'aria-describedby'),
-            words: figure.querySelector('details')?.textContent,
-            kept: ['width', 'height'].map((side) =>
-                parseFloat(getComputedStyle(figure).getPropertyValue(`--diagram-${side}`))),
-            drawn: drawing && [drawing.viewBox.baseVal.width, drawing.viewBox.baseVal.height],
+            words: figure.querySelector(':scope > details')?.textContent,
         };
     });
     const links = [...document.querySelectorAll('a[href]')].map((link) => link.href);
-    return { moved, stickingOut, miscoloured, diagrams, links };
+    return { violations: window.violations, moved, stickingOut, miscoloured, diagrams, links };
 })()";

@@ -35,8 +35,8 @@ fn is_lost(anchor: &str, pages: &[Page]) -> bool {
     let Some(page) = pages.iter().find(|page| page.path == Path::new(path)) else {
         return true;
     };
-    let leads_on =
-        page.text.contains("http-equiv=\"refresh\"") || page.text.contains(&format!("\"#{id}\":"));
+    let leads_on = page.text.contains("http-equiv=\"refresh\"")
+        || page.text.contains(&html::escaped(&format!("\"#{id}\":")));
     !leads_on && !page.has(id)
 }
 
@@ -95,7 +95,10 @@ mod tests {
     #[test]
     fn an_anchor_is_lost_unless_it_is_there_or_leads_on() {
         let pages = [
-            page("a.html", "<main><h2 id=\"b\"><script>{\"#old\":\"c.html\"}"),
+            page(
+                "a.html",
+                "<main><h2 id=\"b\"><script data-moved='{&quot;#old&quot;:&quot;c.html&quot;}'>",
+            ),
             page("moved.html", "<meta http-equiv=\"refresh\">"),
         ];
         for there in [

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::setup::{Setup, Tools};
-use crate::{anchors, api, run};
+use crate::{anchors, api, drawings, run};
 
 /// `cargo xtask book`.
 pub fn book(root: &Path, is_to_record: bool) -> Result<()> {
@@ -41,12 +41,16 @@ pub fn render_to(
     folder: &Path,
     variables: &[(&str, String)],
 ) -> Result<()> {
-    place_mermaid(root, tools)?;
+    drawings::update(root, tools)?;
+    // Below its own folder and then in one step, so that nobody sees half a book.
+    let made = root
+        .join("target/book")
+        .join(std::process::id().to_string());
     let mut command = run::command(tools.bin.join("mdbook"));
     tools.on_path(&mut command);
     command
         .args(["build", "--dest-dir"])
-        .arg(folder)
+        .arg(&made)
         .arg(root)
         .envs(variables.iter().map(|(name, value)| (name, value)));
     // Without this mdBook reports each of its steps.
@@ -54,29 +58,17 @@ pub fn render_to(
         command.env("MDBOOK_LOG", "warn");
     }
     run::inherited(&mut command)?;
-    anchors::check(root, folder)?;
-    api::add(root, folder)
-}
-
-/// Puts mermaid.min.js where mdBook copies it from.
-///
-/// It is another project's file and not committed; mdbook-mermaid brings the
-/// one that fits. The rest of what that would write into a book is ours.
-fn place_mermaid(root: &Path, tools: &Tools) -> Result<()> {
-    let folder = root
-        .join("target/mermaid")
-        .join(std::process::id().to_string());
-    fs::create_dir_all(&folder)?;
-    fs::write(folder.join("book.toml"), "[book]\n")?;
-    let mut install = run::command(tools.bin.join("mdbook-mermaid"));
-    install.arg("install").arg(&folder);
-    run::output_of(&mut install).context("`mdbook-mermaid install` failed")?;
-    let script = fs::read(folder.join("mermaid.min.js"))
-        .context("`mdbook-mermaid install` brought no mermaid.min.js")?;
-    fs::remove_dir_all(&folder)?;
-    let place = root.join("src/mermaid.min.js");
-    if fs::read(&place).is_ok_and(|there| there == script) {
-        return Ok(());
+    // mdBook gives each renderer a folder.
+    let pages = made.join("html");
+    anchors::check(root, &pages)?;
+    api::add(root, &pages)?;
+    if folder.exists() {
+        fs::remove_dir_all(folder)
+            .with_context(|| format!("cannot remove {}", folder.display()))?;
     }
-    fs::write(&place, script).with_context(|| format!("cannot write {}", place.display()))
+    if let Some(parent) = folder.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    fs::rename(&pages, folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    Ok(fs::remove_dir_all(&made)?)
 }

@@ -68,6 +68,11 @@ struct Table<'p> {
 }
 
 impl Fence<'_> {
+    /// What it says after its mark.
+    pub fn language(&self) -> &str {
+        self.language
+    }
+
     /// Whether it is Rust that stands in the page itself.
     pub fn is_written_rust(&self) -> bool {
         let is_rust = rust_blocks::KINDS.contains(&self.language);
@@ -76,7 +81,8 @@ impl Fence<'_> {
 }
 
 impl Page {
-    fn at(&self, line: usize, what: impl std::fmt::Display) -> String {
+    /// Where something is: `src/page.md:12: what`.
+    pub fn at(&self, line: usize, what: impl std::fmt::Display) -> String {
         let file = html::link(&html::plain(&Path::new("src").join(&self.path)));
         format!("{file}:{line}: {what}")
     }
@@ -192,7 +198,8 @@ fn readme() -> Page {
     }
 }
 
-fn pages() -> Vec<Page> {
+/// Every page of the book.
+pub fn pages() -> Vec<Page> {
     let folder = crate::root().join("src");
     let mut pages = Vec::new();
     for file in files_below(&folder, "md") {

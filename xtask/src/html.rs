@@ -52,6 +52,19 @@ pub fn attributes<'t>(text: &'t str, name: &str) -> Vec<&'t str> {
     values.filter_map(|rest| rest.split('"').next()).collect()
 }
 
+/// A text as HTML.
+pub fn escaped(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;");
+    text.replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// The text that HTML without tags says.
+pub fn unescaped(html: &str) -> String {
+    let text = html.replace("&lt;", "<").replace("&gt;", ">");
+    let text = text.replace("&quot;", "\"").replace("&nbsp;", "\u{a0}");
+    text.replace("&amp;", "&")
+}
+
 /// Every page below `folder`, except for what lies below one of `but`.
 pub fn pages(folder: &Path, but: &[&str]) -> Result<Vec<Page>> {
     let mut pages = Vec::new();
@@ -163,6 +176,13 @@ mod tests {
         );
         assert_eq!(page.title(), "Main");
         assert_eq!(up(&page.path), "../");
+    }
+
+    #[test]
+    fn a_text_is_the_same_after_it_was_html() {
+        let text = "<a> & \"b\" &lt;";
+        assert_eq!(escaped(text), "&lt;a&gt; &amp; &quot;b&quot; &amp;lt;");
+        assert_eq!(unescaped(&escaped(text)), text);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod book;
 mod book_checks;
 mod demo;
 mod drift;
+mod drawings;
 mod html;
 mod preprocess;
 mod proven;
@@ -20,7 +21,9 @@ mod run;
 mod secrets;
 mod serve;
 mod setup;
+mod site;
 mod test;
+mod twins;
 mod worker;
 
 use std::path::{Path, PathBuf};
@@ -118,6 +121,15 @@ enum Command {
     /// Check the pages and name the tests of each listing. mdBook starts this.
     #[command(hide = true)]
     Preprocess,
+    /// Finish the rendered pages. mdBook starts this.
+    #[command(hide = true)]
+    Site,
+    /// Draw every diagram anew into a folder. The proof compares.
+    #[command(hide = true)]
+    Draw {
+        /// The folder.
+        out: PathBuf,
+    },
 }
 
 /// The root of the checkout this program was built in.
@@ -145,6 +157,8 @@ fn main() -> ExitCode {
         } => test::test(&root, filter.as_deref(), stage, record),
         Command::Drift { prove } => drift::drift(&root, prove),
         Command::Preprocess => preprocess::preprocess(&root),
+        Command::Site => site::site(&root),
+        Command::Draw { out } => drawings::draw_all(&root, &out),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

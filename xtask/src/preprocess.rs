@@ -1,5 +1,5 @@
-//! The book's own preprocessor: no block is shown that no test proves, and each
-//! listing says which tests do.
+//! The book's own preprocessor: no block is shown that no test proves, no diagram
+//! without its drawing, and each listing says which tests prove it.
 //!
 //! mdBook starts it as `book.toml` says, hands it all pages as JSON and takes them
 //! back. It runs before mdBook puts includes in place, so it sees what was written.
@@ -11,14 +11,17 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::book_checks::{self, Listing, Page, caption};
-use crate::proven::{Proof, Proven};
+use crate::drawings;
+use crate::proven::Proven;
+use crate::site::placeholder;
 
 /// `cargo xtask preprocess`.
 pub fn preprocess(root: &Path) -> Result<()> {
     let mut input = String::new();
     std::io::stdin().read_to_string(&mut input)?;
     let proven = Proven::load(root)?;
-    let wrong = book_checks::wrong(&proven);
+    let mut wrong = book_checks::wrong(&proven);
+    wrong.extend(drawings::wrong(root)?);
     if !wrong.is_empty() {
         bail!("the book is not as it has to be:\n{}", wrong.join("\n"));
     }
@@ -77,7 +80,7 @@ fn with_proofs(page: &Page, proven: &Proven) -> String {
         if let Ok(listing) = Listing::of(page, fence) {
             let proof = proven.of(&listing);
             if !proof.is_empty() {
-                lines.insert(fence.after_line, shown(&proof));
+                lines.insert(fence.after_line, placeholder(&proof));
             }
         } else if fence.is_written_rust() {
             let file = format!("src/{}", page.path);
@@ -85,7 +88,7 @@ fn with_proofs(page: &Page, proven: &Proven) -> String {
             let proof = if proof.is_empty() {
                 String::new()
             } else {
-                shown(&proof) + "\n"
+                placeholder(&proof) + "\n"
             };
             let end = format!("\n{}\n{proof}</figure>", caption(&file));
             lines.insert(fence.end_line, end);
@@ -93,35 +96,6 @@ fn with_proofs(page: &Page, proven: &Proven) -> String {
         }
     }
     lines.join("\n") + "\n"
-}
-
-/// A list behind a click. It has no empty line, which would end the HTML.
-fn shown(proof: &Proof) -> String {
-    let (native, runtime) = (&proof.native, &proof.runtime);
-    let count = native.len() + runtime.len();
-    let tests = if count == 1 { "test" } else { "tests" };
-    let mut html =
-        format!("<details class=\"proof\">\n<summary>Proven by {count} {tests}</summary>\n");
-    for (kind, tests) in [("In the real runtime", runtime), ("Native", native)] {
-        if tests.is_empty() {
-            continue;
-        }
-        html.push_str(&format!("<p>{kind}</p>\n<ul>\n"));
-        for test in tests {
-            html.push_str(&format!("<li><code>{}</code></li>\n", breakable(test)));
-        }
-        html.push_str("</ul>\n");
-    }
-    html + "</details>"
-}
-
-/// A name as HTML that can end its line after each word.
-///
-/// The search finds it by its words, too. As one word, each name would make the
-/// index a kilobyte larger.
-fn breakable(name: &str) -> String {
-    let escaped = name.replace('&', "&amp;").replace('<', "&lt;");
-    escaped.replace("::", "::<wbr>").replace('_', "_<wbr>")
 }
 
 #[cfg(test)]
@@ -140,11 +114,11 @@ mod tests {
         };
         let proven = Proven::of_a_test();
         let shown = with_proofs(&page, &proven);
-        let (before, after) = shown.split_once("<details class=\"proof\">\n").unwrap();
+        let (before, after) = shown.split_once("<!-- proof: ").unwrap();
         assert!(before.ends_with(&format!("{caption}\n")), "{shown}");
-        let (proof, after) = after.split_once("</details>\n").unwrap();
+        let (proof, after) = after.split_once(" -->\n").unwrap();
         assert!(after.starts_with("</figure>\n"), "{shown}");
-        assert!(proof.contains("step_<wbr>1_<wbr>guard"), "{shown}");
+        assert!(proof.contains("step_1_guard"), "{shown}");
         assert!(
             !proof.contains("\n\n"),
             "an empty line ends the HTML: {shown}"
@@ -160,9 +134,8 @@ mod tests {
         };
         let shown = with_proofs(&page, &Proven::of_a_test());
         let before = "Text.\n\n<figure class=\"listing\">\n\n```rust\nfn main() {}\n```\n\n\
-                      <figcaption><code>src/test.md</code></figcaption>\n<details class=\"proof\">\n\
-                      <summary>Proven by 1 test</summary>\n";
-        let after = "</details>\n</figure>\n\nMore.\n";
+                      <figcaption><code>src/test.md</code></figcaption>\n<!-- proof: [[\"";
+        let after = " -->\n</figure>\n\nMore.\n";
         assert!(
             shown.starts_with(before) && shown.ends_with(after),
             "{shown}"
@@ -183,11 +156,5 @@ mod tests {
         });
         let after = before.replace("\"a\"", "\"A\"").replace("\"b\"", "\"B\"");
         assert_eq!(book.to_string(), after);
-    }
-
-    #[test]
-    fn a_name_breaks_after_each_word_and_cannot_become_markup() {
-        assert_eq!(breakable("a::b_c"), "a::<wbr>b_<wbr>c");
-        assert_eq!(breakable("<i> & co"), "&lt;i> &amp; co");
     }
 }

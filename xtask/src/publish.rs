@@ -14,7 +14,7 @@ use clap::Args;
 
 use crate::html::{self, Page};
 use crate::setup::{Setup, Tools};
-use crate::{api, book};
+use crate::{api, book, twins};
 
 /// What `cargo xtask publish` is told.
 #[derive(Args)]
@@ -145,6 +145,10 @@ impl Address {
 
 const LIST: &str = "releases.json";
 const LIST_PAGE: &str = "releases.html";
+/// A file of its own, since a server may allow no style in a page.
+const LIST_STYLE: &str = "releases.css";
+const STYLE: &str = ":root { color-scheme: light dark; font: 1.1rem/1.6 system-ui, sans-serif; }\n\
+                     body { max-width: 40rem; margin: 3rem auto; padding: 0 1rem; }\n";
 
 /// The releases that are there already.
 ///
@@ -199,6 +203,12 @@ impl Publication<'_> {
             if is_of_the_template(&page) {
                 html::write(&made.join(&page.path), &self.filled_in(&page, place)?)?;
             }
+        }
+        if let Some(address) = &self.address {
+            // Who reads this list may know no page, and so no address to start from.
+            let list = made.join(twins::LIST);
+            let base = format!("{}{place}", address.url);
+            html::write(&list, &twins::absolute(&fs::read_to_string(&list)?, &base))?;
         }
         let to = self.options.out.join(place);
         clear(&to)?;
@@ -354,14 +364,14 @@ fn list(out: &Path, releases: &BTreeSet<Release>) -> Result<()> {
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <title>The releases of worker-sentry</title>\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <style>:root {{ color-scheme: light dark; font: 1.1rem/1.6 system-ui, sans-serif; }}\n\
-         body {{ max-width: 40rem; margin: 3rem auto; padding: 0 1rem; }}</style>\n\
+         <link rel=\"stylesheet\" href=\"{LIST_STYLE}\">\n\
          </head>\n<body>\n<main>\n<h1>The releases of worker-sentry</h1>\n\
          <p>Each has a book of its own. <a href=\"index.html\">The newest</a> is {newest}.</p>\n\
          <ul>\n{items}</ul>\n</main>\n</body>\n</html>\n",
         newest = names[0],
         items = items.collect::<String>(),
     );
+    html::write(&out.join(LIST_STYLE), STYLE)?;
     html::write(&out.join(LIST_PAGE), &page)
 }
 

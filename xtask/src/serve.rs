@@ -80,7 +80,7 @@ fn render_again(root: &Path, tools: &Tools, mut seen: Option<SystemTime>) {
             Ok(()) => eprintln!("rendered again"),
             Err(error) => eprintln!("not rendered: {error:#}"),
         }
-        // Placing mermaid.min.js may itself have changed a time.
+        // A new drawing has itself changed a time.
         seen = newest(root).max(seen);
     }
 }
@@ -191,7 +191,8 @@ fn kind(file: &Path) -> &'static str {
         "svg" => "image/svg+xml",
         "png" => "image/png",
         "woff2" => "font/woff2",
-        "txt" | "md" | "toml" | "rs" => "text/plain; charset=utf-8",
+        "md" => "text/markdown; charset=utf-8",
+        "txt" | "toml" | "rs" => "text/plain; charset=utf-8",
         _ => "application/octet-stream",
     }
 }

@@ -42,7 +42,7 @@ pub const MDBOOK: CargoTool = CargoTool {
     arguments: &["--locked", "--no-default-features", "--features", "search"],
 };
 
-/// The preprocessor of the diagrams, and where mermaid.min.js comes from.
+/// The preprocessor of the diagrams, and where the Mermaid that draws them comes from.
 pub const MDBOOK_MERMAID: CargoTool = CargoTool {
     package: "mdbook-mermaid",
     binary: "mdbook-mermaid",

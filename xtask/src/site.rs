@@ -1,0 +1,169 @@
+//! The book's own renderer, `site`: it finishes what mdBook's has rendered.
+//!
+//! mdBook starts it after the pages are there (see `book.toml`), in plain `mdbook
+//! build` as well. It puts into the pages what mdBook's search is not to find or what
+//! mdBook cannot make: the tests of each listing, and the drawings. And it writes the
+//! twin of each page in Markdown, and `llms.txt`.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::html::{self, Page};
+use crate::proven::Proof;
+use crate::{drawings, twins};
+
+/// What the template has in its head, for the link to the twin.
+const TWIN: &str = "<!-- twin -->";
+/// What stands in a page in the place of a listing's tests.
+const PROOF: [&str; 2] = ["<!-- proof: ", " -->"];
+
+/// `cargo xtask site`.
+pub fn site(root: &Path) -> Result<()> {
+    let mut input = String::new();
+    std::io::stdin().read_to_string(&mut input)?;
+    let context: Value = serde_json::from_str(&input).context("mdBook sends JSON")?;
+    let own = PathBuf::from(context["destination"].as_str().context("a destination")?);
+    // Where mdBook put the pages: each renderer has a folder, side by side.
+    let pages = own.with_file_name("html");
+    let twins = twins::write(&context, &pages)?;
+    let mut leads_on = false;
+    for page in html::pages(&pages, &[])? {
+        leads_on |= is_moved(&page);
+        html::write(&pages.join(&page.path), &finished(root, &page, &twins)?)?;
+    }
+    if leads_on {
+        html::copy(&root.join("theme/moved.js"), &pages.join("moved.js"))?;
+    }
+    // It has nothing of its own to show.
+    let _ = fs::remove_dir(own);
+    Ok(())
+}
+
+fn is_moved(page: &Page) -> bool {
+    page.text.contains(" src=\"moved.js\"")
+}
+
+/// A page with all that mdBook left open.
+fn finished(root: &Path, page: &Page, twins: &[PathBuf]) -> Result<String> {
+    let text = drawings::placed(root, &page.text)?;
+    let text = with_proofs(&text)?;
+    let up = html::up(&page.path);
+    // The first chapter is the index, too.
+    let source = match page.path.to_str() {
+        Some("index.html") => twins.first().cloned().unwrap_or_default(),
+        _ => page.path.with_extension("md"),
+    };
+    let twin = if twins.contains(&source) {
+        let title = "This page in Markdown";
+        let address = html::link(&source);
+        format!(
+            "<link rel=\"alternate\" type=\"text/markdown\" title=\"{title}\" href=\"{up}{address}\">"
+        )
+    } else {
+        String::new()
+    };
+    Ok(text
+        .replace(TWIN, &twin)
+        .replace(
+            "<div style=\"break-before: page; page-break-before: always;\"></div>",
+            "<div class=\"page-break\"></div>",
+        )
+        .replace(" src=\"moved.js\"", &format!(" src=\"{up}moved.js\"")))
+}
+
+/// The comment that stands for the tests of a listing until the search index is made.
+pub fn placeholder(proof: &Proof) -> String {
+    let names = serde_json::json!([proof.native, proof.runtime]).to_string();
+    // A comment ends with two of them.
+    let [begin, end] = PROOF;
+    format!("{begin}{}{end}", names.replace('-', "\\u002d"))
+}
+
+/// A page with the tests of each listing.
+fn with_proofs(page: &str) -> Result<String> {
+    let [begin, end] = PROOF;
+    let mut parts = page.split(begin);
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (names, after) = part.split_once(end).context("a comment without an end")?;
+        let (native, runtime) = serde_json::from_str(names).context(names.to_owned())?;
+        text.push_str(&shown(&Proof { native, runtime }));
+        text.push_str(after);
+    }
+    Ok(text)
+}
+
+/// A list behind a click.
+fn shown(proof: &Proof) -> String {
+    let (native, runtime) = (&proof.native, &proof.runtime);
+    let count = native.len() + runtime.len();
+    let tests = if count == 1 { "test" } else { "tests" };
+    let mut html =
+        format!("<details class=\"proof\">\n<summary>Proven by {count} {tests}</summary>\n");
+    for (kind, tests) in [("In the real runtime", runtime), ("Native", native)] {
+        if tests.is_empty() {
+            continue;
+        }
+        html.push_str(&format!("<p>{kind}</p>\n<ul>\n"));
+        for test in tests {
+            html.push_str(&format!("<li><code>{}</code></li>\n", breakable(test)));
+        }
+        html.push_str("</ul>\n");
+    }
+    html + "</details>"
+}
+
+/// A name as HTML that can end its line after each word.
+fn breakable(name: &str) -> String {
+    let escaped = html::escaped(name);
+    escaped.replace("::", "::<wbr>").replace('_', "_<wbr>")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::html::page;
+
+    #[test]
+    fn the_tests_of_a_listing_are_a_comment_until_the_page_is_finished() {
+        let proof = Proof {
+            native: vec!["a::b_c -- d".to_owned()],
+            runtime: vec!["x > \"y\"".to_owned(), "z".to_owned()],
+        };
+        let comment = placeholder(&proof);
+        let inside = comment.trim_start_matches("<!--").trim_end_matches("-->");
+        assert!(!inside.contains('-'), "{comment}");
+        let shown = with_proofs(&format!("<figure>{comment}</figure>")).unwrap();
+        assert!(
+            shown.starts_with("<figure><details class=\"proof\">\n<summary>Proven by 3 tests</summary>\n<p>In the real runtime</p>\n")
+                && shown.ends_with("</details></figure>"),
+            "{shown}"
+        );
+        assert!(
+            shown.contains("<code>a::<wbr>b_<wbr>c -- d</code>"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn a_page_leads_to_its_twin_and_one_without_a_twin_to_none() {
+        let twins = ["start.md", "hosts/a.md"].map(PathBuf::from);
+        let link = |path: &str| {
+            let page = page(path, "<!-- twin -->");
+            finished(Path::new(""), &page, &twins).unwrap()
+        };
+        assert!(link("hosts/a.html").ends_with("href=\"../hosts/a.md\">"));
+        assert!(link("index.html").ends_with("href=\"start.md\">"));
+        assert_eq!(link("404.html"), "");
+    }
+
+    #[test]
+    fn a_name_breaks_after_each_word_and_cannot_become_markup() {
+        assert_eq!(breakable("a::b_c"), "a::<wbr>b_<wbr>c");
+        assert_eq!(breakable("<i> & co"), "&lt;i&gt; &amp; co");
+    }
+}
