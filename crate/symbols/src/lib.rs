@@ -1,0 +1,31 @@
+//! Readable stacks for Cloudflare Workers in Rust, and a smaller upload.
+//!
+//! The program `worker-sentry-symbols` is what most want: see the README. This is what it
+//! is made of: [`split`] makes two files of the module that worker-build wrote, [`check`]
+//! compares them, [`Resolver`] puts names and lines into an event or a console's stack,
+//! and [`source_map`] writes them down for receivers that know no WebAssembly.
+//!
+//! Offsets are those of V8's stacks: the byte offset in the uploaded file of the
+//! instruction that calls. Nothing is subtracted.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod audit;
+mod failure;
+pub mod files;
+mod module;
+mod paths;
+mod resolve;
+mod sourcemap;
+mod split;
+mod symbols;
+
+pub use audit::Audit;
+pub use failure::Failure;
+pub use module::{BUILD_ID, BuildId, Function, Module, Section};
+pub use paths::{Paths, is_foreign};
+pub use resolve::{Resolver, console_frame};
+pub use sourcemap::source_map;
+pub use split::{Checked, Split, check, compressed, split};
+pub use symbols::{Location, Lookup, Symbols, readable};

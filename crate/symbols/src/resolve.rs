@@ -1,0 +1,352 @@
+//! Offsets in an event or in a pasted stack become functions, files and lines.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use crate::Failure;
+use crate::module::{BuildId, Module};
+use crate::paths::{Paths, is_foreign};
+use crate::symbols::{Location, Lookup, Symbols};
+
+/// What one companion can say, in the way that a person or a receiver wants it.
+pub struct Resolver<'s> {
+    module: &'s Module<'s>,
+    lookup: Lookup<'s>,
+    id: BuildId,
+    paths: &'s Paths,
+    sources: Sources,
+}
+
+impl<'s> Resolver<'s> {
+    /// `folder` is where sources are looked for that are not where the building machine
+    /// had them.
+    ///
+    /// Fails if the companion has no id.
+    pub fn new(
+        module: &'s Module<'s>,
+        symbols: &'s Symbols,
+        paths: &'s Paths,
+        folder: &Path,
+    ) -> Result<Self, Failure> {
+        let id = symbols.id().ok_or_else(|| {
+            Failure::new(
+                "the companion has no build_id",
+                "name the file that `worker-sentry-symbols build` wrote with --companion",
+            )
+        })?;
+        Ok(Resolver {
+            module,
+            lookup: symbols.lookup(),
+            id,
+            paths,
+            sources: Sources {
+                folder: folder.to_owned(),
+                files: HashMap::new(),
+            },
+        })
+    }
+
+    /// The functions at an offset of the upload, the innermost first.
+    ///
+    /// An offset that is in no function, or between two instructions, has none: it is
+    /// of another build, or was changed.
+    pub fn at(&self, offset: usize) -> Vec<Location> {
+        let known = self.module.function_at(offset);
+        let known = known.is_some_and(|it| it.instructions.binary_search(&offset).is_ok());
+        if known {
+            self.lookup.at(offset)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Resolves the frames of a Sentry event, in place, and says how many were.
+    ///
+    /// A frame with inlined functions becomes several. Frames of JavaScript stay as they
+    /// are.
+    ///
+    /// Fails for an event of another build, an event without a build, and one with an
+    /// offset that is no instruction of this build.
+    pub fn event(&mut self, event: &mut Value) -> Result<usize, Failure> {
+        let image = self.image(event)?;
+        let mut resolved = 0;
+        for list in ["exception", "threads"] {
+            // Sentry takes a plain list of values, too.
+            let values = match event.get_mut(list) {
+                Some(Value::Array(values)) => Some(values),
+                Some(Value::Object(object)) => match object.get_mut("values") {
+                    Some(Value::Array(values)) => Some(values),
+                    _ => None,
+                },
+                _ => None,
+            };
+            for value in values.into_iter().flatten() {
+                resolved += self.stacktrace(value, image)?;
+            }
+        }
+        resolved += self.stacktrace(event, image)?;
+        Ok(resolved)
+    }
+
+    /// The index of this build's image.
+    fn image(&self, event: &Value) -> Result<usize, Failure> {
+        let images = event
+            .pointer("/debug_meta/images")
+            .and_then(Value::as_array);
+        let images = images.map(Vec::as_slice).unwrap_or_default();
+        let id_of = |image: &Value| {
+            let is_wasm = image.get("type").and_then(Value::as_str) == Some("wasm");
+            let id = image.get("debug_id").and_then(Value::as_str);
+            if is_wasm {
+                id.and_then(BuildId::read)
+            } else {
+                None
+            }
+        };
+        if let Some(index) = images.iter().position(|it| id_of(it) == Some(self.id)) {
+            return Ok(index);
+        }
+        let others: Vec<String> = images
+            .iter()
+            .filter_map(id_of)
+            .map(|it| it.to_string())
+            .collect();
+        if others.is_empty() {
+            return Err(Failure::new(
+                "the event names no build: it has no debug image of WebAssembly",
+                "deploy a Worker that `worker-sentry-symbols build` has split, and resolve its \
+                 next event",
+            ));
+        }
+        Err(Failure::new(
+            format!(
+                "the event is of build {}, the companion of {}",
+                others.join(", "),
+                self.id
+            ),
+            "name the companion of the event's build with --companion; a folder will do, of \
+             which the right one is taken",
+        ))
+    }
+
+    fn stacktrace(&mut self, owner: &mut Value, image: usize) -> Result<usize, Failure> {
+        let Some(Value::Array(frames)) = owner.pointer_mut("/stacktrace/frames") else {
+            return Ok(0);
+        };
+        let mut resolved = 0;
+        let mut out = Vec::with_capacity(frames.len());
+        for frame in frames.iter() {
+            let Some(offset) = address(frame, image)? else {
+                out.push(frame.clone());
+                continue;
+            };
+            let found = self.at(offset);
+            if found.is_empty() {
+                return Err(Failure::new(
+                    format!("offset {offset:#x} is no instruction of build {}", self.id),
+                    "the event was changed on its way, or the id is of two builds: compare the \
+                     files with `worker-sentry-symbols check`",
+                ));
+            }
+            resolved += 1;
+            // Sentry wants the innermost frame last.
+            for location in found.iter().rev() {
+                out.push(self.frame(frame, location));
+            }
+        }
+        *frames = out;
+        Ok(resolved)
+    }
+
+    fn frame(&mut self, physical: &Value, location: &Location) -> Value {
+        let mut frame: Map<String, Value> = physical.as_object().cloned().unwrap_or_default();
+        for stale in ["lineno", "colno", "filename"] {
+            frame.remove(stale);
+        }
+        frame.insert("function".into(), json!(location.function));
+        frame.insert("symbol".into(), json!(location.symbol));
+        frame.insert("in_app".into(), json!(!is_foreign(&location.path)));
+        if !location.path.is_empty() {
+            let short = self.paths.short(&location.path);
+            frame.insert("abs_path".into(), json!(short));
+            frame.insert("filename".into(), json!(short));
+        }
+        if location.line > 0 {
+            frame.insert("lineno".into(), json!(location.line));
+            if let Some((before, line, after)) = self.sources.around(location, self.paths) {
+                frame.insert("pre_context".into(), json!(before));
+                frame.insert("context_line".into(), json!(line));
+                frame.insert("post_context".into(), json!(after));
+            }
+        }
+        Value::Object(frame)
+    }
+
+    /// A resolved event as lines to read: each exception, the innermost frame first.
+    pub fn shown(&mut self, event: &Value) -> String {
+        let mut out = String::new();
+        let values = event
+            .pointer("/exception/values")
+            .or_else(|| event.get("exception"));
+        // The exception that was caught is the last.
+        for value in values.and_then(Value::as_array).into_iter().flatten().rev() {
+            let text = |key| value.get(key).and_then(Value::as_str).unwrap_or_default();
+            out += &format!("{}: {}\n", text("type"), text("value"));
+            let frames = value
+                .pointer("/stacktrace/frames")
+                .and_then(Value::as_array);
+            for frame in frames.into_iter().flatten().rev() {
+                out += &shown_frame(frame);
+            }
+        }
+        out
+    }
+
+    /// A line of a console's stack becomes lines with names, or `None` where there is no
+    /// frame of WebAssembly in it.
+    ///
+    /// Fails if the frame is not of this build: the function's index and the offset must
+    /// fit each other, and an instruction.
+    pub fn console(&mut self, line: &str) -> Option<Result<String, Failure>> {
+        let (index, offset) = console_frame(line)?;
+        let function = self.module.function_at(offset);
+        let fits = function
+            .is_some_and(|it| it.index == index && it.instructions.binary_search(&offset).is_ok());
+        if !fits {
+            return Some(Err(Failure::new(
+                format!(
+                    "function {index} has no instruction at {offset:#x} in build {}",
+                    self.id
+                ),
+                "the stack is of another build: name its companion with --companion",
+            )));
+        }
+        let indent: String = line.chars().take_while(|it| it.is_whitespace()).collect();
+        let mut out = String::new();
+        let found = self.at(offset);
+        for (depth, location) in found.iter().enumerate() {
+            let place = match (location.path.is_empty(), location.line) {
+                (true, _) => format!("wasm {offset:#x}"),
+                (false, 0) => self.paths.short(&location.path),
+                (false, line) => format!("{}:{line}", self.paths.short(&location.path)),
+            };
+            let inlined = if depth + 1 < found.len() {
+                " [inlined]"
+            } else {
+                ""
+            };
+            out += &format!("{indent}at {} ({place}){inlined}\n", location.function);
+            if !is_foreign(&location.path)
+                && let Some((_, source, _)) = self.sources.around(location, self.paths)
+            {
+                out += &format!("{indent}   {:>5} | {}\n", location.line, source.trim());
+            }
+        }
+        if found.is_empty() {
+            out = format!("{line}\n");
+        }
+        Some(Ok(out))
+    }
+}
+
+fn shown_frame(frame: &Value) -> String {
+    let text = |key| frame.get(key).and_then(Value::as_str);
+    let function = text("function").unwrap_or("?");
+    let mut out = format!("    at {function}");
+    if let Some(file) = text("filename").or(text("abs_path")) {
+        out += &format!(" ({file}");
+        if let Some(line) = frame.get("lineno").and_then(Value::as_u64) {
+            out += &format!(":{line}");
+        }
+        out += ")";
+    }
+    out += "\n";
+    let own = frame.get("in_app").and_then(Value::as_bool) == Some(true);
+    if let (true, Some(line), Some(number)) = (
+        own,
+        text("context_line"),
+        frame.get("lineno").and_then(Value::as_u64),
+    ) {
+        out += &format!("       {number:>5} | {}\n", line.trim());
+    }
+    out
+}
+
+/// The offset of a frame in the image of this index.
+fn address(frame: &Value, image: usize) -> Result<Option<usize>, Failure> {
+    let mode = frame.get("addr_mode").and_then(Value::as_str);
+    if mode.and_then(|it| it.strip_prefix("rel:")) != Some(image.to_string().as_str()) {
+        return Ok(None);
+    }
+    let number = match frame.get("instruction_addr") {
+        Some(Value::String(text)) => match text.strip_prefix("0x") {
+            Some(digits) => usize::from_str_radix(digits, 16).ok(),
+            None => text.parse().ok(),
+        },
+        Some(Value::Number(number)) => number.as_u64().and_then(|it| usize::try_from(it).ok()),
+        _ => None,
+    };
+    let bad = || {
+        Failure::new(
+            format!("a frame of the event has no address that can be read: {frame}"),
+            "give the event's JSON as the crate sent it, or as Sentry shows it under `JSON`",
+        )
+    };
+    number.map(Some).ok_or_else(bad)
+}
+
+/// The function's index and the offset in a line of V8's:
+/// `at wasm://wasm/001326ce:wasm-function[336]:0x27c6a`.
+///
+/// ```
+/// use worker_sentry_symbols::console_frame;
+/// let line = "    at core::run (wasm://wasm/001326ce:wasm-function[336]:0x27c6a)";
+/// assert_eq!(console_frame(line), Some((336, 0x27c6a)));
+/// assert_eq!(console_frame("    at async Object.fetch (worker.js:10:4)"), None);
+/// ```
+pub fn console_frame(line: &str) -> Option<(u32, usize)> {
+    let (_, rest) = line.split_once("wasm-function[")?;
+    let (index, rest) = rest.split_once("]:0x")?;
+    let end = rest
+        .find(|it: char| !it.is_ascii_hexdigit())
+        .unwrap_or(rest.len());
+    Some((
+        index.parse().ok()?,
+        usize::from_str_radix(&rest[..end], 16).ok()?,
+    ))
+}
+
+/// Source files, each read once.
+pub(crate) struct Sources {
+    pub(crate) folder: PathBuf,
+    pub(crate) files: HashMap<String, Option<Vec<String>>>,
+}
+
+type Context = (Vec<String>, String, Vec<String>);
+
+impl Sources {
+    /// The lines of a file, if it is at hand.
+    pub(crate) fn lines(&mut self, path: &str, paths: &Paths) -> Option<&[String]> {
+        if !self.files.contains_key(path) {
+            let places = [PathBuf::from(path), self.folder.join(paths.short(path))];
+            let text = places
+                .iter()
+                .find_map(|it| std::fs::read_to_string(it).ok());
+            let lines = text.map(|it| it.lines().map(str::to_owned).collect());
+            self.files.insert(path.to_owned(), lines);
+        }
+        self.files.get(path)?.as_deref()
+    }
+
+    fn around(&mut self, location: &Location, paths: &Paths) -> Option<Context> {
+        const AROUND: usize = 5;
+        let lines = self.lines(&location.path, paths)?;
+        let at = usize::try_from(location.line).ok()?.checked_sub(1)?;
+        let line = lines.get(at)?.clone();
+        let before = lines[at.saturating_sub(AROUND)..at].to_vec();
+        let after = lines[at + 1..lines.len().min(at + 1 + AROUND)].to_vec();
+        Some((before, line, after))
+    }
+}

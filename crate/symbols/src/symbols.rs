@@ -1,0 +1,182 @@
+//! What a companion knows: the functions, files and lines of an offset.
+//!
+//! It is read with the library that Sentry's own symbolicator is made of, so what is
+//! found here is what Sentry finds.
+
+use std::collections::BTreeSet;
+
+use symbolic_debuginfo::Object;
+use symbolic_symcache::{SymCache, SymCacheConverter};
+
+use crate::Failure;
+use crate::module::{BuildId, Module};
+
+/// One function at an offset. An offset has several where functions were inlined.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Location {
+    /// The name as the linker has it.
+    pub symbol: String,
+    /// The name as one reads it, without the hash of the build.
+    pub function: String,
+    /// The source file as the compiler had it, empty if unknown.
+    pub path: String,
+    /// The line, counted from 1. 0 is code that the compiler made for no line.
+    pub line: u32,
+}
+
+impl Location {
+    /// Whether file and line are known.
+    pub fn has_line(&self) -> bool {
+        self.line > 0 && !self.path.is_empty()
+    }
+}
+
+/// The symbols of a companion, ready to be asked.
+pub struct Symbols {
+    cache: Vec<u8>,
+    id: Option<BuildId>,
+    roots: Vec<String>,
+}
+
+impl Symbols {
+    /// Reads a companion, or any module with names and DWARF. It takes about a second
+    /// for a Worker of a megabyte.
+    ///
+    /// Fails if there is no DWARF in it, or if that cannot be read.
+    pub fn read(module: &Module<'_>, file: &str) -> Result<Self, Failure> {
+        let unreadable = |error: &dyn std::fmt::Display| {
+            Failure::new(
+                format!("the DWARF of {file} cannot be read: {error}"),
+                "build again: `worker-build --release --no-opt && worker-sentry-symbols build`",
+            )
+        };
+        if module.custom(".debug_info").is_none() {
+            return Err(Failure::new(
+                format!("{file} has no DWARF, so it names no line"),
+                "name the companion that `build` wrote (--companion), not the upload",
+            ));
+        }
+        let object = Object::parse(module.data).map_err(|error| unreadable(&error))?;
+        let mut converter = SymCacheConverter::new();
+        converter
+            .process_object(&object)
+            .map_err(|error| unreadable(&error))?;
+        let mut cache = Vec::new();
+        converter
+            .serialize(&mut cache)
+            .map_err(|error| unreadable(&error))?;
+        SymCache::parse(&cache).map_err(|error| unreadable(&error))?;
+        Ok(Symbols {
+            cache,
+            id: module.build_id(),
+            roots: roots(module),
+        })
+    }
+
+    /// The id of the build.
+    pub fn id(&self) -> Option<BuildId> {
+        self.id
+    }
+
+    /// The folders that the compiler was started in for the application's own
+    /// packages: the roots of the workspace, as the building machine named them.
+    pub fn roots(&self) -> &[String] {
+        &self.roots
+    }
+
+    /// What can be asked for many offsets.
+    pub fn lookup(&self) -> Lookup<'_> {
+        Lookup(SymCache::parse(&self.cache).ok())
+    }
+}
+
+/// Answers for offsets. See [`Symbols::lookup`].
+pub struct Lookup<'s>(Option<SymCache<'s>>);
+
+impl Lookup<'_> {
+    /// The functions at this offset of the file, the innermost first. Empty if nothing
+    /// is known.
+    pub fn at(&self, offset: usize) -> Vec<Location> {
+        let Some(cache) = &self.0 else {
+            return Vec::new();
+        };
+        let locations = cache.lookup(offset as u64).map(|location| {
+            let symbol = location.function().name().to_owned();
+            Location {
+                function: readable(&symbol),
+                symbol,
+                path: location
+                    .file()
+                    .map(|file| file.full_path())
+                    .unwrap_or_default(),
+                line: location.line(),
+            }
+        });
+        locations.collect()
+    }
+
+    /// The outermost function at this offset, which is the one that the code is part of,
+    /// by the linker's name.
+    pub(crate) fn outermost(&self, offset: usize) -> Option<&str> {
+        let last = self.0.as_ref()?.lookup(offset as u64).last()?;
+        Some(last.function().name())
+    }
+}
+
+/// A name of Rust's as one reads it: demangled, without the hash of the build.
+///
+/// ```
+/// use worker_sentry_symbols::readable;
+/// assert_eq!(readable("_ZN4core9panicking5panic17h0123456789abcdefE"), "core::panicking::panic");
+/// // wasm-bindgen can demangle too, and keeps the hash.
+/// assert_eq!(readable("core::panicking::panic::h0123456789abcdef"), "core::panicking::panic");
+/// ```
+pub fn readable(symbol: &str) -> String {
+    let name = format!("{:#}", rustc_demangle::demangle(symbol));
+    let hash = |it: &str| it.len() == 16 && it.bytes().all(|b| b.is_ascii_hexdigit());
+    let name = match name.rsplit_once("::h") {
+        Some((rest, end)) if hash(end) => rest.to_owned(),
+        _ => name,
+    };
+    // The other mangling has the crate's hash in brackets: `core[0123456789abcdef]::…`
+    let mut out = String::with_capacity(name.len());
+    let mut rest = name.as_str();
+    while let Some((before, after)) = rest.split_once('[') {
+        out.push_str(before);
+        match after.split_once(']') {
+            Some((inside, tail)) if inside.len() > 11 && hash(&format!("{inside:0>16}")) => {
+                rest = tail;
+            }
+            _ => {
+                out.push('[');
+                rest = after;
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+fn roots(module: &Module<'_>) -> Vec<String> {
+    let mut roots = BTreeSet::new();
+    let section = |id: gimli::SectionId| -> Result<_, gimli::Error> {
+        let data = module.custom(id.name()).unwrap_or_default();
+        Ok(gimli::EndianSlice::new(data, gimli::LittleEndian))
+    };
+    let Ok(dwarf) = gimli::Dwarf::load(section) else {
+        return Vec::new();
+    };
+    let mut units = dwarf.units();
+    while let Ok(Some(header)) = units.next() {
+        let Ok(unit) = dwarf.unit(header) else {
+            continue;
+        };
+        if let Some(folder) = unit.comp_dir {
+            let folder = folder.to_string_lossy().into_owned();
+            if !crate::paths::is_foreign(&folder) && folder.len() > 1 {
+                roots.insert(folder);
+            }
+        }
+    }
+    roots.into_iter().collect()
+}
