@@ -44,6 +44,8 @@ mod guard;
 #[cfg(test)]
 mod interleavings;
 mod isolate;
+#[cfg(test)]
+mod item;
 mod limits;
 mod load;
 mod panics;
@@ -53,6 +55,8 @@ mod runtime;
 mod stack;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod trace;
 mod workerd;
 pub mod workflow;
 mod wrap;
