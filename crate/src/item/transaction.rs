@@ -376,7 +376,11 @@ fn origin(text: &str) -> Cow<'_, str> {
     } else if text.chars().all(is_fine) {
         Cow::Borrowed(text)
     } else {
-        Cow::Owned(text.chars().map(|c| if is_fine(c) { c } else { '_' }).collect())
+        Cow::Owned(
+            text.chars()
+                .map(|c| if is_fine(c) { c } else { '_' })
+                .collect(),
+        )
     }
 }
 
@@ -509,7 +513,10 @@ pub(crate) mod tests {
             let json = written(&transaction);
             for written in [&json, &json["spans"][0]] {
                 let time = |name: &str| written[name].as_f64().expect("a time");
-                assert!(time("timestamp") >= time("start_timestamp"), "{start} {end}");
+                assert!(
+                    time("timestamp") >= time("start_timestamp"),
+                    "{start} {end}"
+                );
             }
         }
     }
@@ -520,14 +527,23 @@ pub(crate) mod tests {
         for at in 0..1_003 {
             transaction.push(span(at + 1, "y", NOW, NOW));
         }
-        assert_eq!((transaction.spans().len(), transaction.dropped), (MAX_SPANS, 3));
-        assert_eq!(transaction.spans()[0].span_id, SpanId::random(2_u64.to_be_bytes()));
+        assert_eq!(
+            (transaction.spans().len(), transaction.dropped),
+            (MAX_SPANS, 3)
+        );
+        assert_eq!(
+            transaction.spans()[0].span_id,
+            SpanId::random(2_u64.to_be_bytes())
+        );
     }
 
     #[test]
     fn an_origin_has_the_characters_that_sentry_takes() {
         for (given, taken) in [
-            ("auto.faas.cloudflare.durable_object", "auto.faas.cloudflare.durable_object"),
+            (
+                "auto.faas.cloudflare.durable_object",
+                "auto.faas.cloudflare.durable_object",
+            ),
             ("auto.my-thing", "auto.my_thing"),
             ("a b", "a_b"),
             ("ü", "_"),
@@ -564,8 +580,42 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_statuses_are_sentrys_words() {
+        let words = json!([
+            Status::Ok,
+            Status::Cancelled,
+            Status::Unknown,
+            Status::InvalidArgument,
+            Status::DeadlineExceeded,
+            Status::NotFound,
+            Status::AlreadyExists,
+            Status::PermissionDenied,
+            Status::ResourceExhausted,
+            Status::FailedPrecondition,
+            Status::Aborted,
+            Status::OutOfRange,
+            Status::Unimplemented,
+            Status::InternalError,
+            Status::Unavailable,
+            Status::DataLoss,
+            Status::Unauthenticated,
+        ]);
+        let expected = "ok cancelled unknown invalid_argument deadline_exceeded not_found \
+            already_exists permission_denied resource_exhausted failed_precondition aborted \
+            out_of_range unimplemented internal_error unavailable data_loss unauthenticated";
+        assert_eq!(
+            words,
+            json!(expected.split_whitespace().collect::<Vec<_>>())
+        );
+    }
+
+    #[test]
     fn only_a_name_that_is_no_url_is_told_to_other_services() {
-        assert!([Source::Route, Source::Task, Source::Custom].iter().all(|good| good.is_good()));
+        assert!(
+            [Source::Route, Source::Task, Source::Custom]
+                .iter()
+                .all(|good| good.is_good())
+        );
         assert!(!Source::Url.is_good());
     }
 
@@ -582,7 +632,8 @@ pub(crate) mod tests {
         assert_eq!(length(&json["contexts"]["trace"]["op"]), Some(128));
         assert_eq!(length(&json["spans"][0]["op"]), Some(128));
         assert_eq!(length(&json["spans"][0]["description"]), Some(1_000));
-        let unnamed = super::Transaction::new(Id::random([1; 16]), span(0, " ", NOW, NOW), Source::Url);
+        let unnamed =
+            super::Transaction::new(Id::random([1; 16]), span(0, " ", NOW, NOW), Source::Url);
         assert_eq!(written(&unnamed)["transaction"], "unnamed");
     }
 
@@ -592,13 +643,55 @@ pub(crate) mod tests {
     #[test]
     fn every_kind_of_transaction_has_its_parts() {
         for (name, op, origin, source, data) in [
-            ("POST /compile", "http.server", "auto.http.cloudflare", Source::Route, "http.request.method"),
-            ("GET /a/0123456789abcdef", "http.server", "auto.http.cloudflare", Source::Url, "http.request.method"),
-            ("Scheduled Cron 0 3 * * mon-fri", "function", "auto.faas.cloudflare.scheduled", Source::Task, "faas.cron"),
-            ("process compile-jobs", "queue.process", "auto.faas.cloudflare.queue", Source::Task, "messaging.destination.name"),
-            ("alarm", "function", "auto.faas.cloudflare.durable_object", Source::Task, "faas.trigger"),
-            ("websocket_message", "websocket", "auto.faas.cloudflare.durable_object", Source::Task, "faas.trigger"),
-            ("fetch lists", "function", "auto.faas.cloudflare.workflow", Source::Task, "workflow.step.name"),
+            (
+                "POST /compile",
+                "http.server",
+                "auto.http.cloudflare",
+                Source::Route,
+                "http.request.method",
+            ),
+            (
+                "GET /a/0123456789abcdef",
+                "http.server",
+                "auto.http.cloudflare",
+                Source::Url,
+                "http.request.method",
+            ),
+            (
+                "Scheduled Cron 0 3 * * mon-fri",
+                "function",
+                "auto.faas.cloudflare.scheduled",
+                Source::Task,
+                "faas.cron",
+            ),
+            (
+                "process compile-jobs",
+                "queue.process",
+                "auto.faas.cloudflare.queue",
+                Source::Task,
+                "messaging.destination.name",
+            ),
+            (
+                "alarm",
+                "function",
+                "auto.faas.cloudflare.durable_object",
+                Source::Task,
+                "faas.trigger",
+            ),
+            (
+                "websocket_message",
+                "websocket",
+                "auto.faas.cloudflare.durable_object",
+                Source::Task,
+                "faas.trigger",
+            ),
+            (
+                "fetch lists",
+                "function",
+                "auto.faas.cloudflare.workflow",
+                Source::Task,
+                "workflow.step.name",
+            ),
         ] {
             let mut root = span(0, name, NOW, NOW + 1.5);
             root.op = Cow::Borrowed(op);
@@ -610,7 +703,10 @@ pub(crate) mod tests {
                 sampled: None,
             });
             let mut transaction = transaction(root, source);
-            for (at, status) in [Status::Ok, Status::InternalError, Status::Cancelled].into_iter().enumerate() {
+            for (at, status) in [Status::Ok, Status::InternalError, Status::Cancelled]
+                .into_iter()
+                .enumerate()
+            {
                 let mut child = span(at as u64 + 1, "db.query", NOW, NOW + at as f64 / 7.0);
                 child.status = Some(status);
                 child.parent_span_id = Some(transaction.span.span_id);

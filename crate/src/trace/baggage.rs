@@ -15,7 +15,10 @@ const PREFIX: &str = "sentry-";
 
 /// The entries of a header, blanks around them taken off.
 fn entries(value: &str) -> impl Iterator<Item = &str> {
-    value.split(',').map(str::trim).filter(|one| !one.is_empty())
+    value
+        .split(',')
+        .map(str::trim)
+        .filter(|one| !one.is_empty())
 }
 
 /// Sentry's entries as they stand, joined by commas. Entries that do not fit any more
@@ -137,7 +140,10 @@ mod tests {
             ("sample_rate", "0.01337"),
             ("user_id", "Amélie"),
         ];
-        assert_eq!(pairs, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        assert_eq!(
+            pairs,
+            expected.map(|(key, value)| (key.to_owned(), value.to_owned()))
+        );
     }
 
     #[test]
@@ -167,7 +173,11 @@ mod tests {
             ("sentry-a=b=c", "b=c"),
             ("sentry-a=", ""),
         ] {
-            assert_eq!(read(value), [("a".to_owned(), read_as.to_owned())], "{value}");
+            assert_eq!(
+                read(value),
+                [("a".to_owned(), read_as.to_owned())],
+                "{value}"
+            );
         }
         assert_eq!(read("sentry-a,,=,a=b"), []);
     }
@@ -178,8 +188,14 @@ mod tests {
         for (existing, joined) in [
             (None, Some("sentry-trace_id=1,sentry-release=r")),
             (Some(""), Some("sentry-trace_id=1,sentry-release=r")),
-            (Some("a=b;c"), Some("a=b;c,sentry-trace_id=1,sentry-release=r")),
-            (Some(" a=b , c=d "), Some("a=b , c=d,sentry-trace_id=1,sentry-release=r")),
+            (
+                Some("a=b;c"),
+                Some("a=b;c,sentry-trace_id=1,sentry-release=r"),
+            ),
+            (
+                Some(" a=b , c=d "),
+                Some("a=b , c=d,sentry-trace_id=1,sentry-release=r"),
+            ),
             (Some("sentry-trace_id=2"), None),
             (Some("a=b,  sentry-x"), None),
         ] {

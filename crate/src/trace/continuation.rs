@@ -246,7 +246,11 @@ mod tests {
             };
             let trace = start(incoming, rate);
             assert_eq!(trace.records, records, "{flag:?} {rate:?}");
-            assert_eq!(trace.header(trace.span_id).sampled, sampled, "{flag:?} {rate:?}");
+            assert_eq!(
+                trace.header(trace.span_id).sampled,
+                sampled,
+                "{flag:?} {rate:?}"
+            );
             assert_eq!(hex(trace.trace_id) == TRACE, flag.is_some());
             assert_eq!(trace.parent_span_id.map(hex).as_deref(), flag.map(|_| SPAN));
             assert_eq!(hex(trace.span_id), "ab".repeat(8));
@@ -265,7 +269,10 @@ mod tests {
         // Version 4 of a UUID.
         assert_eq!(hex(trace.trace_id), "abababababab4bababababababababab");
         assert_eq!(trace.parent_span_id, None);
-        assert_eq!(json!(trace.dsc(&own(Some(0.0)), None))["trace_id"], hex(trace.trace_id));
+        assert_eq!(
+            json!(trace.dsc(&own(Some(0.0)), None))["trace_id"],
+            hex(trace.trace_id)
+        );
     }
 
     #[test]
@@ -284,7 +291,10 @@ mod tests {
             assert_eq!(trace.sampled, Some(continued), "{baggage:?}");
             assert_eq!(trace.parent_span_id.is_some(), continued, "{baggage:?}");
         }
-        let unknown = Own { org_id: None, ..own(None) };
+        let unknown = Own {
+            org_id: None,
+            ..own(None)
+        };
         let incoming = with_sentry(&header, Some("sentry-org_id=2"));
         let trace = Trace::start(&incoming, &unknown, RANDOM);
         assert_eq!(hex(trace.trace_id), TRACE);
@@ -329,7 +339,10 @@ mod tests {
         assert_eq!(shared_rand(&header("-1"), &Dsc::default()), derived);
         // One that came in counts, whatever else there is; one that is none does not.
         let given = Dsc::incoming(Some("sentry-sample_rate=0.25,sentry-sample_rand=0.5"));
-        assert_eq!(shared_rand(&header("-1"), &given), Rand::read("0.5").expect("a number"));
+        assert_eq!(
+            shared_rand(&header("-1"), &given),
+            Rand::read("0.5").expect("a number")
+        );
         let wrong = Dsc::incoming(Some("sentry-sample_rate=0.25,sentry-sample_rand=1.5"));
         assert!(shared_rand(&header("-1"), &wrong) < quarter);
     }
@@ -343,12 +356,22 @@ mod tests {
                 baggage: Some("sentry-trace_id=1"),
                 ..Incoming::default()
             };
-            for (rate, sampled) in [(None, None), (Some(0.0), Some(false)), (Some(1.0), Some(true))] {
+            for (rate, sampled) in [
+                (None, None),
+                (Some(0.0), Some(false)),
+                (Some(1.0), Some(true)),
+            ] {
                 let mut trace = start(incoming, rate);
                 assert_eq!(hex(trace.trace_id), W3C);
-                assert_eq!(trace.parent_span_id.map(hex).as_deref(), Some("00f067aa0ba902b7"));
+                assert_eq!(
+                    trace.parent_span_id.map(hex).as_deref(),
+                    Some("00f067aa0ba902b7")
+                );
                 assert_eq!(trace.sampled, sampled, "{flags} {rate:?}");
-                assert_eq!(trace.dsc(&own(rate), None).get("trace_id").as_deref(), Some(W3C));
+                assert_eq!(
+                    trace.dsc(&own(rate), None).get("trace_id").as_deref(),
+                    Some(W3C)
+                );
             }
         }
     }
@@ -363,14 +386,23 @@ mod tests {
         let first = Trace::start(&instance, &own(Some(0.5)), [1; 24]);
         let second = Trace::start(&instance, &own(Some(0.5)), [2; 24]);
         assert_eq!(hex(first.trace_id), "0d2b6d1743ce6d53af4f5ee416ad5d1b");
-        assert_eq!((first.trace_id, first.sampled), (second.trace_id, second.sampled));
+        assert_eq!(
+            (first.trace_id, first.sampled),
+            (second.trace_id, second.sampled)
+        );
         assert_ne!(first.span_id, second.span_id);
         // 0x5d1b / 65535 = 0.363698
         assert_eq!(first.sampled, Some(true));
-        assert_eq!(Trace::start(&instance, &own(Some(0.363)), [1; 24]).sampled, Some(false));
+        assert_eq!(
+            Trace::start(&instance, &own(Some(0.363)), [1; 24]).sampled,
+            Some(false)
+        );
         // The trace of the creator is before it.
         let header = format!("{TRACE}-{SPAN}");
-        let created = Incoming { sentry_trace: Some(&header), ..instance };
+        let created = Incoming {
+            sentry_trace: Some(&header),
+            ..instance
+        };
         assert_eq!(hex(start(created, None).trace_id), TRACE);
     }
 
@@ -383,11 +415,18 @@ mod tests {
         };
         for rate in [None, Some(0.0)] {
             let trace = start(incoming, rate);
-            assert_eq!((trace.trace_id, trace.span_id), (trace_id, span_id), "{rate:?}");
+            assert_eq!(
+                (trace.trace_id, trace.span_id),
+                (trace_id, span_id),
+                "{rate:?}"
+            );
             assert_eq!(trace.parent_span_id, None);
         }
         let trace = start(incoming, Some(1.0));
-        assert_eq!((trace.trace_id, trace.parent_span_id), (trace_id, Some(span_id)));
+        assert_eq!(
+            (trace.trace_id, trace.parent_span_id),
+            (trace_id, Some(span_id))
+        );
         assert_ne!(trace.span_id, span_id);
     }
 

@@ -8,9 +8,9 @@
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use super::TraceId;
 use super::baggage;
 use super::sampling::{Rand, Rate};
-use super::TraceId;
 
 /// A DSC that changes no more.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -17,7 +17,7 @@ pub(crate) mod ids;
 pub(crate) mod outgoing;
 pub(crate) mod sampling;
 pub(crate) mod sentry_trace;
-mod sha1;
+pub(crate) mod sha1;
 pub(crate) mod traceparent;
 
 pub(crate) use continuation::{Incoming, Own, Trace};

@@ -3,7 +3,7 @@
 use super::dsc::Dsc;
 use super::sentry_trace::{self, SentryTrace};
 use super::traceparent::{self, Traceparent};
-use super::{baggage, SpanId, Trace};
+use super::{SpanId, Trace, baggage};
 
 /// What a request has already.
 #[derive(Clone, Copy, Debug, Default)]
@@ -86,7 +86,10 @@ mod tests {
             let names: Vec<_> = headers.iter().map(|(name, _)| *name).collect();
             assert_eq!(names, ["sentry-trace", "baggage", "traceparent"]);
             assert_eq!(headers[0].1, format!("{IDS}{flag}"));
-            assert!(headers[1].1.starts_with("sentry-trace_id=abab"), "{headers:?}");
+            assert!(
+                headers[1].1.starts_with("sentry-trace_id=abab"),
+                "{headers:?}"
+            );
             assert_eq!(headers[2].1, format!("00-{IDS}-{w3c_flag}"));
             assert_eq!(sent(rate, Existing::default(), false), headers[..2]);
         }
@@ -96,28 +99,49 @@ mod tests {
     fn what_a_request_has_already_stays() {
         let set = |existing| {
             let headers = sent(Some(1.0), existing, true);
-            headers.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+            headers
+                .into_iter()
+                .map(|(name, _)| name)
+                .collect::<Vec<_>>()
         };
         let ours = format!("{IDS}-1");
-        let of_ours = Existing { sentry_trace: Some(&ours), ..Existing::default() };
+        let of_ours = Existing {
+            sentry_trace: Some(&ours),
+            ..Existing::default()
+        };
         assert_eq!(set(of_ours), ["baggage", "traceparent"]);
         let other = Existing {
             sentry_trace: Some("771a43a4192642f0b136d5159a501700-b0e6f15b45c36b12"),
             ..Existing::default()
         };
         assert_eq!(set(other), [""; 0]);
-        let malformed = Existing { sentry_trace: Some("x"), ..Existing::default() };
+        let malformed = Existing {
+            sentry_trace: Some("x"),
+            ..Existing::default()
+        };
         assert_eq!(set(malformed), [""; 0]);
-        let baggage = Existing { baggage: Some("a=b,sentry-x=1"), ..Existing::default() };
+        let baggage = Existing {
+            baggage: Some("a=b,sentry-x=1"),
+            ..Existing::default()
+        };
         assert_eq!(set(baggage), ["sentry-trace", "traceparent"]);
-        let w3c = Existing { traceparent: true, ..Existing::default() };
+        let w3c = Existing {
+            traceparent: true,
+            ..Existing::default()
+        };
         assert_eq!(set(w3c), ["sentry-trace", "baggage"]);
     }
 
     #[test]
     fn the_baggage_of_others_is_kept_before_ours() {
-        let existing = Existing { baggage: Some("a=b"), ..Existing::default() };
+        let existing = Existing {
+            baggage: Some("a=b"),
+            ..Existing::default()
+        };
         let headers = sent(None, existing, false);
-        assert!(headers[1].1.starts_with("a=b,sentry-trace_id=abab"), "{headers:?}");
+        assert!(
+            headers[1].1.starts_with("a=b,sentry-trace_id=abab"),
+            "{headers:?}"
+        );
     }
 }

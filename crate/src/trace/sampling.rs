@@ -74,7 +74,11 @@ impl Rand {
     /// A decision that the rate does not allow (positive at 0, negative at 1) gives the
     /// end of the range that is nearest.
     pub(crate) fn agreeing_with(self, sampled: bool, rate: Rate) -> Self {
-        let (from, to) = if sampled { (0, rate.0) } else { (rate.0, MILLION) };
+        let (from, to) = if sampled {
+            (0, rate.0)
+        } else {
+            (rate.0, MILLION)
+        };
         let width = u64::from(to.saturating_sub(from));
         let moved = from + (u64::from(self.0) * width / u64::from(MILLION)) as u32;
         Rand(moved.min(MILLION - 1))
@@ -144,7 +148,11 @@ fn millionths(text: &str) -> Option<(u32, bool)> {
             return None;
         }
         match first - at as i64 {
-            0.. => sum = sum.saturating_mul(10).saturating_add(u64::from(digit - b'0')),
+            0.. => {
+                sum = sum
+                    .saturating_mul(10)
+                    .saturating_add(u64::from(digit - b'0'))
+            }
             _ => exact &= digit == b'0',
         }
     }
@@ -225,7 +233,10 @@ mod tests {
     #[test]
     fn a_rate_is_from_0_to_1_and_a_random_value_below_1() {
         assert_eq!(Rand::read("1"), None);
-        assert_eq!(Rand::read("0.9999999").map(Rand::text).as_deref(), Some("0.999999"));
+        assert_eq!(
+            Rand::read("0.9999999").map(Rand::text).as_deref(),
+            Some("0.999999")
+        );
         assert_eq!(Rand::read("0").map(Rand::text).as_deref(), Some("0.000000"));
         assert_eq!(Rate::read("1.0000001"), None);
         assert_eq!(Rate::read("2"), None);
@@ -260,7 +271,11 @@ mod tests {
             (Some(false), Some("0"), Some(false)),
             (Some(false), Some("1"), Some(false)),
         ] {
-            assert_eq!(decide(parent, own.map(rate), rand), decision, "{parent:?} {own:?}");
+            assert_eq!(
+                decide(parent, own.map(rate), rand),
+                decision,
+                "{parent:?} {own:?}"
+            );
         }
     }
 

@@ -4,7 +4,7 @@
 //! By hand: forty lines, where the crate `sha1` brings five others along.
 
 /// The SHA-1 of some bytes. <https://www.rfc-editor.org/rfc/rfc3174>
-pub(super) fn sha1(message: &[u8]) -> [u8; 20] {
+pub(crate) fn sha1(message: &[u8]) -> [u8; 20] {
     let mut state = [
         0x6745_2301_u32,
         0xefcd_ab89,
@@ -31,10 +31,13 @@ pub(super) fn sha1(message: &[u8]) -> [u8; 20] {
 fn add(state: &mut [u32; 5], block: &[u8]) {
     let mut words = [0_u32; 80];
     for (word, bytes) in words.iter_mut().zip(block.chunks_exact(4)) {
-        *word = bytes.iter().fold(0, |word, byte| word << 8 | u32::from(*byte));
+        *word = bytes
+            .iter()
+            .fold(0, |word, byte| word << 8 | u32::from(*byte));
     }
     for at in 16..80 {
-        words[at] = (words[at - 3] ^ words[at - 8] ^ words[at - 14] ^ words[at - 16]).rotate_left(1);
+        words[at] =
+            (words[at - 3] ^ words[at - 8] ^ words[at - 14] ^ words[at - 16]).rotate_left(1);
     }
     let [mut a, mut b, mut c, mut d, mut e] = *state;
     for (round, word) in words.iter().enumerate() {
@@ -62,7 +65,10 @@ mod tests {
     use super::*;
 
     fn hex(message: &[u8]) -> String {
-        sha1(message).iter().map(|byte| format!("{byte:02x}")).collect()
+        sha1(message)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     #[test]
