@@ -7,13 +7,14 @@ use std::collections::VecDeque;
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
-use super::value::{self, Entries, MAX_TEXT, bounded};
+use super::value::{self, Entries, bounded};
 
 /// The most breadcrumbs that a trail keeps.
 pub(crate) const MAX_BREADCRUMBS: usize = 100;
-/// A message is cut to this many bytes, so that a full trail fits into an event.
+/// A longer message is cut to this many bytes, so that a full trail fits into an event.
 pub(crate) const MAX_MESSAGE: usize = 2_048;
-const MAX_CATEGORY: usize = 200;
+/// Relay cuts a longer category.
+const MAX_CATEGORY: usize = 128;
 
 /// How bad it was. Sentry knows no other words; `warn` would be an error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -165,11 +166,10 @@ fn without_secrets(url: &str) -> String {
     [scheme, "://", host].concat()
 }
 
-const _: () = assert!(MAX_MESSAGE <= MAX_TEXT);
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::item::value::MAX_TEXT;
     use proptest::prelude::*;
     use serde_json::json;
 

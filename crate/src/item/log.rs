@@ -6,11 +6,13 @@ use std::borrow::Cow;
 
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, SerializeStruct, Serializer};
 
-use super::value::{Entries, MAX_TEXT, Value, as_seconds, bounded};
+use super::value::{Entries, Value, as_seconds, bounded};
 use crate::trace::{SpanId, TraceId};
 
 /// The most logs of one item. <https://develop.sentry.dev/sdk/telemetry/logs/#buffering>
 pub(crate) const MAX_LOGS: usize = 100;
+/// A longer body is cut to this many bytes.
+pub(crate) const MAX_BODY: usize = 8_192;
 /// The content type of the item, without which Relay does not take it.
 pub(crate) const CONTENT_TYPE: &str = "application/vnd.sentry.items.log+json";
 
@@ -94,7 +96,7 @@ impl Batch {
         if self.0.len() == MAX_LOGS {
             return Err(log);
         }
-        log.body = bounded(log.body, MAX_TEXT);
+        log.body = bounded(log.body, MAX_BODY);
         self.0.push(log);
         Ok(())
     }
@@ -304,7 +306,7 @@ mod tests {
             log.timestamp_ms = time;
             log.attributes.set("number", number);
             let json = written([log]);
-            prop_assert!(json["items"][0]["body"].as_str().is_some_and(|body| body.len() <= MAX_TEXT));
+            prop_assert!(json["items"][0]["body"].as_str().is_some_and(|body| body.len() <= MAX_BODY));
             prop_assert!(json["items"][0]["timestamp"].is_f64());
             prop_assert!(!json["items"][0]["attributes"]["number"]["value"].is_null());
         }

@@ -8,6 +8,11 @@
 //! | `L`, `W`, `#` | yes | no |
 //! | day and weekday both given | either | either, unless one begins with `*` |
 //!
+//! A range across the end is translated as it is documented. The parser that Cloudflare
+//! has published lets it begin one value earlier (`fri-sun` on a Thursday). Whether its
+//! servers do so is not known, and Sentry alarms for a run that is missing, not for one
+//! more.
+//!
 //! Cloudflare: <https://developers.cloudflare.com/workers/configuration/cron-triggers/>
 //! and its parser, <https://github.com/cloudflare/saffron>. Sentry:
 //! <https://docs.sentry.io/product/crons/> and its parser, `cronsim`.

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-/// A text of any length is cut to this many bytes before it is kept.
-pub(crate) const MAX_TEXT: usize = 8_192;
+/// The text of a value is cut to this many bytes before it is kept. Relay cuts the data
+/// of a breadcrumb there.
+pub(crate) const MAX_TEXT: usize = 2_048;
 /// The most entries that one span, log or breadcrumb keeps.
 pub(crate) const MAX_ENTRIES: usize = 128;
 
