@@ -226,6 +226,16 @@ mod tests {
         log.attributes.set("share", 0.5);
         log.attributes.set("is_new", false);
         log.attributes.set("sentry.release", "its own");
+        let mut batch = Batch::default();
+        batch.push(log.clone()).expect("room");
+        let mut common = Entries::default();
+        common.set("sentry.release", "r");
+        let payload = Payload {
+            batch: &batch,
+            common: &common,
+        };
+        let once = serde_json::to_string(&payload).expect("JSON");
+        assert_eq!(once.matches("sentry.release").count(), 1);
         assert_eq!(
             written([log]),
             json!({"version": 2, "items": [{
