@@ -41,6 +41,8 @@ mod panics;
 mod platform;
 mod scope;
 mod steps;
+#[cfg(test)]
+mod trace;
 mod wire;
 pub mod workflow;
 

@@ -3,15 +3,27 @@
 //! Each type stands here once, with the one `Serialize` that writes it. Nothing that a
 //! type holds is left out by another one.
 
+#[cfg(test)]
+mod breadcrumb;
+#[cfg(test)]
+mod check_in;
 pub(crate) mod draft;
 pub(crate) mod event;
 pub(crate) mod exception;
+#[cfg(test)]
+mod log;
 pub(crate) mod place;
 pub(crate) mod protocol;
+#[cfg(test)]
+mod schedule;
 pub(crate) mod stack;
 pub(crate) mod text;
 pub(crate) mod thrown;
+#[cfg(test)]
+mod transaction;
 pub(crate) mod type_name;
+#[cfg(test)]
+mod value;
 
 /// What an item counts as when a receiver limits rates.
 /// <https://develop.sentry.dev/sdk/foundations/transport/rate-limiting/>

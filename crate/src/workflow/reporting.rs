@@ -157,12 +157,7 @@ pub(super) async fn report_rollback(env: &Env, class: &'static str, error: &(dyn
     }
 }
 
-async fn report(
-    env: &Env,
-    class: &'static str,
-    handler: Handler,
-    error: &(dyn Error + 'static),
-) {
+async fn report(env: &Env, class: &'static str, handler: Handler, error: &(dyn Error + 'static)) {
     let report = Report::new(error).in_handler(class, handler).handled(false);
     capture_exception_in_isolate(env, report).await;
 }
@@ -415,7 +410,10 @@ mod tests {
         let own = [("instance_id".to_owned(), "mine".into())];
         let body = async {
             let mut draft = drafted(&Fake::default(), &Away);
-            draft.details.contexts.insert(CONTEXT.to_owned(), own.into());
+            draft
+                .details
+                .contexts
+                .insert(CONTEXT.to_owned(), own.into());
             workflow_context(draft, Some(&Away))
         };
         let seen = block_on(within(Some(run_scope()), body));

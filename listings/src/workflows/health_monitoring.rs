@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use worker::{Context, Env, Result};
-use worker_sentry::{Handler, with_sentry_in_isolate};
 use worker_sentry::workflow::{StepFailure, WorkflowEntrypoint, WorkflowEvent, WorkflowStep};
+use worker_sentry::{Handler, with_sentry_in_isolate};
 
 use super::patient;
 use crate::health::{Finding, Unhealthy, Verdict};
@@ -57,7 +57,8 @@ impl WorkflowEntrypoint for HealthMonitoringWorkflow {
     async fn run(&self, event: WorkflowEvent<Watch>, step: WorkflowStep) -> Result<Verdict> {
         let steps = self.steps(&event.payload, &step);
         let seen =
-            with_sentry_in_isolate(&self.env, "HealthMonitoringWorkflow", Handler::Run, steps).await;
+            with_sentry_in_isolate(&self.env, "HealthMonitoringWorkflow", Handler::Run, steps)
+                .await;
         Ok(seen?)
     }
     // ANCHOR_END: run

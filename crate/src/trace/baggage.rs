@@ -1,0 +1,250 @@
+//! The header `baggage`: entries of several vendors, of which those that begin with
+//! `sentry-` are Sentry's.
+//!
+//! <https://develop.sentry.dev/sdk/foundations/trace-propagation/dynamic-sampling-context/#baggage-header>
+//! and <https://www.w3.org/TR/baggage/>
+
+use core::fmt::Write as _;
+
+/// The header's name.
+pub(crate) const NAME: &str = "baggage";
+/// The most that the header may hold, in bytes. <https://www.w3.org/TR/baggage/#limits>
+pub(crate) const MAX_BYTES: usize = 8_192;
+
+const PREFIX: &str = "sentry-";
+
+/// The entries of a header, blanks around them taken off.
+fn entries(value: &str) -> impl Iterator<Item = &str> {
+    value
+        .split(',')
+        .map(str::trim)
+        .filter(|one| !one.is_empty())
+}
+
+/// Sentry's entries as they stand, joined by commas. Entries that do not fit any more
+/// are left out; whoever sent them has exceeded the limit.
+pub(crate) fn sentry_entries(value: &str) -> String {
+    let mut ours = String::new();
+    for entry in entries(value).filter(|entry| entry.starts_with(PREFIX)) {
+        append(&mut ours, entry);
+    }
+    ours
+}
+
+/// The keys, without `sentry-`, and values of Sentry's entries, in their order. The
+/// values are for [`decode`]. An entry without `=` has no value and is not among them.
+pub(crate) fn pairs(value: &str) -> impl Iterator<Item = (&str, &str)> {
+    entries(value).filter_map(|entry| {
+        let (key, value) = entry.strip_prefix(PREFIX)?.split_once('=')?;
+        // What follows a semicolon are properties of the entry.
+        let value = value.split(';').next().unwrap_or_default();
+        Some((key.trim(), value.trim()))
+    })
+}
+
+/// Appends an entry of Sentry's, if it fits.
+pub(crate) fn push(to: &mut String, key: &str, value: &str) {
+    let mut entry = String::from(PREFIX);
+    entry.push_str(key);
+    entry.push('=');
+    encode(&mut entry, value);
+    append(to, &entry);
+}
+
+/// What a request's header becomes when our entries join it, or nothing if it stays as
+/// it is: where it has entries of Sentry's already, where there is nothing to add, and
+/// where nothing fits.
+pub(crate) fn join(existing: Option<&str>, ours: &str) -> Option<String> {
+    let existing = existing.unwrap_or_default().trim();
+    if entries(existing).any(|entry| entry.starts_with(PREFIX)) {
+        return None;
+    }
+    let mut joined = String::from(existing);
+    for entry in entries(ours) {
+        append(&mut joined, entry);
+    }
+    (joined.len() > existing.len()).then_some(joined)
+}
+
+fn append(to: &mut String, entry: &str) {
+    let comma = usize::from(!to.is_empty());
+    if to.len() + comma + entry.len() <= MAX_BYTES {
+        if comma == 1 {
+            to.push(',');
+        }
+        to.push_str(entry);
+    }
+}
+
+/// Percent-encodes all but the characters that JavaScript's `encodeURIComponent` leaves.
+fn encode(to: &mut String, text: &str) {
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => to.push(char::from(byte)),
+            b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'\'' | b'(' | b')' => {
+                to.push(char::from(byte));
+            }
+            _ => {
+                // Writing to a `String` cannot fail.
+                let _ = write!(to, "%{byte:02X}");
+            }
+        }
+    }
+}
+
+/// Undoes percent-encoding. What is no code stays as it is.
+pub(crate) fn decode(text: &str) -> String {
+    let hex = |byte: Option<&u8>| super::ids::digit(byte?.to_ascii_lowercase());
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        at += 1;
+        match (byte, hex(bytes.get(at)), hex(bytes.get(at + 1))) {
+            (b'%', Some(high), Some(low)) => {
+                decoded.push(high << 4 | low);
+                at += 2;
+            }
+            _ => decoded.push(*byte),
+        }
+    }
+    match String::from_utf8(decoded) {
+        Ok(text) => text,
+        Err(_) => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The example of Sentry's specification:
+    /// <https://develop.sentry.dev/sdk/foundations/trace-propagation/dynamic-sampling-context/#baggage-header>
+    const EXAMPLE: &str = "other-vendor-value-1=foo;bar;baz, \
+        sentry-trace_id=771a43a4192642f0b136d5159a501700, \
+        sentry-public_key=49d0f7386ad645858ae85020e393bef3, sentry-sample_rate=0.01337, \
+        sentry-user_id=Am%C3%A9lie, other-vendor-value-2=foo;bar;";
+
+    fn read(value: &str) -> Vec<(String, String)> {
+        let owned = |(key, value): (&str, &str)| (key.to_owned(), decode(value));
+        pairs(value).map(owned).collect()
+    }
+
+    #[test]
+    fn sentrys_entries_are_split_from_the_others_and_decoded() {
+        let pairs = read(EXAMPLE);
+        let expected = [
+            ("trace_id", "771a43a4192642f0b136d5159a501700"),
+            ("public_key", "49d0f7386ad645858ae85020e393bef3"),
+            ("sample_rate", "0.01337"),
+            ("user_id", "Amélie"),
+        ];
+        assert_eq!(
+            pairs,
+            expected.map(|(key, value)| (key.to_owned(), value.to_owned()))
+        );
+    }
+
+    #[test]
+    fn sentrys_entries_are_kept_as_text_in_their_order_unknown_ones_too() {
+        assert_eq!(
+            sentry_entries(EXAMPLE),
+            "sentry-trace_id=771a43a4192642f0b136d5159a501700,\
+             sentry-public_key=49d0f7386ad645858ae85020e393bef3,sentry-sample_rate=0.01337,\
+             sentry-user_id=Am%C3%A9lie"
+        );
+        let odd = "sentry-new=%zz%2c;p=1,sentry-sample_rate=0.10,sentry-flag";
+        assert_eq!(sentry_entries(odd), odd);
+        assert_eq!(sentry_entries("a=b, my-sentry-x=1,Sentry-y=2"), "");
+    }
+
+    #[test]
+    fn values_that_are_encoded_badly_do_no_harm() {
+        for (value, read_as) in [
+            ("sentry-a=%", "%"),
+            ("sentry-a=%4", "%4"),
+            ("sentry-a=%zz", "%zz"),
+            ("sentry-a=%ff", "%ff"),
+            ("sentry-a=%C3%A9", "é"),
+            ("sentry-a=%c3%a9", "é"),
+            ("sentry-a = b ", "b"),
+            ("sentry-a=b;c=d", "b"),
+            ("sentry-a=b=c", "b=c"),
+            ("sentry-a=", ""),
+        ] {
+            assert_eq!(
+                read(value),
+                [("a".to_owned(), read_as.to_owned())],
+                "{value}"
+            );
+        }
+        assert_eq!(read("sentry-a,,=,a=b"), []);
+    }
+
+    #[test]
+    fn ours_are_appended_to_those_of_others_and_never_to_sentrys() {
+        let ours = "sentry-trace_id=1,sentry-release=r";
+        for (existing, joined) in [
+            (None, Some("sentry-trace_id=1,sentry-release=r")),
+            (Some(""), Some("sentry-trace_id=1,sentry-release=r")),
+            (
+                Some("a=b;c"),
+                Some("a=b;c,sentry-trace_id=1,sentry-release=r"),
+            ),
+            (
+                Some(" a=b , c=d "),
+                Some("a=b , c=d,sentry-trace_id=1,sentry-release=r"),
+            ),
+            (Some("sentry-trace_id=2"), None),
+            (Some("a=b,  sentry-x"), None),
+        ] {
+            assert_eq!(join(existing, ours).as_deref(), joined, "{existing:?}");
+        }
+        assert_eq!(join(Some("a=b"), ""), None);
+        assert_eq!(join(None, ""), None);
+    }
+
+    #[test]
+    fn a_header_that_is_full_takes_what_fits() {
+        let full = format!("a={}", "x".repeat(MAX_BYTES - 2));
+        assert_eq!(join(Some(&full), "sentry-a=b"), None);
+        let nearly = &full[..MAX_BYTES - 11];
+        let joined = join(Some(nearly), "sentry-a=bc,sentry-a=b").expect("one that fits");
+        assert_eq!(joined.len(), MAX_BYTES);
+        assert!(joined.ends_with("x,sentry-a=b"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_survives_the_way_through_a_header(
+            values in prop::collection::vec(".{0,40}", 0..8),
+            foreign in prop::option::of("[a-z]{1,8}=[a-z;]{0,8}"),
+        ) {
+            let mut ours = String::new();
+            for (at, value) in values.iter().enumerate() {
+                push(&mut ours, &format!("k{at}"), value);
+            }
+            prop_assert!(ours.bytes().all(|byte| byte.is_ascii_graphic()));
+            let header = join(foreign.as_deref(), &ours).unwrap_or_default();
+            prop_assert_eq!(sentry_entries(&header), ours);
+            let back: Vec<_> = read(&header).into_iter().map(|(_, value)| value).collect();
+            prop_assert_eq!(back, values);
+        }
+
+        #[test]
+        fn no_header_makes_it_panic_or_grow_past_the_limit(
+            existing in "\\PC{0,200}|(sentry-[a-z]{1,3}=[a-z%0-9]{0,900},){0,12}",
+            ours in "(sentry-[a-z]{1,3}=[a-z%0-9]{0,900},){0,12}",
+            times in 1..5usize,
+        ) {
+            let existing = existing.repeat(times);
+            prop_assert!(sentry_entries(&existing).len() <= MAX_BYTES);
+            let _ = read(&existing);
+            if let Some(joined) = join(Some(&existing), &ours) {
+                prop_assert!(joined.len() <= MAX_BYTES);
+                prop_assert!(joined.starts_with(existing.trim()));
+            }
+        }
+    }
+}

@@ -1,0 +1,510 @@
+//! From what came in to a [`Trace`]: one function, [`Trace::start`].
+
+use super::dsc::{Decision, Dsc, Head};
+use super::sampling::{self, Rand, Rate};
+use super::sentry_trace::SentryTrace;
+use super::traceparent::Traceparent;
+use super::{SpanId, TraceId};
+
+/// What reached a run of a handler. Everything may be missing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Incoming<'a> {
+    pub(crate) sentry_trace: Option<&'a str>,
+    pub(crate) baggage: Option<&'a str>,
+    pub(crate) traceparent: Option<&'a str>,
+    /// The id of the Workflow's instance, where the run is one of a Workflow.
+    pub(crate) instance: Option<&'a str>,
+    /// The platform's own span, where it traces this run itself.
+    pub(crate) platform: Option<(TraceId, SpanId)>,
+}
+
+/// What the Worker is and what it was configured with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Own<'a> {
+    pub(crate) public_key: &'a str,
+    pub(crate) release: Option<&'a str>,
+    pub(crate) environment: &'a str,
+    pub(crate) org_id: Option<&'a str>,
+    /// Unset: traces are continued and passed on, and no span is sent.
+    pub(crate) rate: Option<Rate>,
+}
+
+/// The trace of one run of a handler.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Trace {
+    pub(crate) trace_id: TraceId,
+    /// The run's own span: that of its transaction, and of its events outside of any
+    /// other span.
+    pub(crate) span_id: SpanId,
+    pub(crate) parent_span_id: Option<SpanId>,
+    /// The decision: the parent's, else ours, else none.
+    pub(crate) sampled: Option<bool>,
+    /// Whether the run sends its spans: it is sampled, and the Worker has a rate.
+    pub(crate) records: bool,
+    decision: Option<Decision>,
+    /// Nothing until this run, as the head of the trace, has said what it is.
+    dsc: Option<Dsc>,
+}
+
+impl Trace {
+    /// The trace that a run is part of. In this order:
+    ///
+    /// 1. that of a `sentry-trace`, unless it is malformed or of another organisation,
+    ///    which make the run the head of a trace whatever `traceparent` says;
+    /// 2. that of a `traceparent`, where there is no `sentry-trace`;
+    /// 3. that of a Workflow's instance: the same for each replay;
+    /// 4. the platform's own;
+    /// 5. a new one.
+    ///
+    /// `random` is 16 bytes for the trace and 8 for the span.
+    pub(crate) fn start(incoming: &Incoming<'_>, own: &Own<'_>, random: [u8; 24]) -> Self {
+        let (trace_bytes, span_bytes) = split(random);
+        let span_id = SpanId::random(span_bytes);
+        if let Some(header) = incoming.sentry_trace {
+            let dsc = Dsc::incoming(incoming.baggage);
+            let theirs = dsc.get("org_id");
+            if let Some(header) = SentryTrace::read(header)
+                && sampling::may_continue(theirs.as_deref(), own.org_id)
+            {
+                return Trace::continued(header, dsc, own.rate, span_id);
+            }
+        }
+        let traceparent = match incoming.sentry_trace {
+            None => incoming.traceparent.and_then(Traceparent::read),
+            Some(_) => None,
+        };
+        let (trace_id, parent, rand) = if let Some(header) = traceparent {
+            let rand = Rand::of_trace(&header.trace_id);
+            (header.trace_id, Some(header.span_id), rand)
+        } else if let Some(instance) = incoming.instance {
+            let trace_id = TraceId::of_instance(instance);
+            (trace_id, None, Rand::of_instance(&trace_id))
+        } else if let Some((trace_id, span_id)) = incoming.platform {
+            (trace_id, Some(span_id), Rand::of_trace(&trace_id))
+        } else {
+            let trace_id = TraceId::random(uuid_v4(trace_bytes));
+            (trace_id, None, Rand::of_trace(&trace_id))
+        };
+        let sampled = sampling::decide(None, own.rate, rand);
+        let decision = own.rate.zip(sampled);
+        let records = sampled == Some(true);
+        let is_platforms = incoming
+            .platform
+            .filter(|platform| (platform.0, Some(platform.1)) == (trace_id, parent));
+        // Where the run sends no span of its own, its events belong to the platform's.
+        let (span_id, parent_span_id) = match is_platforms {
+            Some((_, platform)) if !records => (platform, None),
+            _ => (span_id, parent),
+        };
+        Trace {
+            trace_id,
+            span_id,
+            parent_span_id,
+            sampled,
+            records,
+            decision: decision.map(|(rate, sampled)| Decision {
+                sampled,
+                rate,
+                rand,
+            }),
+            dsc: None,
+        }
+    }
+
+    fn continued(header: SentryTrace, dsc: Dsc, rate: Option<Rate>, span_id: SpanId) -> Self {
+        let rand = shared_rand(&header, &dsc);
+        let sampled = sampling::decide(header.sampled, rate, rand);
+        Trace {
+            trace_id: header.trace_id,
+            span_id,
+            parent_span_id: Some(header.span_id),
+            sampled,
+            records: rate.is_some() && sampled == Some(true),
+            decision: None,
+            dsc: Some(dsc),
+        }
+    }
+
+    /// The trace's DSC. The first call of a head makes it and freezes it: from then on
+    /// it is the same for everybody.
+    ///
+    /// `transaction` is the run's name if it may be sent to every service of the trace.
+    pub(crate) fn dsc(&mut self, own: &Own<'_>, transaction: Option<&str>) -> &Dsc {
+        self.dsc.get_or_insert_with(|| {
+            Dsc::of_head(&Head {
+                trace_id: self.trace_id,
+                public_key: own.public_key,
+                release: own.release,
+                environment: own.environment,
+                org_id: own.org_id,
+                decision: self.decision,
+                transaction,
+            })
+        })
+    }
+
+    /// What goes out in `sentry-trace` below the span that is given.
+    pub(crate) fn header(&self, span_id: SpanId) -> SentryTrace {
+        SentryTrace {
+            trace_id: self.trace_id,
+            span_id,
+            sampled: self.sampled,
+        }
+    }
+}
+
+/// The random value of a trace that came in: its own, else one that agrees with its
+/// flag and rate, else one derived from its id.
+fn shared_rand(header: &SentryTrace, dsc: &Dsc) -> Rand {
+    let read = |key| dsc.get(key);
+    if let Some(rand) = read("sample_rand").as_deref().and_then(Rand::read) {
+        return rand;
+    }
+    let derived = Rand::of_trace(&header.trace_id);
+    let rate = read("sample_rate").as_deref().and_then(Rate::read);
+    match header.sampled.zip(rate) {
+        Some((sampled, rate)) => derived.agreeing_with(sampled, rate),
+        None => derived,
+    }
+}
+
+fn split(random: [u8; 24]) -> ([u8; 16], [u8; 8]) {
+    let (mut trace, mut span) = ([0; 16], [0; 8]);
+    trace.copy_from_slice(&random[..16]);
+    span.copy_from_slice(&random[16..]);
+    (trace, span)
+}
+
+/// Sentry wants the id of a new trace to be a UUID of version 4.
+fn uuid_v4(mut bytes: [u8; 16]) -> [u8; 16] {
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    const TRACE: &str = "771a43a4192642f0b136d5159a501700";
+    const SPAN: &str = "b0e6f15b45c36b12";
+    const W3C: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const RANDOM: [u8; 24] = [0xab; 24];
+
+    fn own(rate: Option<f64>) -> Own<'static> {
+        Own {
+            public_key: "key",
+            release: Some("r"),
+            environment: "production",
+            org_id: Some("1"),
+            rate: rate.and_then(Rate::new),
+        }
+    }
+
+    fn hex(id: impl core::fmt::Debug) -> String {
+        format!("{id:?}")
+    }
+
+    fn start(incoming: Incoming<'_>, rate: Option<f64>) -> Trace {
+        Trace::start(&incoming, &own(rate), RANDOM)
+    }
+
+    fn with_sentry<'a>(sentry_trace: &'a str, baggage: Option<&'a str>) -> Incoming<'a> {
+        Incoming {
+            sentry_trace: Some(sentry_trace),
+            baggage,
+            ..Incoming::default()
+        }
+    }
+
+    /// <https://develop.sentry.dev/sdk/foundations/trace-propagation/#propagation-decision-matrix>
+    #[test]
+    fn the_decision_matrix_of_sentrys_specification_holds() {
+        type Row = (Option<&'static str>, Option<f64>, bool, Option<bool>);
+        // The incoming flag, the rate, are spans sent, the flag that goes out.
+        let table: [Row; 12] = [
+            (None, None, false, None),
+            (None, Some(0.0), false, Some(false)),
+            (None, Some(1.0), true, Some(true)),
+            (Some(""), None, false, None),
+            (Some(""), Some(0.0), false, Some(false)),
+            (Some(""), Some(1.0), true, Some(true)),
+            (Some("-1"), None, false, Some(true)),
+            (Some("-1"), Some(0.0), true, Some(true)),
+            (Some("-1"), Some(1.0), true, Some(true)),
+            (Some("-0"), None, false, Some(false)),
+            (Some("-0"), Some(0.0), false, Some(false)),
+            (Some("-0"), Some(1.0), false, Some(false)),
+        ];
+        for (flag, rate, records, sampled) in table {
+            let header = flag.map(|flag| format!("{TRACE}-{SPAN}{flag}"));
+            let incoming = Incoming {
+                sentry_trace: header.as_deref(),
+                ..Incoming::default()
+            };
+            let trace = start(incoming, rate);
+            assert_eq!(trace.records, records, "{flag:?} {rate:?}");
+            assert_eq!(
+                trace.header(trace.span_id).sampled,
+                sampled,
+                "{flag:?} {rate:?}"
+            );
+            assert_eq!(hex(trace.trace_id) == TRACE, flag.is_some());
+            assert_eq!(trace.parent_span_id.map(hex).as_deref(), flag.map(|_| SPAN));
+            assert_eq!(hex(trace.span_id), "ab".repeat(8));
+        }
+    }
+
+    #[test]
+    fn a_malformed_sentry_trace_starts_a_new_trace_with_a_dsc_of_its_own() {
+        let incoming = Incoming {
+            sentry_trace: Some("nonsense"),
+            baggage: Some("sentry-trace_id=1,sentry-sample_rand=0.9"),
+            traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+            ..Incoming::default()
+        };
+        let mut trace = start(incoming, Some(0.0));
+        // Version 4 of a UUID.
+        assert_eq!(hex(trace.trace_id), "abababababab4bababababababababab");
+        assert_eq!(trace.parent_span_id, None);
+        assert_eq!(
+            json!(trace.dsc(&own(Some(0.0)), None))["trace_id"],
+            hex(trace.trace_id)
+        );
+    }
+
+    #[test]
+    fn two_known_and_different_organisations_make_a_new_trace_and_the_flag_is_ignored() {
+        let header = format!("{TRACE}-{SPAN}-1");
+        for (baggage, continued) in [
+            (Some("sentry-org_id=1"), true),
+            (Some("sentry-org_id=2"), false),
+            (Some("sentry-release=r"), true),
+            (None, true),
+        ] {
+            let mut incoming = with_sentry(&header, baggage);
+            incoming.traceparent = Some("00-771a43a4192642f0b136d5159a501700-b0e6f15b45c36b12-01");
+            let trace = start(incoming, Some(0.0));
+            assert_eq!(hex(trace.trace_id) == TRACE, continued, "{baggage:?}");
+            assert_eq!(trace.sampled, Some(continued), "{baggage:?}");
+            assert_eq!(trace.parent_span_id.is_some(), continued, "{baggage:?}");
+        }
+        let unknown = Own {
+            org_id: None,
+            ..own(None)
+        };
+        let incoming = with_sentry(&header, Some("sentry-org_id=2"));
+        let trace = Trace::start(&incoming, &unknown, RANDOM);
+        assert_eq!(hex(trace.trace_id), TRACE);
+    }
+
+    #[test]
+    fn the_incoming_dsc_is_passed_on_as_it_came() {
+        let header = format!("{TRACE}-{SPAN}");
+        let text = "sentry-trace_id=1,sentry-release=theirs,sentry-sample_rand=0.7,sentry-new=1";
+        let mut trace = start(with_sentry(&header, Some(text)), Some(0.8));
+        assert_eq!(trace.sampled, Some(true));
+        assert_eq!(trace.dsc(&own(Some(0.8)), Some("ours")).as_baggage(), text);
+        // Without Sentry's baggage it is empty, and ours is not put in its place.
+        let mut trace = start(with_sentry(&header, Some("other=1")), Some(1.0));
+        assert!(trace.dsc(&own(Some(1.0)), Some("ours")).is_empty());
+    }
+
+    #[test]
+    fn a_deferred_decision_is_made_with_the_random_value_of_the_trace() {
+        let header = format!("{TRACE}-{SPAN}");
+        for (rand, rate, sampled) in [
+            ("0.299999", 0.3, true),
+            ("0.3", 0.3, false),
+            ("0.300001", 0.3, false),
+            ("0", 0.000_001, true),
+        ] {
+            let baggage = format!("sentry-sample_rand={rand}");
+            let trace = start(with_sentry(&header, Some(&baggage)), Some(rate));
+            assert_eq!(trace.sampled, Some(sampled), "{rand} {rate}");
+        }
+    }
+
+    #[test]
+    fn a_missing_random_value_agrees_with_the_flag_and_the_rate() {
+        let header = |flag| SentryTrace::read(&format!("{TRACE}-{SPAN}{flag}")).expect("a header");
+        let dsc = Dsc::incoming(Some("sentry-sample_rate=0.25"));
+        let quarter = Rand::read("0.25").expect("a number");
+        assert!(shared_rand(&header("-1"), &dsc) < quarter);
+        assert!(shared_rand(&header("-0"), &dsc) >= quarter);
+        let derived = Rand::of_trace(&header("").trace_id);
+        assert_eq!(shared_rand(&header(""), &dsc), derived);
+        assert_eq!(shared_rand(&header("-1"), &Dsc::default()), derived);
+        // One that came in counts, whatever else there is; one that is none does not.
+        let given = Dsc::incoming(Some("sentry-sample_rate=0.25,sentry-sample_rand=0.5"));
+        assert_eq!(
+            shared_rand(&header("-1"), &given),
+            Rand::read("0.5").expect("a number")
+        );
+        let wrong = Dsc::incoming(Some("sentry-sample_rate=0.25,sentry-sample_rand=1.5"));
+        assert!(shared_rand(&header("-1"), &wrong) < quarter);
+    }
+
+    #[test]
+    fn a_traceparent_gives_its_ids_and_no_decision() {
+        for flags in ["00", "01"] {
+            let header = format!("00-{W3C}-00f067aa0ba902b7-{flags}");
+            let incoming = Incoming {
+                traceparent: Some(&header),
+                baggage: Some("sentry-trace_id=1"),
+                ..Incoming::default()
+            };
+            for (rate, sampled) in [
+                (None, None),
+                (Some(0.0), Some(false)),
+                (Some(1.0), Some(true)),
+            ] {
+                let mut trace = start(incoming, rate);
+                assert_eq!(hex(trace.trace_id), W3C);
+                assert_eq!(
+                    trace.parent_span_id.map(hex).as_deref(),
+                    Some("00f067aa0ba902b7")
+                );
+                assert_eq!(trace.sampled, sampled, "{flags} {rate:?}");
+                assert_eq!(
+                    trace.dsc(&own(rate), None).get("trace_id").as_deref(),
+                    Some(W3C)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn each_replay_of_an_instance_is_one_trace_with_one_decision() {
+        let instance = Incoming {
+            instance: Some("ae0ee067"),
+            platform: Some((TraceId::random([9; 16]), SpanId::random([9; 8]))),
+            ..Incoming::default()
+        };
+        let first = Trace::start(&instance, &own(Some(0.5)), [1; 24]);
+        let second = Trace::start(&instance, &own(Some(0.5)), [2; 24]);
+        assert_eq!(hex(first.trace_id), "0d2b6d1743ce6d53af4f5ee416ad5d1b");
+        assert_eq!(
+            (first.trace_id, first.sampled),
+            (second.trace_id, second.sampled)
+        );
+        assert_ne!(first.span_id, second.span_id);
+        // 0x5d1b / 65535 = 0.363698
+        assert_eq!(first.sampled, Some(true));
+        assert_eq!(
+            Trace::start(&instance, &own(Some(0.363)), [1; 24]).sampled,
+            Some(false)
+        );
+        // The trace of the creator is before it.
+        let header = format!("{TRACE}-{SPAN}");
+        let created = Incoming {
+            sentry_trace: Some(&header),
+            ..instance
+        };
+        assert_eq!(hex(start(created, None).trace_id), TRACE);
+    }
+
+    #[test]
+    fn errors_of_a_run_that_sends_no_spans_belong_to_the_platforms_span() {
+        let (trace_id, span_id) = (TraceId::random([9; 16]), SpanId::random([8; 8]));
+        let incoming = Incoming {
+            platform: Some((trace_id, span_id)),
+            ..Incoming::default()
+        };
+        for rate in [None, Some(0.0)] {
+            let trace = start(incoming, rate);
+            assert_eq!(
+                (trace.trace_id, trace.span_id),
+                (trace_id, span_id),
+                "{rate:?}"
+            );
+            assert_eq!(trace.parent_span_id, None);
+        }
+        let trace = start(incoming, Some(1.0));
+        assert_eq!(
+            (trace.trace_id, trace.parent_span_id),
+            (trace_id, Some(span_id))
+        );
+        assert_ne!(trace.span_id, span_id);
+    }
+
+    #[test]
+    fn the_dsc_of_a_head_is_frozen_when_it_is_first_asked_for() {
+        let mut trace = start(Incoming::default(), Some(1.0));
+        let first = trace.dsc(&own(Some(1.0)), Some("a")).clone();
+        assert_eq!(first.get("transaction").as_deref(), Some("a"));
+        assert_eq!(trace.dsc(&own(Some(1.0)), Some("b")), &first);
+        // Without a rate nothing is said of sampling.
+        let mut trace = start(Incoming::default(), None);
+        let written = json!(trace.dsc(&own(None), Some("a")));
+        for key in ["sample_rate", "sample_rand", "sampled", "transaction"] {
+            assert_eq!(written.get(key), None, "{key}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_comes_in_makes_it_panic_and_what_it_says_agrees(
+            sentry_trace in prop::option::of("\\PC{0,60}|[0-9a-f]{32}-[0-9a-f]{16}(-[01])?"),
+            baggage in prop::option::of(
+                "\\PC{0,60}|(sentry-(sample_rand|sample_rate|org_id|trace_id)=[0-9.e-]{0,9},){0,9}"
+            ),
+            traceparent in prop::option::of("\\PC{0,60}|00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]"),
+            instance in prop::option::of("\\PC{0,60}"),
+            rate in prop::option::of(0.0..=1.0),
+            random in any::<[u8; 24]>(),
+            times in prop::sample::select(vec![1usize, 1, 1, 50]),
+        ) {
+            let baggage = baggage.map(|baggage| baggage.repeat(times));
+            let incoming = Incoming {
+                sentry_trace: sentry_trace.as_deref(),
+                baggage: baggage.as_deref(),
+                traceparent: traceparent.as_deref(),
+                instance: instance.as_deref(),
+                platform: None,
+            };
+            let own = own(rate);
+            let mut trace = Trace::start(&incoming, &own, random);
+            prop_assert!(!trace.records || trace.sampled == Some(true));
+            prop_assert_eq!(trace.records && rate.is_none(), false);
+            let header = trace.header(trace.span_id).write();
+            prop_assert_eq!(SentryTrace::read(&header), Some(trace.header(trace.span_id)));
+            let is_head = trace.dsc.is_none();
+            let (trace_id, sampled) = (trace.trace_id, trace.sampled);
+            let dsc = trace.dsc(&own, None);
+            prop_assert!(dsc.as_baggage().len() <= 8_192);
+            if is_head {
+                prop_assert_eq!(dsc.get("trace_id"), Some(hex(trace_id)));
+                let rand = dsc.get("sample_rand").as_deref().and_then(Rand::read);
+                let at = dsc.get("sample_rate").as_deref().and_then(Rate::read);
+                let decision = rand.and_then(|rand| sampling::decide(None, at, rand));
+                prop_assert_eq!(decision, sampled);
+                let said = dsc.get("sampled").map(|said| said == "true");
+                prop_assert_eq!(said, sampled);
+            }
+        }
+
+        #[test]
+        fn the_next_service_continues_what_went_out(
+            rate in prop::option::of(0.0..=1.0),
+            next_rate in prop::option::of(0.0..=1.0),
+            random in any::<[u8; 24]>(),
+        ) {
+            let own = own(rate);
+            let mut trace = Trace::start(&Incoming::default(), &own, random);
+            let header = trace.header(trace.span_id).write();
+            let baggage = trace.dsc(&own, None).as_baggage().to_owned();
+            let next = Own { rate: next_rate.and_then(Rate::new), ..own };
+            let incoming = with_sentry(&header, Some(&baggage));
+            let mut continued = Trace::start(&incoming, &next, RANDOM);
+            prop_assert_eq!(continued.trace_id, trace.trace_id);
+            prop_assert_eq!(continued.parent_span_id, Some(trace.span_id));
+            if rate.is_some() {
+                prop_assert_eq!(continued.sampled, trace.sampled);
+            }
+            prop_assert_eq!(continued.dsc(&next, None), trace.dsc(&own, None));
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The dynamic sampling context (DSC): what the head of a trace tells everybody in it.
+//!
+//! It is kept as the text of a `baggage` header from the moment it is known. What came
+//! in is passed on without a change, unknown entries included, and the two places that
+//! it goes to (the `baggage` of a request, `trace` in an envelope's headers) agree.
+//!
+//! <https://develop.sentry.dev/sdk/foundations/trace-propagation/dynamic-sampling-context/>
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use super::TraceId;
+use super::baggage;
+use super::sampling::{Rand, Rate};
+
+/// A DSC that changes no more.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Dsc(String);
+
+/// What the head of a trace knows about itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head<'a> {
+    pub(crate) trace_id: TraceId,
+    pub(crate) public_key: &'a str,
+    pub(crate) release: Option<&'a str>,
+    pub(crate) environment: &'a str,
+    pub(crate) org_id: Option<&'a str>,
+    /// The decision, where one was made.
+    pub(crate) decision: Option<Decision>,
+    /// A name of few values that is no URL and has no ids in it, so that it may be sent
+    /// to every service of the trace. It is left out where there is no decision.
+    pub(crate) transaction: Option<&'a str>,
+}
+
+/// A decision and what it was made from: `rand < rate` if, and only if, `sampled`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Decision {
+    pub(crate) sampled: bool,
+    pub(crate) rate: Rate,
+    pub(crate) rand: Rand,
+}
+
+impl Dsc {
+    /// The DSC that came in with a `sentry-trace`. Without any entry of Sentry's it is
+    /// empty, and stays empty: the head is an SDK that knows no DSC.
+    pub(crate) fn incoming(baggage: Option<&str>) -> Self {
+        Dsc(baggage::sentry_entries(baggage.unwrap_or_default()))
+    }
+
+    /// The DSC of a trace whose head this run is.
+    pub(crate) fn of_head(head: &Head<'_>) -> Self {
+        let mut text = String::new();
+        let mut push = |key, value: &str| baggage::push(&mut text, key, value);
+        head.trace_id.with_text(|id| push("trace_id", id));
+        push("public_key", head.public_key);
+        if let Some(release) = head.release {
+            push("release", release);
+        }
+        push("environment", head.environment);
+        if let Some(org_id) = head.org_id {
+            push("org_id", org_id);
+        }
+        if let Some(decision) = head.decision {
+            push("sample_rate", &decision.rate.text());
+            push("sample_rand", &decision.rand.text());
+            push("sampled", if decision.sampled { "true" } else { "false" });
+            if let Some(transaction) = head.transaction {
+                push("transaction", transaction);
+            }
+        }
+        Dsc(text)
+    }
+
+    /// The entries for a `baggage` header; empty if there are none.
+    pub(crate) fn as_baggage(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether there is nothing in it. Then an envelope has no `trace` header.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The value of a key. Of two entries with one key, the last counts.
+    pub(crate) fn get(&self, key: &str) -> Option<String> {
+        let found = baggage::pairs(&self.0).filter(|(each, _)| *each == key);
+        found.last().map(|(_, value)| baggage::decode(value))
+    }
+}
+
+/// Writes `trace` for an envelope's headers: an object of texts.
+impl Serialize for Dsc {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        let mut rest = self.0.as_str();
+        while !rest.is_empty() {
+            let (entry, later) = rest.split_once(',').unwrap_or((rest, ""));
+            for (key, value) in baggage::pairs(entry) {
+                // JSON with one key twice is read differently by different readers.
+                if baggage::pairs(later).all(|(each, _)| each != key) {
+                    map.serialize_entry(key, &baggage::decode(value))?;
+                }
+            }
+            rest = later;
+        }
+        map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn head(decision: Option<Decision>) -> Head<'static> {
+        Head {
+            trace_id: TraceId::random([0x77; 16]),
+            public_key: "key",
+            release: Some("my app@1.0+ü"),
+            environment: "production",
+            org_id: Some("123"),
+            decision,
+            transaction: Some("POST /compile"),
+        }
+    }
+
+    #[test]
+    fn a_head_without_a_decision_says_who_it_is_and_nothing_of_sampling() {
+        let dsc = Dsc::of_head(&head(None));
+        assert_eq!(
+            dsc.as_baggage(),
+            format!(
+                "sentry-trace_id={},sentry-public_key=key,\
+                 sentry-release=my%20app%401.0%2B%C3%BC,sentry-environment=production,\
+                 sentry-org_id=123",
+                "77".repeat(16)
+            )
+        );
+        let expected = json!({
+            "trace_id": "77".repeat(16),
+            "public_key": "key",
+            "release": "my app@1.0+ü",
+            "environment": "production",
+            "org_id": "123",
+        });
+        assert_eq!(json!(dsc), expected);
+    }
+
+    #[test]
+    fn a_head_with_a_decision_says_what_it_was_made_from_as_text() {
+        let decision = Decision {
+            sampled: true,
+            rate: Rate::read("0.25").expect("a rate"),
+            rand: Rand::read("0.1").expect("a number"),
+        };
+        let written = json!(Dsc::of_head(&head(Some(decision))));
+        assert_eq!(written["sample_rate"], "0.25");
+        assert_eq!(written["sample_rand"], "0.100000");
+        assert_eq!(written["sampled"], "true");
+        assert_eq!(written["transaction"], "POST /compile");
+    }
+
+    #[test]
+    fn an_incoming_dsc_is_not_changed() {
+        let text = "sentry-trace_id=1,sentry-sample_rate=0.10,sentry-replay_id=a%20b,sentry-x";
+        let dsc = Dsc::incoming(Some(&format!("other=1,{text},more=2")));
+        assert_eq!(dsc.as_baggage(), text);
+        let expected = json!({"trace_id": "1", "sample_rate": "0.10", "replay_id": "a b"});
+        assert_eq!(json!(dsc), expected);
+        assert_eq!(dsc.get("replay_id").as_deref(), Some("a b"));
+        assert_eq!(dsc.get("x"), None);
+    }
+
+    #[test]
+    fn an_incoming_trace_without_sentrys_baggage_has_an_empty_dsc() {
+        for baggage in [None, Some(""), Some("other=1")] {
+            let dsc = Dsc::incoming(baggage);
+            assert!(dsc.is_empty());
+            assert_eq!(json!(dsc), json!({}));
+        }
+        assert!(!Dsc::of_head(&head(None)).is_empty());
+    }
+
+    #[test]
+    fn of_two_entries_with_one_key_the_last_is_written() {
+        let dsc = Dsc::incoming(Some("sentry-a=1,sentry-b=2,sentry-a=3"));
+        let text = serde_json::to_string(&dsc).expect("JSON");
+        assert_eq!(text, r#"{"b":"2","a":"3"}"#);
+        assert_eq!(dsc.get("a").as_deref(), Some("3"));
+    }
+
+    proptest! {
+        #[test]
+        fn the_envelopes_header_says_what_the_baggage_says(
+            release in ".{0,250}",
+            environment in ".{0,64}",
+            transaction in ".{0,100}",
+        ) {
+            let decision = Decision {
+                sampled: false,
+                rate: Rate::new(0.0).expect("a rate"),
+                rand: Rand::read("0.5").expect("a number"),
+            };
+            let dsc = Dsc::of_head(&Head {
+                release: Some(&release),
+                environment: &environment,
+                transaction: Some(&transaction),
+                ..head(Some(decision))
+            });
+            let written = json!(dsc);
+            prop_assert_eq!(&written["release"], &json!(release));
+            prop_assert_eq!(&written["environment"], &json!(environment));
+            prop_assert_eq!(&written["transaction"], &json!(transaction));
+            prop_assert_eq!(Dsc::incoming(Some(dsc.as_baggage())), dsc);
+        }
+
+        #[test]
+        fn no_baggage_makes_it_panic(baggage in "\\PC{0,100}|(sentry-[a-b]{1,2}=[a-z%0-9]{0,90},){0,90}") {
+            prop_assert!(serde_json::to_vec(&Dsc::incoming(Some(&baggage))).is_ok());
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What a request, a message or a Workflow's parameters carry away of a [`Trace`].
+
+use super::dsc::Dsc;
+use super::sentry_trace::{self, SentryTrace};
+use super::traceparent::{self, Traceparent};
+use super::{SpanId, Trace, baggage};
+
+/// What a request has already.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Existing<'a> {
+    pub(crate) sentry_trace: Option<&'a str>,
+    pub(crate) baggage: Option<&'a str>,
+    /// Whether it has a `traceparent`.
+    pub(crate) traceparent: bool,
+}
+
+/// The headers to set on a request, each with its whole new value. Those that are not
+/// among them stay as they are.
+///
+/// A `sentry-trace` that the request has is kept. If it is that of another trace,
+/// nothing is set: its baggage and ours would contradict each other.
+///
+/// `with_traceparent` adds the header of W3C, for services that know OpenTelemetry only.
+pub(crate) fn headers(
+    trace: &Trace,
+    dsc: &Dsc,
+    span_id: SpanId,
+    existing: &Existing<'_>,
+    with_traceparent: bool,
+) -> Vec<(&'static str, String)> {
+    let ours = trace.header(span_id);
+    let mut headers = Vec::new();
+    match existing.sentry_trace {
+        None => headers.push((sentry_trace::NAME, ours.write())),
+        Some(theirs) => {
+            let theirs = SentryTrace::read(theirs).map(|theirs| theirs.trace_id);
+            if theirs != Some(ours.trace_id) {
+                return headers;
+            }
+        }
+    }
+    if let Some(joined) = baggage::join(existing.baggage, dsc.as_baggage()) {
+        headers.push((baggage::NAME, joined));
+    }
+    if with_traceparent && !existing.traceparent {
+        let header = Traceparent {
+            trace_id: ours.trace_id,
+            span_id,
+        };
+        headers.push((traceparent::NAME, header.write(ours.sampled)));
+    }
+    headers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::sampling::Rate;
+    use crate::trace::{Incoming, Own};
+
+    const BELOW: [u8; 8] = [0xcd; 8];
+
+    fn sent(rate: Option<f64>, existing: Existing<'_>, w3c: bool) -> Vec<(&'static str, String)> {
+        let own = Own {
+            public_key: "key",
+            release: None,
+            environment: "production",
+            org_id: None,
+            rate: rate.and_then(Rate::new),
+        };
+        let mut trace = Trace::start(&Incoming::default(), &own, [0xab; 24]);
+        let dsc = trace.dsc(&own, None).clone();
+        headers(&trace, &dsc, SpanId::random(BELOW), &existing, w3c)
+    }
+
+    const IDS: &str = "abababababab4bababababababababab-cdcdcdcdcdcdcdcd";
+
+    #[test]
+    fn a_request_without_headers_gets_sentrys_two_and_w3cs_on_demand() {
+        for (rate, flag, w3c_flag) in [
+            (None, "", "00"),
+            (Some(0.0), "-0", "00"),
+            (Some(1.0), "-1", "01"),
+        ] {
+            let headers = sent(rate, Existing::default(), true);
+            let names: Vec<_> = headers.iter().map(|(name, _)| *name).collect();
+            assert_eq!(names, ["sentry-trace", "baggage", "traceparent"]);
+            assert_eq!(headers[0].1, format!("{IDS}{flag}"));
+            assert!(
+                headers[1].1.starts_with("sentry-trace_id=abab"),
+                "{headers:?}"
+            );
+            assert_eq!(headers[2].1, format!("00-{IDS}-{w3c_flag}"));
+            assert_eq!(sent(rate, Existing::default(), false), headers[..2]);
+        }
+    }
+
+    #[test]
+    fn what_a_request_has_already_stays() {
+        let set = |existing| {
+            let headers = sent(Some(1.0), existing, true);
+            headers
+                .into_iter()
+                .map(|(name, _)| name)
+                .collect::<Vec<_>>()
+        };
+        let ours = format!("{IDS}-1");
+        let of_ours = Existing {
+            sentry_trace: Some(&ours),
+            ..Existing::default()
+        };
+        assert_eq!(set(of_ours), ["baggage", "traceparent"]);
+        let other = Existing {
+            sentry_trace: Some("771a43a4192642f0b136d5159a501700-b0e6f15b45c36b12"),
+            ..Existing::default()
+        };
+        assert_eq!(set(other), [""; 0]);
+        let malformed = Existing {
+            sentry_trace: Some("x"),
+            ..Existing::default()
+        };
+        assert_eq!(set(malformed), [""; 0]);
+        let baggage = Existing {
+            baggage: Some("a=b,sentry-x=1"),
+            ..Existing::default()
+        };
+        assert_eq!(set(baggage), ["sentry-trace", "traceparent"]);
+        let w3c = Existing {
+            traceparent: true,
+            ..Existing::default()
+        };
+        assert_eq!(set(w3c), ["sentry-trace", "baggage"]);
+    }
+
+    #[test]
+    fn the_baggage_of_others_is_kept_before_ours() {
+        let existing = Existing {
+            baggage: Some("a=b"),
+            ..Existing::default()
+        };
+        let headers = sent(None, existing, false);
+        assert!(
+            headers[1].1.starts_with("a=b,sentry-trace_id=abab"),
+            "{headers:?}"
+        );
+    }
+}
