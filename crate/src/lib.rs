@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | a handler of a Durable Object, a Workflow's `run` | [`with_sentry_in_isolate`] around its body |
 //! | a handler of the main Worker: `fetch`, `queue`, `scheduled`, `email`, `connect` | [`with_sentry_worker`] around its body |
-//! | work that goes on after the response | [`wait_until`] in place of the context's own |
+//! | work that goes on after the response | [`with_sentry_in_background`] in place of the context's `wait_until` |
 //! | the body of a response that is a stream | [`with_sentry_in_stream`] around the stream |
 //! | any of these, where the catch is your own | [`capture_exception_in_isolate`] |
 //! | a handler that must not wait, such as `websocket_error` | [`capture_exception_in_background`] |
@@ -46,6 +46,7 @@ mod trace;
 mod wire;
 pub mod workflow;
 
+pub use api::background::with_sentry_in_background;
 pub use api::capture::{capture_exception_in_background, capture_exception_in_isolate};
 pub use api::hooks::set_before_send;
 pub use api::into_report::IntoReport;
@@ -53,7 +54,6 @@ pub use api::into_report::IntoReport;
 pub use api::into_report::kind;
 pub use api::report::Report;
 pub use api::stream::with_sentry_in_stream;
-pub use api::wait_until::wait_until;
 pub use api::wrap::{with_sentry_in_isolate, with_sentry_worker};
 pub use item::place::Handler;
 pub use platform::workerd::WaitUntil;

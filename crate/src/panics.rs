@@ -15,6 +15,7 @@ use std::rc::Rc;
 use worker::Env;
 
 use crate::item::draft::{Draft, message};
+use crate::item::exception::{Subject, read};
 use crate::item::place::Place;
 use crate::item::stack::Frame;
 use crate::platform::Runtime;
@@ -131,6 +132,18 @@ fn leave(runtime: &impl Runtime, isolate: &Shared, scope: Option<Rc<Scope>>, mut
     send(runtime, isolate, draft);
 }
 
+// ANCHOR: unhandled
+/// What was thrown in this isolate and handled by nobody: through a promise, or through an
+/// instance that ended without a panic. It belongs to no run that is known.
+pub(crate) fn unhandled(runtime: &impl Runtime) -> Vec<Draft> {
+    let draft = |(value, at_ms)| {
+        let chain = read(runtime, Subject::Value(&value));
+        Draft::of_unhandled(chain, at_ms)
+    };
+    runtime.take_unhandled().into_iter().map(draft).collect()
+}
+// ANCHOR_END: unhandled
+
 /// Starts the request that carries a panic, and waits for nothing.
 fn send(runtime: &impl Runtime, isolate: &Shared, draft: Draft) {
     let sent = client_now(runtime, isolate)
@@ -138,6 +151,7 @@ fn send(runtime: &impl Runtime, isolate: &Shared, draft: Draft) {
     if sent.is_some() {
         runtime.debug("panic reported");
     }
+    runtime.will_trap();
 }
 // ANCHOR_END: report
 

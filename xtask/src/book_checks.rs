@@ -255,6 +255,19 @@ fn drills() -> Vec<String> {
 /// A class, its handler, and the function that reports what it fails with.
 pub type Host = (String, String, String);
 
+/// The name of a handler, at the start of a text with the enum's: `WebsocketError`.
+fn handler_name(rest: &str) -> Option<String> {
+    let variant = rest.split(|c: char| !c.is_ascii_alphanumeric()).next()?;
+    let mut name = String::new();
+    for letter in variant.chars() {
+        if letter.is_ascii_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_lowercase());
+    }
+    Some(name)
+}
+
 /// Every place in the sources that names a host and reports.
 pub fn reporting(sources: &str) -> BTreeSet<Host> {
     let mut hosts = BTreeSet::new();
@@ -266,7 +279,9 @@ pub fn reporting(sources: &str) -> BTreeSet<Host> {
     };
     let names = |rest: &str| -> Vec<String> {
         let call = rest.split(')').next().unwrap_or_default();
-        Vec::from_iter(call.split('"').skip(1).step_by(2).map(str::to_owned))
+        let classes = call.split('"').skip(1).step_by(2).map(str::to_owned);
+        let handlers = call.split("Handler::").skip(1).filter_map(handler_name);
+        Vec::from_iter(classes.chain(handlers))
     };
     for rest in calls("with_sentry_worker(") {
         if let [handler] = names(rest).as_slice() {

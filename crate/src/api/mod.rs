@@ -1,10 +1,10 @@
 //! What a user calls. Nothing is decided here: each function joins the scope of the run it
 //! is called in to the six steps.
 
+pub(crate) mod background;
 pub(crate) mod capture;
 pub(crate) mod hooks;
 pub(crate) mod into_report;
 pub(crate) mod report;
 pub(crate) mod stream;
-pub(crate) mod wait_until;
 pub(crate) mod wrap;

@@ -161,6 +161,7 @@ where
     for<'e> &'e E: IntoReport<'e, Kind>,
 {
     let mut drafts = scope.take_panics();
+    drafts.extend(panics::unhandled(runtime));
     let Ok(Err(error)) = outcome else {
         return drafts;
     };

@@ -87,6 +87,20 @@ impl Draft {
         }
     }
 
+    /// The draft of what was thrown and handled by nobody.
+    pub(crate) fn of_unhandled(chain: Chain, at_ms: f64) -> Self {
+        let details = Details {
+            handled: false,
+            level: "fatal",
+            ..Details::default()
+        };
+        Draft {
+            mechanism: Some("auto.faas.cloudflare.unhandled_rejection"),
+            at_ms: Some(at_ms),
+            ..Draft::of_chain(chain, details)
+        }
+    }
+
     /// The draft of a panic.
     pub(crate) fn of_panic(message: &str, at: Option<Frame>, place: Place) -> Self {
         let chain = Chain {

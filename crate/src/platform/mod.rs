@@ -58,6 +58,15 @@ pub(crate) trait Runtime {
     /// Reads what a value tells of itself, as far as it can be read without a throw.
     fn look(&self, value: &Self::Value) -> Look<Self::Value>;
 
+    /// What was thrown in this isolate and handled by nobody, each with the time in
+    /// milliseconds since the Unix epoch. Told once.
+    ///
+    /// Where there is nothing, this does not leave WebAssembly.
+    fn take_unhandled(&self) -> Vec<(Self::Value, f64)>;
+
+    /// Announces that this instance is going to trap, for a reason that was dealt with.
+    fn will_trap(&self);
+
     /// Reads an absolute URL, or returns nothing if the text is not one.
     fn parse_url(&self, text: &str) -> Option<UrlParts>;
 

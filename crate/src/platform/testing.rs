@@ -56,6 +56,8 @@ pub(crate) struct World {
     next_id: Cell<usize>,
     pub(crate) posted: RefCell<Vec<Sent>>,
     pub(crate) lines: RefCell<Vec<String>>,
+    /// What nobody handled.
+    pub(crate) unhandled: RefCell<Vec<(Thing, f64)>>,
     /// How often it was asked whether there is a DSN.
     pub(crate) looks: Cell<usize>,
     random: Cell<u64>,
@@ -84,6 +86,7 @@ impl Default for World {
             next_id: Cell::default(),
             posted: RefCell::default(),
             lines: RefCell::default(),
+            unhandled: RefCell::default(),
             looks: Cell::default(),
             random: Cell::new(1),
             reflex: RefCell::default(),
@@ -323,6 +326,14 @@ impl Runtime for Fake {
             errors: facts.errors.borrow().clone(),
             marks: facts.marks.clone(),
         }
+    }
+
+    fn take_unhandled(&self) -> Vec<(Thing, f64)> {
+        self.world.unhandled.take()
+    }
+
+    fn will_trap(&self) {
+        self.world.lines.borrow_mut().push("will trap".to_owned());
     }
 
     fn parse_url(&self, text: &str) -> Option<UrlParts> {

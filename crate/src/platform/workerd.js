@@ -60,6 +60,47 @@ export function look(value, most) {
 }
 // ANCHOR_END: look
 
+/** What was thrown and handled by nobody, until somebody asks; at most this many. */
+const unhandled = [];
+const MOST_UNHANDLED = 2 * 8;
+/** Where the running instance looks whether there is something: in its memory. */
+let flag;
+/** Whether the next trap is that of a panic, which was dealt with. */
+let panicked = false;
+
+// ANCHOR: watch
+function keep(value) {
+  if (panicked && value instanceof WebAssembly.RuntimeError) {
+    panicked = false;
+    return;
+  }
+  if (unhandled.length < MOST_UNHANDLED) unhandled.push(value, Date.now());
+  if (flag) new Uint8Array(flag.memory.buffer)[flag.address] = 1;
+}
+
+// An instance that such an error ends can run no code of its own any more. This module
+// outlives it, and the next instance asks.
+globalThis.addEventListener?.("error", (event) => keep(event.error));
+globalThis.addEventListener?.("unhandledrejection", (event) => keep(event.reason));
+// ANCHOR_END: watch
+
+/** Tells where an instance that has just begun looks, and whether there is something. */
+export function watch(memory, address) {
+  flag = { memory, address };
+  panicked = false;
+  return unhandled.length > 0;
+}
+
+/** Announces a trap. */
+export function willTrap() {
+  panicked = true;
+}
+
+/** What was thrown and when, in turn, and forgets it. */
+export function takeUnhandled() {
+  return unhandled.splice(0);
+}
+
 /** The longest body that is read, in bytes, and for how long, in milliseconds. */
 const SHORT = 4096;
 const LINGER_MS = 100;

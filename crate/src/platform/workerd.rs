@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use worker::js_sys::futures::{JsFuture, future_to_promise};
@@ -38,6 +39,11 @@ extern "C" {
     fn look(value: &JsValue, most: u32) -> Glance;
     #[wasm_bindgen(js_name = parseUrl)]
     fn parse_url(text: &str) -> Option<Url>;
+    fn watch(memory: &JsValue, address: u32) -> bool;
+    #[wasm_bindgen(js_name = willTrap)]
+    fn will_trap();
+    #[wasm_bindgen(js_name = takeUnhandled)]
+    fn take_unhandled() -> Array;
     fn post(url: &str, headers: &str, body: &[u8], timeout_ms: u32) -> Promise;
 }
 
@@ -96,6 +102,12 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = get)]
     fn read(this: &StoredSecret) -> Result<Promise, JsValue>;
 }
+
+/// Whether JavaScript knows where to tell this instance of what nobody handled.
+static WATCHING: AtomicBool = AtomicBool::new(false);
+/// Set from JavaScript, by writing into this instance's memory: a call into an instance
+/// that has trapped is not possible, and one from Rust would cost each run a crossing.
+static IS_NEWS: AtomicBool = AtomicBool::new(false);
 
 /// The real runtime, seen from one request.
 #[derive(Clone)]
@@ -237,6 +249,27 @@ impl Runtime for Workerd<'_> {
                 .filter_map(|(mark, is_set)| is_set.is_truthy().then_some(mark))
                 .collect(),
         }
+    }
+
+    fn take_unhandled(&self) -> Vec<(JsValue, f64)> {
+        if !WATCHING.swap(true, Ordering::Relaxed) {
+            // An instance's addresses are 32 bits.
+            let address = IS_NEWS.as_ptr().addr() as u32;
+            let is_news = watch(&wasm_bindgen::memory(), address);
+            IS_NEWS.store(is_news, Ordering::Relaxed);
+        }
+        if !IS_NEWS.swap(false, Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let pairs = take_unhandled().to_vec();
+        let pairs = pairs.chunks_exact(2);
+        pairs
+            .map(|pair| (pair[0].clone(), pair[1].as_f64().unwrap_or_default()))
+            .collect()
+    }
+
+    fn will_trap(&self) {
+        will_trap();
     }
 
     fn parse_url(&self, text: &str) -> Option<UrlParts> {

@@ -95,7 +95,7 @@
 //! # use worker::{Env, Result};
 //! # use worker_sentry::workflow::WorkflowStep;
 //! use std::convert::Infallible;
-//! use worker_sentry::{Report, capture_exception_in_isolate};
+//! use worker_sentry::{Handler, Report, capture_exception_in_isolate};
 //!
 //! # async fn run(env: &Env, step: WorkflowStep) -> Result<()> {
 //! if let Err(error) = step.do_("notify", |_| notify()).await {

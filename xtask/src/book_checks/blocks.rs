@@ -277,9 +277,14 @@ fn is_compiled(path: &Path) -> bool {
     match (path.extension().and_then(|it| it.to_str()), name) {
         (Some("toml"), _) => crate::root().join(parent).join("Cargo.toml").is_file(),
         (Some("rs"), Some("lib" | "main")) => true,
-        (Some("js"), Some(name)) => {
+        // A folder's own module is declared where the folder is.
+        (Some("rs"), Some("mod")) => is_compiled(&parent.with_extension("rs")),
+        (Some("js"), Some(_)) => {
             let rust = std::fs::read_to_string(crate::root().join(path.with_extension("rs")));
-            rust.is_ok_and(|text| text.contains(&format!("module = \"/src/{name}.js\"")))
+            // The path in the attribute is that within the package.
+            let mut within = path.iter().skip_while(|part| *part != "src");
+            let within = within.by_ref().collect::<PathBuf>().display().to_string();
+            rust.is_ok_and(|text| text.contains(&format!("module = \"/{within}\"")))
         }
         (Some("rs"), Some(name)) => {
             let declared = |file: PathBuf| {

@@ -84,9 +84,9 @@ fn classes(sources: &str) -> BTreeSet<String> {
 #[test]
 fn a_host_that_is_missing_on_one_side_is_named() {
     let code = reporting(
-        "with_sentry_worker(&env, &context, \"fetch\", x).await \
-         with_sentry_in_isolate(&self.env, \"A\", \"run\", x) \
-         .in_handler(\"B\", \"alarm\").handled(false); capture_exception_in_isolate(&env, report)",
+        "with_sentry_worker(&env, &context, Handler::Fetch, x).await \
+         with_sentry_in_isolate(&self.env, \"A\", Handler::Run, x) \
+         .in_handler(\"B\", Handler::Alarm).handled(false); capture_exception_in_isolate(&env, report)",
     );
     let row = |class: &str, handler: &str, how: &str| {
         format!("| [`{class}`](x.md) | `{handler}` | `{how}` | `x` |\n")

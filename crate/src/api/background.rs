@@ -20,13 +20,14 @@ use crate::scope::Scope;
 ///
 /// ```no_run
 /// use worker::{Context, Env, Result};
+/// use worker_sentry::with_sentry_in_background;
 ///
 /// fn respond(env: &Env, context: &Context) {
-///     worker_sentry::wait_until(env, context, async { store_statistics().await });
+///     with_sentry_in_background(env, context, async { store_statistics().await });
 /// }
 /// # async fn store_statistics() -> Result<()> { Ok(()) }
 /// ```
-pub fn wait_until<E, Kind>(
+pub fn with_sentry_in_background<E, Kind>(
     env: &Env,
     context: &impl WaitUntil,
     future: impl Future<Output = Result<(), E>> + 'static,
