@@ -13,6 +13,7 @@ mod deploy;
 mod diagram;
 mod events;
 mod every_page;
+mod faults;
 mod handlers;
 mod hostile;
 mod hosts;
@@ -40,8 +41,9 @@ use proof::{case, environment, run};
 
 /// The modules of the core: each way in, each fault of the transport, panics,
 /// Workflows, and what the dates change.
-const CORE: [&str; 6] = [
+const CORE: [&str; 7] = [
     "dates",
+    "faults",
     "handlers",
     "panics",
     "sockets",
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
         diagram::trials(),
         events::trials(),
         every_page::trials(),
+        faults::trials(),
         handlers::trials(),
         hostile::trials(),
         hosts::trials(),
