@@ -22,7 +22,7 @@ use crate::platform::Runtime;
 use crate::platform::workerd::Workerd;
 use crate::scope::Scope;
 use crate::steps::slot::{Shared, shared};
-use crate::steps::{CAPTURE_MS, client_now, exit};
+use crate::steps::{CAPTURE_MS, Wait, client_now, exit};
 
 /// A panic hook, as the standard library keeps it.
 type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>;
@@ -129,7 +129,14 @@ fn leave(runtime: &impl Runtime, isolate: &Shared, scope: Option<Rc<Scope>>, mut
             return;
         }
     }
-    send(runtime, isolate, draft);
+    let most_ms = CAPTURE_MS as u32;
+    // Where no run is known, a constructor may have panicked, and what it has started is
+    // dropped by the runtime.
+    let wait = match draft.details.place == Place::default() {
+        true => Wait::NextInstance(most_ms),
+        false => Wait::Nobody(most_ms),
+    };
+    send(runtime, isolate, draft, wait);
 }
 
 // ANCHOR: unhandled
@@ -137,7 +144,13 @@ fn leave(runtime: &impl Runtime, isolate: &Shared, scope: Option<Rc<Scope>>, mut
 /// instance that ended without a panic. It belongs to no run that is known.
 pub(crate) fn unhandled(runtime: &impl Runtime) -> Vec<Draft> {
     let draft = |(value, at_ms)| {
-        let chain = read(runtime, Subject::Value(&value));
+        let mut chain = read(runtime, Subject::Value(&value));
+        // wasm-bindgen's own error around what was thrown through an import.
+        if chain.exceptions.len() > 1
+            && chain.exceptions[0].value.as_deref() == Some("Critical error")
+        {
+            chain.exceptions.remove(0);
+        }
         Draft::of_unhandled(chain, at_ms)
     };
     runtime.take_unhandled().into_iter().map(draft).collect()
@@ -145,9 +158,8 @@ pub(crate) fn unhandled(runtime: &impl Runtime) -> Vec<Draft> {
 // ANCHOR_END: unhandled
 
 /// Starts the request that carries a panic, and waits for nothing.
-fn send(runtime: &impl Runtime, isolate: &Shared, draft: Draft) {
-    let sent = client_now(runtime, isolate)
-        .and_then(|client| exit(runtime, &client, draft, CAPTURE_MS as u32));
+fn send(runtime: &impl Runtime, isolate: &Shared, draft: Draft, wait: Wait) {
+    let sent = client_now(runtime, isolate).and_then(|client| exit(runtime, &client, draft, wait));
     if sent.is_some() {
         runtime.debug("panic reported");
     }
@@ -159,7 +171,7 @@ fn send(runtime: &impl Runtime, isolate: &Shared, draft: Draft) {
 mod tests {
     use super::*;
     use crate::item::place::Handler;
-    use crate::platform::testing::Fake;
+    use crate::platform::testing::{Fake, Thing};
     use crate::steps::slot::Isolate;
 
     #[test]
@@ -204,6 +216,7 @@ mod tests {
             panic!("{} requests", posted.len());
         };
         assert_eq!(f64::from(sent.timeout_ms), CAPTURE_MS);
+        assert!(sent.kept, "it belongs to no run");
         let event: serde_json::Value =
             serde_json::from_str(sent.body.lines().nth(2).expect("an event")).expect("JSON");
         assert_eq!(event["level"], "fatal");
@@ -217,6 +230,20 @@ mod tests {
             fake.world.lines.borrow().last().map(String::as_str),
             Some("debug: panic reported")
         );
+    }
+
+    #[test]
+    fn what_nobody_handled_is_told_without_the_error_around_it() {
+        let fake = Fake::default();
+        let cause = Thing::error("RangeError", "too many");
+        let thrown = Thing::error("Error", "Critical error").caused_by(&cause);
+        fake.world.unhandled.borrow_mut().push((thrown, 1_000.0));
+        let [draft] = &unhandled(&fake)[..] else {
+            panic!("one was thrown");
+        };
+        assert_eq!(draft.chain.exceptions[0].ty, "RangeError");
+        assert_eq!(draft.at_ms, Some(1_000.0));
+        assert!(unhandled(&fake).is_empty());
     }
 
     #[test]

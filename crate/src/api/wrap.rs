@@ -73,9 +73,7 @@ where
     }
     panics::arm(env);
     let outcome = scope.run(body).await;
-    for draft in drafts(&runtime, &scope, &outcome) {
-        scope.send(deliver(env, draft));
-    }
+    send_drafts(env, &runtime, &scope, drafts(&runtime, &scope, &outcome));
     if scope.has_errands() {
         scope.finish().await;
     }
@@ -131,9 +129,7 @@ where
     let becomes_panic = handler.panics_on_err();
     let scope = Scope::new(Place::new(MAIN, handler));
     let outcome = scope.run(body).await;
-    for draft in drafts(&runtime, &scope, &outcome) {
-        scope.send(deliver(env, draft));
-    }
+    send_drafts(env, &runtime, &scope, drafts(&runtime, &scope, &outcome));
     if scope.has_errands() {
         // Nothing in the background survives a panic.
         match becomes_panic || outcome.is_err() {
@@ -150,6 +146,20 @@ where
 }
 // ANCHOR_END: with_sentry_worker
 
+/// Sends what a run has left to report, and what nobody else in this isolate has reported.
+fn send_drafts(env: &Env, runtime: &impl Runtime, scope: &Scope, drafts: Vec<Draft>) {
+    for draft in drafts {
+        scope.send(deliver(env, draft));
+    }
+    if runtime.is_news() {
+        for draft in panics::unhandled(runtime) {
+            scope.send(deliver(env, draft));
+        }
+        let runtime = Workerd::owned(env);
+        scope.send(async move { runtime.resend().await });
+    }
+}
+
 /// What a run has left to report: panics that were caught, and the error that it returned,
 /// unless that was reported inside.
 fn drafts<T, E, Kind>(
@@ -161,7 +171,6 @@ where
     for<'e> &'e E: IntoReport<'e, Kind>,
 {
     let mut drafts = scope.take_panics();
-    drafts.extend(panics::unhandled(runtime));
     let Ok(Err(error)) = outcome else {
         return drafts;
     };

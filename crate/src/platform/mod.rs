@@ -43,8 +43,9 @@ pub(crate) trait Runtime {
     /// Starts a request, which is given up after `timeout_ms`. Does not wait.
     ///
     /// The request goes on if nobody asks for its answer. Nothing of it outlives the
-    /// answer: no timer, and no body that is still being read.
-    fn send(&self, request: Outgoing<'_>, timeout_ms: u32) -> Self::Sent;
+    /// answer: no timer, and no body that is still being read. If it is to be `kept` and
+    /// is never answered, the next instance can [`resend`](Runtime::resend) it.
+    fn send(&self, request: Outgoing<'_>, timeout_ms: u32, kept: bool) -> Self::Sent;
 
     /// Waits for the answer to a request that was started here.
     async fn answer(&self, sent: Self::Sent) -> Result<Reply, PostError>;
@@ -58,10 +59,16 @@ pub(crate) trait Runtime {
     /// Reads what a value tells of itself, as far as it can be read without a throw.
     fn look(&self, value: &Self::Value) -> Look<Self::Value>;
 
+    /// Whether there is something to take or to send again. Told once. Except for the first
+    /// time in an instance, this does not leave WebAssembly.
+    fn is_news(&self) -> bool;
+
+    /// Sends again what ended instances have sent and what was never answered, and waits
+    /// for the answers. Each has the time that it was given first.
+    async fn resend(&self);
+
     /// What was thrown in this isolate and handled by nobody, each with the time in
     /// milliseconds since the Unix epoch. Told once.
-    ///
-    /// Where there is nothing, this does not leave WebAssembly.
     fn take_unhandled(&self) -> Vec<(Self::Value, f64)>;
 
     /// Announces that this instance is going to trap, for a reason that was dealt with.

@@ -73,6 +73,7 @@ pub(crate) struct Sent {
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: String,
     pub(crate) timeout_ms: u32,
+    pub(crate) kept: bool,
 }
 
 impl Default for World {
@@ -263,13 +264,14 @@ impl Runtime for Fake {
         self.wait(Wait::Timer { due_ms }).await;
     }
 
-    fn send(&self, request: Outgoing<'_>, timeout_ms: u32) -> Started {
+    fn send(&self, request: Outgoing<'_>, timeout_ms: u32, kept: bool) -> Started {
         self.world.posted.borrow_mut().push(Sent {
             request: self.request,
             url: request.url.to_owned(),
             headers: request.headers.to_vec(),
             body: String::from_utf8(request.body.to_vec()).expect("an envelope is text"),
             timeout_ms,
+            kept,
         });
         let reflex = *self.world.reflex.borrow();
         match reflex {
@@ -327,6 +329,12 @@ impl Runtime for Fake {
             marks: facts.marks.clone(),
         }
     }
+
+    fn is_news(&self) -> bool {
+        !self.world.unhandled.borrow().is_empty()
+    }
+
+    async fn resend(&self) {}
 
     fn take_unhandled(&self) -> Vec<(Thing, f64)> {
         self.world.unhandled.take()

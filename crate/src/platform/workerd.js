@@ -38,7 +38,7 @@ const MANY = 16;
  * What a thrown value tells of itself: each text cut to `most` UTF-16 units, because what
  * is thrown may be of any size and WebAssembly's memory never shrinks again.
  */
-export function look(value, most) {
+function look(value, most) {
   const text = (it) => (typeof it === "string" ? it.slice(0, most) : undefined);
   const kind = value === null ? "null" : typeof value;
   if (kind === "string") return { kind, text: text(value) };
@@ -84,22 +84,37 @@ globalThis.addEventListener?.("error", (event) => keep(event.error));
 globalThis.addEventListener?.("unhandledrejection", (event) => keep(event.reason));
 // ANCHOR_END: watch
 
-/** Tells where an instance that has just begun looks, and whether there is something. */
-export function watch(memory, address) {
-  flag = { memory, address };
-  panicked = false;
-  return unhandled.length > 0;
-}
+/**
+ * Requests of panics that belong to no run that is known, until they are answered. The
+ * runtime drops what a constructor has started when the constructor fails.
+ */
+const unanswered = new Set();
 
-/** Announces a trap. */
-export function willTrap() {
-  panicked = true;
-}
-
-/** What was thrown and when, in turn, and forgets it. */
-export function takeUnhandled() {
-  return unhandled.splice(0);
-}
+// In an object, because wasm-bindgen names a module once for each function that it takes
+// from it without glue, and a bundler warns of that.
+export const life = {
+  /** Tells where an instance that has just begun looks, and whether there is something. */
+  watch(memory, address) {
+    flag = { memory, address };
+    panicked = false;
+    return unhandled.length > 0 || unanswered.size > 0;
+  },
+  /** Announces a trap. */
+  willTrap() {
+    panicked = true;
+  },
+  /** What was thrown and when, in turn, and forgets it. */
+  takeUnhandled() {
+    return unhandled.splice(0);
+  },
+  /** Posts once more what was not answered, and waits until all of it is. */
+  async resend() {
+    const again = [...unanswered];
+    unanswered.clear();
+    await Promise.all(again.map((request) => post(...request, false)));
+  },
+  look,
+};
 
 /** The longest body that is read, in bytes, and for how long, in milliseconds. */
 const SHORT = 4096;
@@ -109,11 +124,16 @@ const LINGER_MS = 100;
 /**
  * Posts once, and reads of the answer what it says of the next one.
  *
- * `headers` has one on each line. A panic calls this too, and no Rust code can run any
+ * `headers` has one on each line. `keep` is for a request that may be dropped unanswered:
+ * the next instance posts it again. A panic calls this too, and no Rust code can run any
  * more when the answer is there. No timer outlives the answer: the runtime would hold the
  * request open for it.
  */
-export async function post(url, headers, body, timeoutMs) {
+export async function post(url, headers, body, timeoutMs, keep) {
+  // A copy: the original is WebAssembly's memory, which moves when it grows.
+  body = body.slice();
+  const request = [url, headers, body, timeoutMs];
+  if (keep) unanswered.add(request);
   const controller = new AbortController();
   let late = false;
   let timer = setTimeout(() => {
@@ -124,8 +144,7 @@ export async function post(url, headers, body, timeoutMs) {
     const response = await fetch(url, {
       method: "POST",
       headers: headers.split("\n").map((line) => line.split(": ", 2)),
-      // A copy: the original is WebAssembly's memory, which moves when it grows.
-      body: body.slice(),
+      body,
       // Following a redirect would carry the credentials to wherever it points.
       redirect: "manual",
       signal: controller.signal,
@@ -135,6 +154,7 @@ export async function post(url, headers, body, timeoutMs) {
       retryAfter: response.headers.get("Retry-After") ?? undefined,
       rateLimits: response.headers.get("X-Sentry-Rate-Limits") ?? undefined,
     };
+    unanswered.delete(request);
     clearTimeout(timer);
     timer = setTimeout(() => controller.abort(), LINGER_MS);
     await finish(response);

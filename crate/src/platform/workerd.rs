@@ -36,15 +36,19 @@ extern "C" {
     fn has_dsn(env: &JsValue) -> bool;
     #[wasm_bindgen(js_name = debugSwitch)]
     fn debug_switch(env: &JsValue) -> Option<String>;
+    #[wasm_bindgen(js_namespace = life)]
     fn look(value: &JsValue, most: u32) -> Glance;
     #[wasm_bindgen(js_name = parseUrl)]
     fn parse_url(text: &str) -> Option<Url>;
+    #[wasm_bindgen(js_namespace = life)]
     fn watch(memory: &JsValue, address: u32) -> bool;
-    #[wasm_bindgen(js_name = willTrap)]
+    #[wasm_bindgen(js_namespace = life, js_name = willTrap)]
     fn will_trap();
-    #[wasm_bindgen(js_name = takeUnhandled)]
+    #[wasm_bindgen(js_namespace = life, js_name = takeUnhandled)]
     fn take_unhandled() -> Array;
-    fn post(url: &str, headers: &str, body: &[u8], timeout_ms: u32) -> Promise;
+    #[wasm_bindgen(js_namespace = life)]
+    fn resend() -> Promise;
+    fn post(url: &str, headers: &str, body: &[u8], timeout_ms: u32, keep: bool) -> Promise;
 }
 
 #[wasm_bindgen(wasm_bindgen = wasm_bindgen)]
@@ -175,7 +179,7 @@ impl Runtime for Workerd<'_> {
     }
 
     // ANCHOR: post
-    fn send(&self, request: Outgoing<'_>, timeout_ms: u32) -> Promise {
+    fn send(&self, request: Outgoing<'_>, timeout_ms: u32, keep: bool) -> Promise {
         let mut headers = String::new();
         for (name, value) in request.headers {
             if !headers.is_empty() {
@@ -185,7 +189,7 @@ impl Runtime for Workerd<'_> {
             headers.push_str(": ");
             headers.push_str(value);
         }
-        post(request.url, &headers, request.body, timeout_ms)
+        post(request.url, &headers, request.body, timeout_ms, keep)
     }
 
     async fn answer(&self, sent: Promise) -> Result<Reply, PostError> {
@@ -251,21 +255,27 @@ impl Runtime for Workerd<'_> {
         }
     }
 
-    fn take_unhandled(&self) -> Vec<(JsValue, f64)> {
+    fn is_news(&self) -> bool {
         if !WATCHING.swap(true, Ordering::Relaxed) {
             // An instance's addresses are 32 bits.
             let address = IS_NEWS.as_ptr().addr() as u32;
             let is_news = watch(&wasm_bindgen::memory(), address);
             IS_NEWS.store(is_news, Ordering::Relaxed);
         }
-        if !IS_NEWS.swap(false, Ordering::Relaxed) {
-            return Vec::new();
-        }
+        IS_NEWS.swap(false, Ordering::Relaxed)
+    }
+
+    fn take_unhandled(&self) -> Vec<(JsValue, f64)> {
         let pairs = take_unhandled().to_vec();
         let pairs = pairs.chunks_exact(2);
         pairs
             .map(|pair| (pair[0].clone(), pair[1].as_f64().unwrap_or_default()))
             .collect()
+    }
+
+    async fn resend(&self) {
+        // The promise is never rejected.
+        let _ = JsFuture::from(resend()).await;
     }
 
     fn will_trap(&self) {

@@ -3,6 +3,7 @@
 
 use uuid::Uuid;
 
+use super::Wait;
 use super::client::IsolateClient;
 use crate::platform::{PostError, Runtime};
 use crate::wire::envelope::Envelope;
@@ -14,17 +15,19 @@ pub(crate) struct Delivery<R: Runtime> {
 }
 
 // ANCHOR: start
-/// Starts the request that carries an envelope. It is given up after `timeout_ms`.
+/// Starts the request that carries an envelope.
 pub(crate) fn start<R: Runtime>(
     runtime: &R,
     client: &IsolateClient,
     envelope: Envelope,
-    timeout_ms: u32,
+    wait: Wait,
 ) -> Delivery<R> {
+    let (Wait::For(timeout_ms) | Wait::Nobody(timeout_ms) | Wait::NextInstance(timeout_ms)) = wait;
+    let kept = matches!(wait, Wait::NextInstance(_));
     let request = client.endpoint.request(&envelope.bytes);
     Delivery {
         id: envelope.id,
-        sent: runtime.send(request, timeout_ms),
+        sent: runtime.send(request, timeout_ms, kept),
     }
 }
 // ANCHOR_END: start

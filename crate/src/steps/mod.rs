@@ -61,10 +61,22 @@ pub(crate) async fn finish(runtime: &impl Runtime, isolate: &Shared, draft: Draf
     let client = client(runtime, isolate, deadline_ms).await?;
     // 6. Capture and deliver.
     let left_ms = (deadline_ms - runtime.now_ms()).max(0.0) as u32;
-    let delivery = exit(runtime, &client, draft, left_ms)?;
+    let delivery = exit(runtime, &client, draft, Wait::For(left_ms))?;
     deliver::answer(runtime, &client, delivery).await
 }
 // ANCHOR_END: capture
+
+/// How long an answer may take, in milliseconds, and who waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// The request that captured.
+    For(u32),
+    /// Nobody, because the instance ends.
+    Nobody(u32),
+    /// Nobody, and the runtime may drop the request as well: it is kept for the next
+    /// instance until it is answered.
+    NextInstance(u32),
+}
 
 // ANCHOR: exit
 /// The one exit. Decides whether a draft is sent, and starts the request that carries it.
@@ -74,10 +86,10 @@ pub(crate) fn exit<R: Runtime>(
     runtime: &R,
     client: &IsolateClient,
     draft: Draft,
-    timeout_ms: u32,
+    wait: Wait,
 ) -> Option<Delivery<R>> {
     let envelope = prepare::envelope(runtime, client, draft)?;
-    Some(deliver::start(runtime, client, envelope, timeout_ms))
+    Some(deliver::start(runtime, client, envelope, wait))
 }
 // ANCHOR_END: exit
 
