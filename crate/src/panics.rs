@@ -226,10 +226,8 @@ mod tests {
         assert_eq!(exception["mechanism"]["type"], "panic");
         assert_eq!(exception["mechanism"]["handled"], false);
         assert_eq!(exception["stacktrace"]["frames"][0]["lineno"], 3);
-        assert_eq!(
-            fake.world.lines.borrow().last().map(String::as_str),
-            Some("debug: panic reported")
-        );
+        let lines = fake.world.lines.borrow();
+        assert_eq!(lines[..], ["debug: panic reported", "will trap"]);
     }
 
     #[test]

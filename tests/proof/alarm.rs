@@ -113,14 +113,17 @@ fn a_failing_alarm_reaches_bugsink_once_with_its_chain() {
     let expected = json!([
         ["Error", "expected value at line 1 column 1"],
         [
-            "UnreadableWindow",
+            "SweepError::UnreadableWindow",
             "the window of client `chain` cannot be read"
         ],
     ]);
     assert_eq!(json!(exceptions), expected);
     let caught = &event["exception"]["values"][1]["mechanism"];
     assert_eq!(caught["handled"], false, "{event:#}");
-    assert_eq!(caught["type"], "cloudflare.alarm", "{event:#}");
+    assert_eq!(
+        caught["type"], "auto.faas.cloudflare.durable_object",
+        "{event:#}"
+    );
     assert_eq!(event["release"], "0.1.0", "{event:#}");
     assert_eq!(event["environment"], "production", "{event:#}");
     assert_eq!(event["transaction"], "RateLimiterDo.alarm", "{event:#}");

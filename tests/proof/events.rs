@@ -156,7 +156,7 @@ fn an_event_names_its_class_handler_mechanism_level_runtime_and_sdk() {
         .map(|exception| &exception["mechanism"])
         .collect();
     let caught = json!({
-        "type": "cloudflare.thrown",
+        "type": "auto.faas.cloudflare.durable_object",
         "handled": false,
         "data": { "class": "Events", "handler": "thrown" },
     });

@@ -104,7 +104,12 @@ impl Stage {
 /// What [`Stage::reported`] says of a handler that was wrapped.
 fn unhandled(class: &str, handler: &str) -> Value {
     let transaction = format!("{class}.{handler}");
-    let mechanism = format!("cloudflare.{handler}");
+    let mechanism = match (class, handler) {
+        ("main", "fetch") => "auto.http.cloudflare".to_owned(),
+        ("main", handler) => format!("auto.faas.cloudflare.{handler}"),
+        _ if class.ends_with("Workflow") => "auto.faas.cloudflare.workflow".to_owned(),
+        _ => "auto.faas.cloudflare.durable_object".to_owned(),
+    };
     json!([transaction, class, handler, mechanism, false])
 }
 
@@ -140,7 +145,7 @@ fn main_handlers_are_reported_once_with_their_names() {
         .post("/main/background?marker=main.background.");
     assert_eq!(
         stage.reported("main.background."),
-        json!([null, null, null, "generic", true])
+        json!(["main.fetch", "main", "fetch", "auto.http.cloudflare", true])
     );
 }
 
@@ -152,7 +157,7 @@ fn a_queue_handlers_error_is_not_reported_as_a_panic() {
         let event = stage.receiver.wait_for_event(marker);
         let exceptions = event["exception"]["values"].as_array().expect("a chain");
         let types: Vec<&Value> = exceptions.iter().map(|one| &one["type"]).collect();
-        assert_eq!(types, ["RustError"], "{event:#}");
+        assert_eq!(types, ["worker::Error::RustError"], "{event:#}");
         assert_eq!(stage.reported(marker), unhandled("main", "queue"));
     }
     // A panic of the application's own is still one.
@@ -247,7 +252,10 @@ fn a_broken_sockets_end_is_not_held_up() {
     let event = event(&received.request);
     assert_eq!(event["transaction"], "Subject.websocket_error");
     let caught = &event["exception"]["values"][0];
-    assert_eq!(caught["mechanism"]["type"], "cloudflare.websocket_error");
+    assert_eq!(
+        caught["mechanism"]["type"],
+        "auto.faas.cloudflare.durable_object"
+    );
     assert_eq!(caught["mechanism"]["handled"], true);
     // The object answers while the report is on its way.
     let began = Instant::now();
@@ -303,7 +311,7 @@ fn an_error_through_a_stub_is_another_error() {
     });
     let message = "the fixture failed on purpose: stub.through.";
     let expected = json!([
-        ["Subject.fetch", "RustError", message],
+        ["Subject.fetch", "worker::Error::RustError", message],
         ["main.fetch", "Error", message],
     ]);
     assert_eq!(json!(reports), expected);

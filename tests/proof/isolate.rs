@@ -292,7 +292,7 @@ fn concurrent_requests_share_no_tag_or_place() {
         let event = receiver.wait_for_event(&format!("mine.{n}."));
         let place = |class: &str, handler: &str| json!({"class": class, "handler": handler});
         let tags = match n % 4 {
-            0 => json!({"only-here": format!("mine.{n}.")}),
+            0 => json!({"class": "main", "handler": "fetch", "only-here": format!("mine.{n}.")}),
             1 => place("main", "fetch"),
             2 => place("Subject", "fetch"),
             _ => place("Inner", "call"),

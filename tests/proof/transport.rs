@@ -514,7 +514,7 @@ fn an_envelope_goes_to_the_dsns_endpoint_with_its_three_headers() {
         (&*request.method, &*request.target),
         ("POST", "/api/1/envelope/")
     );
-    let name = format!("worker-sentry/{}", env!("CARGO_PKG_VERSION"));
+    let name = format!("sentry.rust.cloudflare/{}", env!("CARGO_PKG_VERSION"));
     let auth = format!("Sentry sentry_version=7, sentry_client={name}, sentry_key=public");
     for (header, value) in [
         ("x-sentry-auth", &*auth),

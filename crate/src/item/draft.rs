@@ -49,18 +49,6 @@ impl Default for Details {
     }
 }
 
-impl Details {
-    /// Takes over what the scopes around have added, where nothing else was said.
-    pub(crate) fn add(&mut self, mut added: Details) {
-        for (name, values) in added.contexts {
-            self.contexts.entry(name).or_insert(values);
-        }
-        // Of two tags with one name the later one counts.
-        added.tags.append(&mut self.tags);
-        self.tags = added.tags;
-    }
-}
-
 /// The parts of an event that are known before the first wait. They are owned, because the
 /// error may be gone after it.
 #[derive(Clone, Debug)]

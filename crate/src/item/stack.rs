@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::text::find;
+
 /// Frames beyond this one, the innermost counted first, are left out.
 const MAX_FRAMES: usize = 50;
 /// A line of a stack that is longer than twice this is left out.
@@ -47,7 +49,7 @@ pub(crate) fn parse(stack: &str) -> Option<Stack> {
 
 /// Divides a text in which a message is followed by V8's lines of a stack.
 pub(crate) fn split(text: &str) -> (&str, Option<&str>) {
-    match text.find(FRAME) {
+    match find(text, FRAME) {
         Some(at) => (&text[..at], Some(&text[at..])),
         None => (text, None),
     }

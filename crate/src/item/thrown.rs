@@ -4,7 +4,7 @@ use std::error::Error;
 
 use super::event::MAX_VALUE;
 use super::stack;
-use super::text::bounded;
+use super::text::{bounded, find};
 use crate::platform::{Kind, Seen};
 
 /// The name of what was thrown without one.
@@ -62,7 +62,7 @@ pub(crate) fn describe(seen: Seen) -> Described {
 /// `Display` says no more than the thrown value does.
 pub(crate) fn in_debug(error: &(dyn Error + 'static)) -> Option<Described> {
     let start = bounded(NEAR, format_args!("{error:?}"));
-    let at = start.find(VALUE)? + VALUE.len();
+    let at = find(&start, VALUE)? + VALUE.len();
     let debug = bounded(MAX_DEBUG, format_args!("{error:?}"));
     let (text, frames) = stack::split(debug.get(at..)?);
     let frames = frames?;

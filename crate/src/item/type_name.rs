@@ -69,11 +69,12 @@ pub(crate) fn short(compiled: &str) -> String {
 
 /// The last segment of a path, and for `Error` also the module that it is known by.
 fn push_last_segment(to: &mut String, path: &str) {
-    let (modules, name) = path.rsplit_once("::").unwrap_or(("", path));
+    let (modules, name) = path.rsplit_once(':').unwrap_or(("", path));
     if name == UNKNOWN {
         // `std::io::error::Error` is known as `io::Error`.
+        let modules = modules.trim_end_matches(':');
         let modules = modules.strip_suffix("::error").unwrap_or(modules);
-        let module = modules.rsplit_once("::").map_or(modules, |(_, last)| last);
+        let module = modules.rsplit_once(':').map_or(modules, |(_, last)| last);
         to.push_str(module);
         if !module.is_empty() {
             to.push_str("::");

@@ -32,11 +32,15 @@ type Errand = Pin<Box<dyn Future<Output = ()>>>;
 /// Only a build that unwinds can catch a panic.
 pub(crate) type Outcome<T> = Result<T, Box<dyn Any + Send>>;
 
+/// The names of the contexts that an event's own report has given.
+pub(crate) type Said = Vec<String>;
+
 /// Something that adds to each event of a run.
 pub(crate) trait Contribute {
-    /// Adds to what the scopes around this one have added. `error` is the error that is
+    /// Adds to the details of an event what is not there yet, and leaves alone what the
+    /// event's own report has said. Inner scopes come first. `error` is the error that is
     /// reported; a panic and what JavaScript threw have none.
-    fn contribute(&self, added: &mut Details, error: Option<&(dyn Error + 'static)>);
+    fn contribute(&self, details: &mut Details, said: &Said, error: Option<&(dyn Error + 'static)>);
 }
 
 /// One run of one wrapped handler.
@@ -90,25 +94,16 @@ impl Scope {
     }
 
     /// Gives a draft what the events of this run carry, and a place if it has none.
-    ///
-    /// What an inner scope adds replaces what an outer one adds under the same name, and
-    /// what the draft has already replaces both.
     pub(crate) fn complete(&self, draft: &mut Draft, error: Option<&(dyn Error + 'static)>) {
         if draft.details.place == Place::default() {
             draft.details.place = self.place.clone();
         }
-        let mut added = Details::default();
-        self.contribute(&mut added, error);
-        draft.details.add(added);
-    }
-
-    fn contribute(&self, added: &mut Details, error: Option<&(dyn Error + 'static)>) {
-        if let Some(parent) = &self.parent {
-            parent.contribute(added, error);
-        }
-        let contributions = self.contributions.try_borrow().map(|it| it.clone());
-        for contribution in contributions.unwrap_or_default() {
-            contribution.contribute(added, error);
+        let said: Said = draft.details.contexts.keys().cloned().collect();
+        for scope in self.outwards() {
+            let contributions = scope.contributions.try_borrow().map(|it| it.clone());
+            for contribution in contributions.unwrap_or_default() {
+                contribution.contribute(&mut draft.details, &said, error);
+            }
         }
     }
 
@@ -389,8 +384,8 @@ mod tests {
 
     struct Tag(&'static str);
     impl Contribute for Tag {
-        fn contribute(&self, added: &mut Details, _: Option<&(dyn Error + 'static)>) {
-            added.tags.push((self.0.to_owned(), "yes".to_owned()));
+        fn contribute(&self, to: &mut Details, _: &Said, _: Option<&(dyn Error + 'static)>) {
+            to.tags.push((self.0.to_owned(), "yes".to_owned()));
         }
     }
 
@@ -407,7 +402,7 @@ mod tests {
             (names.collect::<Vec<_>>(), draft.details.place)
         };
         assert_eq!(tags(&outer), (vec!["outer".to_owned()], alarm()));
-        let both = vec!["outer".to_owned(), "inner".to_owned()];
+        let both = vec!["inner".to_owned(), "outer".to_owned()];
         assert_eq!(tags(&inner), (both, Place::new("In", Handler::Run)));
     }
 }

@@ -26,7 +26,7 @@ use crate::item::place::{Handler, Place};
 use crate::item::type_name;
 use crate::panics;
 use crate::platform::workerd::Workerd;
-use crate::scope::{Contribute, Scope, within};
+use crate::scope::{Contribute, Said, Scope, within};
 use crate::steps::slot::shared;
 use crate::steps::{finish, guard};
 use crate::{Report, capture_exception_in_isolate};
@@ -179,10 +179,19 @@ type Values = Box<dyn Fn(Option<&(dyn Error + 'static)>) -> Map<String, Value>>;
 struct Added(Values);
 
 impl Contribute for Added {
-    fn contribute(&self, added: &mut Details, error: Option<&(dyn Error + 'static)>) {
-        let values = (self.0)(error);
-        let context = added.contexts.entry(CONTEXT.to_owned()).or_default();
-        context.extend(values);
+    fn contribute(
+        &self,
+        details: &mut Details,
+        said: &Said,
+        error: Option<&(dyn Error + 'static)>,
+    ) {
+        if said.iter().any(|name| name == CONTEXT) {
+            return;
+        }
+        let context = details.contexts.entry(CONTEXT.to_owned()).or_default();
+        for (key, value) in (self.0)(error) {
+            context.entry(key).or_insert(value);
+        }
     }
 }
 
