@@ -26,6 +26,7 @@ mod same;
 mod snippets;
 mod sockets;
 mod storm;
+mod success;
 mod transport;
 mod weight;
 mod workflows;
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
         snippets::trials(),
         sockets::trials(),
         storm::trials(),
+        success::trials(),
         transport::trials(),
         weight::trials(),
         workflows::trials(),
