@@ -96,6 +96,11 @@ pub(crate) fn arm(env: &Env) {
 }
 // ANCHOR_END: arm
 
+/// The `env` that the first wrapped handler has left.
+pub(crate) fn env() -> Option<Env> {
+    ENV.with(|slot| slot.try_borrow().ok()?.clone())
+}
+
 fn address(hook: &Hook) -> usize {
     std::ptr::from_ref(&**hook).cast::<()>().addr()
 }
@@ -103,7 +108,7 @@ fn address(hook: &Hook) -> usize {
 // ANCHOR: report
 /// Reports a panic. Whatever is missing for that, it returns quietly.
 fn report(info: &PanicHookInfo<'_>) {
-    let Some(env) = ENV.with(|slot| slot.try_borrow().ok()?.clone()) else {
+    let Some(env) = env() else {
         return;
     };
     let text = info.payload_as_str().unwrap_or("a panic without a message");

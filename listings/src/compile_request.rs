@@ -9,6 +9,10 @@ use crate::fnv::Fnv;
 const MAX_SOURCES: usize = 16;
 /// A request also travels through a queue, whose messages hold 128 KB.
 const MAX_TEXT: usize = 100_000;
+/// A queue takes as many messages at once, of 256 KB together.
+/// <https://developers.cloudflare.com/queues/platform/limits/>
+const MAX_BATCH: usize = 100;
+const MAX_BATCH_TEXT: usize = 200_000;
 
 /// A list to compile.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +48,9 @@ pub enum InvalidRequest {
     /// Not an address a Worker can fetch.
     #[error("a source of list `{0}` is not an http or https URL")]
     Address(String),
+    /// Nothing to queue, or more than the queue takes at once.
+    #[error("a batch is 1 to {MAX_BATCH} lists with at most {MAX_BATCH_TEXT} bytes of sources")]
+    Batch,
     /// Not a request at all.
     #[error("not a compile request")]
     Json(#[from] serde_json::Error),
@@ -55,6 +62,21 @@ pub fn is_name(name: &str) -> bool {
         && name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// Looks for what would keep a batch out of the queue, or one of its lists from
+/// being compiled.
+///
+/// # Errors
+///
+/// If there is something. The error names the first list that it is about.
+pub fn check_batch(requests: &[CompileRequest]) -> Result<(), InvalidRequest> {
+    requests.iter().try_for_each(CompileRequest::check)?;
+    let text: usize = requests.iter().map(CompileRequest::text_len).sum();
+    if !(1..=MAX_BATCH).contains(&requests.len()) || text > MAX_BATCH_TEXT {
+        return Err(InvalidRequest::Batch);
+    }
+    Ok(())
 }
 
 impl CompileRequest {
@@ -82,14 +104,17 @@ impl CompileRequest {
         if self.sources.is_empty() {
             return Err(InvalidRequest::NoSources(name()));
         }
-        let text: usize = self.sources.iter().map(Source::text_len).sum();
-        if self.sources.len() > MAX_SOURCES || text > MAX_TEXT {
+        if self.sources.len() > MAX_SOURCES || self.text_len() > MAX_TEXT {
             return Err(InvalidRequest::TooLarge(name()));
         }
         if self.sources.iter().any(|source| !source.is_usable()) {
             return Err(InvalidRequest::Address(name()));
         }
         Ok(())
+    }
+
+    fn text_len(&self) -> usize {
+        self.sources.iter().map(Source::text_len).sum()
     }
 
     /// The same for the same list from the same sources, so that asking twice is
@@ -175,6 +200,19 @@ mod tests {
             assert!(error.contains(why), "{error}");
         }
         assert!(CompileRequest::from_json("{}").is_err());
+    }
+
+    #[test]
+    fn a_batch_is_refused_if_the_queue_would_not_take_it() {
+        let list = |text: usize| request("a", &[Source::Text("x".repeat(text))]);
+        assert!(check_batch(&vec![list(1); 100]).is_ok());
+        assert!(check_batch(&vec![list(100_000); 2]).is_ok());
+        for bad in [vec![], vec![list(1); 101], vec![list(100_000); 3]] {
+            let error = check_batch(&bad).expect_err("too little or too much");
+            assert!(matches!(error, InvalidRequest::Batch), "{error}");
+        }
+        let error = check_batch(&[list(1), request("b", &[])]).expect_err("no sources");
+        assert_eq!(error.to_string(), "list `b` has no sources");
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //!   `ws_hibernation_do`;
 //! - Workflows: `workflows`;
 //! - decisions: `filter_list`, `compile_request`, `compilation`, `rate_limit`,
-//!   `batch`, `health`, `schedule`;
+//!   `batch`, `etag`, `health`, `schedule`;
 //! - `drill`: how to make each of them fail.
 
 mod batch;
@@ -17,6 +17,7 @@ mod compilation;
 mod compilation_coordinator;
 mod compile_request;
 mod drill;
+mod etag;
 pub mod filter_list;
 mod fnv;
 mod health;

@@ -5,7 +5,8 @@ use thiserror::Error;
 use worker::{Context, Env, Method, Request, RequestInit, Response, Result};
 
 use crate::compilation_coordinator::Ticket;
-use crate::compile_request::{CompileRequest, InvalidRequest, is_name};
+use crate::compile_request::{CompileRequest, InvalidRequest, check_batch, is_name};
+use crate::etag::is_known;
 use crate::lists::{self, ListError};
 use crate::rate_limit::Verdict;
 use crate::shard::shard_of;
@@ -84,7 +85,7 @@ async fn batch(mut request: Request, env: &Env) -> Result<Response> {
         Ok(wanted) => wanted,
         Err(error) => return refuse(&error.into()),
     };
-    if let Some(error) = wanted.iter().find_map(|wanted| wanted.check().err()) {
+    if let Err(error) = check_batch(&wanted) {
         return refuse(&error);
     }
     let queued = wanted.len();
@@ -104,7 +105,7 @@ async fn list(request: &Request, env: &Env, name: &str) -> Result<Response, Rout
     };
     let tag = format!("\"{}\"", header.version);
     let known = request.headers().get("If-None-Match")?;
-    let response = match known.is_some_and(|known| known == tag) {
+    let response = match known.is_some_and(|known| is_known(&known, &tag)) {
         true => Response::empty()?.with_status(304),
         false => Response::ok(text)?,
     };

@@ -27,7 +27,7 @@ const CALLS_OF_A_REPORT: f64 = 28.0;
 /// Connections of a report, where they come one after the other.
 const CONNECTIONS: f64 = 0.5;
 /// What is sent for an error of a few words, in bytes.
-const BODY: usize = 690;
+const BODY: usize = 770;
 
 /// Requests of each kind, so that what is done once is a small part of each.
 const REQUESTS: usize = 50;

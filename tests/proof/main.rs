@@ -28,6 +28,7 @@ mod same;
 mod snippets;
 mod sockets;
 mod storm;
+mod success;
 mod transport;
 mod weight;
 mod workflows;
@@ -91,6 +92,7 @@ fn main() -> ExitCode {
         snippets::trials(),
         sockets::trials(),
         storm::trials(),
+        success::trials(),
         transport::trials(),
         weight::trials(),
         workflows::trials(),

@@ -269,7 +269,7 @@ fn a_steps_error_is_reported_once_after_its_last_attempt_with_its_causes() {
     let chain = json!([
         ["Cause", "the cause of doom"],
         ["Attempt", "attempt 3 failed: doom"],
-        ["Step", "the step `doomed` failed"],
+        ["ScenarioError::Step", "the step `doomed` failed"],
     ]);
     assert_eq!(reported("the cause of doom"), [chain]);
 }
@@ -290,7 +290,7 @@ fn a_non_retryable_error_ends_the_attempts() {
     assert_eq!(flat.notes(), ["run", "attempt 1", caught]);
     let chain = json!([
         ["NonRetryableError", "nevermore"],
-        ["Step", "the step `refused` failed"],
+        ["ScenarioError::Step", "the step `refused` failed"],
     ]);
     assert_eq!(reported("nevermore"), [chain]);
 }
@@ -586,7 +586,7 @@ fn exporting_a_workflow_adds_no_method_to_the_default_entrypoint() {
         .filter_map(|rest| rest.split('=').next())
         .collect();
     // The fixture's own four events, of which `worker` exports `start` as well.
-    assert_eq!(methods, ["fetch", "queue", "scheduled", "start"]);
+    assert_eq!(methods, ["email", "fetch", "queue", "scheduled", "start"]);
     for workflow in ["GreetingWorkflow", "EmptyWorkflow", "ScenarioWorkflow"] {
         assert!(module.contains(&format!(" as {workflow}")), "{workflow}");
     }

@@ -39,6 +39,23 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// If there is no answer, of whatever status.
 #[track_caller]
 pub fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    request_for_header(method, url, headers, body, "").0
+}
+
+/// Sends one request on a connection of its own, and returns one of the answer's
+/// headers with it.
+///
+/// # Panics
+///
+/// If there is no answer, of whatever status.
+#[track_caller]
+pub fn request_for_header(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+    wanted: &str,
+) -> (Answer, Option<String>) {
     let agent: Agent = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -52,10 +69,16 @@ pub fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &str) ->
     }
     let request = request.body(body).expect("a request of our own making");
     let answer = agent.run(request).and_then(|mut response| {
-        Ok(Answer {
+        let header = http::HeaderName::try_from(wanted).ok();
+        let header = header.and_then(|name| response.headers().get(name));
+        let header = header
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
+        let answer = Answer {
             status: response.status().as_u16(),
             body: response.body_mut().read_to_string()?,
-        })
+        };
+        Ok((answer, header))
     });
     answer.unwrap_or_else(|error| panic!("{method} {url}: {error}"))
 }

@@ -218,6 +218,19 @@ impl WorkerOptions {
         self.inside(|built| module.replace("BUILT", built))
     }
 
+    /// Puts `tests/fixtures/clock.mjs` around the example: see [`Worker::set_clock`]. The
+    /// log then also tells each time that an object of the subscribers is made.
+    ///
+    /// # Panics
+    ///
+    /// If the clock is not there.
+    #[must_use]
+    pub fn with_clock(self) -> Self {
+        let clock = environment::workspace().join("tests/fixtures/clock.mjs");
+        let clock = fs::read_to_string(clock).expect("the clock");
+        self.inside(|built| clock.replace("BUILT", built))
+    }
+
     /// Puts the bench's `count.mjs` around it: `GET /counts` then tells how often
     /// WebAssembly called JavaScript since it was asked last.
     ///
@@ -641,6 +654,43 @@ impl Worker {
         self.used(path);
         let url = format!("{}{path}", self.address);
         http::request(method, &url, headers, body)
+    }
+
+    /// Sends any request, and returns one of the answer's headers with it.
+    #[track_caller]
+    pub fn send_for_header(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        wanted: &str,
+    ) -> (Answer, Option<String>) {
+        self.used(path);
+        let url = format!("{}{path}", self.address);
+        http::request_for_header(method, &url, headers, "", wanted)
+    }
+
+    /// Sets the clock of a Worker that was started with one, in milliseconds before or
+    /// after the machine's.
+    ///
+    /// # Panics
+    ///
+    /// If it has no clock.
+    #[track_caller]
+    pub fn set_clock(&self, ahead_ms: i64) {
+        let answer = self.post(&format!("/clock?ahead_ms={ahead_ms}"));
+        assert_eq!(answer.status, 204, "{answer:?}");
+    }
+
+    /// The instances of a Workflow that there are, as wrangler sees them.
+    #[track_caller]
+    pub fn instances(&self, workflow: &str) -> Vec<Value> {
+        let answer = self.get(&format!("{EXPLORER}/workflows/{workflow}/instances"));
+        let mut answer = answer.json();
+        let instances = answer["result"].as_array_mut().map(std::mem::take);
+        let ids = instances.unwrap_or_default();
+        let ids = ids.iter().filter_map(|instance| instance["id"].as_str());
+        ids.map(|id| self.instance(workflow, id)).collect()
     }
 
     /// Opens a WebSocket at `path`.

@@ -78,7 +78,6 @@ fn frame(text: &str) -> Option<Frame> {
         filename: Some(filename.to_owned()),
         lineno,
         colno,
-        ..Frame::default()
     })
 }
 

@@ -215,20 +215,6 @@ impl Scope {
     }
 }
 
-/// Runs what the runtime calls back from within `scope`, which is not polled along with
-/// the handler that it belongs to.
-pub(crate) async fn within<F: Future>(scope: Option<Rc<Scope>>, body: F) -> F::Output {
-    let Some(scope) = scope else {
-        return body.await;
-    };
-    let mut body = pin!(body);
-    poll_fn(|context| {
-        let _entered = Entered::new(Some(Rc::clone(&scope)));
-        body.as_mut().poll(context)
-    })
-    .await
-}
-
 /// Catches a panic, where the build unwinds.
 #[cfg(panic = "unwind")]
 fn caught<T>(poll: impl FnOnce() -> T) -> Outcome<T> {
@@ -296,20 +282,6 @@ mod tests {
         };
         assert!(block_on(both));
         assert_eq!(current_place(), Place::default());
-    }
-
-    #[test]
-    fn a_callback_runs_within_the_scope_that_made_it() {
-        let callback = || async {
-            yield_once().await;
-            current_place()
-        };
-        let made = block_on(Scope::new(alarm()).run(async { Scope::current() }));
-        assert_eq!(
-            block_on(within(made.expect("no panic"), callback())),
-            alarm()
-        );
-        assert_eq!(block_on(within(None, callback())), Place::default());
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Rand {
     /// wherever it is derived by this crate.
     pub(crate) fn of_trace(trace_id: &TraceId) -> Self {
         let share = u64::from(trace_id.last_eight_digits());
-        Rand((share * u64::from(MILLION) >> 32) as u32)
+        Rand(((share * u64::from(MILLION)) >> 32) as u32)
     }
 
     /// The value of a Workflow's instance: the last four digits of its trace id, divided

@@ -26,7 +26,7 @@ use crate::item::place::{Handler, Place};
 use crate::item::type_name;
 use crate::panics;
 use crate::platform::workerd::Workerd;
-use crate::scope::{Contribute, Said, Scope, within};
+use crate::scope::{Contribute, Said, Scope};
 use crate::steps::slot::shared;
 use crate::steps::{finish, guard};
 use crate::{Report, capture_exception_in_isolate};
@@ -99,9 +99,18 @@ pub(super) async fn enter_run<F: Future>(
     panics::arm(env);
     let scope = Scope::new(place(class, Handler::Run));
     scope.add(added(of_run(instance_id, workflow_name, failed)));
+    run_in(scope, future).await
+}
+
+/// Runs a future in a scope, and delivers what it has left there. A panic goes on after
+/// that, in a build that unwinds.
+async fn run_in<F: Future>(scope: Current, future: F) -> F::Output {
     let outcome = scope.run(future).await;
-    for draft in scope.take_panics() {
-        finish(&Workerd::new(env), shared(), draft).await;
+    if let Some(env) = panics::env() {
+        let runtime = Workerd::owned(&env);
+        for draft in scope.take_panics() {
+            finish(&runtime, shared(), draft).await;
+        }
     }
     if scope.has_errands() {
         scope.finish().await;
@@ -109,6 +118,14 @@ pub(super) async fn enter_run<F: Future>(
     match outcome {
         Ok(returned) => returned,
         Err(payload) => std::panic::resume_unwind(payload),
+    }
+}
+
+/// Runs a future in a scope, if there is one.
+async fn run_in_some<F: Future>(scope: Option<Current>, future: F) -> F::Output {
+    match scope {
+        Some(scope) => run_in(scope, future).await,
+        None => future.await,
     }
 }
 
@@ -124,7 +141,7 @@ pub(super) async fn enter_step<F: Future>(
         let place = parent.place().clone();
         below(parent, place, of_step(name, attempt, failed))
     });
-    within(scope, future).await
+    run_in_some(scope, future).await
 }
 
 /// Runs one attempt of a step's rollback, which is a handler of its own.
@@ -140,7 +157,7 @@ pub(super) async fn enter_rollback<F: Future>(
         let place = place(class, Handler::Rollback);
         below(parent, place, of_step(name, attempt, failed))
     });
-    within(scope, future).await
+    run_in_some(scope, future).await
 }
 
 /// Reports what fails outside of the application's `run`, where the application
@@ -318,7 +335,7 @@ mod tests {
 
     #[test]
     fn an_event_of_a_run_knows_the_instance_and_the_workflow() {
-        let seen = block_on(within(Some(run_scope()), async { captured(&Away) }));
+        let seen = block_on(run_in_some(Some(run_scope()), async { captured(&Away) }));
         let expected = json!({ "instance_id": "easylist-42", "name": "compilation" });
         assert_eq!(seen, expected);
         assert_eq!(captured(&Away), json!(null), "outside of the run");
@@ -350,7 +367,7 @@ mod tests {
     #[test]
     fn the_failure_of_a_step_names_that_step_wherever_it_is_reported() {
         let error = Failed(failure("fetch", Some(6)));
-        let in_run = block_on(within(Some(run_scope()), async { captured(&error) }));
+        let in_run = block_on(run_in_some(Some(run_scope()), async { captured(&error) }));
         let expected = json!({
             "instance_id": "easylist-42", "name": "compilation", "step": "fetch", "attempt": 6,
         });
@@ -425,7 +442,7 @@ mod tests {
                 .insert(CONTEXT.to_owned(), own.into());
             workflow_context(draft, Some(&Away))
         };
-        let seen = block_on(within(Some(run_scope()), body));
+        let seen = block_on(run_in_some(Some(run_scope()), body));
         assert_eq!(seen, json!({ "instance_id": "mine" }));
     }
 }

@@ -128,7 +128,7 @@ const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 
 /// Appends a number as source maps write it: five bits to a digit, the sign in the
 /// lowest.
-pub(crate) fn vlq(out: &mut String, value: i64) {
+fn vlq(out: &mut String, value: i64) {
     let mut rest = value.unsigned_abs() << 1 | u64::from(value < 0);
     loop {
         let more = rest >> 5 != 0;
@@ -142,7 +142,8 @@ pub(crate) fn vlq(out: &mut String, value: i64) {
 }
 
 /// The numbers of a segment of a source map's mappings. What is no digit ends it.
-pub(crate) fn numbers(segment: &str) -> Vec<i64> {
+#[cfg(test)]
+fn numbers(segment: &str) -> Vec<i64> {
     let mut out = Vec::new();
     let (mut value, mut shift) = (0u64, 0u32);
     for byte in segment.bytes() {

@@ -168,7 +168,8 @@ fn a_companion_that_wrangler_would_upload_is_refused() {
     let module = folder.path().join("build/index_bg.wasm");
     let companion = files::companion_of(&module);
     assert_eq!(companion, folder.path().join("build/index_bg.debug.wasm"));
-    let refuse = |companion| files::refuse_uploaded(folder.path(), &module, companion);
+    let refuse =
+        |companion: &std::path::Path| files::refuse_uploaded(folder.path(), &module, companion);
     assert_eq!(refuse(&companion), Ok(()));
     for (name, text) in [
         ("wrangler.toml", "no_bundle = true"),
@@ -177,7 +178,8 @@ fn a_companion_that_wrangler_would_upload_is_refused() {
         let file = folder.path().join(name);
         files::write(&file, text.as_bytes()).expect("written");
         says(&refuse(&companion).expect_err(name), name, "--companion");
-        assert_eq!(refuse(&folder.path().join("target/x.wasm")), Ok(()));
+        let elsewhere = folder.path().join("target/x.wasm");
+        assert_eq!(refuse(&elsewhere), Ok(()));
         files::write(&file, b"# no_bundle = true").expect("written");
         assert_eq!(refuse(&companion), Ok(()));
     }

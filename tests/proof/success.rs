@@ -1,0 +1,140 @@
+//! The example does its job, over every way in, in the real runtime.
+//!
+//! The other tests make it fail. These read lists in real syntax from a server of the
+//! tests, and look at what a client, a subscriber and an operator get.
+
+mod batch;
+mod compile;
+mod limits;
+mod progress;
+mod refusals;
+mod sources;
+mod upkeep;
+
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use proof::http::Answer;
+use proof::receiver::Receiver;
+use proof::shared::Shared;
+use proof::wait;
+use proof::worker::{Worker, WorkerOptions};
+use serde_json::{Value, json};
+
+use sources::Sources;
+
+/// For what takes several attempts with pauses of some seconds, or two looks half a
+/// minute apart.
+const LONG: Duration = Duration::from_secs(120);
+
+pub fn trials() -> Vec<Trial> {
+    [
+        compile::trials(),
+        batch::trials(),
+        progress::trials(),
+        limits::trials(),
+        upkeep::trials(),
+        refusals::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// The example, the server of its sources, and who gets its reports.
+struct Stage {
+    worker: Worker,
+    sources: Sources,
+    receiver: Receiver,
+}
+
+/// The one that most tests share. Each uses lists and clients of its own.
+fn stage() -> &'static Stage {
+    static STAGE: Shared<Stage> = Shared::new();
+    STAGE.get(|| Stage::new(|options| options))
+}
+
+impl Stage {
+    fn new(change: impl FnOnce(WorkerOptions) -> WorkerOptions) -> Self {
+        let receiver = Receiver::accepting();
+        let options = Worker::listings().reporting_to(&receiver.dsn());
+        Stage {
+            worker: change(options).start(),
+            sources: Sources::new(),
+            receiver,
+        }
+    }
+
+    /// Posts JSON as a client of its own, so that no test uses up another's limit.
+    #[track_caller]
+    fn post(&self, client: &str, path: &str, body: &Value) -> Answer {
+        let headers = [("CF-Connecting-IP", client)];
+        let body = body.to_string();
+        self.worker.send("POST", path, &headers, &body)
+    }
+
+    /// Asks for a list, and returns what the client is told.
+    #[track_caller]
+    fn compile(&self, name: &str, sources: &Value) -> Value {
+        let request = json!({ "name": name, "sources": sources });
+        let answer = self.post(name, "/compile", &request);
+        assert_eq!(answer.status, 202, "{answer:?}");
+        answer.json()
+    }
+
+    /// The list, once it is there.
+    #[track_caller]
+    fn list(&self, name: &str) -> String {
+        wait::until(&format!("list {name}"), LONG, || {
+            let answer = self.worker.get(&format!("/lists/{name}"));
+            assert!(matches!(answer.status, 200 | 404), "{answer:?}");
+            (answer.status == 200).then_some(answer.body)
+        })
+    }
+
+    /// An instance of a Workflow, once it has ended.
+    #[track_caller]
+    fn ended(&self, workflow: &str, id: &str) -> Value {
+        wait::until(&format!("end of {id}"), LONG, || {
+            Some(self.worker.instance(workflow, id)).filter(has_ended)
+        })
+    }
+
+    /// The reports so far that mention `marker`: for each the transaction, and the
+    /// values of the exceptions, root cause first.
+    fn reports(&self, marker: &str) -> Vec<Value> {
+        let events = self.receiver.events().into_iter();
+        let events = events.filter(|event| event.to_string().contains(marker));
+        events.map(|event| outline(&event)).collect()
+    }
+
+    /// The one report that mentions `marker`.
+    #[track_caller]
+    fn report(&self, marker: &str) -> Value {
+        self.receiver.wait_for_event(marker);
+        let reports = self.reports(marker);
+        assert_eq!(reports.len(), 1, "{reports:#?}");
+        reports[0].clone()
+    }
+}
+
+/// An event's transaction, and the values of its exceptions, root cause first.
+fn outline(event: &Value) -> Value {
+    let values = event["exception"]["values"].as_array();
+    let values = values.into_iter().flatten();
+    let values: Vec<&Value> = values.map(|exception| &exception["value"]).collect();
+    json!([event["transaction"], values])
+}
+
+/// Whether an instance as wrangler sees it runs no longer. At first there may be none.
+fn has_ended(instance: &Value) -> bool {
+    let status = instance["status"].as_str();
+    status.is_some_and(|status| matches!(status, "complete" | "errored" | "terminated"))
+}
+
+/// A list's rules, without the comments above them.
+fn rules(list: &str) -> Vec<&str> {
+    list.lines()
+        .filter(|line| !line.starts_with(['!', '[']))
+        .collect()
+}

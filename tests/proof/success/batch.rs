@@ -1,0 +1,94 @@
+//! Many lists: over HTTP into the queue, out of it into a Workflow.
+
+use libtest_mimic::Trial;
+use proof::case::test;
+use proof::wait;
+use serde_json::{Value, json};
+
+use super::{LONG, Stage, has_ended, rules};
+
+pub(super) fn trials() -> Vec<Trial> {
+    vec![
+        test(
+            "success::a_batch_goes_through_the_queue_and_each_of_its_lists_is_compiled",
+            a_batch_goes_through_the_queue,
+        ),
+        test(
+            "success::of_a_batch_with_a_bad_list_the_others_are_compiled_and_the_bad_one_is_named",
+            the_others_of_a_batch_are_compiled,
+        ),
+        test(
+            "success::of_messages_of_which_one_is_unusable_the_others_are_compiled",
+            the_other_messages_are_compiled,
+        ),
+    ]
+}
+
+fn request(name: &str, sources: &Value) -> Value {
+    json!({ "name": name, "sources": sources })
+}
+
+/// The first instance of the batch's Workflow, once it has ended.
+#[track_caller]
+fn batch(stage: &Stage) -> Value {
+    wait::until("end of the batch", LONG, || {
+        let mut instances = stage.worker.instances("batch-compilation").into_iter();
+        instances.find(has_ended)
+    })
+}
+
+fn a_batch_goes_through_the_queue() {
+    let stage = Stage::new(|options| options);
+    let requests = json!([
+        request("one", &json!([stage.sources.at("/hosts.txt")])),
+        request("two", &json!([{ "text": "||two.example.com^" }])),
+    ]);
+    let answer = stage.post("batch", "/batch", &requests);
+    assert_eq!(
+        (answer.status, answer.json()),
+        (202, json!({ "queued": 2 }))
+    );
+    assert_eq!(rules(&stage.list("one")).len(), 4);
+    assert_eq!(rules(&stage.list("two")), ["||two.example.com^"]);
+    let batch = batch(&stage);
+    assert_eq!(batch["status"], "complete", "{batch:#}");
+    assert_eq!(batch["output"], json!({ "done": 2, "running": 0 }));
+    assert_eq!(stage.receiver.requests().len(), 0);
+}
+
+fn the_others_of_a_batch_are_compiled() {
+    let stage = Stage::new(|options| options);
+    let requests = json!([
+        request("good", &json!([{ "text": "||good.example.com^" }])),
+        request("bad", &json!([stage.sources.at("/gone/bad")])),
+    ]);
+    assert_eq!(stage.post("batch", "/batch", &requests).status, 202);
+    assert_eq!(rules(&stage.list("good")), ["||good.example.com^"]);
+    let batch = batch(&stage);
+    assert_eq!(batch["status"], "errored", "{batch:#}");
+    let report = stage.report("of a batch failed");
+    assert_eq!(report[0], "BatchCompilationWorkflow.run");
+    let said = report[1][0].as_str().expect("a message");
+    assert!(
+        said.starts_with("1 of 2 lists of a batch failed: `bad`: "),
+        "{said}"
+    );
+    assert!(said.contains("404"), "the reason is missing: {said}");
+}
+
+fn the_other_messages_are_compiled() {
+    let stage = Stage::new(proof::worker::WorkerOptions::with_drills);
+    // Both are in the queue within the second that it waits for more.
+    let unusable = stage.worker.drill("main/queue", "unusable");
+    assert_eq!(unusable.status, 202, "{unusable:?}");
+    let good = json!([request(
+        "usable",
+        &json!([{ "text": "||usable.example.com^" }])
+    )]);
+    assert_eq!(stage.post("batch", "/batch", &good).status, 202);
+    assert_eq!(rules(&stage.list("usable")), ["||usable.example.com^"]);
+    let report = stage.report("list `unusable` has no sources");
+    assert_eq!(report[0], "main.queue");
+    // None of them comes again.
+    assert_eq!(stage.worker.instances("batch-compilation").len(), 1);
+}

@@ -1,0 +1,142 @@
+//! Progress, on a socket.
+
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use proof::case::test;
+use proof::socket::Socket;
+use proof::wait;
+use proof::worker::WorkerOptions;
+use serde_json::{Value, json};
+
+use super::{LONG, Stage, stage};
+
+/// workerd puts an object with nothing but sockets to sleep after ten idle seconds.
+const ASLEEP: Duration = Duration::from_secs(13);
+/// What the coordinator takes for too long, and how much of it is left when the clock
+/// is set back.
+const STALE_MS: i64 = 15 * 60_000;
+const LEFT_MS: i64 = 5_000;
+
+pub(super) fn trials() -> Vec<Trial> {
+    vec![
+        test(
+            "success::a_subscriber_hears_every_stage_in_order_and_a_late_one_the_last",
+            a_subscriber_hears_every_stage,
+        ),
+        test(
+            "success::a_subscriber_of_an_object_that_went_to_sleep_hears_the_news",
+            a_sleeping_object_is_woken_by_news,
+        ),
+        test(
+            "success::a_subscriber_who_talks_is_sent_away_and_one_who_leaves_is_seen_off",
+            a_subscriber_who_talks_is_sent_away,
+        ),
+        test(
+            "success::a_compilation_that_nobody_hears_of_is_given_up_and_can_be_asked_for_again",
+            a_compilation_nobody_hears_of_is_given_up,
+        ),
+    ]
+}
+
+/// The stages that a subscriber hears, until the last one.
+#[track_caller]
+fn heard(socket: &mut Socket) -> Vec<Value> {
+    let mut heard = Vec::new();
+    loop {
+        let mut progress: Value = serde_json::from_str(&socket.read()).expect("JSON");
+        let fields = progress.as_object_mut().expect("an object");
+        fields.remove("id");
+        fields.remove("version");
+        let is_last = matches!(progress["stage"].as_str(), Some("done" | "failed"));
+        heard.push(progress);
+        if is_last {
+            return heard;
+        }
+    }
+}
+
+fn a_subscriber_hears_every_stage() {
+    let stage = stage();
+    let mut socket = stage.worker.socket("/lists/heard/progress");
+    let sources = json!([stage.sources.at("/hosts.txt"), { "text": "||own.example.com^" }]);
+    stage.compile("heard", &sources);
+    let done = json!({ "stage": "done", "rules": 5 });
+    let expected = json!([
+        { "stage": "fetching", "done": 1, "of": 2 },
+        { "stage": "parsing" },
+        { "stage": "normalising" },
+        done,
+    ]);
+    assert_eq!(json!(heard(&mut socket)), expected);
+    let mut late = stage.worker.socket("/lists/heard/progress");
+    assert_eq!(heard(&mut late), [done]);
+    // Who fails is told of, too.
+    let mut socket = stage.worker.socket("/lists/unheard-of/progress");
+    stage.compile("unheard-of", &json!([stage.sources.at("/gone/b")]));
+    let reason = "the step `fetch source 1` failed";
+    assert_eq!(
+        heard(&mut socket),
+        [json!({ "stage": "failed", "reason": reason })]
+    );
+}
+
+fn a_sleeping_object_is_woken_by_news() {
+    let stage = Stage::new(WorkerOptions::with_clock);
+    let made = || stage.worker.process().count_lines("[made] WsHibernationDo");
+    let mut socket = stage.worker.socket("/lists/asleep/progress");
+    wait::until("an object", wait::LIMIT, || (made() == 1).then_some(()));
+    wait::stays("objects", 1, ASLEEP, made);
+    // The runtime answers this by itself: nobody is woken.
+    socket.send("ping");
+    assert_eq!(socket.read(), "pong");
+    assert_eq!(made(), 1);
+    stage.compile("asleep", &json!([{ "text": "||asleep.example.com^" }]));
+    let last = heard(&mut socket).pop();
+    assert_eq!(last, Some(json!({ "stage": "done", "rules": 1 })));
+    // Another object heard the news, with the socket of the first.
+    wait::until("a second object", wait::LIMIT, || {
+        (made() == 2).then_some(())
+    });
+}
+
+fn a_subscriber_who_talks_is_sent_away() {
+    let stage = stage();
+    let mut talking = stage.worker.socket("/lists/talk/progress");
+    talking.send("hello");
+    assert_eq!(
+        talking.until_the_end(),
+        ["close 1003 this socket only talks"]
+    );
+    let mut leaving = stage.worker.socket("/lists/talk/progress");
+    leaving.close("enough");
+    assert_eq!(leaving.until_the_end(), ["close 1000 enough"]);
+    let plain = stage.worker.get("/lists/talk/progress");
+    assert_eq!(
+        (plain.status, plain.body.as_str()),
+        (426, "this is a WebSocket")
+    );
+    assert_eq!(stage.reports("lists/talk"), [json!(null); 0]);
+}
+
+fn a_compilation_nobody_hears_of_is_given_up() {
+    let stage = Stage::new(WorkerOptions::with_clock);
+    stage.worker.set_clock(LEFT_MS - STALE_MS);
+    let mut socket = stage.worker.socket("/lists/lost/progress");
+    let sources = json!([stage.sources.at("/held/lost")]);
+    let first = stage.compile("lost", &sources);
+    wait::until("request for the source", LONG, || {
+        (stage.sources.count("/held/lost") == 1).then_some(())
+    });
+    stage.worker.set_clock(0);
+    let reason = "nothing was heard of the compilation for too long";
+    assert_eq!(
+        heard(&mut socket),
+        [json!({ "stage": "failed", "reason": reason })]
+    );
+    let again = stage.compile("lost", &sources);
+    assert_eq!(again["joined"], false);
+    assert_ne!(again["instance"], first["instance"]);
+    stage.sources.let_go();
+    assert_eq!(stage.reports("lost"), [json!(null); 0]);
+}

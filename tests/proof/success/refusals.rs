@@ -1,0 +1,136 @@
+//! Requests that cannot be served: the client's fault, or the deployment's.
+
+use libtest_mimic::Trial;
+use proof::case::test;
+use proof::wait;
+use serde_json::{Value, json};
+
+use super::{LONG, Stage, stage};
+
+pub(super) fn trials() -> Vec<Trial> {
+    vec![
+        test(
+            "success::a_bad_request_is_refused_with_the_reason_and_reported_to_nobody",
+            a_bad_request_is_refused_with_the_reason,
+        ),
+        test(
+            "success::without_its_bindings_the_worker_answers_and_reports_what_is_missing",
+            without_its_bindings_the_worker_answers,
+        ),
+        test(
+            "success::without_its_workflows_nothing_is_taken_in_and_nothing_lost_track_of",
+            without_its_workflows_nothing_is_taken_in,
+        ),
+    ]
+}
+
+fn a_bad_request_is_refused_with_the_reason() {
+    let stage = stage();
+    let text = |length: usize| json!([{ "text": "x".repeat(length) }]);
+    let list = |name: &str, sources: Value| json!({ "name": name, "sources": sources });
+    let small = || list("small", text(1));
+    let name = "a list's name is 1 to 64 letters, digits or dashes";
+    let batch = "a batch is 1 to 100 lists with at most 200000 bytes of sources";
+    for (path, body, reason) in [
+        ("/compile", json!("?"), "not a compile request"),
+        ("/compile", json!({ "name": "a" }), "not a compile request"),
+        ("/compile", list("a b", text(1)), name),
+        ("/compile", list("a", json!([])), "list `a` has no sources"),
+        (
+            "/compile",
+            list("a", text(100_001)),
+            "list `a` has more than 16 sources or too much text",
+        ),
+        (
+            "/compile",
+            list("a", json!([{ "url": "ftp://lists.invalid/" }])),
+            "a source of list `a` is not an http or https URL",
+        ),
+        ("/batch", small(), "not a compile request"),
+        ("/batch", json!([]), batch),
+        ("/batch", json!(vec![small(); 101]), batch),
+        ("/batch", json!(vec![list("a", text(100_000)); 3]), batch),
+        ("/batch", json!([small(), list("", text(1))]), name),
+    ] {
+        let answer = stage.post("refused", path, &body);
+        let answered = (answer.status, answer.body.as_str());
+        assert_eq!(answered, (400, reason), "{path}");
+    }
+    for (method, path) in [
+        ("GET", "/compile"),
+        ("POST", "/"),
+        ("GET", "/lists/nothing"),
+        ("GET", "/lists/no%20name"),
+        ("GET", "/elsewhere"),
+        ("POST", "/drill/main/fetch?marker=off"),
+    ] {
+        let answer = stage.worker.send(method, path, &[], "");
+        assert_eq!(answer.status, 404, "{method} {path}");
+    }
+    let alive = stage.worker.get("/");
+    assert_eq!(alive.body, "A filter-list compiler.\n");
+    assert_eq!(stage.reports("main.fetch"), [Value::Null; 0]);
+}
+
+/// A Worker without these parts of its configuration.
+fn without(parts: &'static [&'static str]) -> Stage {
+    Stage::new(|options| {
+        options.config(|config| {
+            for part in parts {
+                config.remove(*part);
+            }
+        })
+    })
+}
+
+fn without_its_bindings_the_worker_answers() {
+    let stage = without(&["kv_namespaces", "durable_objects", "migrations", "queues"]);
+    let list = json!({ "name": "a", "sources": [{ "text": "||a.example.com^" }] });
+    for (method, path) in [
+        ("GET", "/lists/missing"),
+        ("GET", "/lists/missing/progress"),
+        ("GET", "/health"),
+        ("POST", "/check/missing"),
+        ("POST", "/compile"),
+        ("POST", "/batch"),
+    ] {
+        let before = stage.receiver.requests().len();
+        let answer = stage.worker.send(method, path, &[], &list.to_string());
+        assert_eq!(answer.status, 500, "{method} {path}: {answer:?}");
+        wait::until("a report", wait::LIMIT, || {
+            (stage.receiver.requests().len() == before + 1).then_some(())
+        });
+    }
+    assert_eq!(stage.worker.get("/").status, 200);
+    stage
+        .worker
+        .get("/cdn-cgi/handler/scheduled?cron=0+*+*+*+*");
+    let report = stage.report("the jobs of cron trigger");
+    assert_eq!(report[0], "main.scheduled");
+    let store = stage.report("the store of list `missing` failed");
+    assert_eq!(store[0], "main.fetch");
+}
+
+fn without_its_workflows_nothing_is_taken_in() {
+    let stage = without(&["workflows"]);
+    let list = json!({ "name": "later", "sources": [{ "text": "||later.example.com^" }] });
+    // The coordinator has not kept it as one that is under way: each is a new attempt.
+    for reports in 1..=2 {
+        assert_eq!(stage.post("later", "/compile", &list).status, 500);
+        let seen = wait::until("reports", wait::LIMIT, || {
+            let seen = stage.reports("CompilationCoordinator.fetch");
+            (seen.len() == reports).then_some(seen)
+        });
+        assert!(
+            seen[0][1]
+                .to_string()
+                .contains("the coordinator could not use a binding")
+        );
+    }
+    // The queue delivers a message again, as often as it is configured to.
+    assert_eq!(stage.post("batch", "/batch", &json!([list])).status, 202);
+    let marker = "a batch of messages could not be taken in";
+    wait::until("all deliveries", LONG, || {
+        (stage.reports(marker).len() == 4).then_some(())
+    });
+}
