@@ -67,13 +67,14 @@ fn of(page: &Page) -> Vec<String> {
     std::iter::once(path.clone()).chain(places).collect()
 }
 
-/// The ids of a text, but for those by which a drawing names itself: nobody links to
-/// its title.
+/// The ids of a text, but for those inside of a drawing: nobody links to its title or to
+/// its arrows.
 pub fn ids(text: &str) -> Vec<&str> {
     let parts = Vec::from_iter(text.split(" id=\""));
     let is_of_a_place = |before: &str| !before.ends_with("<title") && !before.ends_with("<desc");
     let pairs = parts.windows(2).filter(|pair| is_of_a_place(pair[0]));
-    pairs.filter_map(|pair| pair[1].split('"').next()).collect()
+    let ids = pairs.filter_map(|pair| pair[1].split('"').next());
+    ids.filter(|id| !id.starts_with("drawing-")).collect()
 }
 
 #[cfg(test)]
