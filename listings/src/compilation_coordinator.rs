@@ -127,7 +127,9 @@ impl CompilationCoordinator {
             }),
             ..CreateOptions::default()
         };
-        if let Err(error) = self.env.workflow("COMPILATION")?.create(order).await {
+        let created = async { self.env.workflow("COMPILATION")?.create(order).await };
+        // Whatever failed, nobody may join a compilation that nobody does.
+        if let Err(error) = created.await {
             self.state
                 .storage()
                 .delete(&Compilation::key_of(&id))

@@ -39,7 +39,7 @@ pub fn trials() -> Vec<Trial> {
 /// Every path of an envelope that may be there; `[]` is any place in a list.
 ///
 /// A new field of an event belongs here or must not be sent.
-const ALLOWED: [&str; 34] = [
+const ALLOWED: [&str; 37] = [
     // What the receiver needs to tell envelopes apart.
     "envelope.event_id",
     "envelope.sent_at",
@@ -66,6 +66,10 @@ const ALLOWED: [&str; 34] = [
     "event.transaction",
     "event.tags.class",
     "event.tags.handler",
+    // Which instance of which Workflow.
+    "event.contexts.workflow.type",
+    "event.contexts.workflow.instance_id",
+    "event.contexts.workflow.name",
     // What was deployed.
     "event.release",
     "event.environment",
