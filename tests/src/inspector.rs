@@ -50,18 +50,9 @@ impl Inspector {
         Inspector { socket, calls: 0 }
     }
 
-    /// Bytes of the isolate's JavaScript heap that are in use after everything
-    /// that nobody holds any more was collected.
-    ///
-    /// # Panics
-    ///
-    /// If the inspector does not answer.
-    pub fn heap_after_collection(&mut self) -> u64 {
-        self.heap_after_collection_beside(|| ())
-    }
-
-    /// The same for an isolate that nobody else keeps busy: it tells that it has
-    /// collected when it next has something to do, which is what `request` gives it.
+    /// The size of the JavaScript heap in bytes, after all garbage was collected. An isolate
+    /// tells that it has collected when it next has something to do, which is what `request`
+    /// gives it.
     ///
     /// # Panics
     ///
