@@ -112,7 +112,10 @@ fn report(info: &PanicHookInfo<'_>) {
         return;
     };
     let text = info.payload_as_str().unwrap_or("a panic without a message");
+    let runtime = Workerd::owned(&env);
     if !is_news(text) {
+        // The error was reported; the trap that follows is not to be told as well.
+        runtime.will_trap();
         return;
     }
     let at = info.location().map(|location| Frame {
@@ -122,7 +125,7 @@ fn report(info: &PanicHookInfo<'_>) {
         ..Frame::default()
     });
     let draft = Draft::of_panic(text, at, Place::default());
-    leave(&Workerd::owned(&env), shared(), Scope::current(), draft);
+    leave(&runtime, shared(), Scope::current(), draft);
 }
 
 /// Leaves the report with whoever can wait for its delivery, or sends it now.

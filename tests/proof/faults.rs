@@ -162,6 +162,11 @@ fn an_email_handlers_error_is_reported_itself_and_once() {
     assert_eq!(mechanism, Some(&json!("auto.faas.cloudflare.email")));
     thread::sleep(Duration::from_millis(300));
     assert_eq!(receiver.count("mail-1"), 1);
+    // The panic that `worker` makes of it ends the instance. The next one, which tells what
+    // ended the last, has nothing to tell.
+    assert_eq!(worker.get("/main/ok").status, 200);
+    thread::sleep(Duration::from_millis(500));
+    assert_eq!(receiver.events().len(), 1, "{:#?}", receiver.events());
 }
 
 fn what_javascript_threw_is_read_whatever_holds_it() {

@@ -35,11 +35,10 @@ pub fn with_sentry_in_background<E, Kind>(
     E: 'static,
     for<'e> &'e E: IntoReport<'e, Kind>,
 {
-    let place = Scope::current().map(|scope| scope.place().clone());
-    let scope = Scope::new(place.unwrap_or_default());
+    let scope = Scope::continued();
     let env = env.clone();
     context.wait_until(async move {
         // The error was reported, and nobody is there to take it.
-        let _ = reported(&env, scope, future).await;
+        let _ = reported(&env, || scope, future).await;
     });
 }

@@ -38,8 +38,7 @@ where
     Kind: 'static,
     for<'e> &'e E: IntoReport<'e, Kind>,
 {
-    let place = Scope::current().map(|scope| scope.place().clone());
-    let scope = Scope::new(place.unwrap_or_default());
+    let scope = Scope::continued();
     let env = env.clone();
     let stream: Pin<Box<dyn Stream<Item = Result<T, E>>>> = Box::pin(stream);
     stream::unfold(
@@ -47,7 +46,7 @@ where
         |(mut stream, scope, env)| async move {
             let next = async { stream.next().await.transpose() };
             // The end of the stream is a success that has no item.
-            let item = reported(&env, scope.clone(), next).await.transpose()?;
+            let item = reported(&env, || scope.clone(), next).await.transpose()?;
             Some((item, (stream, scope, env)))
         },
     )

@@ -13,7 +13,7 @@ use crate::item::place::{Handler, MAIN, Place};
 use crate::panics;
 use crate::platform::Runtime;
 use crate::platform::workerd::{WaitUntil, Workerd};
-use crate::scope::{Outcome, Scope};
+use crate::scope::{Outcome, Scope, resume};
 use crate::steps::guard;
 use crate::steps::slot::shared;
 
@@ -51,17 +51,15 @@ pub async fn with_sentry_in_isolate<T, E, Kind>(
 where
     for<'e> &'e E: IntoReport<'e, Kind>,
 {
-    if !guard::is_configured(&Workerd::new(env), shared()) {
-        return body.await;
-    }
-    reported(env, Scope::new(Place::new(class, handler)), body).await
+    let scope = || Scope::new(Place::new(class, handler));
+    reported(env, scope, body).await
 }
 // ANCHOR_END: with_sentry_in_isolate
 
 /// Runs a body in a scope and waits until what it left to report is delivered.
 pub(super) async fn reported<T, E, Kind>(
     env: &Env,
-    scope: Rc<Scope>,
+    scope: impl FnOnce() -> Rc<Scope>,
     body: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E>
 where
@@ -71,13 +69,28 @@ where
     if !guard::is_configured(&runtime, shared()) {
         return body.await;
     }
-    panics::arm(env);
-    let outcome = scope.run(body).await;
-    send_drafts(env, &runtime, &scope, drafts(&runtime, &scope, &outcome));
+    let scope = scope();
+    let outcome = run(env, &runtime, &scope, body).await;
     if scope.has_errands() {
         scope.finish().await;
     }
     resume(outcome)
+}
+
+/// Runs a body in a scope, and gives the scope what is left to report.
+async fn run<T, E, Kind>(
+    env: &Env,
+    runtime: &Workerd<'_>,
+    scope: &Rc<Scope>,
+    body: impl Future<Output = Result<T, E>>,
+) -> Outcome<Result<T, E>>
+where
+    for<'e> &'e E: IntoReport<'e, Kind>,
+{
+    panics::arm(env);
+    let outcome = scope.run(body).await;
+    send_drafts(env, runtime, scope, drafts(runtime, scope, &outcome));
+    outcome
 }
 
 /// Runs the body of one of the main Worker's handlers, reports its error in the
@@ -125,11 +138,9 @@ where
     if !guard::is_configured(&runtime, shared()) {
         return body.await;
     }
-    panics::arm(env);
     let becomes_panic = handler.panics_on_err();
     let scope = Scope::new(Place::new(MAIN, handler));
-    let outcome = scope.run(body).await;
-    send_drafts(env, &runtime, &scope, drafts(&runtime, &scope, &outcome));
+    let outcome = run(env, &runtime, &scope, body).await;
     if scope.has_errands() {
         // Nothing in the background survives a panic.
         match becomes_panic || outcome.is_err() {
@@ -188,14 +199,6 @@ where
     drafts
 }
 
-/// Gives back what the body returned. A panic goes on.
-fn resume<T>(outcome: Outcome<T>) -> T {
-    match outcome {
-        Ok(returned) => returned,
-        Err(payload) => std::panic::resume_unwind(payload),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,7 +213,7 @@ mod tests {
         "x".parse::<u8>().expect_err("not a number")
     }
 
-    async fn run<T>(
+    async fn drafted<T>(
         body: impl Future<Output = Result<T, ParseIntError>>,
     ) -> (Result<T, ParseIntError>, Vec<Draft>) {
         let scope = alarm();
@@ -226,7 +229,7 @@ mod tests {
 
     #[test]
     fn the_error_comes_back_unchanged_and_is_drafted_once() {
-        let (result, drafts) = block_on(run(async { Err::<(), _>(failure()) }));
+        let (result, drafts) = block_on(drafted(async { Err::<(), _>(failure()) }));
         assert_eq!(result, Err(failure()));
         let [draft] = drafts.as_slice() else {
             panic!("{} drafts", drafts.len());
@@ -237,7 +240,7 @@ mod tests {
 
     #[test]
     fn success_reports_nothing() {
-        let (result, drafts) = block_on(run(async { Ok(7) }));
+        let (result, drafts) = block_on(drafted(async { Ok(7) }));
         assert_eq!(result, Ok(7));
         assert!(drafts.is_empty());
     }
@@ -250,11 +253,11 @@ mod tests {
                 note(&error);
                 Err::<(), _>(error)
             };
-            let (result, drafts) = run(body).await;
+            let (result, drafts) = drafted(body).await;
             assert!(drafts.is_empty(), "the inner wrapper");
             result
         };
-        let (_, drafts) = block_on(run(inner));
+        let (_, drafts) = block_on(drafted(inner));
         assert!(drafts.is_empty(), "the outer wrapper");
     }
 
@@ -264,7 +267,7 @@ mod tests {
             note(&failure());
             Err::<(), _>("".parse::<u8>().expect_err("empty"))
         };
-        let (_, drafts) = block_on(run(body));
+        let (_, drafts) = block_on(drafted(body));
         assert_eq!(drafts.len(), 1);
     }
 
@@ -275,7 +278,7 @@ mod tests {
             Scope::current().expect("a scope").leave_panic(draft);
             Err::<(), _>(failure())
         };
-        let (_, drafts) = block_on(run(body));
+        let (_, drafts) = block_on(drafted(body));
         assert_eq!(drafts.len(), 2);
     }
 }

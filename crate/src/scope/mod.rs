@@ -59,6 +59,13 @@ impl Scope {
         Scope::within(Scope::current(), place)
     }
 
+    /// A scope within the one that is current, in the same place: for work that outlives
+    /// the handler.
+    pub(crate) fn continued() -> Rc<Self> {
+        let place = Scope::current().map(|scope| scope.place.clone());
+        Scope::new(place.unwrap_or_default())
+    }
+
     /// A scope within another one.
     pub(crate) fn within(parent: Option<Rc<Scope>>, place: Place) -> Rc<Self> {
         Rc::new(Scope {
@@ -212,6 +219,14 @@ impl Scope {
             }
             Err(_) => true,
         }
+    }
+}
+
+/// Gives back what a body returned. A panic that was caught goes on.
+pub(crate) fn resume<T>(outcome: Outcome<T>) -> T {
+    match outcome {
+        Ok(returned) => returned,
+        Err(payload) => std::panic::resume_unwind(payload),
     }
 }
 

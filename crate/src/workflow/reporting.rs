@@ -26,7 +26,7 @@ use crate::item::place::{Handler, Place};
 use crate::item::type_name;
 use crate::panics;
 use crate::platform::workerd::Workerd;
-use crate::scope::{Contribute, Said, Scope};
+use crate::scope::{Contribute, Said, Scope, resume};
 use crate::steps::slot::shared;
 use crate::steps::{finish, guard};
 use crate::{Report, capture_exception_in_isolate};
@@ -115,10 +115,7 @@ async fn run_in<F: Future>(scope: Current, future: F) -> F::Output {
     if scope.has_errands() {
         scope.finish().await;
     }
-    match outcome {
-        Ok(returned) => returned,
-        Err(payload) => std::panic::resume_unwind(payload),
-    }
+    resume(outcome)
 }
 
 /// Runs a future in a scope, if there is one.

@@ -5,8 +5,9 @@
 
 use std::collections::HashMap;
 
+use crate::Failure;
 use crate::module::{Function, Module};
-use crate::symbols::{Lookup, readable};
+use crate::symbols::{Lookup, Symbols, readable};
 
 /// How well DWARF and code fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,13 +24,21 @@ pub struct Audit {
 
 impl Audit {
     /// Compares.
-    pub fn of(module: &Module<'_>, lookup: &Lookup<'_>) -> Self {
+    ///
+    /// The library prefers a name of the name section to that of DWARF. So DWARF is read from
+    /// the module without that section: otherwise the names were compared with themselves.
+    ///
+    /// Fails if there is no DWARF, or if it cannot be read.
+    pub fn of(module: &Module<'_>, file: &str) -> Result<Self, Failure> {
+        let nameless = module.rebuilt(|it| !it.is_custom("name"), &[]);
+        let symbols = Symbols::read(&Module::parse(&nameless, file)?, file)?;
+        let lookup = symbols.lookup();
         let mut audit = Audit::default();
         for function in &module.functions {
             let Some(name) = module.names.get(&function.index) else {
                 continue;
             };
-            if let Some(symbol) = outermost(function, lookup, 15) {
+            if let Some(symbol) = outermost(function, &lookup, 15) {
                 audit.compared += 1;
                 audit.agree += usize::from(same(&symbol, name));
             }
@@ -38,7 +47,7 @@ impl Audit {
             audit.ranges += 1;
             audit.sound += usize::from(is_sound(module, low, high));
         }
-        audit
+        Ok(audit)
     }
 
     /// Whether DWARF is right for this code. Some functions have other names by design,

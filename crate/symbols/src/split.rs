@@ -35,8 +35,7 @@ pub struct Split {
 pub fn split(data: &[u8], file: &str, keep_names: bool) -> Result<Split, Failure> {
     let module = Module::parse(data, file)?;
     refuse_unsplittable(&module, file)?;
-    let symbols = Symbols::read(&module, file)?;
-    let audit = Audit::of(&module, &symbols.lookup());
+    let audit = Audit::of(&module, file)?;
     refuse_inexact(&audit, file)?;
     let id = module.computed_id();
     let mangled = module
@@ -186,7 +185,7 @@ pub fn check(
     }
     let symbols = Symbols::read(debug, debug_file)?;
     let lookup = symbols.lookup();
-    let audit = Audit::of(debug, &lookup);
+    let audit = Audit::of(debug, debug_file)?;
     refuse_inexact(&audit, debug_file)?;
     let mut checked = Checked {
         id,

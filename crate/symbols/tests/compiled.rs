@@ -232,7 +232,6 @@ fn build_may_run_again_and_says_the_sizes() {
 }
 
 #[test]
-#[ignore = "the audit does not yet notice all DWARF that belongs to other code"]
 fn dwarf_of_other_code_is_refused() {
     let Some(made) = made() else { return };
     let module = Module::parse(&made.data, "m").expect("a module");
