@@ -93,6 +93,7 @@ fn read(runtime: &impl Runtime, report: Report<'_>) -> Draft {
         scope.complete(&mut draft, error);
         scope.note(draft.identity());
     }
+    draft.take_stack(runtime);
     draft
 }
 
