@@ -203,6 +203,7 @@ mod tests {
     use super::*;
     use crate::item::draft::drafted;
     use crate::platform::testing::{Fake, Outcome, Wait, block_on};
+    use crate::platform::workerd::SERVICE;
     use crate::platform::{Binding, PostError};
     use crate::wire::endpoint::user_agent;
     use std::cell::RefCell;
@@ -354,6 +355,21 @@ mod tests {
         );
         assert!(sent.body.contains(&id.simple().to_string()));
         assert_eq!(f64::from(sent.timeout_ms), CAPTURE_MS);
+    }
+
+    #[test]
+    fn step_6_deliver_a_service_carries_every_envelope_if_one_is_bound() {
+        let fake = accepting();
+        let mut bindings = fake.world.bindings.borrow_mut();
+        bindings.insert(SERVICE, Binding::Service);
+        drop(bindings);
+        let isolate = isolate();
+        capture_one(&fake, &isolate).expect("an id");
+        fake.world.bindings.borrow_mut().remove(SERVICE);
+        capture_one(&fake, &self::isolate()).expect("an id");
+        let posted = fake.world.posted.borrow();
+        let carriers: Vec<_> = posted.iter().map(|sent| sent.service).collect();
+        assert_eq!(carriers, [Some(SERVICE), None]);
     }
 
     #[test]
