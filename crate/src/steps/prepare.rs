@@ -14,6 +14,10 @@ use crate::platform::Runtime;
 use crate::wire::envelope::{self, Envelope, Sender};
 
 /// What is to be sent, as far as it is known before there is a client.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly always it is an event, and a box would be an allocation for each"
+)]
 pub(crate) enum Parcel {
     /// What becomes an event, if it is sampled in and the application lets it go.
     Event(Draft),
