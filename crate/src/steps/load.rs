@@ -19,7 +19,7 @@ pub(crate) const DEBUG: &str = "SENTRY_DEBUG";
 pub(crate) const SOURCE_MAPS: &str = "SENTRY_SOURCE_MAPS";
 
 /// Every binding the crate reads, in the order of the book's table.
-pub(crate) const BINDINGS: [&str; 12] = [
+pub(crate) const BINDINGS: [&str; 13] = [
     DSN,
     "SENTRY_RELEASE",
     "COMPILER_VERSION",

@@ -141,7 +141,7 @@ extern "C" {
     fn made(marker: &str) -> Function;
     /// Calls a function of JavaScript's, which throws.
     #[wasm_bindgen(catch)]
-    fn throws(what: &Function) -> std::result::Result<(), JsValue>;
+    fn throws(what: &Function) -> std::result::Result<(), JsValue>; // AT import
 }
 
 #[durable_object(alarm)] // AT object
