@@ -214,10 +214,7 @@ fn what_javascript_threw_below_rust_names_both() {
         last["lineno"].is_u64() && last["colno"].is_u64(),
         "{last:#}"
     );
-    assert_eq!(
-        came_up(thrown),
-        in_fetch(&["import", "main of javascript"])
-    );
+    assert_eq!(came_up(thrown), in_fetch(&["import", "main of javascript"]));
 }
 
 fn an_alarm_a_step_and_the_background_say_where() {

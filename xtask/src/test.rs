@@ -157,7 +157,7 @@ impl Ready {
 }
 
 /// The packages that run in a Worker, beside the crate itself, and their folders.
-const WORKERS: [(&str, &str); 7] = [
+const WORKERS: [(&str, &str); 8] = [
     ("listings", "listings"),
     ("fixture", "tests/fixture"),
     ("stacks", "tests/stacks"),
