@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use libtest_mimic::Trial;
+use proof::bugsink;
 use proof::case::test;
 use proof::environment;
 use proof::receiver::Receiver;
@@ -45,6 +46,10 @@ pub fn trials() -> Vec<Trial> {
         test(
             "stacks::an_event_of_another_build_or_a_changed_address_is_noticed",
             a_changed_address_is_noticed,
+        ),
+        test(
+            "stacks::bugsink_shows_the_line_of_source_through_the_source_map",
+            bugsink_shows_the_line_of_source,
         ),
         test(
             "stacks::the_upload_has_neither_names_nor_lines",
@@ -255,6 +260,26 @@ fn a_changed_address_is_noticed() {
         failure.what().contains("the event is of build"),
         "{failure}"
     );
+}
+
+fn bugsink_shows_the_line_of_source() {
+    let project = bugsink::project();
+    project.take_source_map(&symbols::source_map(&companion()));
+    let options = Worker::stacks().reporting_to(&project.dsn);
+    let worker = options.var("SENTRY_SOURCE_MAPS", "on").start();
+    for (case, line) in [
+        (
+            "captured",
+            "capture_exception_in_isolate(env, &failed).await; // AT captured",
+        ),
+        ("told", "Err(Failed::of(marker)).with_stack() // AT fails"),
+        ("panic", "inner(marker); // AT middle"),
+    ] {
+        let marker = format!("shown-{case}");
+        worker.post(&format!("/{case}?marker={marker}"));
+        let stack = project.stack_of(&marker);
+        assert!(stack.contains(line), "{case}: {stack}");
+    }
 }
 
 fn the_upload_has_neither_names_nor_lines() {

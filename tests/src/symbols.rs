@@ -28,6 +28,22 @@ pub fn resolve(event: &mut Value, companion: &Path) -> Result<usize, Failure> {
     resolver.event(event)
 }
 
+/// The source map of a build, for receivers that know no WebAssembly.
+///
+/// # Panics
+///
+/// If the companion cannot be read.
+pub fn source_map(companion: &Path) -> String {
+    let name = companion.display().to_string();
+    let bytes = fs::read(companion).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let module = Module::parse(&bytes, &name).expect("a module");
+    let symbols = Symbols::read(&module, &name).expect("symbols");
+    let paths = Paths::new(symbols.roots().iter().cloned());
+    let map =
+        worker_sentry_symbols::source_map(&module, &symbols, &paths, &environment::workspace());
+    map.expect("a source map")
+}
+
 /// The marks of the lines of a resolved stack that are in these sources, the innermost
 /// first. A line without a mark stands as `file:line`.
 ///

@@ -124,19 +124,25 @@ fn splits(package: &Path) -> bool {
 
 /// The second half of such a command.
 fn split(package: &Path, folder: &str) -> Command {
+    symbols("build", &package.join(folder))
+}
+
+/// Writes the source map of a Worker that was built, and says where it is.
+pub fn source_map(package: &Path) -> Result<PathBuf> {
+    let folder = package.join("build");
+    run::inherited(&mut symbols("sourcemap", &folder))?;
+    Ok(folder.join("sourcemap/index_bg.wasm.map"))
+}
+
+/// The program for stacks, of this repository.
+fn symbols(task: &str, folder: &Path) -> Command {
     let mut command = run::command("cargo");
     command
         .current_dir(crate::root())
-        .args([
-            "run",
-            "--quiet",
-            "--package",
-            "worker-sentry-symbols",
-            "--",
-            "build",
-        ])
+        .args(["run", "--quiet", "--package", "worker-sentry-symbols", "--"])
+        .arg(task)
         .arg("--folder")
-        .arg(package.join(folder));
+        .arg(folder);
     command
 }
 
