@@ -294,5 +294,10 @@ fn the_upload_has_neither_names_nor_lines() {
         let keys: Vec<_> = frame.as_object().expect("a frame").keys().collect();
         assert_eq!(keys, ["addr_mode", "in_app", "instruction_addr"]);
     }
+    let image = &event["debug_meta"]["images"][0];
+    let keys: Vec<_> = image.as_object().expect("an image").keys().collect();
+    assert_eq!(keys, ["code_file", "code_id", "debug_id", "type"]);
+    let meta = json!({"images": [image]});
+    assert_eq!(event["debug_meta"], meta);
     println!("figure: frames of a capture: {}", frames.len());
 }
