@@ -117,7 +117,7 @@ fn frame(text: &str) -> Option<Frame> {
     }
     if let Some(address) = address(place) {
         return Some(Frame {
-            function,
+            function: function.map(without_module),
             in_app: Some(true),
             instruction_addr: Some(address),
             addr_mode: Some(OF_THE_FIRST_IMAGE),
@@ -132,6 +132,15 @@ fn frame(text: &str) -> Option<Frame> {
         colno,
         ..Frame::default()
     })
+}
+
+/// V8 puts the module's name in front of a function's: `fixture.wasm.fixture::fetch`.
+fn without_module(name: String) -> String {
+    const END: &str = ".wasm.";
+    match find(&name, END) {
+        Some(at) if !name[..at].contains([':', '<']) => name[at + END.len()..].to_owned(),
+        _ => name,
+    }
 }
 
 /// The address in `wasm://wasm/001326ce:wasm-function[336]:0x27c6a`.
@@ -248,6 +257,8 @@ mod tests {
             (Some("a::f::h0123456789abcdef"), Some("a::f")),
             (Some("_ZN1a1f17h0123456789abcdefE"), Some("_ZN1a1fE")),
             (Some("a::half::hash"), Some("a::half::hash")),
+            (Some("a.wasm.a::f::h0123456789abcdef"), Some("a::f")),
+            (Some("<a.wasm.b as c>::f"), Some("<a.wasm.b as c>::f")),
             (
                 Some(&*long),
                 Some(&*bounded(MAX_NAME, format_args!("{long}"))),
