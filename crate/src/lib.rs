@@ -10,7 +10,7 @@
 //! | a handler that must not wait, such as `websocket_error` | [`capture_exception_in_background`] |
 //!
 //! Each takes whatever a handler can return, which [`IntoReport`] lists. A [`Report`] says
-//! more about an error, [`set_before_send`] sees every event before it leaves, and
+//! more about an error, [`WithStack`] keeps where it came up, [`set_before_send`] sees every event before it leaves, and
 //! [`workflow`](mod@workflow) is the Workflows binding that `worker` does not have yet.
 //! Without the binding `SENTRY_DSN` nothing is reported and nothing else changes.
 //!
@@ -54,6 +54,7 @@ pub use api::into_report::IntoReport;
 pub use api::into_report::kind;
 pub use api::report::Report;
 pub use api::stream::with_sentry_in_stream;
+pub use api::with_stack::WithStack;
 pub use api::wrap::{with_sentry_in_isolate, with_sentry_worker};
 pub use item::place::Handler;
 pub use platform::workerd::WaitUntil;

@@ -122,9 +122,12 @@ fn report(info: &PanicHookInfo<'_>) {
         filename: Some(location.file().to_owned()),
         lineno: Some(location.line().into()),
         colno: Some(location.column().into()),
+        // A dependency's path is absolute.
+        in_app: (!location.file().starts_with('/')).then_some(true),
         ..Frame::default()
     });
-    let draft = Draft::of_panic(text, at, Place::default());
+    let mut draft = Draft::of_panic(text, at, Place::default());
+    draft.take_way(&runtime);
     leave(&runtime, shared(), Scope::current(), draft);
 }
 

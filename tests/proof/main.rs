@@ -27,6 +27,7 @@ mod retries;
 mod same;
 mod snippets;
 mod sockets;
+mod stacks;
 mod storm;
 mod success;
 mod transport;
@@ -91,6 +92,7 @@ fn main() -> ExitCode {
         same::trials(),
         snippets::trials(),
         sockets::trials(),
+        stacks::trials(),
         storm::trials(),
         success::trials(),
         transport::trials(),

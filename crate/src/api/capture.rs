@@ -95,23 +95,30 @@ pub fn capture_exception_in_background<'e, Kind>(
 /// Reads a report in the scope of the code that runs right now, unless that run has sent
 /// enough of them.
 fn read(runtime: &impl Runtime, report: Report<'_>) -> Option<Draft> {
-    let error = report.error();
-    let Some(scope) = Scope::current() else {
-        return Some(report.read(runtime));
-    };
-    match scope.count_report() {
-        ..=MOST_REPORTS => {}
-        number => {
-            if number == MOST_REPORTS + 1 {
-                runtime.warn("one run captured more than 25 errors; the rest is dropped");
-            }
-            return None;
-        }
+    let scope = Scope::current();
+    if scope
+        .as_ref()
+        .is_some_and(|scope| is_too_many(runtime, scope))
+    {
+        return None;
     }
+    let error = report.error();
     let mut draft = report.read(runtime);
-    scope.complete(&mut draft, error);
-    scope.note(draft.identity());
+    if let Some(scope) = scope {
+        scope.complete(&mut draft, error);
+        scope.note(draft.identity());
+    }
+    draft.take_stack(runtime);
     Some(draft)
+}
+
+fn is_too_many(runtime: &impl Runtime, scope: &Scope) -> bool {
+    let number = scope.count_report();
+    // Said once for each run.
+    if number == MOST_REPORTS + 1 {
+        runtime.warn("one run captured more than 25 errors; the rest is dropped");
+    }
+    number > MOST_REPORTS
 }
 // ANCHOR_END: read
 

@@ -195,6 +195,7 @@ where
     // For a wrapper around this one.
     scope.note(draft.identity());
     scope.complete(&mut draft, source);
+    draft.take_stack(runtime);
     drafts.push(draft);
     drafts
 }

@@ -10,6 +10,7 @@ pub(crate) mod workerd;
 
 use std::error::Error;
 
+use uuid::Uuid;
 use worker::wasm_bindgen::JsValue;
 
 /// What the platform does for a capture.
@@ -58,6 +59,12 @@ pub(crate) trait Runtime {
 
     /// Reads what a value tells of itself, as far as it can be read without a throw.
     fn look(&self, value: &Self::Value) -> Look<Self::Value>;
+
+    /// V8's lines of the stack that leads to the caller, the innermost first.
+    fn stack(&self) -> Option<String>;
+
+    /// The id that the build gave this module, in its custom section `build_id`.
+    fn build_id(&self) -> Option<Uuid>;
 
     /// Whether there is something to take or to send again. Told once. Except for the first
     /// time in an instance, this does not leave WebAssembly.

@@ -15,6 +15,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
 use worker::Url;
 use worker::wasm_bindgen::JsValue;
 
@@ -56,6 +57,11 @@ pub(crate) struct World {
     next_id: Cell<usize>,
     pub(crate) posted: RefCell<Vec<Sent>>,
     pub(crate) lines: RefCell<Vec<String>>,
+    /// The stack of whatever asks for it.
+    pub(crate) stack: RefCell<Option<String>>,
+    /// How often a stack was asked for.
+    pub(crate) stacks: Cell<usize>,
+    pub(crate) build_id: Cell<Option<Uuid>>,
     /// What nobody handled.
     pub(crate) unhandled: RefCell<Vec<(Thing, f64)>>,
     /// How often it was asked whether there is a DSN.
@@ -88,6 +94,9 @@ impl Default for World {
             next_id: Cell::default(),
             posted: RefCell::default(),
             lines: RefCell::default(),
+            stack: RefCell::default(),
+            stacks: Cell::default(),
+            build_id: Cell::default(),
             unhandled: RefCell::default(),
             looks: Cell::default(),
             random: Cell::new(1),
@@ -330,6 +339,15 @@ impl Runtime for Fake {
             errors: facts.errors.borrow().clone(),
             marks: facts.marks.clone(),
         }
+    }
+
+    fn stack(&self) -> Option<String> {
+        self.world.stacks.set(self.world.stacks.get() + 1);
+        self.world.stack.borrow().clone()
+    }
+
+    fn build_id(&self) -> Option<Uuid> {
+        self.world.build_id.get()
     }
 
     fn is_news(&self) -> bool {

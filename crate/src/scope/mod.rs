@@ -5,6 +5,8 @@
 //! current request" but in the future that serves it. A scope is entered each time that
 //! its future is polled and left when the poll ends.
 
+pub(crate) mod places;
+
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::error::Error;
@@ -59,6 +61,8 @@ pub(crate) struct Scope {
     contributions: RefCell<Vec<Rc<dyn Contribute>>>,
     errands: RefCell<Vec<Errand>>,
     panics: RefCell<Vec<Draft>>,
+    /// Where its errors came up.
+    kept: RefCell<Vec<Rc<places::Place>>>,
 }
 
 impl Scope {
@@ -84,6 +88,7 @@ impl Scope {
             contributions: RefCell::default(),
             errands: RefCell::default(),
             panics: RefCell::default(),
+            kept: RefCell::default(),
         })
     }
 
@@ -119,6 +124,19 @@ impl Scope {
             let contributions = scope.contributions.try_borrow().map(|it| it.clone());
             for contribution in contributions.unwrap_or_default() {
                 contribution.contribute(&mut draft.details, &said, error);
+            }
+        }
+        let kept = self.kept.try_borrow().map(|it| it.clone());
+        for place in kept.unwrap_or_default().iter().rev() {
+            place.give(draft);
+        }
+    }
+
+    /// Keeps the place where an error came up, for this run and those around it.
+    pub(crate) fn keep(&self, place: &Rc<places::Place>) {
+        for scope in self.outwards() {
+            if let Ok(mut kept) = scope.kept.try_borrow_mut() {
+                places::keep(&mut kept, place);
             }
         }
     }
