@@ -8,7 +8,7 @@
 pub(crate) mod places;
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -20,6 +20,13 @@ use crate::item::place::Place;
 
 /// How many errors a scope remembers as reported. The oldest is forgotten first.
 const REMEMBERED: usize = 32;
+
+/// How many reports one run may send by itself, beside the error that it returns.
+///
+/// Each is a request, and of these an invocation has 50 on the free plan. A queue's batch
+/// has up to 100 messages, and each can fail.
+/// <https://developers.cloudflare.com/workers/platform/limits/#subrequests>
+pub(crate) const MOST_REPORTS: u32 = 25;
 
 thread_local! {
     /// The scope that is being polled right now.
@@ -50,6 +57,7 @@ pub(crate) struct Scope {
     place: Place,
     parent: Option<Rc<Scope>>,
     reported: RefCell<Vec<u64>>,
+    reports: Cell<u32>,
     contributions: RefCell<Vec<Rc<dyn Contribute>>>,
     errands: RefCell<Vec<Errand>>,
     panics: RefCell<Vec<Draft>>,
@@ -76,6 +84,7 @@ impl Scope {
             place,
             parent,
             reported: RefCell::default(),
+            reports: Cell::default(),
             contributions: RefCell::default(),
             errands: RefCell::default(),
             panics: RefCell::default(),
@@ -130,6 +139,15 @@ impl Scope {
                 places::keep(&mut kept, place);
             }
         }
+    }
+
+    /// Counts a report of the whole run, whichever of its scopes it is made in, and returns
+    /// the report's number: the first is 1.
+    pub(crate) fn count_report(&self) -> u32 {
+        let outermost = self.outwards().last().unwrap_or(self);
+        let number = outermost.reports.get().saturating_add(1);
+        outermost.reports.set(number);
+        number
     }
 
     /// Remembers an error as reported, for this run and those around it.
