@@ -251,6 +251,7 @@ mod tests {
         let gone: Vec<&str> = committed.lines().filter(gone).collect();
         let keys: Vec<&str> = gone
             .iter()
+            .filter(|line| !line.starts_with('#'))
             .map(|line| line.split(' ').next().unwrap_or_default())
             .collect();
         assert_eq!(keys, ["main", "[build]", "command", "watch_dir"]);
