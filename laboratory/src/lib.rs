@@ -11,7 +11,7 @@
 //! - `run`: does one word after the other, and records what happened.
 //! - `view`: what there is to see of a run.
 //! - `experiments`: the runs of the page, and their outcomes as tables.
-//! - `browser`: the one function that the page calls.
+//! - `browser`: what the page calls.
 
 mod browser;
 mod experiments;
@@ -21,7 +21,6 @@ mod run;
 mod view;
 mod word;
 
-pub use browser::show;
 pub use experiments::{EXPERIMENTS, Experiment};
 pub use run::Run;
 pub use view::View;

@@ -57,3 +57,22 @@ impl Naive {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::run::{Guard, Run};
+
+    #[test]
+    fn a_load_that_all_share_leaves_whoever_did_not_begin_it_with_nothing_to_wait_for() {
+        let run = Run::of("naive.alarm.run");
+        let waits: Vec<_> = (0..4).map(|lane| run.waits(lane).len()).collect();
+        assert_eq!(waits, [2, 1, 1, 0]);
+    }
+
+    #[test]
+    fn a_load_that_all_share_and_that_failed_silences_the_isolate() {
+        let run = Run::of("naive.store-fails-once.alarm.end.alarm.end");
+        assert_eq!(run.state(Guard::Ours), "ready");
+        assert_eq!(run.state(Guard::Naive), "failed for good");
+    }
+}

@@ -128,7 +128,8 @@ pub struct Run {
     pub clients: usize,
     /// How often the instance ended and a new one began.
     pub instances: usize,
-    pub store: Store,
+    /// How the store answers each guard: what fails once fails once for either.
+    stores: [Store; 2],
     pub receiver: Receiver,
     pub is_beside: bool,
     world: World,
@@ -163,7 +164,7 @@ impl Run {
             loads: [0; 2],
             clients: 0,
             instances: 1,
-            store: Store::Quick,
+            stores: [Store::Quick; 2],
             receiver: Receiver::Takes,
             is_beside: false,
             began_ms: world.now_ms(),
@@ -188,6 +189,11 @@ impl Run {
     /// When the run began, on the clock of the world.
     pub fn began_ms(&self) -> u64 {
         self.began_ms
+    }
+
+    /// How the store answers what is asked next.
+    pub fn store(&self) -> Store {
+        self.stores[Guard::Ours as usize]
     }
 
     /// The isolate's state under a guard.
@@ -228,7 +234,7 @@ impl Run {
             Word::Naive => self.is_beside = true,
             Word::Start(way) => self.start(way),
             Word::Store(store) => {
-                self.store = store;
+                self.stores = [store; 2];
                 self.world.bind_store(store != Store::Unbound);
             }
             Word::Receiver(receiver) => self.receiver = receiver,
@@ -476,7 +482,7 @@ impl Run {
         let now_ms = self.now_ms();
         let (way, guard) = (self.lanes[index].way, self.lanes[index].guard);
         let is_first = self.lanes[index].steps.is_empty();
-        let is_bound = self.store != Store::Unbound;
+        let is_bound = self.store() != Store::Unbound;
         let lines = self.world.lines(self.console.len());
         let after = self.state(guard);
         let waits = self.waits(index);
@@ -627,12 +633,13 @@ impl Run {
             if it.wait != Wait::Store || is_known {
                 continue;
             }
-            let (due_ms, ending) = match self.store.answer() {
+            let store = &mut self.stores[self.lanes[it.handler].guard as usize];
+            let (due_ms, ending) = match store.answer() {
                 Some((after_ms, ending)) => (self.world.now_ms() + after_ms, ending),
                 None => (u64::MAX, Ending::Secret(None)),
             };
             self.secrets.push((it.id, due_ms, ending));
-            self.store = self.store.next();
+            *store = store.next();
         }
     }
 
@@ -649,4 +656,57 @@ impl Run {
 /// A line of the console without its level.
 pub fn said_in(line: &str) -> &str {
     line.split_once(": ").map_or(line, |(_, said)| said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_its_text_and_its_steps_are_the_same_one_by_one() {
+        for experiment in crate::EXPERIMENTS {
+            let whole = Run::of(experiment.run);
+            let steps = Run::of(&whole.done.join("."));
+            assert_eq!(steps.view(), whole.view(), "{}", experiment.id);
+            assert!(whole.is_over(), "{}", experiment.id);
+        }
+    }
+
+    #[test]
+    fn nothing_of_ours_ever_waits_for_nothing_of_its_own() {
+        let ways = ["alarm", "fetch", "socket", "run"];
+        let stores = [
+            "store-quick",
+            "store-slow",
+            "store-fails-once",
+            "store-never",
+        ];
+        let receivers = [
+            "receiver-200",
+            "receiver-429",
+            "receiver-hangs",
+            "receiver-cuts-off",
+        ];
+        for (one, store) in ways.iter().zip(stores) {
+            for (other, receiver) in ways.iter().zip(receivers) {
+                for between in ["1", "3", "cancel-1", "panic", "30s"] {
+                    let text = format!("{store}.{receiver}.{one}.{other}.{between}.{one}.end");
+                    let run = Run::of(&text);
+                    assert!(run.is_over(), "{text}");
+                    let hung = |lane: &Lane| matches!(lane.saw, Some((Saw::Hung, _)));
+                    assert!(!run.lanes.iter().any(hung), "{text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_from_a_link_is_taken_as_far_as_it_is_known_and_no_run_is_endless() {
+        let run = Run::of("nonsense..alarm.cancel-0.cancel-99.99999.5.<b>.end");
+        assert_eq!(run.lanes.len(), 1);
+        let many = "store-never.alarm.fetch.run.".repeat(500);
+        let run = Run::of(&many);
+        assert!(run.lanes.len() <= MOST_HANDLERS + 1);
+        assert!(run.done.len() <= MOST_WORDS);
+    }
 }

@@ -85,7 +85,7 @@ impl Run {
             now_ms: self.now_ms(),
             is_over: self.is_over(),
             done: self.done.clone(),
-            store: store(self.store),
+            store: store(self.store()),
             receiver: receiver(self.receiver),
             isolates: guards
                 .into_iter()
