@@ -18,6 +18,7 @@ mod handlers;
 mod hostile;
 mod hosts;
 mod isolate;
+mod laboratory;
 mod pages;
 mod panics;
 mod publish;
@@ -82,6 +83,7 @@ fn main() -> ExitCode {
         hostile::trials(),
         hosts::trials(),
         isolate::trials(),
+        laboratory::trials(),
         pages::trials(),
         panics::trials(),
         publish::trials(),
