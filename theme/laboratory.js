@@ -103,13 +103,14 @@
         }
         item.append(element('p', `The application saw: ${handler.saw}.`));
         item.append(element('p', `The report: ${handler.report}.`));
-        if (handler.is_live) {
-            const button = element('button', `Cancel ${handler.number}`);
-            button.type = 'button';
-            button.dataset.do = `cancel-${handler.number}`;
-            item.append(button);
-        }
         return item;
+    };
+
+    const cancel = number => {
+        const button = element('button', `Cancel ${number}`);
+        button.type = 'button';
+        button.dataset.do = `cancel-${number}`;
+        return button;
     };
 
     const moment = ({ at_ms, who, text, state }, index, { length }) => {
@@ -149,7 +150,8 @@
     const said = before => {
         const news = view.record.slice(before).map(({ at_ms, who, text }) => `${ms(at_ms)}, ${who}: ${text}`);
         if (news.length > 0) {
-            return news.join(' ');
+            // Who asks for many things at once reads them in the time line.
+            return news.length > 3 ? news.at(-1) : news.join(' ');
         }
         const option = lab.querySelector(`option[value="${words[at - 1]}"]`);
         if (option) {
@@ -159,7 +161,7 @@
     };
 
     const show = (says = '') => {
-        const before = view && says !== null ? view.record.length : 0;
+        const before = view?.record.length ?? 0;
         const focused = document.activeElement?.dataset?.do;
         view = run(words.slice(0, at));
         part('clock').textContent = ms(view.now_ms);
@@ -168,6 +170,8 @@
         part('naive').checked = view.isolates.length > 1;
         part('states').replaceChildren(...view.isolates.map(states));
         part('lanes').replaceChildren(...view.handlers.map(lane));
+        const live = view.handlers.filter(({ is_live }) => is_live).map(({ number }) => number);
+        part('cancels').replaceChildren(...[...new Set(live)].map(cancel));
         part('record').replaceChildren(...view.record.map(moment));
         part('requests').replaceChildren(...view.requests.map(request));
         part('requests-count').textContent = view.requests.length;
@@ -224,6 +228,7 @@
         at = begin;
         const heading = document.getElementById(id);
         part('look').textContent = heading?.nextElementSibling?.textContent ?? 'A run from a link.';
+        view = undefined;
         show();
     };
 
@@ -307,7 +312,10 @@
     });
     addEventListener('hashchange', follow);
 
-    if (!follow()) {
+    // Who comes from another page came to see it run. Its heading has the outcome only.
+    if (follow()) {
+        lab.scrollIntoView();
+    } else {
         const first = lab.querySelector('[data-experiment]');
         open(first.dataset.run, first.dataset.experiment, false);
     }

@@ -199,12 +199,17 @@ fn links_carry_runs() {
         ("failure.html", "pause"),
     ] {
         page.go(&site.url(from));
-        page.click(&format!("main a[href='laboratory.html#{id}']"));
+        page.evaluate(&format!(
+            "document.querySelector(\"main a[href='laboratory.html#{id}']\").click()"
+        ));
         page.arrives_at(|url| url.ends_with(&format!("/laboratory.html#{id}")));
         page.wait_until("laboratory", READY);
         let pressed =
             "document.querySelector('#laboratory [aria-pressed=true]').dataset.experiment";
         assert_eq!(page.evaluate(pressed), id);
+        let top =
+            "Math.abs(document.getElementById('laboratory').getBoundingClientRect().top) < 100";
+        page.wait_until("laboratory in view", top);
     }
     assert_eq!(page.errors(), [""; 0]);
 }
