@@ -11,6 +11,10 @@
     // The engine: a function from a run to what there is to see of it. Of all that it
     // imports it calls one thing, the random numbers behind a table's order.
     const load = async () => {
+        // From a folder or in a sandbox, where nothing may be fetched.
+        if (origin === 'null') {
+            throw new Error('the page has no origin');
+        }
         const file = await fetch(lab.dataset.engine);
         if (!file.ok) {
             throw new Error(`status ${file.status}`);

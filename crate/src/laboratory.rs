@@ -223,7 +223,7 @@ impl Platform {
     fn deliver(&self, isolate: &Isolate, draft: Draft) -> Task {
         let (platform, isolate) = (self.clone(), isolate.clone());
         Box::pin(async move {
-            let id = steps::finish(&platform.fake, &isolate.0, draft).await;
+            let id = steps::finish(&platform.fake, &isolate.0, draft.into()).await;
             platform.note(id);
         })
     }
@@ -324,7 +324,7 @@ impl Platform {
         let report = Report::new(error).in_handler(class, handler).handled(false);
         let draft = report.read(&self.fake);
         let wait = steps::Wait::For(CAPTURE_MS as u32);
-        let id = match steps::exit(&self.fake, &client.0, draft, wait) {
+        let id = match steps::exit(&self.fake, &client.0, draft.into(), wait) {
             Some(delivery) => deliver::answer(&self.fake, &client.0, delivery).await,
             None => None,
         };

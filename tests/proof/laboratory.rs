@@ -388,4 +388,13 @@ fn where_a_policy_forbids_it() {
     let said = page.evaluate("document.querySelector('.lab-failed').textContent");
     let said = said.as_str().unwrap_or_default();
     assert!(said.contains("'wasm-unsafe-eval'"), "{said}");
+    // Nor where nothing may be fetched: from a folder. There the console stays empty.
+    let file = book::folder().join(PAGE);
+    let mut page = Page::open(&format!("file://{}", file.display()), Scheme::Light);
+    page.wait_until(
+        "word of it",
+        "!document.querySelector('.lab-failed').hidden",
+    );
+    assert_eq!(page.evaluate(SHOWN), json!([false, true]));
+    assert_eq!(page.errors(), [""; 0]);
 }
