@@ -5,7 +5,7 @@
 (async () => {
     'use strict';
 
-    const lab = document.getElementById('laboratory');
+    const lab = document.querySelector('.laboratory');
     const part = name => lab.querySelector(`[data-lab="${name}"]`);
 
     // The engine: a function from a run to what there is to see of it. Of all that it

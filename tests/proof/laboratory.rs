@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::every_page::{Judge, axe, window_with_axe};
 
 const PAGE: &str = "laboratory.html";
-const READY: &str = "'ready' in document.getElementById('laboratory').dataset";
+const READY: &str = "'ready' in document.querySelector('.laboratory').dataset";
 
 pub fn trials() -> Vec<Trial> {
     let experiments = EXPERIMENTS.map(|experiment| {
@@ -74,7 +74,7 @@ fn go(page: &mut Page, site: &Site, place: &str) {
 fn board(page: &mut Page) -> Value {
     page.evaluate(
         "(() => {
-            const lab = document.getElementById('laboratory');
+            const lab = document.querySelector('.laboratory');
             const texts = (selector) =>
                 [...lab.querySelectorAll(selector)].map(({ textContent }) => textContent);
             return {
@@ -167,7 +167,7 @@ fn steps_forth_and_back() {
     page.click("[data-lab=play]");
     page.wait_until(
         "end",
-        "document.getElementById('laboratory').dataset.over === 'true'",
+        "document.querySelector('.laboratory').dataset.over === 'true'",
     );
     assert_shows(&mut page, "alarm.fetch.run.end");
 }
@@ -205,10 +205,10 @@ fn links_carry_runs() {
         page.arrives_at(|url| url.ends_with(&format!("/laboratory.html#{id}")));
         page.wait_until("laboratory", READY);
         let pressed =
-            "document.querySelector('#laboratory [aria-pressed=true]').dataset.experiment";
+            "document.querySelector('.laboratory [aria-pressed=true]').dataset.experiment";
         assert_eq!(page.evaluate(pressed), id);
         let top =
-            "Math.abs(document.getElementById('laboratory').getBoundingClientRect().top) < 100";
+            "Math.abs(document.querySelector('.laboratory').getBoundingClientRect().top) < 100";
         page.wait_until("laboratory in view", top);
     }
     assert_eq!(page.errors(), [""; 0]);
@@ -310,7 +310,7 @@ fn nothing_moves() {
         page.evaluate(
             "(async () => {
                 await new Promise((done) => setTimeout(done, 1500));
-                const lab = document.getElementById('laboratory');
+                const lab = document.querySelector('.laboratory');
                 return [lab.innerHTML, document.getAnimations().length];
             })()",
         )
@@ -324,7 +324,7 @@ fn nothing_moves() {
     page.click("[data-lab=play]");
     page.wait_until(
         "end",
-        "document.getElementById('laboratory').dataset.over === 'true'",
+        "document.querySelector('.laboratory').dataset.over === 'true'",
     );
     assert_eq!(page.evaluate(measures), before);
 }
@@ -353,7 +353,7 @@ fn accessible_while_it_runs() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
-const SHOWN: &str = "[...document.querySelectorAll('#laboratory, .laboratory-default')]
+const SHOWN: &str = "[...document.querySelectorAll('.laboratory, .laboratory-default')]
     .map((it) => it.checkVisibility())";
 
 fn without_a_script_and_on_paper() {

@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::fmt::Write;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -408,7 +409,13 @@ fn date_text(ms: u64) -> String {
     let hour = ms / 3_600_000 % 24;
     let (minute, second) = (ms / 60_000 % 60, ms / 1_000 % 60);
     let ms = ms % 1_000;
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+    let mut text = String::with_capacity(24);
+    // Memory takes every text.
+    let _ = write!(
+        text,
+        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z"
+    );
+    text
 }
 
 /// The parser behind [`worker::Url`], which follows the same standard as the
