@@ -185,7 +185,7 @@
         part('link').href = `#${link()}`;
         part('time').scrollTop = part('time').scrollHeight;
         const over = at === words.length && view.is_over && at > 0;
-        const sum = over ? ` Nothing is left to happen. ${view.sum}` : '';
+        const sum = over ? ` Nothing is left to happen. ${view.sum} ${view.course}` : '';
         part('say').textContent = (says || said(before)) + sum;
         lab.dataset.over = over;
         for (const button of lab.querySelectorAll('[data-experiment]')) {

@@ -22,6 +22,8 @@ pub struct View {
     pub console: Vec<LineView>,
     /// What came of the run, in a sentence.
     pub sum: String,
+    /// Each state that the isolate came to, in a sentence.
+    pub course: String,
 }
 
 /// The state that handlers share.
@@ -133,6 +135,7 @@ impl Run {
                 })
                 .collect(),
             sum: self.sum(),
+            course: self.course(),
         }
     }
 
@@ -200,6 +203,17 @@ impl Run {
             None if lane.is_gone => "lost with its handler".to_owned(),
             None => "none: no SENTRY_DSN is bound".to_owned(),
         }
+    }
+
+    /// The states under the crate's guard, in turn.
+    fn course(&self) -> String {
+        let is_ours = |lane: usize| self.lanes[lane].guard == Guard::Ours;
+        let moments = self.record.iter();
+        let moments = moments.filter(|it| it.lane.is_none_or(is_ours));
+        let mut states = vec!["absent"];
+        states.extend(moments.map(|it| it.state));
+        states.dedup();
+        format!("State: {}.", states.join(", then "))
     }
 
     fn sum(&self) -> String {

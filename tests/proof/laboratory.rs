@@ -142,7 +142,8 @@ fn comes_out_as_natively(experiment: Experiment) {
     assert_shows(&mut page, experiment.run);
     let seen = board(&mut page);
     assert_eq!(seen["over"], "true");
-    let sum = Run::of(experiment.run).view().sum;
+    let view = Run::of(experiment.run).view();
+    let sum = format!("{} {}", view.sum, view.course);
     let said = seen["said"].as_str().unwrap_or_default();
     assert!(said.ends_with(&sum), "{said}");
     // The page shows the same outcome as a table, with a script or without one.
