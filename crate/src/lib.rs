@@ -37,6 +37,9 @@ mod api;
 #[cfg(test)]
 mod budget;
 mod item;
+#[cfg(feature = "laboratory")]
+#[doc(hidden)]
+pub mod laboratory;
 mod panics;
 mod platform;
 mod scope;

@@ -169,7 +169,7 @@ pub(crate) fn unhandled(runtime: &impl Runtime) -> Vec<Draft> {
 // ANCHOR_END: unhandled
 
 /// Starts the request that carries a panic, and waits for nothing.
-fn send(runtime: &impl Runtime, isolate: &Shared, draft: Draft, wait: Wait) {
+pub(crate) fn send(runtime: &impl Runtime, isolate: &Shared, draft: Draft, wait: Wait) {
     let sent =
         client_now(runtime, isolate).and_then(|client| exit(runtime, &client, draft.into(), wait));
     if sent.is_some() {

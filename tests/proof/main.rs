@@ -18,6 +18,7 @@ mod handlers;
 mod hostile;
 mod hosts;
 mod isolate;
+mod laboratory;
 mod pages;
 mod panics;
 mod publish;
@@ -83,6 +84,7 @@ fn main() -> ExitCode {
         hostile::trials(),
         hosts::trials(),
         isolate::trials(),
+        laboratory::trials(),
         pages::trials(),
         panics::trials(),
         publish::trials(),
