@@ -157,9 +157,10 @@ impl Ready {
 }
 
 /// The packages that run in a Worker, beside the crate itself, and their folders.
-const WORKERS: [(&str, &str); 6] = [
+const WORKERS: [(&str, &str); 7] = [
     ("listings", "listings"),
     ("fixture", "tests/fixture"),
+    ("snippet-axum", "listings/snippets/axum"),
     ("snippet-object", "listings/snippets/object"),
     ("snippet-workflow", "listings/snippets/workflow"),
     ("snippet-fetch", "listings/snippets/fetch"),

@@ -7,4 +7,6 @@ pub(crate) mod hooks;
 pub(crate) mod into_report;
 pub(crate) mod report;
 pub(crate) mod stream;
+#[cfg(feature = "tower")]
+pub(crate) mod tower;
 pub(crate) mod wrap;

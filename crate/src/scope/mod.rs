@@ -152,6 +152,14 @@ impl Scope {
             .is_ok_and(|reported| reported.contains(&identity))
     }
 
+    /// Whether anything was reported in this run or in one within it.
+    #[cfg(feature = "tower")]
+    pub(crate) fn has_reported_any(&self) -> bool {
+        self.reported
+            .try_borrow()
+            .is_ok_and(|reported| !reported.is_empty())
+    }
+
     /// Gives this run something to finish beside its body.
     pub(crate) fn send(&self, errand: impl Future<Output = ()> + 'static) {
         if let Ok(mut errands) = self.errands.try_borrow_mut() {
@@ -194,6 +202,12 @@ impl Scope {
         .await
     }
     // ANCHOR_END: run
+
+    /// Calls `body` with this scope as the current one.
+    pub(crate) fn enter<T>(self: &Rc<Self>, body: impl FnOnce() -> T) -> T {
+        let _entered = Entered::new(Some(Rc::clone(self)));
+        body()
+    }
 
     /// Whether something of this run is not finished.
     pub(crate) fn has_errands(&self) -> bool {
