@@ -113,7 +113,7 @@ fn only_for_classes(options: &Options) -> Result<()> {
     if let Some(class) = &options.class {
         return wrong(class.span());
     }
-    for expression in [&options.env, &options.state].into_iter().flatten() {
+    if let Some(expression) = options.env.as_ref().or(options.state.as_ref()) {
         return Err(Error::new_spanned(
             expression,
             "a function of the main Worker is given its `env` and its context as arguments",
