@@ -157,7 +157,7 @@ impl Ready {
 }
 
 /// The packages that run in a Worker, beside the crate itself, and their folders.
-const WORKERS: [(&str, &str); 7] = [
+const WORKERS: [(&str, &str); 8] = [
     ("listings", "listings"),
     ("fixture", "tests/fixture"),
     ("snippet-axum", "listings/snippets/axum"),
@@ -165,6 +165,7 @@ const WORKERS: [(&str, &str); 7] = [
     ("snippet-workflow", "listings/snippets/workflow"),
     ("snippet-fetch", "listings/snippets/fetch"),
     ("snippet-drill", "listings/snippets/drill"),
+    ("snippet-tunnel", "listings/snippets/tunnel"),
 ];
 
 /// The Worker that is built a second time, to unwind: its folder, and the folder below

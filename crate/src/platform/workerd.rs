@@ -23,6 +23,9 @@ use super::{Binding, Kind, Look, MARKS, Outgoing, PostError, Reply, Runtime, See
 /// The name under which `[version_metadata]` is bound, as in Sentry's own
 /// JavaScript SDK for this platform. It is an object with an `id`.
 pub(crate) const VERSION_METADATA: &str = "CF_VERSION_METADATA";
+/// The name under which the binding is bound that is to carry the envelopes: a service
+/// binding, or another one that has a `fetch`.
+pub(crate) const SERVICE: &str = "SENTRY_SERVICE";
 /// More of a text than this, in UTF-16 units, is never read.
 const MAX_TEXT: u32 = 16_384;
 /// Marks our lines among the application's.
@@ -48,7 +51,14 @@ extern "C" {
     fn take_unhandled() -> Array;
     #[wasm_bindgen(js_namespace = life)]
     fn resend() -> Promise;
-    fn post(url: &str, headers: &str, body: &[u8], timeout_ms: u32, keep: bool) -> Promise;
+    fn post(
+        service: &JsValue,
+        url: &str,
+        headers: &str,
+        body: &[u8],
+        timeout_ms: u32,
+        keep: bool,
+    ) -> Promise;
 }
 
 #[wasm_bindgen(wasm_bindgen = wasm_bindgen)]
@@ -158,6 +168,10 @@ impl Runtime for Workerd<'_> {
                 None => Binding::NotText,
             };
         }
+        // A service binding has every property one asks for, as a method to be called.
+        if name == SERVICE && get(&value, "fetch").is_function() {
+            return Binding::Service;
+        }
         if let Some(text) = as_text(&value) {
             return Binding::Text(text);
         }
@@ -189,7 +203,18 @@ impl Runtime for Workerd<'_> {
             headers.push_str(": ");
             headers.push_str(value);
         }
-        post(request.url, &headers, request.body, timeout_ms, keep)
+        let service = match request.service {
+            Some(name) => get(&self.env, name),
+            None => JsValue::UNDEFINED,
+        };
+        post(
+            &service,
+            request.url,
+            &headers,
+            request.body,
+            timeout_ms,
+            keep,
+        )
     }
 
     async fn answer(&self, sent: Promise) -> Result<Reply, PostError> {

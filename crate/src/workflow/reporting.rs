@@ -109,7 +109,7 @@ async fn run_in<F: Future>(scope: Current, future: F) -> F::Output {
     if let Some(env) = panics::env() {
         let runtime = Workerd::owned(&env);
         for draft in scope.take_panics() {
-            finish(&runtime, shared(), draft).await;
+            finish(&runtime, shared(), draft.into()).await;
         }
     }
     if scope.has_errands() {
