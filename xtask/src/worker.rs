@@ -172,7 +172,7 @@ fn run_quietly(name: &str, mut command: Command) -> Result<()> {
 
 /// A fingerprint of all that a Worker on the crate is built from: the sources of both,
 /// the versions of what they depend on, and the versions of the tools.
-fn inputs(root: &Path, package: &Path) -> Result<String> {
+pub fn inputs(root: &Path, package: &Path) -> Result<String> {
     let mut files = vec![
         root.join("Cargo.toml"),
         root.join("Cargo.lock"),

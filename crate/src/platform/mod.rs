@@ -2,9 +2,11 @@
 //!
 //! Everything that a capture wants from the outside goes through [`Runtime`]. Its real
 //! implementation is [`workerd`], which talks to JavaScript and decides nothing. The
-//! native tests have another one, `testing`, which they drive by hand.
+//! native tests have another one, `testing`, which they drive by hand; so does the
+//! laboratory of the book.
 
-#[cfg(test)]
+#[cfg(any(test, feature = "laboratory"))]
+#[cfg_attr(not(test), allow(dead_code))]
 pub(crate) mod testing;
 pub(crate) mod workerd;
 
