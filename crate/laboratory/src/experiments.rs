@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn the_page_offers_each_experiment_and_shows_what_came_of_it() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let file = root.join("src/laboratory.md");
         let page = std::fs::read_to_string(&file).expect("the page");
         let offered = std::fs::read_to_string(root.join("theme/laboratory.html")).expect("a file");
