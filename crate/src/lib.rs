@@ -60,6 +60,7 @@ pub use api::hooks::set_before_send;
 pub use api::into_report::IntoReport;
 #[doc(hidden)]
 pub use api::into_report::kind;
+pub use api::name::set_transaction;
 pub use api::report::Report;
 pub use api::stream::with_sentry_in_stream;
 pub use api::with_stack::WithStack;

@@ -177,8 +177,8 @@ where
 /// A constructor returns no error and nothing in it can be awaited, so a panic is what can
 /// be reported. Without this one of a constructor's is reported only where a wrapper ran in
 /// the isolate before, and without its place. The runtime may drop what a constructor that
-/// failed has started, so the report is sent again by the next WebAssembly instance, if it
-/// was not answered. With no `SENTRY_DSN`, the body runs as if it were not wrapped.
+/// failed has started, so the next WebAssembly instance sends the report again, if it was
+/// not answered: at the end of its first wrapped handler. With no `SENTRY_DSN`, the body runs as if it were not wrapped.
 ///
 /// ```no_run
 /// use worker::{Env, State};
