@@ -25,6 +25,7 @@
 //! | `scope` | which run of which handler an event belongs to, and what was reported in it |
 //! | `steps` | the six steps: `guard`, `load`, `slot` (twice), `client`, `prepare` and `deliver` |
 //! | `item` | what an event says: the causes of an error (`exception`), what JavaScript threw (`thrown`), a type's name, a stack |
+//! | `trace` | which trace a run is part of, whether it is recorded, and what goes out of it |
 //! | `wire` | how it is sent: the envelope, the headers (`endpoint`), the rate limits (`limits`) |
 //! | `platform` | nothing: `Runtime` is the seam, and behind it `workerd` talks to JavaScript |
 //!
@@ -41,7 +42,6 @@ mod panics;
 mod platform;
 mod scope;
 mod steps;
-#[cfg(test)]
 mod trace;
 mod wire;
 pub mod workflow;
@@ -52,6 +52,10 @@ pub use api::hooks::set_before_send;
 pub use api::into_report::IntoReport;
 #[doc(hidden)]
 pub use api::into_report::kind;
+pub use api::propagation::{
+    TraceHeaders, TraceSource, TracedFetcher, TracedStub, continue_trace, current_trace,
+    traced_request,
+};
 pub use api::report::Report;
 pub use api::stream::with_sentry_in_stream;
 pub use api::wrap::{with_sentry_in_isolate, with_sentry_worker};

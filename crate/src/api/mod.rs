@@ -5,6 +5,7 @@ pub(crate) mod background;
 pub(crate) mod capture;
 pub(crate) mod hooks;
 pub(crate) mod into_report;
+pub(crate) mod propagation;
 pub(crate) mod report;
 pub(crate) mod stream;
 pub(crate) mod wrap;

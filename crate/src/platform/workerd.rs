@@ -306,8 +306,8 @@ impl Runtime for Workerd<'_> {
         Date::new_0().to_iso_string().into()
     }
 
-    fn random_bytes(&self) -> Option<[u8; 16]> {
-        let mut bytes = [0; 16];
+    fn random_bytes<const N: usize>(&self) -> Option<[u8; N]> {
+        let mut bytes = [0; N];
         getrandom::fill(&mut bytes).ok()?;
         Some(bytes)
     }

@@ -15,6 +15,7 @@ use std::task::{Context, Poll};
 
 use crate::item::draft::{Details, Draft};
 use crate::item::place::Place;
+use crate::trace::run::Position;
 
 /// How many errors a scope remembers as reported. The oldest is forgotten first.
 const REMEMBERED: usize = 32;
@@ -51,6 +52,7 @@ pub(crate) struct Scope {
     contributions: RefCell<Vec<Rc<dyn Contribute>>>,
     errands: RefCell<Vec<Errand>>,
     panics: RefCell<Vec<Draft>>,
+    position: Position,
 }
 
 impl Scope {
@@ -68,6 +70,12 @@ impl Scope {
 
     /// A scope within another one.
     pub(crate) fn within(parent: Option<Rc<Scope>>, place: Place) -> Rc<Self> {
+        let position = parent.as_ref().map(|scope| scope.position.clone());
+        Scope::at(parent, place, position.unwrap_or_default())
+    }
+
+    /// A scope within another one, in a place of its own in a trace.
+    pub(crate) fn at(parent: Option<Rc<Scope>>, place: Place, position: Position) -> Rc<Self> {
         Rc::new(Scope {
             place,
             parent,
@@ -75,7 +83,13 @@ impl Scope {
             contributions: RefCell::default(),
             errands: RefCell::default(),
             panics: RefCell::default(),
+            position,
         })
+    }
+
+    /// Where in its trace the code of this scope is.
+    pub(crate) fn position(&self) -> Position {
+        self.position.clone()
     }
 
     /// The scope of the code that runs right now.
@@ -105,6 +119,7 @@ impl Scope {
         if draft.details.place == Place::default() {
             draft.details.place = self.place.clone();
         }
+        draft.position = Some(self.position());
         let said: Said = draft.details.contexts.keys().cloned().collect();
         for scope in self.outwards() {
             let contributions = scope.contributions.try_borrow().map(|it| it.clone());
@@ -367,6 +382,15 @@ mod tests {
         let payload = outcome.expect_err("a panic");
         assert_eq!(payload.downcast_ref(), Some(&"gone"));
         assert_eq!(current_place(), Place::default());
+    }
+
+    #[test]
+    fn a_scope_shares_the_trace_of_the_one_around_it_and_of_no_other() {
+        let outer = Scope::new(alarm());
+        let inner = Scope::within(Some(Rc::clone(&outer)), Place::default());
+        let other = Scope::new(Place::default());
+        assert!(outer.position().is_beside(&inner.position()));
+        assert!(!outer.position().is_beside(&other.position()));
     }
 
     struct Tag(&'static str);

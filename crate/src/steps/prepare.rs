@@ -4,6 +4,8 @@
 //! size. `sentry-core` decides some of it too, but it accounts for each loss with a time
 //! stamp that it cannot take on this platform.
 
+use std::rc::Rc;
+
 use uuid::Uuid;
 
 use super::before_send;
@@ -11,6 +13,8 @@ use super::client::IsolateClient;
 use crate::item::draft::Draft;
 use crate::item::{Category, Item};
 use crate::platform::Runtime;
+use crate::trace::Trace;
+use crate::trace::head::Random;
 use crate::wire::envelope::{self, Envelope, Sender};
 
 // ANCHOR: envelope
@@ -24,12 +28,13 @@ pub(crate) fn envelope(
         runtime.debug("the receiver asked for a pause; event dropped");
         return None;
     }
-    let mut item = event(runtime, client, draft)?;
+    let (mut item, trace) = event(runtime, client, draft)?;
     let sent_at = runtime.now_text();
     let tunnelled = client.config.tunnel.is_some();
     let sender = Sender {
         sent_at: &sent_at,
         dsn: tunnelled.then_some(client.config.dsn.text.as_str()),
+        trace: Some(trace.dsc()),
     };
     let envelope = envelope::write(sender, &mut *item);
     if envelope.is_none() {
@@ -45,22 +50,31 @@ fn is_allowed(runtime: &impl Runtime, client: &IsolateClient, category: Category
 }
 
 // ANCHOR: event
-/// The event, unless it is sampled out or the application drops it.
-fn event(runtime: &impl Runtime, client: &IsolateClient, draft: Draft) -> Option<Box<dyn Item>> {
+/// The event and its trace, unless it is sampled out or the application drops it.
+fn event(
+    runtime: &impl Runtime,
+    client: &IsolateClient,
+    draft: Draft,
+) -> Option<(Box<dyn Item>, Rc<Trace>)> {
     let options = client.options();
     if !sampled_in(runtime, client.config.sample_rate) {
         runtime.debug("event sampled out");
         return None;
     }
-    let id = event_id(runtime)?;
+    let (id, random) = ids(runtime)?;
     let release = options.release.as_deref().map(str::to_owned);
     let environment = options.environment.as_deref().map(str::to_owned);
-    let event = draft.into_event(id, runtime.now_ms(), release, environment);
+    // What belongs to no run is a trace of its own.
+    let position = draft.position.clone().unwrap_or_default();
+    let located = position.locate(&client.own(), || Some(random))?;
+    let now_ms = runtime.now_ms();
+    let mut event = draft.into_event(id, now_ms, release, environment);
+    event.locate(&located);
     let item = before_send::apply(event);
     if item.is_none() {
         runtime.debug("before_send dropped the event");
     }
-    item
+    Some((item?, located.trace))
 }
 // ANCHOR_END: event
 
@@ -68,19 +82,23 @@ fn sampled_in(runtime: &impl Runtime, rate: f32) -> bool {
     if rate >= 1.0 {
         return true;
     }
-    let Some([a, b, c, d, ..]) = runtime.random_bytes() else {
+    let Some([a, b, c, d]) = runtime.random_bytes() else {
         return true;
     };
     let at = f64::from(u32::from_le_bytes([a, b, c, d])) / f64::from(u32::MAX);
     at < f64::from(rate)
 }
 
-/// A random id. `Uuid::new_v4` would do the same, and it panics where there are no random
-/// numbers.
-fn event_id(runtime: &impl Runtime) -> Option<Uuid> {
-    let Some(bytes) = runtime.random_bytes() else {
+/// A random id for the event, and what a trace that begins with it is made of: one call
+/// into the platform gives both. `Uuid::new_v4` would do the first, and it panics where
+/// there are no random numbers.
+fn ids(runtime: &impl Runtime) -> Option<(Uuid, Random)> {
+    let Some(bytes) = runtime.random_bytes::<40>() else {
         runtime.debug("no random numbers here; event lost");
         return None;
     };
-    Some(uuid::Builder::from_random_bytes(bytes).into_uuid())
+    let (mut id, mut random) = ([0; 16], [0; 24]);
+    id.copy_from_slice(&bytes[..16]);
+    random.copy_from_slice(&bytes[16..]);
+    Some((uuid::Builder::from_random_bytes(id).into_uuid(), random))
 }

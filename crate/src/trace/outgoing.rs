@@ -1,6 +1,5 @@
 //! What a request, a message or a Workflow's parameters carry away of a [`Trace`].
 
-use super::dsc::Dsc;
 use super::sentry_trace::{self, SentryTrace};
 use super::traceparent::{self, Traceparent};
 use super::{SpanId, Trace, baggage};
@@ -23,7 +22,6 @@ pub(crate) struct Existing<'a> {
 /// `with_traceparent` adds the header of W3C, for services that know OpenTelemetry only.
 pub(crate) fn headers(
     trace: &Trace,
-    dsc: &Dsc,
     span_id: SpanId,
     existing: &Existing<'_>,
     with_traceparent: bool,
@@ -39,7 +37,7 @@ pub(crate) fn headers(
             }
         }
     }
-    if let Some(joined) = baggage::join(existing.baggage, dsc.as_baggage()) {
+    if let Some(joined) = baggage::join(existing.baggage, trace.dsc().as_baggage()) {
         headers.push((baggage::NAME, joined));
     }
     if with_traceparent && !existing.traceparent {
@@ -55,8 +53,8 @@ pub(crate) fn headers(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trace::Own;
     use crate::trace::sampling::Rate;
-    use crate::trace::{Incoming, Own};
 
     const BELOW: [u8; 8] = [0xcd; 8];
 
@@ -68,9 +66,8 @@ mod tests {
             org_id: None,
             rate: rate.and_then(Rate::new),
         };
-        let mut trace = Trace::start(&Incoming::default(), &own, [0xab; 24]);
-        let dsc = trace.dsc(&own, None).clone();
-        headers(&trace, &dsc, SpanId::random(BELOW), &existing, w3c)
+        let trace = Trace::head(&own, None, [0xab; 24]);
+        headers(&trace, SpanId::random(BELOW), &existing, w3c)
     }
 
     const IDS: &str = "abababababab4bababababababababab-cdcdcdcdcdcdcdcd";

@@ -221,7 +221,9 @@ fn below(
     place: Place,
     values: impl Fn(Option<&(dyn Error + 'static)>) -> Map<String, Value> + 'static,
 ) -> Current {
-    let scope = Scope::within(Some(parent), place);
+    // Each attempt is a span of its own.
+    let span = parent.position().below();
+    let scope = Scope::at(Some(parent), place, span);
     scope.add(added(values));
     scope
 }
