@@ -44,7 +44,7 @@ fn an_event_is_made_and_written_within_its_budget_of_memory() {
     let write = || {
         let mut draft = drafted(&fake, &error);
         draft.details.place = Place::new("RateLimiterDo", Handler::Alarm);
-        let envelope = prepare::envelope(&fake, &client, draft).expect("an envelope");
+        let envelope = prepare::envelope(&fake, &client, draft.into()).expect("an envelope");
         written = envelope.bytes;
     };
     let AllocationInfo {

@@ -56,6 +56,8 @@ pub use api::propagation::{
     TraceHeaders, TraceSource, TracedFetcher, TracedStub, continue_trace, current_trace,
     traced_request,
 };
+#[cfg(feature = "queue")]
+pub use api::queue::{MessageTraces, TracedQueue, message_traces, traced_message};
 pub use api::report::Report;
 pub use api::stream::with_sentry_in_stream;
 pub use api::wrap::{with_sentry_in_isolate, with_sentry_worker};

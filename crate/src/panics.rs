@@ -167,7 +167,8 @@ pub(crate) fn unhandled(runtime: &impl Runtime) -> Vec<Draft> {
 
 /// Starts the request that carries a panic, and waits for nothing.
 fn send(runtime: &impl Runtime, isolate: &Shared, draft: Draft, wait: Wait) {
-    let sent = client_now(runtime, isolate).and_then(|client| exit(runtime, &client, draft, wait));
+    let sent =
+        client_now(runtime, isolate).and_then(|client| exit(runtime, &client, draft.into(), wait));
     if sent.is_some() {
         runtime.debug("panic reported");
     }

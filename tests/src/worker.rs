@@ -75,6 +75,15 @@ pub fn committed(build: Build) -> Table {
     configuration(&build.configuration())
 }
 
+/// The same for a Worker that is built already. Wrangler would build it again, for each test.
+fn built(build: Build) -> Table {
+    let mut config = committed(build);
+    config.remove("build");
+    let main = build.output().join("index.js");
+    config.insert("main".to_owned(), main.display().to_string().into());
+    config
+}
+
 #[track_caller]
 fn configuration(file: &Path) -> Table {
     let text = fs::read_to_string(file).map_err(|error| error.to_string());
@@ -183,6 +192,30 @@ impl WorkerOptions {
                 toml::Value::Array(vec![binding.into()]),
             );
         })
+    }
+
+    /// Binds the book's tunnel as the service that carries the envelopes to this receiver.
+    #[must_use]
+    pub fn through_tunnel(self, dsn: &str) -> Self {
+        let tunnel = Build::Snippet("tunnel");
+        let mut beside = built(tunnel);
+        if let Some(date) = self.config.get("compatibility_date") {
+            beside.insert("compatibility_date".to_owned(), date.clone());
+        }
+        let binding: Table = toml::toml! {
+            binding = "SENTRY_SERVICE"
+            service = "tunnel"
+        };
+        case::used(format!("worker {}", tunnel.name()));
+        // Both Workers read one file of secrets.
+        let mut options = self.secret("RECEIVER_DSN", dsn).config(|config| {
+            config.insert(
+                "services".to_owned(),
+                toml::Value::Array(vec![binding.into()]),
+            );
+        });
+        options.beside = Some(beside);
+        options
     }
 
     /// Puts the vault's own Worker in front, which can be an impatient client.
@@ -517,12 +550,7 @@ impl Worker {
     }
 
     fn of(build: Build) -> WorkerOptions {
-        let mut config = committed(build);
-        // It is built already. Wrangler would build it again, for each Worker.
-        config.remove("build");
-        let main = build.output().join("index.js");
-        config.insert("main".to_owned(), main.display().to_string().into());
-        let options = Self::configured(build, config);
+        let options = Self::configured(build, built(build));
         match environment::date() {
             Some(date) => options.on_date(&date),
             None => options,

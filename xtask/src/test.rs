@@ -157,13 +157,14 @@ impl Ready {
 }
 
 /// The packages that run in a Worker, beside the crate itself, and their folders.
-const WORKERS: [(&str, &str); 6] = [
+const WORKERS: [(&str, &str); 7] = [
     ("listings", "listings"),
     ("fixture", "tests/fixture"),
     ("snippet-object", "listings/snippets/object"),
     ("snippet-workflow", "listings/snippets/workflow"),
     ("snippet-fetch", "listings/snippets/fetch"),
     ("snippet-drill", "listings/snippets/drill"),
+    ("snippet-tunnel", "listings/snippets/tunnel"),
 ];
 
 /// The Worker that is built a second time, to unwind: its folder, and the folder below

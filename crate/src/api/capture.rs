@@ -100,6 +100,6 @@ fn read(runtime: &impl Runtime, report: Report<'_>) -> Draft {
 pub(super) fn deliver(env: &Env, draft: Draft) -> impl Future<Output = ()> + 'static + use<> {
     let runtime = Workerd::owned(env);
     async move {
-        steps::finish(&runtime, shared(), draft).await;
+        steps::finish(&runtime, shared(), draft.into()).await;
     }
 }

@@ -5,11 +5,12 @@ use std::future::Future;
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
+use worker::wasm_bindgen::JsValue;
 use worker::{Fetcher, Headers, Request, RequestInit, Response, Result, Stub};
 
 use crate::panics;
 use crate::platform::Runtime;
-use crate::platform::workerd::Workerd;
+use crate::platform::workerd::{Workerd, get, put_texts, take};
 use crate::scope::Scope;
 use crate::steps;
 use crate::steps::slot::shared;
@@ -198,6 +199,50 @@ pub async fn current_trace() -> Option<TraceHeaders> {
         sentry_trace: at.trace.header(at.span_id).write(),
         baggage: (!baggage.is_empty()).then(|| baggage.to_owned()),
     })
+}
+
+/// The property under which an object carries a trace, where there are no headers.
+const KEY: &str = "__sentry_trace";
+
+impl TraceHeaders {
+    /// Puts it into a plain object.
+    pub(crate) fn put_into(&self, object: &JsValue) {
+        let mut texts = vec![(sentry_trace::NAME, self.sentry_trace.as_str())];
+        if let Some(baggage) = &self.baggage {
+            texts.push((baggage::NAME, baggage));
+        }
+        put_texts(object, KEY, &texts);
+    }
+
+    /// Takes it off an object, so that the application does not see it.
+    pub(crate) fn take_from(object: &JsValue) -> Option<Self> {
+        let carried = take(object, KEY)?;
+        let text = |name| get(&carried, name).as_string();
+        Some(TraceHeaders {
+            sentry_trace: text(sentry_trace::NAME)?,
+            baggage: text(baggage::NAME),
+        })
+    }
+}
+
+/// The trace of a Workflow's instance: that of its creator, else one of its own that is the
+/// same in each replay.
+pub(crate) struct OfInstance {
+    pub(crate) creator: Option<TraceHeaders>,
+    pub(crate) instance_id: String,
+}
+
+impl Origin for OfInstance {
+    fn begin(&self, own: &Own<'_>, random: Random) -> Trace {
+        let creator = self.creator.as_ref();
+        let incoming = Incoming {
+            sentry_trace: creator.map(|trace| &*trace.sentry_trace),
+            baggage: creator.and_then(|trace| trace.baggage.as_deref()),
+            instance: Some(&self.instance_id),
+            ..Incoming::default()
+        };
+        Trace::start(&incoming, own, None, random)
+    }
 }
 
 /// Where in its trace the code is that runs right now.

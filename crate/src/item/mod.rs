@@ -31,13 +31,27 @@ mod value;
 pub(crate) enum Category {
     /// Errors, messages and panics.
     Error,
+    /// Transactions.
+    Transaction,
+    /// Spans that are sent by themselves.
+    Span,
+    /// Check-ins.
+    Monitor,
+    /// Structured logs.
+    LogItem,
 }
 
 impl Category {
     /// Every category.
-    pub(crate) const ALL: [Category; Category::COUNT] = [Category::Error];
+    pub(crate) const ALL: [Category; Category::COUNT] = [
+        Category::Error,
+        Category::Transaction,
+        Category::Span,
+        Category::Monitor,
+        Category::LogItem,
+    ];
     /// How many categories there are.
-    pub(crate) const COUNT: usize = 1;
+    pub(crate) const COUNT: usize = 5;
 
     /// Whether this is what a receiver calls by a name.
     ///
@@ -45,6 +59,10 @@ impl Category {
     pub(crate) fn is_named(self, name: &str) -> bool {
         match self {
             Category::Error => matches!(name, "error" | "default"),
+            Category::Transaction => name == "transaction",
+            Category::Span => name == "span",
+            Category::Monitor => name == "monitor",
+            Category::LogItem => name == "log_item",
         }
     }
 }

@@ -139,12 +139,16 @@ pub(crate) enum Binding<S> {
     Text(String),
     /// A Secrets Store binding, still to be read.
     Secret(S),
+    /// What has a `fetch`, under the name of a binding that should have one.
+    Service,
     /// Something that holds no text: an object, a namespace.
     NotText,
 }
 
 /// One HTTP request to the receiver.
 pub(crate) struct Outgoing<'a> {
+    /// The name of the binding that carries it. Without one, the internet does.
+    pub(crate) service: Option<&'static str>,
     pub(crate) url: &'a str,
     pub(crate) headers: &'a [(&'static str, String)],
     pub(crate) body: &'a [u8],

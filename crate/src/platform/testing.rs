@@ -69,6 +69,7 @@ pub(crate) struct World {
 #[derive(Clone, Debug)]
 pub(crate) struct Sent {
     pub(crate) request: usize,
+    pub(crate) service: Option<&'static str>,
     pub(crate) url: String,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: String,
@@ -267,6 +268,7 @@ impl Runtime for Fake {
     fn send(&self, request: Outgoing<'_>, timeout_ms: u32, kept: bool) -> Started {
         self.world.posted.borrow_mut().push(Sent {
             request: self.request,
+            service: request.service,
             url: request.url.to_owned(),
             headers: request.headers.to_vec(),
             body: String::from_utf8(request.body.to_vec()).expect("an envelope is text"),

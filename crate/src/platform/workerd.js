@@ -124,15 +124,16 @@ const LINGER_MS = 100;
 /**
  * Posts once, and reads of the answer what it says of the next one.
  *
- * `headers` has one on each line. `keep` is for a request that may be dropped unanswered:
+ * `service` is the binding that carries it; without one, the internet does. `headers` has
+ * one on each line. `keep` is for a request that may be dropped unanswered:
  * the next instance posts it again. A panic calls this too, and no Rust code can run any
  * more when the answer is there. No timer outlives the answer: the runtime would hold the
  * request open for it.
  */
-export async function post(url, headers, body, timeoutMs, keep) {
+export async function post(service, url, headers, body, timeoutMs, keep) {
   // A copy: the original is WebAssembly's memory, which moves when it grows.
   body = body.slice();
-  const request = [url, headers, body, timeoutMs];
+  const request = [service, url, headers, body, timeoutMs];
   if (keep) unanswered.add(request);
   const controller = new AbortController();
   let late = false;
@@ -141,7 +142,7 @@ export async function post(url, headers, body, timeoutMs, keep) {
     controller.abort();
   }, timeoutMs);
   try {
-    const response = await fetch(url, {
+    const response = await (service ?? globalThis).fetch(url, {
       method: "POST",
       headers: headers.split("\n").map((line) => line.split(": ", 2)),
       body,

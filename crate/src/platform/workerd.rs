@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use worker::js_sys::futures::{JsFuture, future_to_promise};
-use worker::js_sys::{Array, Date, Number, Promise};
+use worker::js_sys::{Array, Date, Map, Number, Object, Promise, Reflect};
 use worker::kv::KvError;
 use worker::wasm_bindgen::{self, JsCast, JsValue, prelude::wasm_bindgen};
 use worker::web_sys::console;
@@ -23,6 +23,9 @@ use super::{Binding, Kind, Look, MARKS, Outgoing, PostError, Reply, Runtime, See
 /// The name under which `[version_metadata]` is bound, as in Sentry's own
 /// JavaScript SDK for this platform. It is an object with an `id`.
 pub(crate) const VERSION_METADATA: &str = "CF_VERSION_METADATA";
+/// The name under which the binding is bound that is to carry the envelopes: a service
+/// binding, or another one that has a `fetch`.
+pub(crate) const SERVICE: &str = "SENTRY_SERVICE";
 /// More of a text than this, in UTF-16 units, is never read.
 const MAX_TEXT: u32 = 16_384;
 /// Marks our lines among the application's.
@@ -48,7 +51,14 @@ extern "C" {
     fn take_unhandled() -> Array;
     #[wasm_bindgen(js_namespace = life)]
     fn resend() -> Promise;
-    fn post(url: &str, headers: &str, body: &[u8], timeout_ms: u32, keep: bool) -> Promise;
+    fn post(
+        service: &JsValue,
+        url: &str,
+        headers: &str,
+        body: &[u8],
+        timeout_ms: u32,
+        keep: bool,
+    ) -> Promise;
 }
 
 #[wasm_bindgen(wasm_bindgen = wasm_bindgen)]
@@ -158,6 +168,10 @@ impl Runtime for Workerd<'_> {
                 None => Binding::NotText,
             };
         }
+        // A service binding has every property one asks for, as a method to be called.
+        if name == SERVICE && get(&value, "fetch").is_function() {
+            return Binding::Service;
+        }
         if let Some(text) = as_text(&value) {
             return Binding::Text(text);
         }
@@ -189,7 +203,18 @@ impl Runtime for Workerd<'_> {
             headers.push_str(": ");
             headers.push_str(value);
         }
-        post(request.url, &headers, request.body, timeout_ms, keep)
+        let service = match request.service {
+            Some(name) => get(&self.env, name),
+            None => JsValue::UNDEFINED,
+        };
+        post(
+            &service,
+            request.url,
+            &headers,
+            request.body,
+            timeout_ms,
+            keep,
+        )
     }
 
     async fn answer(&self, sent: Promise) -> Result<Reply, PostError> {
@@ -338,6 +363,41 @@ fn as_text(value: &JsValue) -> Option<String> {
 fn number(value: &JsValue) -> Option<String> {
     let number: &Number = value.dyn_ref()?;
     Some(number.to_string_with_radix(10).ok()?.into())
+}
+
+/// Sets an object of texts as a property of a plain object. Anything else stays as it is.
+pub(crate) fn put_texts(target: &JsValue, name: &str, texts: &[(&str, &str)]) {
+    if !target.is_object() || Array::is_array(target) || target.is_instance_of::<Map>() {
+        return;
+    }
+    let object = Object::new();
+    for (key, text) in texts {
+        let _ = Reflect::set(&object, &JsValue::from_str(key), &JsValue::from_str(text));
+    }
+    let _ = Reflect::set(target, &JsValue::from_str(name), &object);
+}
+
+/// A property; a new object where there is none.
+pub(crate) fn get_or_put(target: &JsValue, name: &str) -> JsValue {
+    let found = get(target, name);
+    if !found.is_undefined() {
+        return found;
+    }
+    let object = Object::new();
+    let _ = Reflect::set(target, &JsValue::from_str(name), &object);
+    object.into()
+}
+
+/// A property that is taken off its object.
+pub(crate) fn take(target: &JsValue, name: &str) -> Option<JsValue> {
+    let found = get(target, name);
+    if found.is_undefined() {
+        return None;
+    }
+    if let Some(target) = target.dyn_ref::<Object>() {
+        let _ = Reflect::delete_property(target, &JsValue::from_str(name));
+    }
+    Some(found)
 }
 
 /// Something that keeps the runtime from ending a request before a future is

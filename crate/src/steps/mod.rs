@@ -27,6 +27,7 @@ use crate::platform::Runtime;
 use client::IsolateClient;
 use deliver::Delivery;
 use load::{Complaint, load};
+use prepare::Parcel;
 use slot::{Shared, Ticket, Turn};
 
 /// No capture takes longer than this, in milliseconds, whatever goes wrong.
@@ -51,17 +52,21 @@ pub(crate) async fn capture<R: Runtime>(
     }
     // The error is read before the first wait; after it, it may be gone.
     let draft = read(runtime);
-    finish(runtime, isolate, draft).await
+    finish(runtime, isolate, draft.into()).await
 }
 
 /// The steps that can wait.
-pub(crate) async fn finish(runtime: &impl Runtime, isolate: &Shared, draft: Draft) -> Option<Uuid> {
+pub(crate) async fn finish(
+    runtime: &impl Runtime,
+    isolate: &Shared,
+    parcel: Parcel,
+) -> Option<Uuid> {
     let deadline_ms = runtime.now_ms() + CAPTURE_MS;
     // 2. Load, 3. load failure, 4. initialise once, 5. build the client.
     let client = client(runtime, isolate, deadline_ms).await?;
     // 6. Capture and deliver.
     let left_ms = (deadline_ms - runtime.now_ms()).max(0.0) as u32;
-    let delivery = exit(runtime, &client, draft, Wait::For(left_ms))?;
+    let delivery = exit(runtime, &client, parcel, Wait::For(left_ms))?;
     deliver::answer(runtime, &client, delivery).await
 }
 // ANCHOR_END: capture
@@ -79,16 +84,16 @@ pub(crate) enum Wait {
 }
 
 // ANCHOR: exit
-/// The one exit. Decides whether a draft is sent, and starts the request that carries it.
+/// The one exit. Decides whether something is sent, and starts the request that carries it.
 ///
 /// A capture waits for the answer; a panic, which ends the instance, does not.
 pub(crate) fn exit<R: Runtime>(
     runtime: &R,
     client: &IsolateClient,
-    draft: Draft,
+    parcel: Parcel,
     wait: Wait,
 ) -> Option<Delivery<R>> {
-    let envelope = prepare::envelope(runtime, client, draft)?;
+    let envelope = prepare::envelope(runtime, client, parcel)?;
     Some(deliver::start(runtime, client, envelope, wait))
 }
 // ANCHOR_END: exit
@@ -215,8 +220,11 @@ fn complain(runtime: &impl Runtime, isolate: &Shared, complaint: Complaint) {
 mod tests {
     use super::*;
     use crate::item::draft::drafted;
+    use crate::item::{Category, Item};
     use crate::platform::testing::{Fake, Outcome, Wait, block_on};
+    use crate::platform::workerd::SERVICE;
     use crate::platform::{Binding, PostError};
+    use crate::steps::prepare::Make;
     use crate::wire::endpoint::user_agent;
     use std::cell::RefCell;
     use std::future::Future;
@@ -370,6 +378,21 @@ mod tests {
     }
 
     #[test]
+    fn step_6_deliver_a_service_carries_every_envelope_if_one_is_bound() {
+        let fake = accepting();
+        let mut bindings = fake.world.bindings.borrow_mut();
+        bindings.insert(SERVICE, Binding::Service);
+        drop(bindings);
+        let isolate = isolate();
+        capture_one(&fake, &isolate).expect("an id");
+        fake.world.bindings.borrow_mut().remove(SERVICE);
+        capture_one(&fake, &self::isolate()).expect("an id");
+        let posted = fake.world.posted.borrow();
+        let carriers: Vec<_> = posted.iter().map(|sent| sent.service).collect();
+        assert_eq!(carriers, [Some(SERVICE), None]);
+    }
+
+    #[test]
     fn step_6_deliver_an_answer_other_than_2xx_is_no_id_and_no_retry() {
         for reflex in [
             (|_| Outcome::Posted(Ok((400, None, None)))) as fn(Wait) -> Outcome,
@@ -399,6 +422,67 @@ mod tests {
         fake.world.now_ms.set(fake.world.now_ms.get() + 10_000);
         capture_one(&fake, &isolate);
         assert_eq!(fake.world.posted.borrow().len(), 2);
+    }
+
+    /// An item that is not an event.
+    struct Beat(String);
+    impl Item for Beat {
+        fn kind(&self) -> &'static str {
+            "check_in"
+        }
+        fn id(&self) -> Option<Uuid> {
+            None
+        }
+        fn write(&self) -> Option<Vec<u8>> {
+            Some(self.0.clone().into_bytes())
+        }
+        fn trim(&mut self, _: usize) -> bool {
+            false
+        }
+    }
+
+    fn beat(fake: &Fake, isolate: &Shared, category: Category) {
+        let make: Make = Box::new(|client: &IsolateClient| {
+            Some(Box::new(Beat(client.config.environment.to_string())))
+        });
+        block_on(finish(fake, isolate, Parcel::Item(category, make)));
+    }
+
+    #[test]
+    fn what_is_no_event_leaves_by_the_same_exit_unsampled_and_with_the_clients_words() {
+        let fake = accepting();
+        fake.world.bind("SENTRY_SAMPLE_RATE", "0");
+        fake.world.bind("ENVIRONMENT", "staging");
+        before_send::set(Box::new(|_| None));
+        beat(&fake, &isolate(), Category::Monitor);
+        before_send::set(Box::new(Some));
+        let posted = fake.world.posted.borrow();
+        let lines: Vec<_> = posted[0].body.lines().collect();
+        assert!(!lines[0].contains("event_id"), "{}", lines[0]);
+        assert_eq!(lines[1..], [r#"{"type":"check_in","length":7}"#, "staging"]);
+    }
+
+    #[test]
+    fn a_pause_holds_back_its_own_category_and_no_other() {
+        let limited: [fn(Wait) -> Outcome; 5] = [
+            |_| Outcome::Posted(Ok((429, None, Some("60:error:key")))),
+            |_| Outcome::Posted(Ok((429, None, Some("60:transaction:key")))),
+            |_| Outcome::Posted(Ok((429, None, Some("60:span:key")))),
+            |_| Outcome::Posted(Ok((429, None, Some("60:monitor:key")))),
+            |_| Outcome::Posted(Ok((429, None, Some("60:log_item:key")))),
+        ];
+        for (category, reflex) in Category::ALL.into_iter().zip(limited) {
+            let fake = answering(reflex);
+            let isolate = isolate();
+            beat(&fake, &isolate, category);
+            assert_eq!(fake.world.posted.borrow().len(), 1);
+            for each in Category::ALL {
+                beat(&fake, &isolate, each);
+            }
+            // All but the one that is paused.
+            let sent = fake.world.posted.borrow().len();
+            assert_eq!(sent, Category::COUNT, "{category:?}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Step 6, first half, *capture*: whether a draft is sent, and as what.
+//! Step 6, first half, *capture*: whether something is sent, and as what.
 //!
 //! All of it is decided here: the receiver's limits, sampling, the application's hook, the
 //! size. `sentry-core` decides some of it too, but it accounts for each loss with a time
@@ -17,24 +17,63 @@ use crate::trace::Trace;
 use crate::trace::head::Random;
 use crate::wire::envelope::{self, Envelope, Sender};
 
+/// What is to be sent, as far as it is known before there is a client.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly always it is an event, and a box would be an allocation for each"
+)]
+pub(crate) enum Parcel {
+    /// What becomes an event, if it is sampled in and the application lets it go.
+    Event(Draft),
+    /// Any other item, which the client's release and environment are still to be written
+    /// into. `None` means that it is not sent.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "what sends such items comes next")
+    )]
+    Item(Category, Make),
+}
+
+/// Makes an item once there is a client.
+pub(crate) type Make = Box<dyn FnOnce(&IsolateClient) -> Option<Box<dyn Item>>>;
+
+impl Parcel {
+    /// What it counts as when a receiver limits rates.
+    fn category(&self) -> Category {
+        match self {
+            Parcel::Event(_) => Category::Error,
+            Parcel::Item(category, _) => *category,
+        }
+    }
+}
+
+impl From<Draft> for Parcel {
+    fn from(draft: Draft) -> Self {
+        Parcel::Event(draft)
+    }
+}
+
 // ANCHOR: envelope
-/// The envelope of a draft, unless the draft is not to be sent.
+/// The envelope of what is to be sent, unless it is not to be sent now.
 pub(crate) fn envelope(
     runtime: &impl Runtime,
     client: &IsolateClient,
-    draft: Draft,
+    parcel: Parcel,
 ) -> Option<Envelope> {
-    if !is_allowed(runtime, client, Category::Error) {
+    if !is_allowed(runtime, client, parcel.category()) {
         runtime.debug("the receiver asked for a pause; event dropped");
         return None;
     }
-    let (mut item, trace) = event(runtime, client, draft)?;
+    let (mut item, trace) = match parcel {
+        Parcel::Event(draft) => event(runtime, client, draft)?,
+        Parcel::Item(_, make) => (make(client)?, None),
+    };
     let sent_at = runtime.now_text();
     let tunnelled = client.config.tunnel.is_some();
     let sender = Sender {
         sent_at: &sent_at,
         dsn: tunnelled.then_some(client.config.dsn.text.as_str()),
-        trace: Some(trace.dsc()),
+        trace: trace.as_deref().map(Trace::dsc),
     };
     let envelope = envelope::write(sender, &mut *item);
     if envelope.is_none() {
@@ -49,13 +88,16 @@ fn is_allowed(runtime: &impl Runtime, client: &IsolateClient, category: Category
     limits.is_ok_and(|limits| limits.allow(category, runtime.now_ms()))
 }
 
+/// An item and the trace that it is a part of, if it says so itself.
+type Traced = (Box<dyn Item>, Option<Rc<Trace>>);
+
 // ANCHOR: event
 /// The event and its trace, unless it is sampled out or the application drops it.
 fn event(
     runtime: &impl Runtime,
     client: &IsolateClient,
     draft: Draft,
-) -> Option<(Box<dyn Item>, Rc<Trace>)> {
+) -> Option<Traced> {
     let options = client.options();
     if !sampled_in(runtime, client.config.sample_rate) {
         runtime.debug("event sampled out");
@@ -74,7 +116,7 @@ fn event(
     if item.is_none() {
         runtime.debug("before_send dropped the event");
     }
-    Some((item?, located.trace))
+    Some((item?, Some(located.trace)))
 }
 // ANCHOR_END: event
 
