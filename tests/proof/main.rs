@@ -29,6 +29,7 @@ mod snippets;
 mod sockets;
 mod storm;
 mod success;
+mod trace;
 mod transport;
 mod weight;
 mod workflows;
@@ -42,12 +43,13 @@ use proof::{case, environment, run};
 
 /// The modules of the core: each way in, each fault of the transport, panics,
 /// Workflows, and what the dates change.
-const CORE: [&str; 7] = [
+const CORE: [&str; 8] = [
     "dates",
     "faults",
     "handlers",
     "panics",
     "sockets",
+    "trace",
     "transport",
     "workflows",
 ];
@@ -93,6 +95,7 @@ fn main() -> ExitCode {
         sockets::trials(),
         storm::trials(),
         success::trials(),
+        trace::trials(),
         transport::trials(),
         weight::trials(),
         workflows::trials(),

@@ -93,11 +93,7 @@ type Traced = (Box<dyn Item>, Option<Rc<Trace>>);
 
 // ANCHOR: event
 /// The event and its trace, unless it is sampled out or the application drops it.
-fn event(
-    runtime: &impl Runtime,
-    client: &IsolateClient,
-    draft: Draft,
-) -> Option<Traced> {
+fn event(runtime: &impl Runtime, client: &IsolateClient, draft: Draft) -> Option<Traced> {
     let options = client.options();
     if !sampled_in(runtime, client.config.sample_rate) {
         runtime.debug("event sampled out");
@@ -143,4 +139,64 @@ fn ids(runtime: &impl Runtime) -> Option<(Uuid, Random)> {
     id.copy_from_slice(&bytes[..16]);
     random.copy_from_slice(&bytes[16..]);
     Some((uuid::Builder::from_random_bytes(id).into_uuid(), random))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::item::place::{Handler, Place};
+    use crate::platform::testing::Fake;
+    use crate::scope::Scope;
+    use crate::steps::load::tests::config;
+    use serde_json::Value;
+
+    fn sent(client: &IsolateClient, scope: Option<&Scope>) -> (Value, Value) {
+        let fake = Fake::default();
+        let mut draft = Draft::of_panic("no", None, Place::default());
+        if let Some(scope) = scope {
+            scope.complete(&mut draft, None);
+        }
+        let envelope = envelope(&fake, client, draft.into()).expect("an envelope");
+        let text = String::from_utf8(envelope.bytes).expect("text");
+        let json = |line: &str| serde_json::from_str::<Value>(line).expect("JSON");
+        let lines: Vec<_> = text.lines().collect();
+        let mut event = json(lines[2]);
+        (
+            json(lines[0])["trace"].take(),
+            event["contexts"]["trace"].take(),
+        )
+    }
+
+    #[test]
+    fn every_event_of_a_run_has_its_trace_and_what_belongs_to_no_run_has_one_of_its_own() {
+        let client = IsolateClient::build(config(&[("SENTRY_RELEASE", "r")]));
+        let scope = Scope::new(Place::new("Object", Handler::Alarm));
+        let (dsc, first) = sent(&client, Some(&scope));
+        let (_, second) = sent(&client, Some(&scope));
+        assert_eq!(first, second);
+        assert_eq!(first["type"], "trace");
+        assert_eq!(first.get("parent_span_id"), None);
+        assert_eq!(dsc["trace_id"], first["trace_id"]);
+        assert_eq!(
+            (&dsc["public_key"], &dsc["release"]),
+            (&"key".into(), &"r".into())
+        );
+        assert_eq!(dsc.get("sampled"), None);
+        let (_, other) = sent(&client, Some(&Scope::new(Place::default())));
+        let (_, alone) = sent(&client, None);
+        assert_eq!(other["trace_id"].as_str().map(str::len), Some(32));
+        assert_eq!(alone["span_id"].as_str().map(str::len), Some(16));
+    }
+
+    #[test]
+    fn a_rate_is_a_decision_that_everybody_is_told() {
+        for (rate, sampled) in [("0", "false"), ("1", "true")] {
+            let client = IsolateClient::build(config(&[("SENTRY_TRACES_SAMPLE_RATE", rate)]));
+            let (dsc, _) = sent(&client, None);
+            assert_eq!(
+                (&dsc["sampled"], &dsc["sample_rate"]),
+                (&sampled.into(), &rate.into())
+            );
+        }
+    }
 }
