@@ -1,5 +1,6 @@
 //! One trace from the client's request through every kind of part to the error.
 
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use libtest_mimic::Trial;
@@ -70,7 +71,12 @@ fn seen(receiver: &Receiver, marker: &str) -> Seen {
     let Received { request, .. } = receiver.wait_for(&format!("purpose: {marker}\""));
     let (header, items) = envelope(&request);
     let event = &items[0].1;
-    relay::judge(event);
+    {
+        // One at a time: the judge has no long queue.
+        static JUDGE: Mutex<()> = Mutex::new(());
+        let _turn = JUDGE.lock().unwrap_or_else(PoisonError::into_inner);
+        relay::judge(event);
+    }
     let context = &event["contexts"]["trace"];
     assert_eq!(context["type"], "trace", "{event:#}");
     let text = |name: &str| context[name].as_str().map(str::to_owned);

@@ -258,8 +258,8 @@ async fn located() -> Option<Located> {
 ///
 /// For a request to a service of your own. Whoever gets it learns the trace's id, the public
 /// key of the DSN, the release and the environment, so leave requests to others as they are.
-/// What the request has already stays: a `sentry-trace`, entries of Sentry's in its
-/// `baggage`, and those of anyone else. A request whose headers cannot be changed, such as the
+/// What the request has already stays: a `sentry-trace`, unless it is the one that this run
+/// continues, entries of Sentry's in its `baggage`, and those of anyone else. A request whose headers cannot be changed, such as the
 /// one that came in, is copied, and its body moves along.
 ///
 /// Returns the request as it is outside of a wrapper, without a DSN, and where the

@@ -16,7 +16,8 @@ pub(crate) struct Existing<'a> {
 /// The headers to set on a request, each with its whole new value. Those that are not
 /// among them stay as they are.
 ///
-/// A `sentry-trace` that the request has is kept. If it is that of another trace,
+/// A `sentry-trace` that the request has is kept, except for the one that this run
+/// continues: then the request is the one that came in, on its way to the next. If it is that of another trace,
 /// nothing is set: its baggage and ours would contradict each other.
 ///
 /// `with_traceparent` adds the header of W3C, for services that know OpenTelemetry only.
@@ -30,12 +31,14 @@ pub(crate) fn headers(
     let mut headers = Vec::new();
     match existing.sentry_trace {
         None => headers.push((sentry_trace::NAME, ours.write())),
-        Some(theirs) => {
-            let theirs = SentryTrace::read(theirs).map(|theirs| theirs.trace_id);
-            if theirs != Some(ours.trace_id) {
-                return headers;
+        Some(theirs) => match SentryTrace::read(theirs) {
+            // The request that came in is passed on: the next hop is below this one.
+            Some(theirs) if is_what_came_in(trace, &theirs) => {
+                headers.push((sentry_trace::NAME, ours.write()));
             }
-        }
+            Some(theirs) if theirs.trace_id == ours.trace_id => {}
+            _ => return headers,
+        },
     }
     if let Some(joined) = baggage::join(existing.baggage, trace.dsc().as_baggage()) {
         headers.push((baggage::NAME, joined));
@@ -48,6 +51,10 @@ pub(crate) fn headers(
         headers.push((traceparent::NAME, header.write(ours.sampled)));
     }
     headers
+}
+
+fn is_what_came_in(trace: &Trace, theirs: &SentryTrace) -> bool {
+    theirs.trace_id == trace.trace_id && Some(theirs.span_id) == trace.parent_span_id
 }
 
 #[cfg(test)]
@@ -140,5 +147,31 @@ mod tests {
             headers[1].1.starts_with("a=b,sentry-trace_id=abab"),
             "{headers:?}"
         );
+    }
+
+    #[test]
+    fn a_request_that_came_in_and_is_passed_on_is_below_this_run() {
+        let came_in = "771a43a4192642f0b136d5159a501700-b0e6f15b45c36b12-1";
+        let own = Own {
+            public_key: "key",
+            release: None,
+            environment: "production",
+            org_id: None,
+            rate: None,
+        };
+        let incoming = crate::trace::Incoming {
+            sentry_trace: Some(came_in),
+            baggage: Some("sentry-x=1"),
+            ..Default::default()
+        };
+        let trace = Trace::start(&incoming, &own, None, [0xab; 24]);
+        let existing = Existing {
+            sentry_trace: Some(came_in),
+            baggage: Some("sentry-x=1"),
+            ..Existing::default()
+        };
+        let headers = headers(&trace, SpanId::random(BELOW), &existing, false);
+        let below = "771a43a4192642f0b136d5159a501700-cdcdcdcdcdcdcdcd-1";
+        assert_eq!(headers, [(sentry_trace::NAME, below.to_owned())]);
     }
 }
