@@ -5,7 +5,8 @@ use std::future::Future;
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
-use worker::wasm_bindgen::JsValue;
+use worker::js_sys::futures::JsFuture;
+use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::{Fetcher, Headers, Request, RequestInit, Response, Result, Stub};
 
 use crate::panics;
@@ -381,6 +382,11 @@ impl TracedFetcher for Fetcher {
     }
 
     async fn traced_fetch_request(&self, request: Request) -> Result<Response> {
-        self.fetch_request(traced_request(request).await).await
+        // `worker`'s own returns another type where its feature `http` is on.
+        let this: &JsValue = self.as_ref();
+        let this: &worker::worker_sys::Fetcher = this.unchecked_ref();
+        let answer = this.fetch(traced_request(request).await.inner())?;
+        let answer = JsFuture::from(answer).await?;
+        Ok(answer.dyn_into::<worker::web_sys::Response>()?.into())
     }
 }
