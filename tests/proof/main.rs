@@ -4,6 +4,8 @@
 //! again: `cargo xtask test NAME`, with any part of a test's name.
 
 mod alarm;
+mod attribute;
+mod axum;
 mod book;
 mod budget;
 mod ci;
@@ -18,6 +20,7 @@ mod handlers;
 mod hostile;
 mod hosts;
 mod isolate;
+mod laboratory;
 mod pages;
 mod panics;
 mod publish;
@@ -27,6 +30,7 @@ mod retries;
 mod same;
 mod snippets;
 mod sockets;
+mod stacks;
 mod storm;
 mod success;
 mod trace;
@@ -70,6 +74,8 @@ fn main() -> ExitCode {
     case::report_panics_with_their_test();
     let trials = [
         alarm::trials(),
+        attribute::trials(),
+        axum::trials(),
         book::trials(),
         budget::trials(),
         ci::trials(),
@@ -84,6 +90,7 @@ fn main() -> ExitCode {
         hostile::trials(),
         hosts::trials(),
         isolate::trials(),
+        laboratory::trials(),
         pages::trials(),
         panics::trials(),
         publish::trials(),
@@ -93,6 +100,7 @@ fn main() -> ExitCode {
         same::trials(),
         snippets::trials(),
         sockets::trials(),
+        stacks::trials(),
         storm::trials(),
         success::trials(),
         trace::trials(),

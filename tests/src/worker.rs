@@ -25,6 +25,8 @@ pub enum Build {
     Fixture,
     /// The same, built with `worker-build --panic-unwind`.
     Unwinding,
+    /// The Worker whose failing lines are marked, with a companion beside it.
+    Stacks,
     /// One of the smallest Workers, by its folder's name.
     Snippet(&'static str),
     /// The files of the published book. Nothing is built for it.
@@ -38,6 +40,7 @@ impl Build {
             Build::Listings => environment::path("PROOF_LISTINGS"),
             Build::Fixture => environment::path("PROOF_FIXTURE"),
             Build::Unwinding => environment::path(environment::UNWINDING),
+            Build::Stacks => environment::path("PROOF_STACKS"),
             Build::Snippet(name) => environment::path("PROOF_SNIPPETS").join(name).join("build"),
             Build::Site => unreachable!("it has no Worker's code"),
         }
@@ -49,6 +52,7 @@ impl Build {
             Build::Listings => "listings".to_owned(),
             Build::Fixture => "fixture".to_owned(),
             Build::Unwinding => "unwinding".to_owned(),
+            Build::Stacks => "stacks".to_owned(),
             Build::Snippet(name) => format!("snippet {name}"),
             Build::Site => "site".to_owned(),
         }
@@ -59,6 +63,7 @@ impl Build {
         let folder = match self {
             Build::Listings => "listings",
             Build::Fixture | Build::Unwinding => "tests/fixture",
+            Build::Stacks => "tests/stacks",
             Build::Snippet(name) => &format!("listings/snippets/{name}"),
             Build::Site => "xtask/publish",
         };
@@ -534,6 +539,11 @@ impl Worker {
     /// The fixture, built so that a panic unwinds, still to be started.
     pub fn unwinding() -> WorkerOptions {
         Self::of(Build::Unwinding)
+    }
+
+    /// The Worker whose failing lines are marked, still to be started.
+    pub fn stacks() -> WorkerOptions {
+        Self::of(Build::Stacks)
     }
 
     /// One of the snippets, still to be started.

@@ -157,9 +157,11 @@ impl Ready {
 }
 
 /// The packages that run in a Worker, beside the crate itself, and their folders.
-const WORKERS: [(&str, &str); 7] = [
+const WORKERS: [(&str, &str); 9] = [
     ("listings", "listings"),
     ("fixture", "tests/fixture"),
+    ("stacks", "tests/stacks"),
+    ("snippet-axum", "listings/snippets/axum"),
     ("snippet-object", "listings/snippets/object"),
     ("snippet-workflow", "listings/snippets/workflow"),
     ("snippet-fetch", "listings/snippets/fetch"),
@@ -172,9 +174,10 @@ const WORKERS: [(&str, &str); 7] = [
 const UNWINDING: (&str, &str) = ("tests/fixture", "build-unwind");
 
 /// What the proof looks at, and the variables that tell it where that is.
-const FOLDERS: [(&str, &str); 4] = [
+const FOLDERS: [(&str, &str); 5] = [
     ("PROOF_LISTINGS", "listings/build"),
     ("PROOF_FIXTURE", "tests/fixture/build"),
+    ("PROOF_STACKS", "tests/stacks/build"),
     ("PROOF_SNIPPETS", "listings/snippets"),
     ("PROOF_BOOK", "book"),
 ];

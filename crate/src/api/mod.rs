@@ -10,4 +10,7 @@ pub(crate) mod propagation;
 pub(crate) mod queue;
 pub(crate) mod report;
 pub(crate) mod stream;
+#[cfg(feature = "tower")]
+pub(crate) mod tower;
+pub(crate) mod with_stack;
 pub(crate) mod wrap;

@@ -11,6 +11,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use uuid::Uuid;
 use worker::js_sys::futures::{JsFuture, future_to_promise};
 use worker::js_sys::{Array, Date, Map, Number, Object, Promise, Reflect};
 use worker::kv::KvError;
@@ -28,6 +29,9 @@ pub(crate) const VERSION_METADATA: &str = "CF_VERSION_METADATA";
 pub(crate) const SERVICE: &str = "SENTRY_SERVICE";
 /// More of a text than this, in UTF-16 units, is never read.
 const MAX_TEXT: u32 = 16_384;
+/// More of a stack than this, in UTF-16 units, is never read. It is room for 50 frames with
+/// names as long as most.
+const MAX_STACK: u32 = MAX_TEXT;
 /// Marks our lines among the application's.
 const PREFIX: &str = "[worker-sentry] ";
 
@@ -41,6 +45,10 @@ extern "C" {
     fn debug_switch(env: &JsValue) -> Option<String>;
     #[wasm_bindgen(js_namespace = life)]
     fn look(value: &JsValue, most: u32) -> Glance;
+    #[wasm_bindgen(js_namespace = life, js_name = stackHere)]
+    fn stack_here(most: u32) -> Option<String>;
+    #[wasm_bindgen(js_namespace = life, js_name = buildId)]
+    fn build_id(module: &JsValue) -> Option<Vec<u8>>;
     #[wasm_bindgen(js_name = parseUrl)]
     fn parse_url(text: &str) -> Option<Url>;
     #[wasm_bindgen(js_namespace = life)]
@@ -280,6 +288,15 @@ impl Runtime for Workerd<'_> {
         }
     }
 
+    fn stack(&self) -> Option<String> {
+        stack_here(MAX_STACK)
+    }
+
+    fn build_id(&self) -> Option<Uuid> {
+        let id = build_id(&wasm_bindgen::module())?;
+        Some(Uuid::from_bytes(id.try_into().ok()?))
+    }
+
     fn is_news(&self) -> bool {
         if !WATCHING.swap(true, Ordering::Relaxed) {
             // An instance's addresses are 32 bits.
@@ -442,6 +459,13 @@ impl WaitUntil for worker::State {
     fn wait_until(&self, future: impl Future<Output = ()> + 'static) {
         let _ = self.as_raw().wait_until(&promise(future));
     }
+}
+
+/// A second handle to a context, for a body that takes the first one.
+#[cfg(any(feature = "macros", feature = "tower"))]
+pub fn context(context: &worker::Context) -> worker::Context {
+    let handle: &JsValue = context.as_ref().as_ref();
+    worker::Context::new(handle.clone().unchecked_into())
 }
 
 fn promise(future: impl Future<Output = ()> + 'static) -> Promise {

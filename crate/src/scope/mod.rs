@@ -5,8 +5,10 @@
 //! current request" but in the future that serves it. A scope is entered each time that
 //! its future is polled and left when the poll ends.
 
+pub(crate) mod places;
+
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -19,6 +21,13 @@ use crate::trace::run::Position;
 
 /// How many errors a scope remembers as reported. The oldest is forgotten first.
 const REMEMBERED: usize = 32;
+
+/// How many reports one run may send by itself, beside the error that it returns.
+///
+/// Each is a request, and of these an invocation has 50 on the free plan. A queue's batch
+/// has up to 100 messages, and each can fail.
+/// <https://developers.cloudflare.com/workers/platform/limits/#subrequests>
+pub(crate) const MOST_REPORTS: u32 = 25;
 
 thread_local! {
     /// The scope that is being polled right now.
@@ -48,11 +57,16 @@ pub(crate) trait Contribute {
 pub(crate) struct Scope {
     place: Place,
     parent: Option<Rc<Scope>>,
+    /// What this run calls itself, where that says more than its place.
+    name: RefCell<Option<String>>,
     reported: RefCell<Vec<u64>>,
+    reports: Cell<u32>,
     contributions: RefCell<Vec<Rc<dyn Contribute>>>,
     errands: RefCell<Vec<Errand>>,
     panics: RefCell<Vec<Draft>>,
     position: Position,
+    /// Where its errors came up.
+    kept: RefCell<Vec<Rc<places::Place>>>,
 }
 
 impl Scope {
@@ -79,11 +93,14 @@ impl Scope {
         Rc::new(Scope {
             place,
             parent,
+            name: RefCell::default(),
             reported: RefCell::default(),
+            reports: Cell::default(),
             contributions: RefCell::default(),
             errands: RefCell::default(),
             panics: RefCell::default(),
             position,
+            kept: RefCell::default(),
         })
     }
 
@@ -107,6 +124,19 @@ impl Scope {
         &self.place
     }
 
+    /// Names the transaction of each later event of this run and of those within it.
+    pub(crate) fn set_name(&self, name: String) {
+        if let Ok(mut slot) = self.name.try_borrow_mut() {
+            *slot = Some(name);
+        }
+    }
+
+    /// The name of this run, or of the nearest one around it that has one.
+    fn name(&self) -> Option<String> {
+        self.outwards()
+            .find_map(|scope| scope.name.try_borrow().ok()?.clone())
+    }
+
     /// Adds something to each later event of this run.
     pub(crate) fn add(&self, contribution: Rc<dyn Contribute>) {
         if let Ok(mut contributions) = self.contributions.try_borrow_mut() {
@@ -120,6 +150,9 @@ impl Scope {
             draft.details.place = self.place.clone();
         }
         draft.position = Some(self.position());
+        if draft.details.transaction.is_none() {
+            draft.details.transaction = self.name();
+        }
         let said: Said = draft.details.contexts.keys().cloned().collect();
         for scope in self.outwards() {
             let contributions = scope.contributions.try_borrow().map(|it| it.clone());
@@ -127,6 +160,28 @@ impl Scope {
                 contribution.contribute(&mut draft.details, &said, error);
             }
         }
+        let kept = self.kept.try_borrow().map(|it| it.clone());
+        for place in kept.unwrap_or_default().iter().rev() {
+            place.give(draft);
+        }
+    }
+
+    /// Keeps the place where an error came up, for this run and those around it.
+    pub(crate) fn keep(&self, place: &Rc<places::Place>) {
+        for scope in self.outwards() {
+            if let Ok(mut kept) = scope.kept.try_borrow_mut() {
+                places::keep(&mut kept, place);
+            }
+        }
+    }
+
+    /// Counts a report of the whole run, whichever of its scopes it is made in, and returns
+    /// the report's number: the first is 1.
+    pub(crate) fn count_report(&self) -> u32 {
+        let outermost = self.outwards().last().unwrap_or(self);
+        let number = outermost.reports.get().saturating_add(1);
+        outermost.reports.set(number);
+        number
     }
 
     /// Remembers an error as reported, for this run and those around it.
@@ -146,6 +201,14 @@ impl Scope {
         self.reported
             .try_borrow()
             .is_ok_and(|reported| reported.contains(&identity))
+    }
+
+    /// Whether anything was reported in this run or in one within it.
+    #[cfg(feature = "tower")]
+    pub(crate) fn has_reported_any(&self) -> bool {
+        self.reported
+            .try_borrow()
+            .is_ok_and(|reported| !reported.is_empty())
     }
 
     /// Gives this run something to finish beside its body.
@@ -190,6 +253,12 @@ impl Scope {
         .await
     }
     // ANCHOR_END: run
+
+    /// Calls `body` with this scope as the current one.
+    pub(crate) fn enter<T>(self: &Rc<Self>, body: impl FnOnce() -> T) -> T {
+        let _entered = Entered::new(Some(Rc::clone(self)));
+        body()
+    }
 
     /// Whether something of this run is not finished.
     pub(crate) fn has_errands(&self) -> bool {
@@ -391,6 +460,25 @@ mod tests {
         let other = Scope::new(Place::default());
         assert!(outer.position().is_beside(&inner.position()));
         assert!(!outer.position().is_beside(&other.position()));
+    }
+
+    #[test]
+    fn a_run_names_its_events_and_those_within_it_unless_they_have_a_name() {
+        let outer = Scope::new(alarm());
+        let inner = Scope::within(Some(Rc::clone(&outer)), Place::new("In", Handler::Run));
+        let name = |scope: &Scope, own: Option<&str>| {
+            let mut draft = Draft::of_panic("no", None, Place::default());
+            draft.details.transaction = own.map(str::to_owned);
+            scope.complete(&mut draft, None);
+            draft.details.transaction
+        };
+        assert_eq!(name(&inner, None), None);
+        outer.set_name("GET /lists/{name}".to_owned());
+        assert_eq!(name(&inner, None).as_deref(), Some("GET /lists/{name}"));
+        inner.set_name("inner".to_owned());
+        assert_eq!(name(&inner, None).as_deref(), Some("inner"));
+        assert_eq!(name(&outer, None).as_deref(), Some("GET /lists/{name}"));
+        assert_eq!(name(&inner, Some("own")).as_deref(), Some("own"));
     }
 
     struct Tag(&'static str);

@@ -16,8 +16,11 @@ pub(crate) const DSN: &str = "SENTRY_DSN";
 /// Turns on one console line for each decision.
 pub(crate) const DEBUG: &str = "SENTRY_DEBUG";
 
+/// Writes stacks for a receiver that resolves them through source maps.
+pub(crate) const SOURCE_MAPS: &str = "SENTRY_SOURCE_MAPS";
+
 /// Every binding the crate reads, in the order of the book's table.
-pub(crate) const BINDINGS: [&str; 12] = [
+pub(crate) const BINDINGS: [&str; 13] = [
     DSN,
     "SENTRY_RELEASE",
     "COMPILER_VERSION",
@@ -26,6 +29,7 @@ pub(crate) const BINDINGS: [&str; 12] = [
     "SENTRY_TRACES_SAMPLE_RATE",
     "SENTRY_SAMPLE_RATE",
     DEBUG,
+    SOURCE_MAPS,
     "SENTRY_TUNNEL",
     SERVICE,
     "SENTRY_ACCESS_CLIENT_ID",
@@ -48,6 +52,8 @@ pub(crate) struct Config {
     /// Unset: traces are continued and passed on, and nothing is decided about them.
     pub(crate) traces_sample_rate: Option<Rate>,
     pub(crate) sample_rate: f32,
+    /// Whether the receiver resolves stacks through source maps.
+    pub(crate) source_maps: bool,
     /// An address that takes the envelopes in the DSN's place.
     pub(crate) tunnel: Option<String>,
     /// Whether [`SERVICE`] carries the envelopes, and not the internet.
@@ -181,11 +187,14 @@ impl Config {
                 &mut complaints,
             )
             .map_or(1.0, |rate| rate as f32),
+            source_maps: resolve_switch(values, SOURCE_MAPS, &mut complaints),
             tunnel: resolve_tunnel(runtime, values, &mut complaints),
             has_service,
             access: resolve_access(values, &mut complaints),
         };
-        check_debug(values, &mut complaints);
+        // `SENTRY_DEBUG` is read where a line would be written, also before there is a
+        // configuration; here it is only checked.
+        resolve_switch(values, DEBUG, &mut complaints);
         Ok(Loaded { config, complaints })
     }
 }
@@ -299,15 +308,18 @@ fn resolve_rate(
     rate
 }
 
-/// `SENTRY_DEBUG` is read where a line would be written, also before there is a
-/// configuration; here it is only checked.
-fn check_debug(values: &Values, complaints: &mut Vec<Complaint>) {
-    if text(values, DEBUG, complaints).is_some_and(|text| is_on(text).is_none()) {
+/// A switch that is off unless it says otherwise.
+fn resolve_switch(values: &Values, name: &'static str, complaints: &mut Vec<Complaint>) -> bool {
+    let Some(text) = text(values, name, complaints) else {
+        return false;
+    };
+    is_on(text).unwrap_or_else(|| {
         complaints.push(Complaint {
-            binding: DEBUG,
+            binding: name,
             problem: "is neither on nor off; using off",
         });
-    }
+        false
+    })
 }
 
 fn resolve_tunnel(

@@ -44,14 +44,14 @@ const LONGEST_LOOK_MS: u32 = 50;
 pub(crate) async fn capture<R: Runtime>(
     runtime: &R,
     isolate: &Shared,
-    read: impl FnOnce(&R) -> Draft,
+    read: impl FnOnce(&R) -> Option<Draft>,
 ) -> Option<Uuid> {
     // 1. Guard.
     if !guard::is_configured(runtime, isolate) {
         return None;
     }
     // The error is read before the first wait; after it, it may be gone.
-    let draft = read(runtime);
+    let draft = read(runtime)?;
     finish(runtime, isolate, draft.into()).await
 }
 
@@ -253,7 +253,9 @@ mod tests {
 
     fn capture_one(fake: &Fake, isolate: &Shared) -> Option<Uuid> {
         let error = "x".parse::<u8>().expect_err("no number");
-        block_on(capture(fake, isolate, |runtime| drafted(runtime, &error)))
+        block_on(capture(fake, isolate, |runtime| {
+            Some(drafted(runtime, &error))
+        }))
     }
 
     #[test]
@@ -314,7 +316,7 @@ mod tests {
         let _ = isolate.borrow_mut().turn(started_ms, late_ms);
         let error = "x".parse::<u8>().expect_err("no number");
         let mut capture = pin!(capture(&fake, &isolate, |runtime| {
-            drafted(runtime, &error)
+            Some(drafted(runtime, &error))
         }));
         let mut context = Context::from_waker(Waker::noop());
         while capture.as_mut().poll(&mut context).is_pending() {

@@ -108,6 +108,10 @@ fn event(runtime: &impl Runtime, client: &IsolateClient, draft: Draft) -> Option
     let now_ms = runtime.now_ms();
     let mut event = draft.into_event(id, now_ms, release, environment);
     event.locate(&located);
+    event.name_build(|| runtime.build_id());
+    if client.config.source_maps {
+        event.map_to_columns();
+    }
     let item = before_send::apply(event);
     if item.is_none() {
         runtime.debug("before_send dropped the event");
