@@ -30,6 +30,7 @@
 //! | `scope` | which run of which handler an event belongs to, and what was reported in it |
 //! | `steps` | the six steps: `guard`, `load`, `slot` (twice), `client`, `prepare` and `deliver` |
 //! | `item` | what an event says: the causes of an error (`exception`), what JavaScript threw (`thrown`), a type's name, a stack |
+//! | `trace` | which trace a run is part of, whether it is recorded, and what goes out of it |
 //! | `wire` | how it is sent: the envelope, the headers (`endpoint`), the rate limits (`limits`) |
 //! | `platform` | nothing: `Runtime` is the seam, and behind it `workerd` talks to JavaScript |
 //!
@@ -49,7 +50,6 @@ mod panics;
 mod platform;
 mod scope;
 mod steps;
-#[cfg(test)]
 mod trace;
 mod wire;
 pub mod workflow;
@@ -61,6 +61,12 @@ pub use api::into_report::IntoReport;
 #[doc(hidden)]
 pub use api::into_report::kind;
 pub use api::name::set_transaction;
+pub use api::propagation::{
+    TraceHeaders, TraceSource, TracedFetcher, TracedStub, continue_trace, current_trace,
+    traced_request,
+};
+#[cfg(feature = "queue")]
+pub use api::queue::{MessageTraces, TracedQueue, message_traces, traced_message};
 pub use api::report::Report;
 pub use api::stream::with_sentry_in_stream;
 pub use api::with_stack::WithStack;

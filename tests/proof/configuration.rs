@@ -383,7 +383,7 @@ fn numbers_and_switches_may_be_written_as_toml_has_them() {
     let worker = options.start();
     let answer = worker.post("/main/capture?marker=numbers");
     assert_eq!((answer.status, answer.json()), (200, Value::Null));
-    let complaint = "SENTRY_TRACES_SAMPLE_RATE is not a number from 0 to 1; using 0";
+    let complaint = "SENTRY_TRACES_SAMPLE_RATE is not a number from 0 to 1; no traces are recorded";
     wait_for_ours(&worker, &[complaint]);
     assert_eq!(receiver.connections(), 0);
 }

@@ -33,6 +33,7 @@ mod sockets;
 mod stacks;
 mod storm;
 mod success;
+mod trace;
 mod transport;
 mod weight;
 mod workflows;
@@ -46,12 +47,13 @@ use proof::{case, environment, run};
 
 /// The modules of the core: each way in, each fault of the transport, panics,
 /// Workflows, and what the dates change.
-const CORE: [&str; 7] = [
+const CORE: [&str; 8] = [
     "dates",
     "faults",
     "handlers",
     "panics",
     "sockets",
+    "trace",
     "transport",
     "workflows",
 ];
@@ -101,6 +103,7 @@ fn main() -> ExitCode {
         stacks::trials(),
         storm::trials(),
         success::trials(),
+        trace::trials(),
         transport::trials(),
         weight::trials(),
         workflows::trials(),

@@ -39,7 +39,7 @@ pub fn trials() -> Vec<Trial> {
 /// Every path of an envelope that may be there; `[]` is any place in a list.
 ///
 /// A new field of an event belongs here or must not be sent.
-const ALLOWED: [&str; 46] = [
+const ALLOWED: [&str; 54] = [
     // What the receiver needs to tell envelopes apart.
     "envelope.event_id",
     "envelope.sent_at",
@@ -90,6 +90,15 @@ const ALLOWED: [&str; 46] = [
     "event.sdk.packages[].version",
     "event.contexts.runtime.name",
     "event.contexts.runtime.type",
+    // Which trace it is a part of, and who began that.
+    "event.contexts.trace.type",
+    "event.contexts.trace.trace_id",
+    "event.contexts.trace.span_id",
+    "event.contexts.trace.parent_span_id",
+    "envelope.trace.trace_id",
+    "envelope.trace.public_key",
+    "envelope.trace.release",
+    "envelope.trace.environment",
     // What the receiver's HTTP endpoint needs.
     "header.content-type",
     "header.user-agent",

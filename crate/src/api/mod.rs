@@ -6,6 +6,9 @@ pub(crate) mod capture;
 pub(crate) mod hooks;
 pub(crate) mod into_report;
 pub(crate) mod name;
+pub(crate) mod propagation;
+#[cfg(feature = "queue")]
+pub(crate) mod queue;
 pub(crate) mod report;
 pub(crate) mod stream;
 #[cfg(feature = "tower")]

@@ -11,6 +11,7 @@ use super::place::Place;
 use super::stack::{self, Frame, Stack};
 use super::text::bounded;
 use crate::platform::Runtime;
+use crate::trace::run::Position;
 
 /// Sentry's limits on tags.
 /// <https://docs.sentry.io/platforms/rust/enriching-events/tags/>
@@ -70,6 +71,8 @@ pub(crate) struct Draft {
     pub(crate) mechanism: Option<&'static str>,
     /// When it happened, in milliseconds since the Unix epoch, if that was not just now.
     pub(crate) at_ms: Option<f64>,
+    /// The span that it happened in. What belongs to no run has a trace of its own.
+    pub(crate) position: Option<Position>,
 }
 
 impl Draft {
@@ -82,6 +85,7 @@ impl Draft {
             message: None,
             mechanism: None,
             at_ms: None,
+            position: None,
         }
     }
 

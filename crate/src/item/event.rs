@@ -14,6 +14,8 @@ use super::Item;
 use super::exception::Exception;
 use super::stack::{Address, Frame, Stack};
 use super::text::bounded;
+use crate::trace::run::Located;
+use crate::trace::{SpanId, TraceId};
 
 /// The SDK's name as Sentry shows it, by Sentry's naming rule.
 /// <https://develop.sentry.dev/sdk/foundations/transport/event-payloads/sdk/>
@@ -165,8 +167,32 @@ impl Event {
 pub(crate) enum Context {
     /// What runs the code.
     Runtime(&'static str),
+    /// Where in which trace it happened.
+    Trace(TraceContext),
     /// Values of a group that Sentry has no rule for.
     Other(BTreeMap<String, Value>),
+}
+
+/// The ids of the span that an event happened in.
+/// <https://develop.sentry.dev/sdk/foundations/transport/event-payloads/contexts/#trace-context>
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct TraceContext {
+    pub(crate) trace_id: TraceId,
+    pub(crate) span_id: SpanId,
+    pub(crate) parent_span_id: Option<SpanId>,
+}
+
+impl Event {
+    /// Says in which span it happened. What the caller has put there gives way.
+    pub(crate) fn locate(&mut self, at: &Located) {
+        let context = TraceContext {
+            trace_id: at.trace.trace_id,
+            span_id: at.span_id,
+            parent_span_id: at.parent_span_id,
+        };
+        let context = Context::Trace(context);
+        self.contexts.insert("trace".to_owned(), context);
+    }
 }
 
 impl Serialize for Context {
@@ -176,6 +202,14 @@ impl Serialize for Context {
             Context::Runtime(name) => {
                 map.serialize_entry("type", "runtime")?;
                 map.serialize_entry("name", name)?;
+            }
+            Context::Trace(ids) => {
+                map.serialize_entry("type", "trace")?;
+                map.serialize_entry("trace_id", &ids.trace_id)?;
+                map.serialize_entry("span_id", &ids.span_id)?;
+                if let Some(parent) = &ids.parent_span_id {
+                    map.serialize_entry("parent_span_id", parent)?;
+                }
             }
             Context::Other(values) => {
                 map.serialize_entry("type", "unknown")?;
@@ -258,7 +292,7 @@ impl Item for Event {
     /// added may be too large.
     fn trim(&mut self, step: usize) -> bool {
         match step {
-            0 => keep(&mut self.contexts, &["runtime"]),
+            0 => keep(&mut self.contexts, &["runtime", "trace"]),
             1 => {
                 for exception in &mut self.exception {
                     exception.stacktrace = None;

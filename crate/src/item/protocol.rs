@@ -84,6 +84,13 @@ fn context(context: &Context) -> protocol::Context {
             ..RuntimeContext::default()
         }
         .into(),
+        Context::Trace(ids) => protocol::TraceContext {
+            trace_id: (*ids.trace_id.bytes()).into(),
+            span_id: (*ids.span_id.bytes()).into(),
+            parent_span_id: ids.parent_span_id.map(|id| (*id.bytes()).into()),
+            ..protocol::TraceContext::default()
+        }
+        .into(),
         Context::Other(values) => protocol::Context::Other(values.clone()),
     }
 }
@@ -245,7 +252,7 @@ impl Item for Changed {
 
     fn trim(&mut self, step: usize) -> bool {
         match step {
-            0 => keep(&mut self.json, "contexts", &["runtime"]),
+            0 => keep(&mut self.json, "contexts", &["runtime", "trace"]),
             1 => {
                 self.each_exception(|exception| drop(exception.remove("stacktrace")));
                 for name in ["extra", "breadcrumbs", "threads", "modules", "debug_meta"] {

@@ -111,7 +111,7 @@ pub(crate) trait Runtime {
 
     /// Random bytes, or nothing where the platform has none to give (a Worker
     /// has none outside a handler).
-    fn random_bytes(&self) -> Option<[u8; 16]>;
+    fn random_bytes<const N: usize>(&self) -> Option<[u8; N]>;
 
     /// Writes a warning for whoever configured the Worker.
     fn warn(&self, line: &str);

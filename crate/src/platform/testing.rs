@@ -383,9 +383,9 @@ impl Runtime for Fake {
     }
 
     /// Different at each call and the same in each run.
-    fn random_bytes(&self) -> Option<[u8; 16]> {
-        let mut bytes = [0; 16];
-        for half in bytes.chunks_mut(8) {
+    fn random_bytes<const N: usize>(&self) -> Option<[u8; N]> {
+        let mut bytes = [0; N];
+        for part in bytes.chunks_mut(8) {
             let next = self
                 .world
                 .random
@@ -393,7 +393,7 @@ impl Runtime for Fake {
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1_442_695_040_888_963_407);
             self.world.random.set(next);
-            half.copy_from_slice(&next.rotate_left(17).to_le_bytes());
+            part.copy_from_slice(&next.rotate_left(17).to_le_bytes()[..part.len()]);
         }
         Some(bytes)
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 use worker::js_sys::futures::{JsFuture, future_to_promise};
-use worker::js_sys::{Array, Date, Number, Promise};
+use worker::js_sys::{Array, Date, Map, Number, Object, Promise, Reflect};
 use worker::kv::KvError;
 use worker::wasm_bindgen::{self, JsCast, JsValue, prelude::wasm_bindgen};
 use worker::web_sys::console;
@@ -348,8 +348,8 @@ impl Runtime for Workerd<'_> {
         Date::new_0().to_iso_string().into()
     }
 
-    fn random_bytes(&self) -> Option<[u8; 16]> {
-        let mut bytes = [0; 16];
+    fn random_bytes<const N: usize>(&self) -> Option<[u8; N]> {
+        let mut bytes = [0; N];
         getrandom::fill(&mut bytes).ok()?;
         Some(bytes)
     }
@@ -380,6 +380,41 @@ fn as_text(value: &JsValue) -> Option<String> {
 fn number(value: &JsValue) -> Option<String> {
     let number: &Number = value.dyn_ref()?;
     Some(number.to_string_with_radix(10).ok()?.into())
+}
+
+/// Sets an object of texts as a property of a plain object. Anything else stays as it is.
+pub(crate) fn put_texts(target: &JsValue, name: &str, texts: &[(&str, &str)]) {
+    if !target.is_object() || Array::is_array(target) || target.is_instance_of::<Map>() {
+        return;
+    }
+    let object = Object::new();
+    for (key, text) in texts {
+        let _ = Reflect::set(&object, &JsValue::from_str(key), &JsValue::from_str(text));
+    }
+    let _ = Reflect::set(target, &JsValue::from_str(name), &object);
+}
+
+/// A property; a new object where there is none.
+pub(crate) fn get_or_put(target: &JsValue, name: &str) -> JsValue {
+    let found = get(target, name);
+    if !found.is_undefined() {
+        return found;
+    }
+    let object = Object::new();
+    let _ = Reflect::set(target, &JsValue::from_str(name), &object);
+    object.into()
+}
+
+/// A property that is taken off its object.
+pub(crate) fn take(target: &JsValue, name: &str) -> Option<JsValue> {
+    let found = get(target, name);
+    if found.is_undefined() {
+        return None;
+    }
+    if let Some(target) = target.dyn_ref::<Object>() {
+        let _ = Reflect::delete_property(target, &JsValue::from_str(name));
+    }
+    Some(found)
 }
 
 /// Something that keeps the runtime from ending a request before a future is

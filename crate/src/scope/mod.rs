@@ -17,6 +17,7 @@ use std::task::{Context, Poll};
 
 use crate::item::draft::{Details, Draft};
 use crate::item::place::Place;
+use crate::trace::run::Position;
 
 /// How many errors a scope remembers as reported. The oldest is forgotten first.
 const REMEMBERED: usize = 32;
@@ -63,6 +64,7 @@ pub(crate) struct Scope {
     contributions: RefCell<Vec<Rc<dyn Contribute>>>,
     errands: RefCell<Vec<Errand>>,
     panics: RefCell<Vec<Draft>>,
+    position: Position,
     /// Where its errors came up.
     kept: RefCell<Vec<Rc<places::Place>>>,
 }
@@ -82,6 +84,12 @@ impl Scope {
 
     /// A scope within another one.
     pub(crate) fn within(parent: Option<Rc<Scope>>, place: Place) -> Rc<Self> {
+        let position = parent.as_ref().map(|scope| scope.position.clone());
+        Scope::at(parent, place, position.unwrap_or_default())
+    }
+
+    /// A scope within another one, in a place of its own in a trace.
+    pub(crate) fn at(parent: Option<Rc<Scope>>, place: Place, position: Position) -> Rc<Self> {
         Rc::new(Scope {
             place,
             parent,
@@ -91,8 +99,14 @@ impl Scope {
             contributions: RefCell::default(),
             errands: RefCell::default(),
             panics: RefCell::default(),
+            position,
             kept: RefCell::default(),
         })
+    }
+
+    /// Where in its trace the code of this scope is.
+    pub(crate) fn position(&self) -> Position {
+        self.position.clone()
     }
 
     /// The scope of the code that runs right now.
@@ -135,6 +149,7 @@ impl Scope {
         if draft.details.place == Place::default() {
             draft.details.place = self.place.clone();
         }
+        draft.position = Some(self.position());
         if draft.details.transaction.is_none() {
             draft.details.transaction = self.name();
         }
@@ -436,6 +451,15 @@ mod tests {
         let payload = outcome.expect_err("a panic");
         assert_eq!(payload.downcast_ref(), Some(&"gone"));
         assert_eq!(current_place(), Place::default());
+    }
+
+    #[test]
+    fn a_scope_shares_the_trace_of_the_one_around_it_and_of_no_other() {
+        let outer = Scope::new(alarm());
+        let inner = Scope::within(Some(Rc::clone(&outer)), Place::default());
+        let other = Scope::new(Place::default());
+        assert!(outer.position().is_beside(&inner.position()));
+        assert!(!outer.position().is_beside(&other.position()));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use sentry_core::{Client, ClientOptions, TracesSamplingStrategy};
 
 use super::load::Config;
 use crate::platform::workerd::SERVICE;
+use crate::trace::Own;
 use crate::wire::endpoint::Endpoint;
 use crate::wire::limits::RateLimits;
 
@@ -32,8 +33,9 @@ impl IsolateClient {
         let mut options = ClientOptions::default();
         options.release = config.release.clone();
         options.environment = Some(config.environment.clone());
-        options.traces_sampling_strategy =
-            TracesSamplingStrategy::FixedRate(config.traces_sample_rate);
+        if let Some(rate) = config.traces_sample_rate {
+            options.traces_sampling_strategy = TracesSamplingStrategy::FixedRate(rate.share());
+        }
         options.default_integrations = false;
         let tunnel = config.tunnel.as_deref();
         let service = config.has_service.then_some(SERVICE);
@@ -46,6 +48,17 @@ impl IsolateClient {
         }
     }
     // ANCHOR_END: build
+
+    /// What this Worker tells of itself in the traces that it begins.
+    pub(crate) fn own(&self) -> Own<'_> {
+        Own {
+            public_key: &self.config.dsn.public_key,
+            release: self.config.release.as_deref(),
+            environment: &self.config.environment,
+            org_id: self.config.dsn.org_id.as_deref(),
+            rate: self.config.traces_sample_rate,
+        }
+    }
 
     /// The options that the client was built with.
     pub(crate) fn options(&self) -> &ClientOptions {

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use crate::platform::workerd::{SERVICE, VERSION_METADATA};
 use crate::platform::{Binding, Runtime, is_on};
+use crate::trace::sampling::Rate;
 use crate::wire::dsn::Dsn;
 
 /// Where events go. Its absence turns everything off.
@@ -48,7 +49,8 @@ pub(crate) struct Config {
     pub(crate) dsn: Dsn,
     pub(crate) release: Option<Cow<'static, str>>,
     pub(crate) environment: Cow<'static, str>,
-    pub(crate) traces_sample_rate: f32,
+    /// Unset: traces are continued and passed on, and nothing is decided about them.
+    pub(crate) traces_sample_rate: Option<Rate>,
     pub(crate) sample_rate: f32,
     /// Whether the receiver resolves stacks through source maps.
     pub(crate) source_maps: bool,
@@ -173,18 +175,18 @@ impl Config {
                 runtime,
                 values,
                 "SENTRY_TRACES_SAMPLE_RATE",
-                0.0,
-                "is not a number from 0 to 1; using 0",
+                "is not a number from 0 to 1; no traces are recorded",
                 &mut complaints,
-            ),
+            )
+            .and_then(Rate::new),
             sample_rate: resolve_rate(
                 runtime,
                 values,
                 "SENTRY_SAMPLE_RATE",
-                1.0,
                 "is not a number from 0 to 1; using 1",
                 &mut complaints,
-            ),
+            )
+            .map_or(1.0, |rate| rate as f32),
             source_maps: resolve_switch(values, SOURCE_MAPS, &mut complaints),
             tunnel: resolve_tunnel(runtime, values, &mut complaints),
             has_service,
@@ -290,23 +292,20 @@ fn resolve_rate(
     runtime: &impl Runtime,
     values: &Values,
     name: &'static str,
-    default: f32,
     problem: &'static str,
     complaints: &mut Vec<Complaint>,
-) -> f32 {
-    let Some(text) = text(values, name, complaints) else {
-        return default;
-    };
-    match runtime.decimal(text) {
-        Some(rate) if (0.0..=1.0).contains(&rate) => rate as f32,
-        _ => {
-            complaints.push(Complaint {
-                binding: name,
-                problem,
-            });
-            default
-        }
+) -> Option<f64> {
+    let text = text(values, name, complaints)?;
+    let rate = runtime
+        .decimal(text)
+        .filter(|rate| (0.0..=1.0).contains(rate));
+    if rate.is_none() {
+        complaints.push(Complaint {
+            binding: name,
+            problem,
+        });
     }
+    rate
 }
 
 /// A switch that is off unless it says otherwise.
@@ -434,7 +433,7 @@ pub(crate) mod tests {
         let Loaded { config, complaints } = resolve(&[]);
         assert_eq!(config.release, None);
         assert_eq!(config.environment, "production");
-        assert_eq!(config.traces_sample_rate, 0.0);
+        assert_eq!(config.traces_sample_rate, None);
         assert_eq!(config.sample_rate, 1.0);
         assert_eq!(config.tunnel, None);
         assert_eq!(config.access, None);
@@ -572,14 +571,16 @@ pub(crate) mod tests {
             let loaded = resolve(&[("SENTRY_SAMPLE_RATE", value)]);
             assert_eq!(loaded.config.sample_rate, rate, "{value}");
             let loaded = resolve(&[("SENTRY_TRACES_SAMPLE_RATE", value)]);
-            assert_eq!(loaded.config.traces_sample_rate, rate, "{value}");
+            let traces = loaded.config.traces_sample_rate.map(Rate::share);
+            // 0 is a decision, and not the same as none.
+            assert_eq!(traces, Some(rate), "{value}");
         }
         for value in ["1.01", "-0.1", "NaN", "inf", "half", "50%", "1,0"] {
             let loaded = resolve(&[("SENTRY_SAMPLE_RATE", value)]);
             assert_eq!(loaded.config.sample_rate, 1.0, "{value}");
             assert_eq!(complained(&loaded), ["SENTRY_SAMPLE_RATE"], "{value}");
             let loaded = resolve(&[("SENTRY_TRACES_SAMPLE_RATE", value)]);
-            assert_eq!(loaded.config.traces_sample_rate, 0.0, "{value}");
+            assert_eq!(loaded.config.traces_sample_rate, None, "{value}");
             assert_eq!(
                 complained(&loaded),
                 ["SENTRY_TRACES_SAMPLE_RATE"],

@@ -110,6 +110,19 @@ pub(crate) fn client_now(runtime: &impl Runtime, isolate: &Shared) -> Option<Rc<
     }
 }
 
+/// The isolate's client, for what passes a trace on: at once if there is one, else within the
+/// time that a load may take.
+pub(crate) async fn ready_client(
+    runtime: &impl Runtime,
+    isolate: &Shared,
+) -> Option<Rc<IsolateClient>> {
+    let ready = isolate.try_borrow().ok().and_then(|it| it.ready());
+    match ready {
+        Some(client) => Some(client),
+        None => client(runtime, isolate, runtime.now_ms() + LOAD_MS).await,
+    }
+}
+
 // ANCHOR: client
 /// The isolate's client: at hand, loaded by us, or loaded by somebody else.
 async fn client(

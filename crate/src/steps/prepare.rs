@@ -4,6 +4,8 @@
 //! size. `sentry-core` decides some of it too, but it accounts for each loss with a time
 //! stamp that it cannot take on this platform.
 
+use std::rc::Rc;
+
 use uuid::Uuid;
 
 use super::before_send;
@@ -11,6 +13,8 @@ use super::client::IsolateClient;
 use crate::item::draft::Draft;
 use crate::item::{Category, Item};
 use crate::platform::Runtime;
+use crate::trace::Trace;
+use crate::trace::head::Random;
 use crate::wire::envelope::{self, Envelope, Sender};
 
 /// What is to be sent, as far as it is known before there is a client.
@@ -60,15 +64,16 @@ pub(crate) fn envelope(
         runtime.debug("the receiver asked for a pause; event dropped");
         return None;
     }
-    let mut item = match parcel {
+    let (mut item, trace) = match parcel {
         Parcel::Event(draft) => event(runtime, client, draft)?,
-        Parcel::Item(_, make) => make(client)?,
+        Parcel::Item(_, make) => (make(client)?, None),
     };
     let sent_at = runtime.now_text();
     let tunnelled = client.config.tunnel.is_some();
     let sender = Sender {
         sent_at: &sent_at,
         dsn: tunnelled.then_some(client.config.dsn.text.as_str()),
+        trace: trace.as_deref().map(Trace::dsc),
     };
     let envelope = envelope::write(sender, &mut *item);
     if envelope.is_none() {
@@ -83,18 +88,26 @@ fn is_allowed(runtime: &impl Runtime, client: &IsolateClient, category: Category
     limits.is_ok_and(|limits| limits.allow(category, runtime.now_ms()))
 }
 
+/// An item and the trace that it is a part of, if it says so itself.
+type Traced = (Box<dyn Item>, Option<Rc<Trace>>);
+
 // ANCHOR: event
-/// The event, unless it is sampled out or the application drops it.
-fn event(runtime: &impl Runtime, client: &IsolateClient, draft: Draft) -> Option<Box<dyn Item>> {
+/// The event and its trace, unless it is sampled out or the application drops it.
+fn event(runtime: &impl Runtime, client: &IsolateClient, draft: Draft) -> Option<Traced> {
     let options = client.options();
     if !sampled_in(runtime, client.config.sample_rate) {
         runtime.debug("event sampled out");
         return None;
     }
-    let id = event_id(runtime)?;
+    let (id, random) = ids(runtime)?;
     let release = options.release.as_deref().map(str::to_owned);
     let environment = options.environment.as_deref().map(str::to_owned);
-    let mut event = draft.into_event(id, runtime.now_ms(), release, environment);
+    // What belongs to no run is a trace of its own.
+    let position = draft.position.clone().unwrap_or_default();
+    let located = position.locate(&client.own(), || Some(random))?;
+    let now_ms = runtime.now_ms();
+    let mut event = draft.into_event(id, now_ms, release, environment);
+    event.locate(&located);
     event.name_build(|| runtime.build_id());
     if client.config.source_maps {
         event.map_to_columns();
@@ -103,7 +116,7 @@ fn event(runtime: &impl Runtime, client: &IsolateClient, draft: Draft) -> Option
     if item.is_none() {
         runtime.debug("before_send dropped the event");
     }
-    item
+    Some((item?, Some(located.trace)))
 }
 // ANCHOR_END: event
 
@@ -111,19 +124,83 @@ fn sampled_in(runtime: &impl Runtime, rate: f32) -> bool {
     if rate >= 1.0 {
         return true;
     }
-    let Some([a, b, c, d, ..]) = runtime.random_bytes() else {
+    let Some([a, b, c, d]) = runtime.random_bytes() else {
         return true;
     };
     let at = f64::from(u32::from_le_bytes([a, b, c, d])) / f64::from(u32::MAX);
     at < f64::from(rate)
 }
 
-/// A random id. `Uuid::new_v4` would do the same, and it panics where there are no random
-/// numbers.
-fn event_id(runtime: &impl Runtime) -> Option<Uuid> {
-    let Some(bytes) = runtime.random_bytes() else {
+/// A random id for the event, and what a trace that begins with it is made of: one call
+/// into the platform gives both. `Uuid::new_v4` would do the first, and it panics where
+/// there are no random numbers.
+fn ids(runtime: &impl Runtime) -> Option<(Uuid, Random)> {
+    let Some(bytes) = runtime.random_bytes::<40>() else {
         runtime.debug("no random numbers here; event lost");
         return None;
     };
-    Some(uuid::Builder::from_random_bytes(bytes).into_uuid())
+    let (mut id, mut random) = ([0; 16], [0; 24]);
+    id.copy_from_slice(&bytes[..16]);
+    random.copy_from_slice(&bytes[16..]);
+    Some((uuid::Builder::from_random_bytes(id).into_uuid(), random))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::item::place::{Handler, Place};
+    use crate::platform::testing::Fake;
+    use crate::scope::Scope;
+    use crate::steps::load::tests::config;
+    use serde_json::Value;
+
+    fn sent(client: &IsolateClient, scope: Option<&Scope>) -> (Value, Value) {
+        let fake = Fake::default();
+        let mut draft = Draft::of_panic("no", None, Place::default());
+        if let Some(scope) = scope {
+            scope.complete(&mut draft, None);
+        }
+        let envelope = envelope(&fake, client, draft.into()).expect("an envelope");
+        let text = String::from_utf8(envelope.bytes).expect("text");
+        let json = |line: &str| serde_json::from_str::<Value>(line).expect("JSON");
+        let lines: Vec<_> = text.lines().collect();
+        let mut event = json(lines[2]);
+        (
+            json(lines[0])["trace"].take(),
+            event["contexts"]["trace"].take(),
+        )
+    }
+
+    #[test]
+    fn every_event_of_a_run_has_its_trace_and_what_belongs_to_no_run_has_one_of_its_own() {
+        let client = IsolateClient::build(config(&[("SENTRY_RELEASE", "r")]));
+        let scope = Scope::new(Place::new("Object", Handler::Alarm));
+        let (dsc, first) = sent(&client, Some(&scope));
+        let (_, second) = sent(&client, Some(&scope));
+        assert_eq!(first, second);
+        assert_eq!(first["type"], "trace");
+        assert_eq!(first.get("parent_span_id"), None);
+        assert_eq!(dsc["trace_id"], first["trace_id"]);
+        assert_eq!(
+            (&dsc["public_key"], &dsc["release"]),
+            (&"key".into(), &"r".into())
+        );
+        assert_eq!(dsc.get("sampled"), None);
+        let (_, other) = sent(&client, Some(&Scope::new(Place::default())));
+        let (_, alone) = sent(&client, None);
+        assert_eq!(other["trace_id"].as_str().map(str::len), Some(32));
+        assert_eq!(alone["span_id"].as_str().map(str::len), Some(16));
+    }
+
+    #[test]
+    fn a_rate_is_a_decision_that_everybody_is_told() {
+        for (rate, sampled) in [("0", "false"), ("1", "true")] {
+            let client = IsolateClient::build(config(&[("SENTRY_TRACES_SAMPLE_RATE", rate)]));
+            let (dsc, _) = sent(&client, None);
+            assert_eq!(
+                (&dsc["sampled"], &dsc["sample_rate"]),
+                (&sampled.into(), &rate.into())
+            );
+        }
+    }
 }

@@ -4,7 +4,7 @@
 //! <https://develop.sentry.dev/sdk/foundations/trace-propagation/dynamic-sampling-context/#baggage-header>
 //! and <https://www.w3.org/TR/baggage/>
 
-use core::fmt::Write as _;
+use std::borrow::Cow;
 
 /// The header's name.
 pub(crate) const NAME: &str = "baggage";
@@ -44,11 +44,17 @@ pub(crate) fn pairs(value: &str) -> impl Iterator<Item = (&str, &str)> {
 
 /// Appends an entry of Sentry's, if it fits.
 pub(crate) fn push(to: &mut String, key: &str, value: &str) {
-    let mut entry = String::from(PREFIX);
-    entry.push_str(key);
-    entry.push('=');
-    encode(&mut entry, value);
-    append(to, &entry);
+    let before = to.len();
+    if before > 0 {
+        to.push(',');
+    }
+    to.push_str(PREFIX);
+    to.push_str(key);
+    to.push('=');
+    encode(to, value);
+    if to.len() > MAX_BYTES {
+        to.truncate(before);
+    }
 }
 
 /// What a request's header becomes when our entries join it, or nothing if it stays as
@@ -76,6 +82,8 @@ fn append(to: &mut String, entry: &str) {
     }
 }
 
+const UPPER: &[u8; 16] = b"0123456789ABCDEF";
+
 /// Percent-encodes all but the characters that JavaScript's `encodeURIComponent` leaves.
 fn encode(to: &mut String, text: &str) {
     for byte in text.bytes() {
@@ -85,15 +93,19 @@ fn encode(to: &mut String, text: &str) {
                 to.push(char::from(byte));
             }
             _ => {
-                // Writing to a `String` cannot fail.
-                let _ = write!(to, "%{byte:02X}");
+                to.push('%');
+                to.push(char::from(UPPER[usize::from(byte >> 4)]));
+                to.push(char::from(UPPER[usize::from(byte & 15)]));
             }
         }
     }
 }
 
 /// Undoes percent-encoding. What is no code stays as it is.
-pub(crate) fn decode(text: &str) -> String {
+pub(crate) fn decode(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
     let hex = |byte: Option<&u8>| super::ids::digit(byte?.to_ascii_lowercase());
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
@@ -109,8 +121,8 @@ pub(crate) fn decode(text: &str) -> String {
         }
     }
     match String::from_utf8(decoded) {
-        Ok(text) => text,
-        Err(_) => text.to_owned(),
+        Ok(text) => Cow::Owned(text),
+        Err(_) => Cow::Borrowed(text),
     }
 }
 
@@ -127,7 +139,7 @@ mod tests {
         sentry-user_id=Am%C3%A9lie, other-vendor-value-2=foo;bar;";
 
     fn read(value: &str) -> Vec<(String, String)> {
-        let owned = |(key, value): (&str, &str)| (key.to_owned(), decode(value));
+        let owned = |(key, value): (&str, &str)| (key.to_owned(), decode(value).into_owned());
         pairs(value).map(owned).collect()
     }
 

@@ -1,6 +1,7 @@
 //! From what came in to a [`Trace`]: one function, [`Trace::start`].
 
-use super::dsc::{Decision, Dsc, Head};
+use super::dsc::Dsc;
+use super::head::{Own, Random, Trace, span_of};
 use super::sampling::{self, Rand, Rate};
 use super::sentry_trace::SentryTrace;
 use super::traceparent::Traceparent;
@@ -18,34 +19,6 @@ pub(crate) struct Incoming<'a> {
     pub(crate) platform: Option<(TraceId, SpanId)>,
 }
 
-/// What the Worker is and what it was configured with.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Own<'a> {
-    pub(crate) public_key: &'a str,
-    pub(crate) release: Option<&'a str>,
-    pub(crate) environment: &'a str,
-    pub(crate) org_id: Option<&'a str>,
-    /// Unset: traces are continued and passed on, and no span is sent.
-    pub(crate) rate: Option<Rate>,
-}
-
-/// The trace of one run of a handler.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Trace {
-    pub(crate) trace_id: TraceId,
-    /// The run's own span: that of its transaction, and of its events outside of any
-    /// other span.
-    pub(crate) span_id: SpanId,
-    pub(crate) parent_span_id: Option<SpanId>,
-    /// The decision: the parent's, else ours, else none.
-    pub(crate) sampled: Option<bool>,
-    /// Whether the run sends its spans: it is sampled, and the Worker has a rate.
-    pub(crate) records: bool,
-    decision: Option<Decision>,
-    /// Nothing until this run, as the head of the trace, has said what it is.
-    dsc: Option<Dsc>,
-}
-
 impl Trace {
     /// The trace that a run is part of. In this order:
     ///
@@ -56,17 +29,29 @@ impl Trace {
     /// 4. the platform's own;
     /// 5. a new one.
     ///
-    /// `random` is 16 bytes for the trace and 8 for the span.
-    pub(crate) fn start(incoming: &Incoming<'_>, own: &Own<'_>, random: [u8; 24]) -> Self {
-        let (trace_bytes, span_bytes) = split(random);
-        let span_id = SpanId::random(span_bytes);
+    /// The run of a Workflow has the same span in each replay, so that the steps of all of
+    /// them are below one span.
+    pub(crate) fn start(
+        incoming: &Incoming<'_>,
+        own: &Own<'_>,
+        name: Option<&str>,
+        random: Random,
+    ) -> Self {
+        let mut trace = Trace::joined(incoming, own, name, random);
+        if let Some(instance) = incoming.instance {
+            trace.span_id = SpanId::of_instance(instance);
+        }
+        trace
+    }
+
+    fn joined(incoming: &Incoming<'_>, own: &Own<'_>, name: Option<&str>, random: Random) -> Self {
         if let Some(header) = incoming.sentry_trace {
             let dsc = Dsc::incoming(incoming.baggage);
             let theirs = dsc.get("org_id");
             if let Some(header) = SentryTrace::read(header)
                 && sampling::may_continue(theirs.as_deref(), own.org_id)
             {
-                return Trace::continued(header, dsc, own.rate, span_id);
+                return Trace::continued(header, dsc, own.rate, random);
             }
         }
         let traceparent = match incoming.sentry_trace {
@@ -82,73 +67,34 @@ impl Trace {
         } else if let Some((trace_id, span_id)) = incoming.platform {
             (trace_id, Some(span_id), Rand::of_trace(&trace_id))
         } else {
-            let trace_id = TraceId::random(uuid_v4(trace_bytes));
-            (trace_id, None, Rand::of_trace(&trace_id))
+            return Trace::head(own, name, random);
         };
-        let sampled = sampling::decide(None, own.rate, rand);
-        let decision = own.rate.zip(sampled);
-        let records = sampled == Some(true);
+        let mut trace = Trace::begun(trace_id, parent, rand, own, name, random);
         let is_platforms = incoming
             .platform
             .filter(|platform| (platform.0, Some(platform.1)) == (trace_id, parent));
         // Where the run sends no span of its own, its events belong to the platform's.
-        let (span_id, parent_span_id) = match is_platforms {
-            Some((_, platform)) if !records => (platform, None),
-            _ => (span_id, parent),
-        };
-        Trace {
-            trace_id,
-            span_id,
-            parent_span_id,
-            sampled,
-            records,
-            decision: decision.map(|(rate, sampled)| Decision {
-                sampled,
-                rate,
-                rand,
-            }),
-            dsc: None,
+        if let Some((_, platform)) = is_platforms
+            && !trace.records
+        {
+            trace.span_id = platform;
+            trace.parent_span_id = None;
         }
+        trace
     }
 
-    fn continued(header: SentryTrace, dsc: Dsc, rate: Option<Rate>, span_id: SpanId) -> Self {
+    fn continued(header: SentryTrace, dsc: Dsc, rate: Option<Rate>, random: Random) -> Self {
         let rand = shared_rand(&header, &dsc);
         let sampled = sampling::decide(header.sampled, rate, rand);
+        let span_id = span_of(random);
         Trace {
             trace_id: header.trace_id,
             span_id,
             parent_span_id: Some(header.span_id),
             sampled,
             records: rate.is_some() && sampled == Some(true),
-            decision: None,
-            dsc: Some(dsc),
-        }
-    }
-
-    /// The trace's DSC. The first call of a head makes it and freezes it: from then on
-    /// it is the same for everybody.
-    ///
-    /// `transaction` is the run's name if it may be sent to every service of the trace.
-    pub(crate) fn dsc(&mut self, own: &Own<'_>, transaction: Option<&str>) -> &Dsc {
-        self.dsc.get_or_insert_with(|| {
-            Dsc::of_head(&Head {
-                trace_id: self.trace_id,
-                public_key: own.public_key,
-                release: own.release,
-                environment: own.environment,
-                org_id: own.org_id,
-                decision: self.decision,
-                transaction,
-            })
-        })
-    }
-
-    /// What goes out in `sentry-trace` below the span that is given.
-    pub(crate) fn header(&self, span_id: SpanId) -> SentryTrace {
-        SentryTrace {
-            trace_id: self.trace_id,
-            span_id,
-            sampled: self.sampled,
+            dsc,
+            seed: u64::from_be_bytes(*span_id.bytes()),
         }
     }
 }
@@ -166,20 +112,6 @@ fn shared_rand(header: &SentryTrace, dsc: &Dsc) -> Rand {
         Some((sampled, rate)) => derived.agreeing_with(sampled, rate),
         None => derived,
     }
-}
-
-fn split(random: [u8; 24]) -> ([u8; 16], [u8; 8]) {
-    let (mut trace, mut span) = ([0; 16], [0; 8]);
-    trace.copy_from_slice(&random[..16]);
-    span.copy_from_slice(&random[16..]);
-    (trace, span)
-}
-
-/// Sentry wants the id of a new trace to be a UUID of version 4.
-fn uuid_v4(mut bytes: [u8; 16]) -> [u8; 16] {
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    bytes
 }
 
 #[cfg(test)]
@@ -208,7 +140,7 @@ mod tests {
     }
 
     fn start(incoming: Incoming<'_>, rate: Option<f64>) -> Trace {
-        Trace::start(&incoming, &own(rate), RANDOM)
+        Trace::start(&incoming, &own(rate), Some("ours"), RANDOM)
     }
 
     fn with_sentry<'a>(sentry_trace: &'a str, baggage: Option<&'a str>) -> Incoming<'a> {
@@ -265,14 +197,11 @@ mod tests {
             traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
             ..Incoming::default()
         };
-        let mut trace = start(incoming, Some(0.0));
+        let trace = start(incoming, Some(0.0));
         // Version 4 of a UUID.
         assert_eq!(hex(trace.trace_id), "abababababab4bababababababababab");
         assert_eq!(trace.parent_span_id, None);
-        assert_eq!(
-            json!(trace.dsc(&own(Some(0.0)), None))["trace_id"],
-            hex(trace.trace_id)
-        );
+        assert_eq!(json!(trace.dsc())["trace_id"], hex(trace.trace_id));
     }
 
     #[test]
@@ -296,7 +225,7 @@ mod tests {
             ..own(None)
         };
         let incoming = with_sentry(&header, Some("sentry-org_id=2"));
-        let trace = Trace::start(&incoming, &unknown, RANDOM);
+        let trace = Trace::start(&incoming, &unknown, None, RANDOM);
         assert_eq!(hex(trace.trace_id), TRACE);
     }
 
@@ -304,12 +233,12 @@ mod tests {
     fn the_incoming_dsc_is_passed_on_as_it_came() {
         let header = format!("{TRACE}-{SPAN}");
         let text = "sentry-trace_id=1,sentry-release=theirs,sentry-sample_rand=0.7,sentry-new=1";
-        let mut trace = start(with_sentry(&header, Some(text)), Some(0.8));
+        let trace = start(with_sentry(&header, Some(text)), Some(0.8));
         assert_eq!(trace.sampled, Some(true));
-        assert_eq!(trace.dsc(&own(Some(0.8)), Some("ours")).as_baggage(), text);
+        assert_eq!(trace.dsc().as_baggage(), text);
         // Without Sentry's baggage it is empty, and ours is not put in its place.
-        let mut trace = start(with_sentry(&header, Some("other=1")), Some(1.0));
-        assert!(trace.dsc(&own(Some(1.0)), Some("ours")).is_empty());
+        let trace = start(with_sentry(&header, Some("other=1")), Some(1.0));
+        assert!(trace.dsc().is_empty());
     }
 
     #[test]
@@ -361,17 +290,14 @@ mod tests {
                 (Some(0.0), Some(false)),
                 (Some(1.0), Some(true)),
             ] {
-                let mut trace = start(incoming, rate);
+                let trace = start(incoming, rate);
                 assert_eq!(hex(trace.trace_id), W3C);
                 assert_eq!(
                     trace.parent_span_id.map(hex).as_deref(),
                     Some("00f067aa0ba902b7")
                 );
                 assert_eq!(trace.sampled, sampled, "{flags} {rate:?}");
-                assert_eq!(
-                    trace.dsc(&own(rate), None).get("trace_id").as_deref(),
-                    Some(W3C)
-                );
+                assert_eq!(trace.dsc().get("trace_id").as_deref(), Some(W3C));
             }
         }
     }
@@ -383,18 +309,20 @@ mod tests {
             platform: Some((TraceId::random([9; 16]), SpanId::random([9; 8]))),
             ..Incoming::default()
         };
-        let first = Trace::start(&instance, &own(Some(0.5)), [1; 24]);
-        let second = Trace::start(&instance, &own(Some(0.5)), [2; 24]);
+        let first = Trace::start(&instance, &own(Some(0.5)), None, [1; 24]);
+        let second = Trace::start(&instance, &own(Some(0.5)), None, [2; 24]);
         assert_eq!(hex(first.trace_id), "0d2b6d1743ce6d53af4f5ee416ad5d1b");
         assert_eq!(
             (first.trace_id, first.sampled),
             (second.trace_id, second.sampled)
         );
-        assert_ne!(first.span_id, second.span_id);
+        // The steps of all replays are below one span, and no two have the same one.
+        assert_eq!(first.span_id, second.span_id);
+        assert_ne!(first.span(1), second.span(1));
         // 0x5d1b / 65535 = 0.363698
         assert_eq!(first.sampled, Some(true));
         assert_eq!(
-            Trace::start(&instance, &own(Some(0.363)), [1; 24]).sampled,
+            Trace::start(&instance, &own(Some(0.363)), None, [1; 24]).sampled,
             Some(false)
         );
         // The trace of the creator is before it.
@@ -430,20 +358,6 @@ mod tests {
         assert_ne!(trace.span_id, span_id);
     }
 
-    #[test]
-    fn the_dsc_of_a_head_is_frozen_when_it_is_first_asked_for() {
-        let mut trace = start(Incoming::default(), Some(1.0));
-        let first = trace.dsc(&own(Some(1.0)), Some("a")).clone();
-        assert_eq!(first.get("transaction").as_deref(), Some("a"));
-        assert_eq!(trace.dsc(&own(Some(1.0)), Some("b")), &first);
-        // Without a rate nothing is said of sampling.
-        let mut trace = start(Incoming::default(), None);
-        let written = json!(trace.dsc(&own(None), Some("a")));
-        for key in ["sample_rate", "sample_rand", "sampled", "transaction"] {
-            assert_eq!(written.get(key), None, "{key}");
-        }
-    }
-
     proptest! {
         #[test]
         fn nothing_that_comes_in_makes_it_panic_and_what_it_says_agrees(
@@ -466,14 +380,14 @@ mod tests {
                 platform: None,
             };
             let own = own(rate);
-            let mut trace = Trace::start(&incoming, &own, random);
+            let trace = Trace::start(&incoming, &own, None, random);
             prop_assert!(!trace.records || trace.sampled == Some(true));
             prop_assert_eq!(trace.records && rate.is_none(), false);
             let header = trace.header(trace.span_id).write();
             prop_assert_eq!(SentryTrace::read(&header), Some(trace.header(trace.span_id)));
-            let is_head = trace.dsc.is_none();
+            let is_head = trace.parent_span_id.is_none() || incoming.sentry_trace.is_none();
             let (trace_id, sampled) = (trace.trace_id, trace.sampled);
-            let dsc = trace.dsc(&own, None);
+            let dsc = trace.dsc();
             prop_assert!(dsc.as_baggage().len() <= 8_192);
             if is_head {
                 prop_assert_eq!(dsc.get("trace_id"), Some(hex(trace_id)));
@@ -493,18 +407,18 @@ mod tests {
             random in any::<[u8; 24]>(),
         ) {
             let own = own(rate);
-            let mut trace = Trace::start(&Incoming::default(), &own, random);
+            let trace = Trace::start(&Incoming::default(), &own, None, random);
             let header = trace.header(trace.span_id).write();
-            let baggage = trace.dsc(&own, None).as_baggage().to_owned();
+            let baggage = trace.dsc().as_baggage().to_owned();
             let next = Own { rate: next_rate.and_then(Rate::new), ..own };
             let incoming = with_sentry(&header, Some(&baggage));
-            let mut continued = Trace::start(&incoming, &next, RANDOM);
+            let continued = Trace::start(&incoming, &next, None, RANDOM);
             prop_assert_eq!(continued.trace_id, trace.trace_id);
             prop_assert_eq!(continued.parent_span_id, Some(trace.span_id));
             if rate.is_some() {
                 prop_assert_eq!(continued.sampled, trace.sampled);
             }
-            prop_assert_eq!(continued.dsc(&next, None), trace.dsc(&own, None));
+            prop_assert_eq!(continued.dsc(), trace.dsc());
         }
     }
 }

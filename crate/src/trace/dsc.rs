@@ -48,7 +48,7 @@ impl Dsc {
 
     /// The DSC of a trace whose head this run is.
     pub(crate) fn of_head(head: &Head<'_>) -> Self {
-        let mut text = String::new();
+        let mut text = String::with_capacity(256);
         let mut push = |key, value: &str| baggage::push(&mut text, key, value);
         head.trace_id.with_text(|id| push("trace_id", id));
         push("public_key", head.public_key);
@@ -83,7 +83,9 @@ impl Dsc {
     /// The value of a key. Of two entries with one key, the last counts.
     pub(crate) fn get(&self, key: &str) -> Option<String> {
         let found = baggage::pairs(&self.0).filter(|(each, _)| *each == key);
-        found.last().map(|(_, value)| baggage::decode(value))
+        found
+            .last()
+            .map(|(_, value)| baggage::decode(value).into_owned())
     }
 }
 

@@ -89,6 +89,16 @@ impl TraceId {
     }
 }
 
+impl SpanId {
+    /// The span id of a Workflow's `run`: the last eight bytes of the SHA-1 of its
+    /// instance's id, so the same in each replay.
+    pub(crate) fn of_instance(instance: &str) -> Self {
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&sha1(instance.as_bytes())[12..]);
+        Id::random(bytes)
+    }
+}
+
 impl<const N: usize> Serialize for Id<N> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.with_text(|text| serializer.serialize_str(text))

@@ -1,6 +1,5 @@
 //! What a request, a message or a Workflow's parameters carry away of a [`Trace`].
 
-use super::dsc::Dsc;
 use super::sentry_trace::{self, SentryTrace};
 use super::traceparent::{self, Traceparent};
 use super::{SpanId, Trace, baggage};
@@ -17,13 +16,13 @@ pub(crate) struct Existing<'a> {
 /// The headers to set on a request, each with its whole new value. Those that are not
 /// among them stay as they are.
 ///
-/// A `sentry-trace` that the request has is kept. If it is that of another trace,
+/// A `sentry-trace` that the request has is kept, except for the one that this run
+/// continues: then the request is the one that came in, on its way to the next. If it is that of another trace,
 /// nothing is set: its baggage and ours would contradict each other.
 ///
 /// `with_traceparent` adds the header of W3C, for services that know OpenTelemetry only.
 pub(crate) fn headers(
     trace: &Trace,
-    dsc: &Dsc,
     span_id: SpanId,
     existing: &Existing<'_>,
     with_traceparent: bool,
@@ -32,14 +31,16 @@ pub(crate) fn headers(
     let mut headers = Vec::new();
     match existing.sentry_trace {
         None => headers.push((sentry_trace::NAME, ours.write())),
-        Some(theirs) => {
-            let theirs = SentryTrace::read(theirs).map(|theirs| theirs.trace_id);
-            if theirs != Some(ours.trace_id) {
-                return headers;
+        Some(theirs) => match SentryTrace::read(theirs) {
+            // The request that came in is passed on: the next hop is below this one.
+            Some(theirs) if is_what_came_in(trace, &theirs) => {
+                headers.push((sentry_trace::NAME, ours.write()));
             }
-        }
+            Some(theirs) if theirs.trace_id == ours.trace_id => {}
+            _ => return headers,
+        },
     }
-    if let Some(joined) = baggage::join(existing.baggage, dsc.as_baggage()) {
+    if let Some(joined) = baggage::join(existing.baggage, trace.dsc().as_baggage()) {
         headers.push((baggage::NAME, joined));
     }
     if with_traceparent && !existing.traceparent {
@@ -52,11 +53,15 @@ pub(crate) fn headers(
     headers
 }
 
+fn is_what_came_in(trace: &Trace, theirs: &SentryTrace) -> bool {
+    theirs.trace_id == trace.trace_id && Some(theirs.span_id) == trace.parent_span_id
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trace::Own;
     use crate::trace::sampling::Rate;
-    use crate::trace::{Incoming, Own};
 
     const BELOW: [u8; 8] = [0xcd; 8];
 
@@ -68,9 +73,8 @@ mod tests {
             org_id: None,
             rate: rate.and_then(Rate::new),
         };
-        let mut trace = Trace::start(&Incoming::default(), &own, [0xab; 24]);
-        let dsc = trace.dsc(&own, None).clone();
-        headers(&trace, &dsc, SpanId::random(BELOW), &existing, w3c)
+        let trace = Trace::head(&own, None, [0xab; 24]);
+        headers(&trace, SpanId::random(BELOW), &existing, w3c)
     }
 
     const IDS: &str = "abababababab4bababababababababab-cdcdcdcdcdcdcdcd";
@@ -143,5 +147,31 @@ mod tests {
             headers[1].1.starts_with("a=b,sentry-trace_id=abab"),
             "{headers:?}"
         );
+    }
+
+    #[test]
+    fn a_request_that_came_in_and_is_passed_on_is_below_this_run() {
+        let came_in = "771a43a4192642f0b136d5159a501700-b0e6f15b45c36b12-1";
+        let own = Own {
+            public_key: "key",
+            release: None,
+            environment: "production",
+            org_id: None,
+            rate: None,
+        };
+        let incoming = crate::trace::Incoming {
+            sentry_trace: Some(came_in),
+            baggage: Some("sentry-x=1"),
+            ..Default::default()
+        };
+        let trace = Trace::start(&incoming, &own, None, [0xab; 24]);
+        let existing = Existing {
+            sentry_trace: Some(came_in),
+            baggage: Some("sentry-x=1"),
+            ..Existing::default()
+        };
+        let headers = headers(&trace, SpanId::random(BELOW), &existing, false);
+        let below = "771a43a4192642f0b136d5159a501700-cdcdcdcdcdcdcdcd-1";
+        assert_eq!(headers, [(sentry_trace::NAME, below.to_owned())]);
     }
 }

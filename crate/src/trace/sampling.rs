@@ -30,6 +30,11 @@ impl Rate {
         Some(Rate(millionths.max(u32::from(rate > 0.0))))
     }
 
+    /// The rate as a share of 1.
+    pub(crate) fn share(self) -> f32 {
+        self.0 as f32 / 1_000_000.0
+    }
+
     /// Reads a rate, such as `0.25`, `1` or `5e-3`. Digits past the sixth round it up.
     pub(crate) fn read(text: &str) -> Option<Self> {
         let (millionths, exact) = millionths(text)?;

@@ -5,6 +5,7 @@
 //! parser already.
 
 use crate::platform::UrlParts;
+use crate::trace::sampling::org_id;
 
 /// Where events go, and with which key.
 /// <https://develop.sentry.dev/sdk/foundations/transport/authentication/#parsing-the-dsn>
@@ -16,6 +17,8 @@ pub(crate) struct Dsn {
     pub(crate) envelope_url: String,
     pub(crate) public_key: String,
     pub(crate) secret_key: Option<String>,
+    /// The organisation, where the host is one of Sentry's own.
+    pub(crate) org_id: Option<String>,
 }
 
 impl Dsn {
@@ -40,6 +43,7 @@ impl Dsn {
                 "/envelope/",
             ]
             .concat(),
+            org_id: org_id(&url.host).map(str::to_owned),
             text: url.href,
             public_key: url.username,
             secret_key: Some(url.password).filter(|key| !key.is_empty()),

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::item::Item;
 use crate::item::event::Sdk;
+use crate::trace::dsc::Dsc;
 
 /// Sentry rejects items of more than a megabyte.
 /// <https://develop.sentry.dev/sdk/foundations/transport/envelopes/#size-limits>
@@ -23,6 +24,8 @@ pub(crate) struct Sender<'a> {
     pub(crate) sent_at: &'a str,
     /// The DSN, for a tunnel: it has no other way to know where the envelope is to go.
     pub(crate) dsn: Option<&'a str>,
+    /// What the trace's head tells everybody in it, unless it told nothing.
+    pub(crate) trace: Option<&'a Dsc>,
 }
 
 /// An envelope, ready to be sent.
@@ -42,6 +45,8 @@ struct Headers<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     dsn: Option<&'a str>,
     sdk: Sdk,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<&'a Dsc>,
 }
 
 #[derive(Serialize)]
@@ -61,6 +66,7 @@ pub(crate) fn write(sender: Sender<'_>, item: &mut dyn Item) -> Option<Envelope>
         sent_at: sender.sent_at,
         dsn: sender.dsn,
         sdk: Sdk::THIS,
+        trace: sender.trace.filter(|dsc| !dsc.is_empty()),
     };
     let mut step = 0;
     loop {
@@ -97,6 +103,7 @@ mod tests {
     const SENDER: Sender<'static> = Sender {
         sent_at: "1970-01-01T00:00:01Z",
         dsn: None,
+        trace: None,
     };
 
     fn event() -> Event {

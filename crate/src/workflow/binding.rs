@@ -7,6 +7,7 @@ use worker::{Env, Result};
 
 use super::duration::WorkflowSleepDuration;
 use super::js::{self, from_js, settle, to_js};
+use super::reporting;
 
 /// Finds Workflows among the bindings.
 ///
@@ -61,6 +62,10 @@ pub struct Workflow {
 impl Workflow {
     /// Creates an instance, which starts at once.
     ///
+    /// Within a wrapped handler and with a DSN, the instance becomes a part of the handler's
+    /// trace: its parameters, if they are an object or absent, get a property
+    /// `__sentry_trace`, which [`workflow!`](crate::workflow!) takes off again.
+    ///
     /// # Errors
     ///
     /// If the id is taken or not allowed, or the parameters cannot be stored.
@@ -68,7 +73,9 @@ impl Workflow {
         &self,
         options: CreateOptions<T>,
     ) -> Result<WorkflowInstance> {
-        let instance = settle(self.binding.create(&to_js(&options)?)).await?;
+        let options = to_js(&options)?;
+        reporting::carry(std::iter::once(options.clone())).await;
+        let instance = settle(self.binding.create(&options)).await?;
         Ok(WorkflowInstance::new(instance))
     }
 
@@ -91,7 +98,9 @@ impl Workflow {
         &self,
         batch: Vec<CreateOptions<T>>,
     ) -> Result<Vec<WorkflowInstance>> {
-        let instances = settle(self.binding.create_batch(&to_js(&batch)?)).await?;
+        let batch = to_js(&batch)?;
+        reporting::carry(js::elements(batch.clone())).await;
+        let instances = settle(self.binding.create_batch(&batch)).await?;
         Ok(js::elements(instances).map(WorkflowInstance::new).collect())
     }
 

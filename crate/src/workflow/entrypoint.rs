@@ -148,6 +148,7 @@ impl<W: WorkflowEntrypoint> Instance<W> {
         let event = js::RunEvent::read(&event);
         let instance_id = event.instance_id.clone().unwrap_or_default();
         let workflow_name = event.workflow_name.clone().unwrap_or_default();
+        let creator = reporting::take_trace(&event.payload);
         let failed = FailedSteps::default();
         let run = async {
             let event = match workflow_event(event) {
@@ -172,6 +173,7 @@ impl<W: WorkflowEntrypoint> Instance<W> {
             class,
             &instance_id,
             &workflow_name,
+            creator,
             failed.clone(),
             run,
         )

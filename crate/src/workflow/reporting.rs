@@ -18,14 +18,16 @@ use std::rc::Rc;
 
 use sentry_core::protocol::{Map, Value};
 use worker::Env;
+use worker::wasm_bindgen::JsValue;
 
 use super::error::StepFailure;
+use crate::api::propagation::{OfInstance, TraceHeaders, current_trace};
 use crate::item::draft::Details;
 use crate::item::exception::{Subject, read};
 use crate::item::place::{Handler, Place};
 use crate::item::type_name;
 use crate::panics;
-use crate::platform::workerd::Workerd;
+use crate::platform::workerd::{Workerd, get_or_put};
 use crate::scope::{Contribute, Said, Scope, resume};
 use crate::steps::slot::shared;
 use crate::steps::{finish, guard};
@@ -90,6 +92,7 @@ pub(super) async fn enter_run<F: Future>(
     class: &'static str,
     instance_id: &str,
     workflow_name: &str,
+    creator: Option<TraceHeaders>,
     failed: FailedSteps,
     future: F,
 ) -> F::Output {
@@ -99,7 +102,26 @@ pub(super) async fn enter_run<F: Future>(
     panics::arm(env);
     let scope = Scope::new(place(class, Handler::Run));
     scope.add(added(of_run(instance_id, workflow_name, failed)));
+    scope.position().run().continues(Rc::new(OfInstance {
+        creator,
+        instance_id: instance_id.to_owned(),
+    }));
     run_in(scope, future).await
+}
+
+/// Takes the trace of an instance's creator off its parameters.
+pub(super) fn take_trace(params: &JsValue) -> Option<TraceHeaders> {
+    TraceHeaders::take_from(params)
+}
+
+/// Puts the trace of the current run into the parameters of instances that are about to be
+/// created. Without parameters, it becomes the only one.
+pub(super) async fn carry(options: impl Iterator<Item = JsValue>) {
+    if let Some(trace) = current_trace().await {
+        for options in options {
+            trace.put_into(&get_or_put(&options, "params"));
+        }
+    }
 }
 
 /// Runs a future in a scope, and delivers what it has left there. A panic goes on after
@@ -221,7 +243,9 @@ fn below(
     place: Place,
     values: impl Fn(Option<&(dyn Error + 'static)>) -> Map<String, Value> + 'static,
 ) -> Current {
-    let scope = Scope::within(Some(parent), place);
+    // Each attempt is a span of its own.
+    let span = parent.position().below();
+    let scope = Scope::at(Some(parent), place, span);
     scope.add(added(values));
     scope
 }
@@ -280,7 +304,6 @@ mod tests {
     use crate::platform::testing::{Fake, block_on, yield_once};
     use crate::workflow::error::Failure;
     use uuid::Uuid;
-    use worker::wasm_bindgen::JsValue;
 
     const CLASS: &str = "CompilationWorkflow";
 

@@ -1,0 +1,392 @@
+//! One trace over several isolates: what a run continues, and what goes out with its calls.
+
+use std::fmt;
+use std::future::Future;
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+use worker::js_sys::futures::JsFuture;
+use worker::wasm_bindgen::{JsCast, JsValue};
+use worker::{Fetcher, Headers, Request, RequestInit, Response, Result, Stub};
+
+use crate::panics;
+use crate::platform::Runtime;
+use crate::platform::workerd::{Workerd, get, put_texts, take};
+use crate::scope::Scope;
+use crate::steps;
+use crate::steps::slot::shared;
+use crate::trace::head::Random;
+use crate::trace::outgoing::{self, Existing};
+use crate::trace::run::{Located, Origin};
+use crate::trace::{Incoming, Own, Trace, baggage, sentry_trace, traceparent};
+
+/// Makes the run that this is called in a part of the trace that `source` carries: the one
+/// of a `sentry-trace` and its `baggage`, else that of a `traceparent`.
+///
+/// Call it first in a wrapped handler's body. Without it, a run is a trace of its own. The
+/// first source that a run is told counts; once something has asked for the trace (a report,
+/// a call that passes it on), it stays as it is.
+///
+/// Reads nothing: the headers are read when something asks, so a request that succeeds and
+/// calls nobody pays for a reference to them. Headers that are malformed, or that come from
+/// another of Sentry's organisations, make the run a trace of its own. Outside of a wrapper,
+/// and without a DSN, this does nothing.
+///
+/// ```no_run
+/// # mod worker_module {
+/// use worker::{Context, Env, Request, Response, Result, event};
+/// use worker_sentry::{Handler, continue_trace, with_sentry_worker};
+///
+/// #[event(fetch)]
+/// async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
+///     with_sentry_worker(&env, &context, Handler::Fetch, async {
+///         continue_trace(&request);
+///         Response::ok(request.path())
+///     })
+///     .await
+/// }
+/// # }
+/// ```
+///
+/// The rules: <https://develop.sentry.dev/sdk/foundations/trace-propagation/>
+pub fn continue_trace(source: &impl TraceSource) {
+    if let Some(scope) = Scope::current()
+        && !scope.position().run().continues(source.carried().0)
+        && let Some(env) = panics::env()
+    {
+        Workerd::owned(&env).debug("this run has its trace already; what came in is not continued");
+    }
+}
+
+/// What a trace can come in with: a [`Request`], its [`Headers`], or [`TraceHeaders`] from
+/// anywhere else.
+///
+/// ```no_run
+/// use worker::Request;
+/// use worker_sentry::{TraceSource, continue_trace};
+///
+/// fn begin(request: &Request, source: Option<&impl TraceSource>) {
+///     match source {
+///         Some(source) => continue_trace(source),
+///         None => continue_trace(request),
+///     }
+/// }
+/// ```
+pub trait TraceSource: sealed::Sealed {
+    /// A handle to it.
+    #[doc(hidden)]
+    fn carried(&self) -> Carried;
+}
+
+/// A handle to what carries a trace. Not an API.
+#[doc(hidden)]
+pub struct Carried(Rc<dyn Origin>);
+
+impl fmt::Debug for Carried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Carried")
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for worker::Request {}
+    impl Sealed for worker::Headers {}
+    impl Sealed for super::TraceHeaders {}
+}
+
+impl TraceSource for Request {
+    fn carried(&self) -> Carried {
+        self.headers().carried()
+    }
+}
+
+impl TraceSource for Headers {
+    fn carried(&self) -> Carried {
+        // The headers of JavaScript's, not a copy of them.
+        Carried(Rc::new(IncomingHeaders(Headers(self.0.clone()))))
+    }
+}
+
+struct IncomingHeaders(Headers);
+
+impl Origin for IncomingHeaders {
+    fn begin(&self, own: &Own<'_>, random: Random) -> Trace {
+        let read = |name| self.0.get(name).ok().flatten();
+        let sentry_trace = read(sentry_trace::NAME);
+        let (baggage, traceparent) = match sentry_trace {
+            Some(_) => (read(baggage::NAME), None),
+            None => (None, read(traceparent::NAME)),
+        };
+        let incoming = Incoming {
+            sentry_trace: sentry_trace.as_deref(),
+            baggage: baggage.as_deref(),
+            traceparent: traceparent.as_deref(),
+            ..Incoming::default()
+        };
+        Trace::start(&incoming, own, None, random)
+    }
+}
+
+/// What carries a trace where there are no headers: in a message of your own, in an RPC
+/// call's arguments, over a WebSocket.
+///
+/// [`current_trace`] makes it, and [`continue_trace`] takes it on the other side.
+///
+/// ```no_run
+/// use serde::{Deserialize, Serialize};
+/// use worker_sentry::{TraceHeaders, continue_trace, current_trace};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Call {
+///     list: String,
+///     trace: Option<TraceHeaders>,
+/// }
+///
+/// async fn outgoing(list: String) -> Call {
+///     Call { list, trace: current_trace().await }
+/// }
+///
+/// fn incoming(call: &Call) {
+///     if let Some(trace) = &call.trace {
+///         continue_trace(trace);
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceHeaders {
+    /// The value of the header `sentry-trace`.
+    #[serde(rename = "sentry-trace")]
+    pub sentry_trace: String,
+    /// The value of the header `baggage`, with Sentry's entries and perhaps those of others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baggage: Option<String>,
+}
+
+impl TraceSource for TraceHeaders {
+    fn carried(&self) -> Carried {
+        Carried(Rc::new(self.clone()))
+    }
+}
+
+impl Origin for TraceHeaders {
+    fn begin(&self, own: &Own<'_>, random: Random) -> Trace {
+        let incoming = Incoming {
+            sentry_trace: Some(&self.sentry_trace),
+            baggage: self.baggage.as_deref(),
+            ..Incoming::default()
+        };
+        Trace::start(&incoming, own, None, random)
+    }
+}
+
+/// What passes the trace of the current run on, below the span that is running.
+///
+/// `None` outside of a wrapper, without a DSN, and where the configuration cannot be loaded.
+/// Waits for the configuration if the isolate has none yet: that is once, and two seconds at
+/// most.
+///
+/// ```no_run
+/// # async fn example() {
+/// if let Some(trace) = worker_sentry::current_trace().await {
+///     worker::console_log!("{}", trace.sentry_trace);
+/// }
+/// # }
+/// ```
+pub async fn current_trace() -> Option<TraceHeaders> {
+    let at = located().await?;
+    let baggage = at.trace.dsc().as_baggage();
+    Some(TraceHeaders {
+        sentry_trace: at.trace.header(at.span_id).write(),
+        baggage: (!baggage.is_empty()).then(|| baggage.to_owned()),
+    })
+}
+
+/// The property under which an object carries a trace, where there are no headers.
+const KEY: &str = "__sentry_trace";
+
+impl TraceHeaders {
+    /// Puts it into a plain object.
+    pub(crate) fn put_into(&self, object: &JsValue) {
+        let mut texts = vec![(sentry_trace::NAME, self.sentry_trace.as_str())];
+        if let Some(baggage) = &self.baggage {
+            texts.push((baggage::NAME, baggage));
+        }
+        put_texts(object, KEY, &texts);
+    }
+
+    /// Takes it off an object, so that the application does not see it.
+    pub(crate) fn take_from(object: &JsValue) -> Option<Self> {
+        let carried = take(object, KEY)?;
+        let text = |name| get(&carried, name).as_string();
+        Some(TraceHeaders {
+            sentry_trace: text(sentry_trace::NAME)?,
+            baggage: text(baggage::NAME),
+        })
+    }
+}
+
+/// The trace of a Workflow's instance: that of its creator, else one of its own that is the
+/// same in each replay.
+pub(crate) struct OfInstance {
+    pub(crate) creator: Option<TraceHeaders>,
+    pub(crate) instance_id: String,
+}
+
+impl Origin for OfInstance {
+    fn begin(&self, own: &Own<'_>, random: Random) -> Trace {
+        let creator = self.creator.as_ref();
+        let incoming = Incoming {
+            sentry_trace: creator.map(|trace| &*trace.sentry_trace),
+            baggage: creator.and_then(|trace| trace.baggage.as_deref()),
+            instance: Some(&self.instance_id),
+            ..Incoming::default()
+        };
+        Trace::start(&incoming, own, None, random)
+    }
+}
+
+/// Where in its trace the code is that runs right now.
+async fn located() -> Option<Located> {
+    let position = Scope::current()?.position();
+    let runtime = Workerd::owned(&panics::env()?);
+    let client = steps::ready_client(&runtime, shared()).await?;
+    position.locate(&client.own(), || runtime.random_bytes())
+}
+
+/// Gives a request the headers that pass the trace of the current run on: `sentry-trace`
+/// and `baggage`.
+///
+/// For a request to a service of your own. Whoever gets it learns the trace's id, the public
+/// key of the DSN, the release and the environment, so leave requests to others as they are.
+/// What the request has already stays: a `sentry-trace`, unless it is the one that this run
+/// continues, entries of Sentry's in its `baggage`, and those of anyone else. A request whose headers cannot be changed, such as the
+/// one that came in, is copied, and its body moves along.
+///
+/// Returns the request as it is outside of a wrapper, without a DSN, and where the
+/// configuration cannot be loaded. Waits as [`current_trace`] does.
+///
+/// ```no_run
+/// use worker::{Fetch, Method, Request, Response, Result};
+/// use worker_sentry::traced_request;
+///
+/// async fn ask() -> Result<Response> {
+///     let request = Request::new("https://lists.example.com/", Method::Get)?;
+///     Fetch::Request(traced_request(request).await).send().await
+/// }
+/// ```
+///
+/// The rules:
+/// <https://develop.sentry.dev/sdk/foundations/trace-propagation/dynamic-sampling-context/>
+pub async fn traced_request(request: Request) -> Request {
+    match located().await {
+        Some(at) => with_headers(request, &at),
+        None => request,
+    }
+}
+
+fn with_headers(request: Request, at: &Located) -> Request {
+    let read = |name| request.headers().get(name).ok().flatten();
+    let (has_trace, has_baggage) = (read(sentry_trace::NAME), read(baggage::NAME));
+    let existing = Existing {
+        sentry_trace: has_trace.as_deref(),
+        baggage: has_baggage.as_deref(),
+        traceparent: false,
+    };
+    let headers = outgoing::headers(&at.trace, at.span_id, &existing, false);
+    let set = |to: &Request| {
+        let mut headers = headers.iter();
+        headers.all(|(name, value)| to.headers().set(name, value).is_ok())
+    };
+    if set(&request) {
+        return request;
+    }
+    match request.clone_mut() {
+        Ok(copy) => {
+            set(&copy);
+            copy
+        }
+        Err(_) => request,
+    }
+}
+
+/// Calls to a Durable Object that pass the trace of the current run on.
+///
+/// The names are those of [`Stub`] with `traced_` before them. They fail as those do, and
+/// wait and send as [`traced_request`] says.
+///
+/// ```no_run
+/// use worker::{Request, Response, Result, Stub};
+/// use worker_sentry::TracedStub;
+///
+/// async fn pass_on(stub: &Stub, request: Request) -> Result<Response> {
+///     stub.traced_fetch_with_request(request).await
+/// }
+/// ```
+pub trait TracedStub {
+    /// As [`Stub::fetch_with_request`].
+    fn traced_fetch_with_request(&self, request: Request)
+    -> impl Future<Output = Result<Response>>;
+
+    /// As [`Stub::fetch_with_str`].
+    fn traced_fetch_with_str(&self, url: &str) -> impl Future<Output = Result<Response>>;
+}
+
+impl TracedStub for Stub {
+    async fn traced_fetch_with_request(&self, request: Request) -> Result<Response> {
+        self.fetch_with_request(traced_request(request).await).await
+    }
+
+    async fn traced_fetch_with_str(&self, url: &str) -> Result<Response> {
+        let request = Request::new(url, worker::Method::Get)?;
+        self.traced_fetch_with_request(request).await
+    }
+}
+
+/// Calls to another Worker through a service binding that pass the trace of the current run
+/// on.
+///
+/// The names are those of [`Fetcher`] with `traced_` before them. They fail as those do, and
+/// wait and send as [`traced_request`] says.
+///
+/// ```no_run
+/// use worker::{Env, Response, Result};
+/// use worker_sentry::TracedFetcher;
+///
+/// async fn ask(env: &Env) -> Result<()> {
+///     let lists = env.service("LISTS")?;
+///     lists.traced_fetch("https://lists/", None).await?;
+///     Ok(())
+/// }
+/// ```
+pub trait TracedFetcher {
+    /// As [`Fetcher::fetch`].
+    fn traced_fetch(
+        &self,
+        url: impl Into<String>,
+        init: Option<RequestInit>,
+    ) -> impl Future<Output = Result<Response>>;
+
+    /// As [`Fetcher::fetch_request`].
+    fn traced_fetch_request(&self, request: Request) -> impl Future<Output = Result<Response>>;
+}
+
+impl TracedFetcher for Fetcher {
+    async fn traced_fetch(
+        &self,
+        url: impl Into<String>,
+        init: Option<RequestInit>,
+    ) -> Result<Response> {
+        let request = Request::new_with_init(&url.into(), &init.unwrap_or_default())?;
+        self.traced_fetch_request(request).await
+    }
+
+    async fn traced_fetch_request(&self, request: Request) -> Result<Response> {
+        // `worker`'s own returns another type where its feature `http` is on.
+        let this: &JsValue = self.as_ref();
+        let this: &worker::worker_sys::Fetcher = this.unchecked_ref();
+        let answer = this.fetch(traced_request(request).await.inner())?;
+        let answer = JsFuture::from(answer).await?;
+        Ok(answer.dyn_into::<worker::web_sys::Response>()?.into())
+    }
+}

@@ -1,0 +1,150 @@
+//! Traces over queues.
+
+use std::future::Future;
+
+use serde::Serialize;
+use serde_wasm_bindgen::Serializer;
+use worker::wasm_bindgen::JsValue;
+use worker::{
+    Message, MessageBatch, MessageExt, Queue, QueueContentType, RawMessageBuilder, Result,
+};
+
+use super::propagation::{TraceHeaders, current_trace};
+use crate::scope::{Scope, resume};
+use crate::trace::run::{Origin, Position};
+
+/// Messages that pass the trace of the current run on.
+///
+/// ```no_run
+/// use serde::Serialize;
+/// use worker::{Env, Result};
+/// use worker_sentry::TracedQueue;
+///
+/// #[derive(Serialize)]
+/// struct Job {
+///     list: String,
+/// }
+///
+/// async fn enqueue(env: &Env, list: String) -> Result<()> {
+///     env.queue("JOBS")?.traced_send(&Job { list }).await
+/// }
+/// ```
+pub trait TracedQueue {
+    /// Sends a message as JSON, as [`Queue::send`] does, with the trace of the current run in
+    /// it.
+    ///
+    /// The trace is one more property of the message's object. The consumer takes it off with
+    /// [`message_traces`] before it reads a message; a consumer that does not know of it finds
+    /// a property `__sentry_trace`. A message that is no object (a text, a list) is sent as it
+    /// is. So is every message outside of a wrapper and without a DSN. Waits as
+    /// [`current_trace`] does.
+    ///
+    /// # Errors
+    ///
+    /// If the message cannot be serialised, or the runtime does not take it.
+    fn traced_send<T: Serialize + ?Sized>(&self, message: &T) -> impl Future<Output = Result<()>>;
+}
+
+impl TracedQueue for Queue {
+    async fn traced_send<T: Serialize + ?Sized>(&self, message: &T) -> Result<()> {
+        let message = traced_message(message).await?;
+        let message = RawMessageBuilder::new(message);
+        self.send_raw(message.build_with_content_type(QueueContentType::Json))
+            .await
+    }
+}
+
+/// A message with the trace of the current run in it, for
+/// [`RawMessageBuilder`] and [`Queue::send_raw_batch`].
+///
+/// ```no_run
+/// use worker::{Queue, QueueContentType, RawMessageBuilder, Result};
+/// use worker_sentry::traced_message;
+///
+/// async fn later(queue: &Queue, job: &serde_json::Value) -> Result<()> {
+///     let message = RawMessageBuilder::new(traced_message(job).await?).delay_seconds(60);
+///     queue.send_raw(message.build_with_content_type(QueueContentType::Json)).await
+/// }
+/// ```
+///
+/// # Errors
+///
+/// If the message cannot be serialised.
+pub async fn traced_message<T: Serialize + ?Sized>(message: &T) -> Result<JsValue> {
+    let message = message.serialize(&Serializer::json_compatible())?;
+    if let Some(trace) = current_trace().await {
+        trace.put_into(&message);
+    }
+    Ok(message)
+}
+
+/// Takes the traces off the messages of a batch. Call it before the messages are read.
+///
+/// Works without a DSN too, so that no consumer ever sees the property.
+///
+/// ```no_run
+/// use serde::Deserialize;
+/// use worker::{MessageBatch, MessageExt, Result};
+/// use worker_sentry::message_traces;
+///
+/// #[derive(Deserialize)]
+/// struct Job {
+///     list: String,
+/// }
+///
+/// async fn consume(batch: MessageBatch<Job>) -> Result<()> {
+///     let traces = message_traces(&batch);
+///     for message in batch.messages()? {
+///         traces.continue_in(&message, compile(&message.body().list)).await?;
+///         message.ack();
+///     }
+///     Ok(())
+/// }
+/// # async fn compile(list: &str) -> Result<()> { Ok(()) }
+/// ```
+pub fn message_traces<T>(batch: &MessageBatch<T>) -> MessageTraces {
+    let traced = |message: worker::RawMessage| {
+        let trace = TraceHeaders::take_from(&message.body())?;
+        Some((message.id(), trace))
+    };
+    MessageTraces(batch.raw_iter().filter_map(traced).collect())
+}
+
+/// The traces of a batch's messages. Made by [`message_traces`].
+#[derive(Clone, Debug, Default)]
+pub struct MessageTraces(Vec<(String, TraceHeaders)>);
+
+impl MessageTraces {
+    /// The trace that a message has brought, if it has brought one.
+    pub fn of<T>(&self, message: &Message<T>) -> Option<&TraceHeaders> {
+        let id = message.id();
+        let mut traces = self.0.iter();
+        traces.find(|(each, _)| *each == id).map(|(_, trace)| trace)
+    }
+
+    /// Runs `body`, what is to be done for a message, as a part of that message's trace.
+    ///
+    /// The run of the handler itself takes the trace of the first message that this is called
+    /// for, so an error that the handler returns is in that one. Give each message's errors to
+    /// a capture within `body` where a batch has several. A panic of `body` goes on.
+    pub async fn continue_in<T, F: Future>(&self, message: &Message<T>, body: F) -> F::Output {
+        let (Some(scope), Some(trace)) = (Scope::current(), self.of(message)) else {
+            return body.await;
+        };
+        let origin: std::rc::Rc<dyn Origin> = std::rc::Rc::new(trace.clone());
+        if scope.position().run().continues(origin.clone()) {
+            return body.await;
+        }
+        let position = Position::default();
+        position.run().continues(origin);
+        let inner = Scope::at(Some(scope.clone()), scope.place().clone(), position);
+        let outcome = inner.run(body).await;
+        for panic in inner.take_panics() {
+            scope.leave_panic(panic);
+        }
+        if inner.has_errands() {
+            scope.send(inner.finish());
+        }
+        resume(outcome)
+    }
+}

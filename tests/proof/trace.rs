@@ -1,0 +1,215 @@
+//! One trace from the client's request through every kind of part to the error.
+
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use libtest_mimic::Trial;
+use proof::case::test;
+use proof::receiver::{Received, Receiver, envelope};
+use proof::relay;
+use proof::shared::Shared;
+use proof::worker::Worker;
+use serde_json::{Value, json};
+
+/// How many chains run at once.
+const CHAINS: usize = 21;
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        test(
+            "trace::a_request_an_object_a_queue_a_workflow_and_its_steps_are_one_trace_joined_at_each_hop",
+            one_chain_is_one_trace,
+        ),
+        test(
+            "trace::chains_that_run_at_once_are_a_trace_each_and_nothing_is_crossed",
+            chains_do_not_cross,
+        ),
+        test(
+            "trace::a_run_that_continues_nothing_is_a_trace_of_its_own_and_a_traceparent_is_continued",
+            heads_and_traceparents,
+        ),
+        test(
+            "trace::the_headers_of_others_stay_and_without_a_dsn_none_are_added",
+            headers_of_others_stay,
+        ),
+        test(
+            "trace::an_instance_without_a_creators_trace_is_one_trace_in_each_replay_and_attempt",
+            an_instance_is_one_trace,
+        ),
+    ]
+}
+
+fn stage() -> &'static (Worker, Receiver) {
+    static STAGE: Shared<(Worker, Receiver)> = Shared::new();
+    STAGE.get(|| {
+        let receiver = Receiver::accepting();
+        let options = Worker::fixture().reporting_to(&receiver.dsn());
+        (options.var("SENTRY_RELEASE", "traced@1").start(), receiver)
+    })
+}
+
+/// The parts of a chain, in the order in which they call each other.
+const PARTS: [&str; 7] = [
+    "main",
+    "object",
+    "queue saw 1",
+    "run saw 1",
+    "attempt 1",
+    "attempt 2",
+    "step",
+];
+
+/// An event's ids, and what its envelope says of the trace.
+struct Seen {
+    trace: String,
+    span: String,
+    parent: Option<String>,
+    dsc: Value,
+}
+
+fn seen(receiver: &Receiver, marker: &str) -> Seen {
+    let Received { request, .. } = receiver.wait_for(&format!("purpose: {marker}\""));
+    let (header, items) = envelope(&request);
+    let event = &items[0].1;
+    {
+        // One at a time: the judge has no long queue.
+        static JUDGE: Mutex<()> = Mutex::new(());
+        let _turn = JUDGE.lock().unwrap_or_else(PoisonError::into_inner);
+        relay::judge(event);
+    }
+    let context = &event["contexts"]["trace"];
+    assert_eq!(context["type"], "trace", "{event:#}");
+    let text = |name: &str| context[name].as_str().map(str::to_owned);
+    Seen {
+        trace: text("trace_id").expect("a trace id"),
+        span: text("span_id").expect("a span id"),
+        parent: text("parent_span_id"),
+        dsc: header["trace"].clone(),
+    }
+}
+
+/// Runs a chain and looks at each of its parts.
+fn chain(marker: &str, headers: &[(&str, &str)]) -> Vec<Seen> {
+    let (worker, receiver) = stage();
+    let path = format!("/traces/chain?marker={marker}");
+    let answer = worker.send("POST", &path, headers, "");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let part = |part: &&str| seen(receiver, &format!("{part}:{marker}"));
+    PARTS.iter().map(part).collect()
+}
+
+/// Fails unless the parts are one trace, each below the one that called it.
+fn assert_joined(parts: &[Seen], trace: &str, client: Option<&str>) {
+    let [main, object, queue, run, first, second, step] = parts else {
+        panic!("{} parts", parts.len());
+    };
+    for part in parts {
+        assert_eq!(part.trace, trace);
+        assert_eq!(part.dsc, main.dsc);
+    }
+    assert_eq!(main.parent.as_deref(), client);
+    assert_eq!(object.parent.as_ref(), Some(&main.span));
+    assert_eq!(queue.parent.as_ref(), Some(&object.span));
+    assert_eq!(run.parent.as_ref(), Some(&queue.span));
+    // Each attempt is a span below the run's, which is the same in each replay.
+    assert_eq!(first.parent.as_ref(), Some(&run.span));
+    assert_eq!(second.parent.as_ref(), Some(&run.span));
+    assert_ne!(first.span, second.span);
+    assert_eq!(step.span, run.span);
+}
+
+fn trace_id(number: usize) -> String {
+    format!("771a43a4192642f0b136d5159a50{number:04x}")
+}
+
+fn one_chain_is_one_trace() {
+    let trace = trace_id(0xffff);
+    let header = format!("{trace}-b0e6f15b45c36b12-1");
+    let baggage = format!(
+        "theirs=1,sentry-trace_id={trace},sentry-public_key=public,sentry-sample_rate=0.250,\
+         sentry-unknown=%C3%BC"
+    );
+    let headers = [("sentry-trace", &*header), ("baggage", &*baggage)];
+    let parts = chain("one.chain.", &headers);
+    assert_joined(&parts, &trace, Some("b0e6f15b45c36b12"));
+    // What came in is frozen: passed on as it is, and nothing of ours is added.
+    let expected = json!({
+        "trace_id": trace, "public_key": "public", "sample_rate": "0.250", "unknown": "ü",
+    });
+    assert_eq!(parts[6].dsc, expected);
+}
+
+fn chains_do_not_cross() {
+    thread::scope(|scope| {
+        let chains: Vec<_> = (0..CHAINS)
+            .map(|number| {
+                scope.spawn(move || {
+                    let trace = trace_id(number);
+                    let header = format!("{trace}-b0e6f15b45c36b12-0");
+                    let baggage = format!("sentry-trace_id={trace},sentry-of={number}");
+                    let headers = [("sentry-trace", &*header), ("baggage", &*baggage)];
+                    let parts = chain(&format!("many.{number}."), &headers);
+                    assert_joined(&parts, &trace, Some("b0e6f15b45c36b12"));
+                    assert_eq!(parts[6].dsc["of"], number.to_string());
+                })
+            })
+            .collect();
+        for chain in chains {
+            chain.join().expect("a chain that is one trace");
+        }
+    });
+}
+
+fn heads_and_traceparents() {
+    let parts = chain("own.head.", &[]);
+    let trace = parts[0].trace.clone();
+    assert_joined(&parts, &trace, None);
+    let expected = json!({
+        "trace_id": trace, "public_key": "public", "release": "traced@1",
+        "environment": "production",
+    });
+    assert_eq!(parts[0].dsc, expected);
+
+    let w3c = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let header = format!("00-{w3c}-00f067aa0ba902b7-01");
+    let parts = chain("w3c.head.", &[("traceparent", &header)]);
+    assert_joined(&parts, w3c, Some("00f067aa0ba902b7"));
+}
+
+fn headers_of_others_stay() {
+    let own = [("baggage", "theirs=1"), ("x-own", "kept")];
+    let echo = |worker: &Worker, headers: &[(&str, &str)]| {
+        let path = "/traces/echo?marker=echo.";
+        worker.send("POST", path, headers, "").json()
+    };
+    let (worker, _) = stage();
+    let answer = echo(worker, &own);
+    let sentry_trace = answer[0].as_str().expect("a header");
+    // 32 digits, 16 digits, and no decision, since there is no rate.
+    assert_eq!(sentry_trace.len(), 49, "{sentry_trace}");
+    let baggage = answer[1].as_str().expect("a header");
+    let begins = format!("theirs=1,sentry-trace_id={}", &sentry_trace[..32]);
+    assert!(baggage.starts_with(&begins), "{baggage}");
+    assert_eq!(answer[2], json!(null));
+    assert_eq!(answer[3], "kept");
+
+    let silent = crate::transport::silent();
+    assert_eq!(echo(silent, &own), json!([null, "theirs=1", null, "kept"]));
+    assert_eq!(echo(silent, &[]), json!([null, null, null, null]));
+}
+
+fn an_instance_is_one_trace() {
+    let (worker, receiver) = stage();
+    worker.post("/traces/instance/ae0ee067?marker=instance.");
+    let part = |part: &str| seen(receiver, &format!("{part}:instance."));
+    let (run, first, second) = (part("run saw 1"), part("attempt 1"), part("attempt 2"));
+    let step = part("step");
+    for part in [&run, &first, &second, &step] {
+        assert_eq!(part.trace, "0d2b6d1743ce6d53af4f5ee416ad5d1b");
+    }
+    assert_eq!(run.parent, None);
+    assert_eq!(first.parent.as_ref(), Some(&run.span));
+    assert_eq!(second.parent.as_ref(), Some(&run.span));
+    assert_ne!(first.span, second.span);
+    assert_eq!(step.span, run.span);
+}
