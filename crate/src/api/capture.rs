@@ -86,7 +86,7 @@ pub fn capture_exception_in_background<'e, Kind>(
 // ANCHOR_END: background
 
 /// Reads a report in the scope of the code that runs right now.
-fn read(runtime: &impl Runtime, report: Report<'_>) -> Draft {
+pub(super) fn read(runtime: &impl Runtime, report: Report<'_>) -> Draft {
     let error = report.error();
     let mut draft = report.read(runtime);
     if let Some(scope) = Scope::current() {

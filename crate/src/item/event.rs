@@ -47,6 +47,14 @@ pub(crate) struct Event {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) contexts: BTreeMap<String, Context>,
+    /// The last three are values that are JSON already, so that their types are in no
+    /// Worker that does not use them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) user: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) extra: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) breadcrumbs: Option<Value>,
     pub(crate) sdk: Sdk,
 }
 
@@ -153,6 +161,7 @@ impl Item for Event {
                 for exception in &mut self.exception {
                     exception.stacktrace = None;
                 }
+                (self.extra, self.breadcrumbs) = (None, None);
             }
             2 => {
                 for exception in &mut self.exception {
@@ -160,6 +169,7 @@ impl Item for Event {
                         exception.value = Some(bounded(MAX_VALUE, format_args!("{value}")));
                     }
                 }
+                self.user = None;
                 keep(&mut self.tags, &["class", "handler"]);
             }
             _ => return false,

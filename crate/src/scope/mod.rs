@@ -5,8 +5,10 @@
 //! current request" but in the future that serves it. A scope is entered each time that
 //! its future is polled and left when the poll ends.
 
+pub(crate) mod data;
+
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -18,10 +20,15 @@ use crate::item::place::Place;
 
 /// How many errors a scope remembers as reported. The oldest is forgotten first.
 const REMEMBERED: usize = 32;
+/// How many errands of the application's making a run has at most.
+const MAX_ERRANDS: usize = 32;
 
 thread_local! {
     /// The scope that is being polled right now.
     static CURRENT: RefCell<Option<Rc<Scope>>> = const { RefCell::new(None) };
+    /// Set while errands are polled. The only code of the application's that runs then is
+    /// its `before_send`, and a report about a report would have no end.
+    static ON_ERRANDS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A report on its way, or anything else that a run has to finish.
@@ -36,7 +43,7 @@ pub(crate) type Outcome<T> = Result<T, Box<dyn Any + Send>>;
 pub(crate) type Said = Vec<String>;
 
 /// Something that adds to each event of a run.
-pub(crate) trait Contribute {
+pub(crate) trait Contribute: Any {
     /// Adds to the details of an event what is not there yet, and leaves alone what the
     /// event's own report has said. Inner scopes come first. `error` is the error that is
     /// reported; a panic and what JavaScript threw have none.
@@ -81,6 +88,14 @@ impl Scope {
     /// The scope of the code that runs right now.
     pub(crate) fn current() -> Option<Rc<Scope>> {
         CURRENT.with(|current| current.try_borrow().ok()?.clone())
+    }
+
+    /// The same, where it is the application's own code that runs.
+    pub(crate) fn of_the_application() -> Option<Rc<Scope>> {
+        match ON_ERRANDS.get() {
+            true => None,
+            false => Scope::current(),
+        }
     }
 
     /// This scope and those around it, from the inside out.
@@ -183,6 +198,13 @@ impl Scope {
             .is_ok_and(|errands| !errands.is_empty())
     }
 
+    /// Whether this run has as many errands as it may have.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.errands
+            .try_borrow()
+            .is_ok_and(|errands| errands.len() >= MAX_ERRANDS)
+    }
+
     /// Finishes what this run has under way. Each errand bounds its own time.
     pub(crate) async fn finish(self: Rc<Self>) {
         poll_fn(|context| {
@@ -195,30 +217,39 @@ impl Scope {
         .await;
     }
 
-    /// Polls each errand once. `true` if none is left.
+    /// Polls each errand once, and those that were sent meanwhile: whoever is never polled
+    /// is never woken. `true` if none is left.
     fn poll_errands(&self, context: &mut Context<'_>) -> bool {
-        // An errand may send another one, so the list is not borrowed meanwhile.
-        let Ok(mut errands) = self
-            .errands
-            .try_borrow_mut()
-            .map(|mut it| std::mem::take(&mut *it))
-        else {
-            return true;
-        };
-        let mut at = 0;
-        while let Some(errand) = errands.get_mut(at) {
-            match errand.as_mut().poll(context) {
-                Poll::Ready(()) => drop(errands.swap_remove(at)),
-                Poll::Pending => at += 1,
+        let _on_errands = OnErrands(ON_ERRANDS.replace(true));
+        let mut waiting = Vec::new();
+        loop {
+            // An errand may send another one, so the list is not borrowed meanwhile.
+            let taken = self.errands.try_borrow_mut();
+            let errands = taken.map(|mut it| std::mem::take(&mut *it));
+            let errands = errands.unwrap_or_default();
+            if errands.is_empty() {
+                break;
+            }
+            for mut errand in errands {
+                if errand.as_mut().poll(context).is_pending() {
+                    waiting.push(errand);
+                }
             }
         }
-        match self.errands.try_borrow_mut() {
-            Ok(mut left) => {
-                left.append(&mut errands);
-                left.is_empty()
-            }
-            Err(_) => true,
+        let is_done = waiting.is_empty();
+        if let Ok(mut left) = self.errands.try_borrow_mut() {
+            left.append(&mut waiting);
         }
+        is_done
+    }
+}
+
+/// Puts back whether errands are polled, also by a panic that unwinds.
+struct OnErrands(bool);
+
+impl Drop for OnErrands {
+    fn drop(&mut self) {
+        ON_ERRANDS.set(self.0);
     }
 }
 
@@ -367,6 +398,36 @@ mod tests {
         let payload = outcome.expect_err("a panic");
         assert_eq!(payload.downcast_ref(), Some(&"gone"));
         assert_eq!(current_place(), Place::default());
+    }
+
+    #[test]
+    fn an_errand_that_is_sent_by_another_one_is_polled_in_the_same_turn() {
+        let scope = Scope::new(alarm());
+        let (inner, polled) = (Rc::clone(&scope), Rc::new(Cell::new(false)));
+        let flag = Rc::clone(&polled);
+        scope.send(async move {
+            inner.send(async move { flag.set(true) });
+        });
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        // Nobody wakes an errand that was never polled.
+        assert!(pin!(scope.finish()).poll(&mut context).is_ready());
+        assert!(polled.get());
+    }
+
+    #[test]
+    fn what_runs_on_an_errand_is_not_the_applications_run() {
+        let scope = Scope::new(alarm());
+        let seen = Rc::new(Cell::new(None));
+        let on_errand = Rc::clone(&seen);
+        scope.send(async move {
+            on_errand.set(Some(Scope::of_the_application().is_some()));
+        });
+        let body = async {
+            yield_once().await;
+            Scope::of_the_application().is_some()
+        };
+        assert_eq!(block_on(scope.run(body)).ok(), Some(true));
+        assert_eq!(seen.get(), Some(false));
     }
 
     struct Tag(&'static str);
