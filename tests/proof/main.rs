@@ -28,6 +28,7 @@ mod same;
 mod snippets;
 mod sockets;
 mod storm;
+mod story;
 mod success;
 mod transport;
 mod weight;
@@ -92,6 +93,7 @@ fn main() -> ExitCode {
         snippets::trials(),
         sockets::trials(),
         storm::trials(),
+        story::trials(),
         success::trials(),
         transport::trials(),
         weight::trials(),
