@@ -14,7 +14,7 @@
 //! is on each later event of the same run and on no other's.
 //!
 //! Each takes whatever a handler can return, which [`IntoReport`] lists. A [`Report`] says
-//! more about an error, [`set_before_send`] sees every event before it leaves, and
+//! more about an error, [`WithStack`] keeps where it came up, [`set_before_send`] sees every event before it leaves, and
 //! [`workflow`](mod@workflow) is the Workflows binding that `worker` does not have yet.
 //! Without the binding `SENTRY_DSN` nothing is reported and nothing else changes.
 //!
@@ -41,6 +41,9 @@ mod api;
 #[cfg(test)]
 mod budget;
 mod item;
+#[cfg(feature = "laboratory")]
+#[doc(hidden)]
+pub mod laboratory;
 mod panics;
 mod platform;
 mod scope;
@@ -61,6 +64,7 @@ pub use api::into_report::IntoReport;
 pub use api::into_report::kind;
 pub use api::report::Report;
 pub use api::stream::with_sentry_in_stream;
+pub use api::with_stack::WithStack;
 pub use api::wrap::{with_sentry_in_isolate, with_sentry_worker};
 pub use item::breadcrumb::Breadcrumb;
 pub use item::place::Handler;

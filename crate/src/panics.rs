@@ -122,9 +122,12 @@ fn report(info: &PanicHookInfo<'_>) {
         filename: Some(location.file().to_owned()),
         lineno: Some(location.line().into()),
         colno: Some(location.column().into()),
+        // A dependency's path is absolute.
+        in_app: (!location.file().starts_with('/')).then_some(true),
         ..Frame::default()
     });
-    let draft = Draft::of_panic(text, at, Place::default());
+    let mut draft = Draft::of_panic(text, at, Place::default());
+    draft.take_way(&runtime);
     leave(&runtime, shared(), Scope::current(), draft);
 }
 
@@ -166,7 +169,7 @@ pub(crate) fn unhandled(runtime: &impl Runtime) -> Vec<Draft> {
 // ANCHOR_END: unhandled
 
 /// Starts the request that carries a panic, and waits for nothing.
-fn send(runtime: &impl Runtime, isolate: &Shared, draft: Draft, wait: Wait) {
+pub(crate) fn send(runtime: &impl Runtime, isolate: &Shared, draft: Draft, wait: Wait) {
     let sent =
         client_now(runtime, isolate).and_then(|client| exit(runtime, &client, draft.into(), wait));
     if sent.is_some() {

@@ -30,6 +30,18 @@ pub fn trials() -> Vec<Trial> {
             the_versions_id_is_the_last_resort_and_a_tunnel_gets_the_event,
         ),
         test(
+            "configuration::a_service_binding_carries_every_envelope_and_brings_the_answer_back",
+            a_service_binding_carries_every_envelope,
+        ),
+        test(
+            "configuration::a_tunnel_forwards_to_its_own_receiver_and_to_nobody_else",
+            a_tunnel_forwards_to_its_own_receiver,
+        ),
+        test(
+            "configuration::without_a_service_that_fetches_nothing_leaves_another_way",
+            without_a_service_that_fetches_nothing_leaves,
+        ),
+        test(
             "configuration::a_dsn_may_name_an_ipv6_host",
             a_dsn_may_name_an_ipv6_host,
         ),
@@ -184,6 +196,85 @@ fn the_versions_id_is_the_last_resort_and_a_tunnel_gets_the_event() {
     let release = event["release"].as_str().expect("the version's id");
     assert!(release.len() >= 32, "{release}");
     assert_eq!(event["environment"], "production");
+}
+
+fn a_service_binding_carries_every_envelope() {
+    let host = Receiver::accepting();
+    let behind = Receiver::answering(|_, number| match number {
+        0..=3 => Answer::ok(),
+        _ => {
+            let pause = ("X-Sentry-Rate-Limits", "600::organization".to_owned());
+            Answer::Reply(429, vec![pause], Vec::new())
+        }
+    });
+    // The same project and key at both, as a receiver has it that two networks can reach.
+    let worker = Worker::fixture()
+        .reporting_to(&host.dsn())
+        .through_tunnel(&behind.dsn())
+        .start();
+    let request = captured(&worker, &behind);
+    assert_eq!(request.target, "/api/1/envelope/");
+    assert_eq!(request.method, "POST");
+    let auth = request
+        .header("x-sentry-auth")
+        .expect("the tunnel's header");
+    assert!(auth.contains("sentry_key="), "{auth}");
+    // What the tunnel does not pass on.
+    assert_eq!(request.header("user-agent"), None);
+    // A panic cannot wait for anybody, and takes the same way.
+    worker.post("/panics/in-flight?marker=carried-panic");
+    behind.wait_for_event_that("the panic", |event| {
+        event["exception"]["values"][0]["type"] == "panic"
+    });
+    // The answer comes back whole: the pause that it asks for is kept.
+    worker.post("/main/capture?marker=refused");
+    behind.wait_for("refused");
+    let answer = worker.post("/main/capture?marker=paused");
+    assert_eq!(answer.json(), Value::Null);
+    assert_eq!(behind.count("paused"), 0);
+    assert_eq!(host.connections(), 0);
+}
+
+fn a_tunnel_forwards_to_its_own_receiver() {
+    let receiver = Receiver::accepting();
+    let tunnel = Worker::snippet("tunnel")
+        .secret("RECEIVER_DSN", &receiver.dsn())
+        .start();
+    let worker = Worker::fixture()
+        .secret("SENTRY_DSN", &receiver.dsn())
+        .var("SENTRY_TUNNEL", tunnel.address())
+        .start();
+    let request = captured(&worker, &receiver);
+    assert_eq!(request.target, "/api/1/envelope/");
+
+    let stranger = receiver.dsn().replace("/1", "/2");
+    let worker = Worker::fixture()
+        .reporting_to(&stranger)
+        .var("SENTRY_TUNNEL", tunnel.address())
+        .start();
+    let answer = worker.post("/main/capture?marker=stranger");
+    assert_eq!(answer.json(), Value::Null);
+    let refused = "the receiver answered 403; event lost";
+    worker.process().wait_for_line(refused, wait::LIMIT);
+    assert_eq!(receiver.count("stranger"), 0);
+    assert_eq!(tunnel.get("/").status, 403);
+    let large = "x".repeat(1_000_001);
+    assert_eq!(tunnel.post_text("/", &large).status, 413);
+}
+
+fn without_a_service_that_fetches_nothing_leaves() {
+    let receiver = Receiver::accepting();
+    let options = Worker::fixture().reporting_to(&receiver.dsn());
+    let worker = options
+        .var("SENTRY_SERVICE", "the name of a Worker")
+        .start();
+    for _ in 0..2 {
+        let answer = worker.post("/main/capture?marker=nowhere");
+        assert_eq!(answer.json(), Value::Null);
+    }
+    let complaint = "SENTRY_SERVICE is not a binding that fetches; nothing is reported";
+    wait_for_ours(&worker, &[complaint]);
+    assert_eq!(receiver.connections(), 0);
 }
 
 fn a_dsn_may_name_an_ipv6_host() {

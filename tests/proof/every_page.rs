@@ -311,7 +311,7 @@ fn diagrams_in_words() {
 }
 
 /// A window with axe in each of its pages.
-fn window_with_axe() -> Page {
+pub fn window_with_axe() -> Page {
     let axe = environment::path("PROOF_NPM").join("axe-core/axe.min.js");
     let axe = fs::read_to_string(axe).expect("axe-core, one of tests/tools/package.json");
     let mut window = Page::empty(Scheme::Light);
@@ -398,14 +398,14 @@ fn accessible() {
 /// What axe is asked for. Colours take the most of its time and are the same at each
 /// width; all else is the same elements in the dark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Judge {
+pub enum Judge {
     All,
     Colours,
     Structure,
 }
 
 /// What axe has against the page as it is now.
-fn axe(window: &mut Page, judge: Judge) -> Vec<String> {
+pub fn axe(window: &mut Page, judge: Judge) -> Vec<String> {
     let (only, colours) = match judge {
         Judge::All => ("", true),
         Judge::Colours => ("runOnly: ['color-contrast', 'link-in-text-block'],", true),

@@ -18,6 +18,7 @@ mod handlers;
 mod hostile;
 mod hosts;
 mod isolate;
+mod laboratory;
 mod pages;
 mod panics;
 mod publish;
@@ -27,6 +28,7 @@ mod retries;
 mod same;
 mod snippets;
 mod sockets;
+mod stacks;
 mod storm;
 mod story;
 mod success;
@@ -83,6 +85,7 @@ fn main() -> ExitCode {
         hostile::trials(),
         hosts::trials(),
         isolate::trials(),
+        laboratory::trials(),
         pages::trials(),
         panics::trials(),
         publish::trials(),
@@ -92,6 +95,7 @@ fn main() -> ExitCode {
         same::trials(),
         snippets::trials(),
         sockets::trials(),
+        stacks::trials(),
         storm::trials(),
         story::trials(),
         success::trials(),

@@ -75,7 +75,7 @@ fn read(page: &str) -> String {
 
 fn the_newest_is_at_the_root() {
     assert_eq!(read("releases.json"), "[\"v0.2\", \"v0.1\"]\n");
-    let site = Site::with(site(), "", book::POLICY);
+    let site = Site::with(site(), "", book::policy);
     let label = "document.querySelector('.menu-release').textContent";
     let notice = "document.querySelector('.old-release')?.innerText ?? ''";
     for (place, release, says) in [

@@ -619,7 +619,7 @@ fn one_way_at_a_time() {
 const NO_STORAGE: &str = "sandbox allow-scripts";
 
 fn without_storage() {
-    let site = Site::with(&book::folder(), "", NO_STORAGE);
+    let site = Site::with(&book::folder(), "", |_| NO_STORAGE);
     let open = || {
         let mut window = Page::empty(Scheme::Light);
         window.before_each(

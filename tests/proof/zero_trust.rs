@@ -39,7 +39,7 @@ pub fn trials() -> Vec<Trial> {
 /// Every path of an envelope that may be there; `[]` is any place in a list.
 ///
 /// A new field of an event belongs here or must not be sent.
-const ALLOWED: [&str; 39] = [
+const ALLOWED: [&str; 46] = [
     // What the receiver needs to tell envelopes apart.
     "envelope.event_id",
     "envelope.sent_at",
@@ -58,6 +58,14 @@ const ALLOWED: [&str; 39] = [
     "event.exception.values[].stacktrace.frames[].filename",
     "event.exception.values[].stacktrace.frames[].lineno",
     "event.exception.values[].stacktrace.frames[].colno",
+    "event.exception.values[].stacktrace.frames[].in_app",
+    "event.exception.values[].stacktrace.frames[].instruction_addr",
+    // Where it was reported. A build with an id sends that too: see `stacks.rs`.
+    "event.threads.values[].id",
+    "event.threads.values[].current",
+    "event.threads.values[].stacktrace.frames[].function",
+    "event.threads.values[].stacktrace.frames[].in_app",
+    "event.threads.values[].stacktrace.frames[].instruction_addr",
     // Where it failed, and whether the application dealt with it.
     "event.exception.values[].mechanism.type",
     "event.exception.values[].mechanism.handled",

@@ -25,9 +25,20 @@ pub fn folder() -> PathBuf {
 /// from files of the book's own host.
 pub const POLICY: &str = "default-src 'self'";
 
+/// What the page with the laboratory needs on top of it: its engine is WebAssembly.
+pub const LABORATORY_POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'";
+
+/// The strictest policy that a page works under.
+pub fn policy(path: &str) -> &'static str {
+    match path.ends_with("/laboratory.html") {
+        true => LABORATORY_POLICY,
+        false => POLICY,
+    }
+}
+
 /// The rendered book, served at the root of a site, as strictly as a server can.
 pub fn serve() -> Site {
-    Site::with(&folder(), "", POLICY)
+    Site::with(&folder(), "", policy)
 }
 
 /// Every page in a folder with a rendered book, such as `hosts/main.html`.

@@ -1,7 +1,7 @@
 //! Bugsink: a real and strict server that speaks Sentry's protocol.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -47,6 +47,8 @@ static RUNNING: Shared<Bugsink> = Shared::new();
 #[derive(Debug)]
 pub struct Bugsink {
     process: Process,
+    /// Where its settings and its databases are.
+    directory: PathBuf,
     address: String,
     token: String,
     team: String,
@@ -86,6 +88,22 @@ pub fn project() -> Project {
     }
 }
 
+/// Stores a source map as the server does with one that `sentry-cli` has sent.
+const TAKE: &str = r#"
+import hashlib, json, os
+from files.models import FileMetadata
+from files.tasks import create_file_from_local_file
+with open("FILE", "rb") as f:
+    content = f.read()
+    f.seek(0)
+    stored, _ = create_file_from_local_file(
+        hashlib.sha1(content).hexdigest(), "index_bg.wasm.map", len(content), f)
+FileMetadata.objects.create(
+    project_id=PROJECT, debug_id=json.loads(content)["debug_id"], file_type="source_map",
+    file=stored, data="{}")
+print("taken")
+"#;
+
 impl Project {
     /// All events so far, oldest first, as Sentry clients send them: the server's
     /// own copy, after it has parsed and stored them.
@@ -104,6 +122,47 @@ impl Project {
             .into_iter()
             .map(|mut event| event["data"].take())
             .collect()
+    }
+
+    /// The stack of the one event with `marker` in it, as the page of its issue shows it.
+    ///
+    /// # Panics
+    ///
+    /// If there is none in time.
+    #[track_caller]
+    pub fn stack_of(&self, marker: &str) -> String {
+        self.wait_for_event(marker);
+        let issues = self.bugsink.list(&format!("issues/?project={}", self.id));
+        let events = issues.iter().flat_map(|issue| {
+            let issue = text(issue, "id");
+            self.bugsink.list(&format!("events/?issue={issue}"))
+        });
+        let mut events =
+            events.map(|event| self.bugsink.get(&format!("events/{}/", text(&event, "id"))));
+        let event = events.find(|event| event["data"].to_string().contains(marker));
+        text(&event.expect("it was there"), "stacktrace_md")
+    }
+
+    /// Gives the server a source map, as what it has taken from an upload.
+    ///
+    /// # Panics
+    ///
+    /// If the server does not take it.
+    pub fn take_source_map(&self, map: &str) {
+        let directory = run::new_directory("source-map");
+        let file = directory.join("index_bg.wasm.map");
+        fs::write(&file, map).expect("a directory of our own");
+        let script = TAKE
+            .replace("PROJECT", &self.id)
+            .replace("FILE", &file.display().to_string());
+        let arguments = ["shell", "-c", &script];
+        let taken = process(
+            &environment::path("PROOF_BUGSINK"),
+            &self.bugsink.directory,
+            "bugsink-manage",
+            &arguments,
+        );
+        taken.wait_for_line("taken", wait::START);
     }
 
     /// The one event with `marker` in it, once it is there and judged.
@@ -151,6 +210,7 @@ impl Bugsink {
             .expect("the part waited for");
         let mut bugsink = Bugsink {
             process,
+            directory,
             address: address.to_owned(),
             token: token.trim_start_matches("token ").trim().to_owned(),
             team: String::new(),

@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 /// The variables that tell the proof where things are.
-pub const VARIABLES: [&str; 11] = [
+pub const VARIABLES: [&str; 12] = [
     "PROOF_WRANGLER",
     "PROOF_NODE",
     "PROOF_NPM",
@@ -12,6 +12,7 @@ pub const VARIABLES: [&str; 11] = [
     "PROOF_CHROMIUM",
     "PROOF_LISTINGS",
     "PROOF_FIXTURE",
+    "PROOF_STACKS",
     "PROOF_SNIPPETS",
     "PROOF_BOOK",
     "PROOF_MDBOOK",

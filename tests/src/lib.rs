@@ -11,6 +11,7 @@
 //! - `worker`, `inspector`: a built Worker in workerd, and a look inside.
 //! - `bugsink`, `receiver`: who gets the events.
 //! - `relay`: Sentry's own judgement of each of them.
+//! - `symbols`: what a companion makes of an event's stacks.
 //! - `book`, `browser`, `site`: the rendered book in Chromium.
 //! - `diagram`: what the sequence diagram says.
 //! - `pages`: the book as it is written.
@@ -37,6 +38,7 @@ pub mod server;
 pub mod shared;
 pub mod site;
 pub mod socket;
+pub mod symbols;
 pub mod wait;
 pub mod walk;
 pub mod worker;

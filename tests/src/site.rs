@@ -11,6 +11,9 @@ use std::thread;
 
 use crate::server;
 
+/// Which `Content-Security-Policy` a path of a site is sent with.
+pub type Policy = fn(&str) -> &'static str;
+
 /// A folder that is being served. Ends when dropped.
 #[derive(Debug)]
 pub struct Site {
@@ -31,16 +34,16 @@ impl Site {
     ///
     /// If there is no such folder, or no free port.
     pub fn under(folder: &Path, path: &str) -> Self {
-        Self::with(folder, path, "")
+        Self::with(folder, path, |_| "")
     }
 
-    /// Serves `folder` under a path, and sends each file with this
-    /// `Content-Security-Policy`, if it says anything.
+    /// Serves `folder` under a path, and sends each file with the
+    /// `Content-Security-Policy` of its path, if that says anything.
     ///
     /// # Panics
     ///
     /// If there is no such folder, or no free port.
-    pub fn with(folder: &Path, path: &str, policy: &str) -> Self {
+    pub fn with(folder: &Path, path: &str, policy: Policy) -> Self {
         assert!(folder.is_dir(), "no folder {}", folder.display());
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let site = Site {
@@ -48,7 +51,6 @@ impl Site {
             under: path.trim_end_matches('/').to_owned(),
             closing: Arc::default(),
         };
-        let policy: Arc<str> = policy.into();
         let closing = Arc::clone(&site.closing);
         let folder: Arc<Path> = folder.into();
         let under: Arc<str> = site.under.as_str().into();
@@ -58,9 +60,8 @@ impl Site {
                     return;
                 }
                 let (folder, under) = (Arc::clone(&folder), Arc::clone(&under));
-                let policy = Arc::clone(&policy);
                 // A browser drops connections as it likes.
-                thread::spawn(move || drop(serve(&stream, &folder, &under, &policy)));
+                thread::spawn(move || drop(serve(&stream, &folder, &under, policy)));
             }
         });
         site
@@ -85,8 +86,9 @@ impl Drop for Site {
     }
 }
 
-fn serve(stream: &TcpStream, folder: &Path, under: &str, policy: &str) -> io::Result<()> {
-    let headers = |kind: &str| {
+fn serve(stream: &TcpStream, folder: &Path, under: &str, policy: Policy) -> io::Result<()> {
+    let headers = |path: &str, kind: &str| {
+        let policy = policy(path);
         let mut headers = vec![("Content-Type", kind.to_owned())];
         if !policy.is_empty() {
             headers.push(("Content-Security-Policy", policy.to_owned()));
@@ -101,12 +103,13 @@ fn serve(stream: &TcpStream, folder: &Path, under: &str, policy: &str) -> io::Re
             .and_then(|path| file_in(folder, path));
         match file.and_then(|file| Some((fs::read(&file).ok()?, file))) {
             Some((body, file)) => {
-                server::write_reply(stream, 200, &headers(content_type(&file)), &body)?;
+                server::write_reply(stream, 200, &headers(path, content_type(&file)), &body)?;
             }
             None => {
                 // As every host for static pages does.
                 let page = fs::read(folder.join("404.html")).unwrap_or_default();
-                server::write_reply(stream, 404, &headers("text/html; charset=utf-8"), &page)?;
+                let headers = headers(path, "text/html; charset=utf-8");
+                server::write_reply(stream, 404, &headers, &page)?;
             }
         }
     }

@@ -25,6 +25,8 @@ pub enum Build {
     Fixture,
     /// The same, built with `worker-build --panic-unwind`.
     Unwinding,
+    /// The Worker whose failing lines are marked, with a companion beside it.
+    Stacks,
     /// One of the smallest Workers, by its folder's name.
     Snippet(&'static str),
     /// The files of the published book. Nothing is built for it.
@@ -38,6 +40,7 @@ impl Build {
             Build::Listings => environment::path("PROOF_LISTINGS"),
             Build::Fixture => environment::path("PROOF_FIXTURE"),
             Build::Unwinding => environment::path(environment::UNWINDING),
+            Build::Stacks => environment::path("PROOF_STACKS"),
             Build::Snippet(name) => environment::path("PROOF_SNIPPETS").join(name).join("build"),
             Build::Site => unreachable!("it has no Worker's code"),
         }
@@ -49,6 +52,7 @@ impl Build {
             Build::Listings => "listings".to_owned(),
             Build::Fixture => "fixture".to_owned(),
             Build::Unwinding => "unwinding".to_owned(),
+            Build::Stacks => "stacks".to_owned(),
             Build::Snippet(name) => format!("snippet {name}"),
             Build::Site => "site".to_owned(),
         }
@@ -59,6 +63,7 @@ impl Build {
         let folder = match self {
             Build::Listings => "listings",
             Build::Fixture | Build::Unwinding => "tests/fixture",
+            Build::Stacks => "tests/stacks",
             Build::Snippet(name) => &format!("listings/snippets/{name}"),
             Build::Site => "xtask/publish",
         };
@@ -73,6 +78,15 @@ impl Build {
 /// If it is not there or is no TOML.
 pub fn committed(build: Build) -> Table {
     configuration(&build.configuration())
+}
+
+/// The same for a Worker that is built already. Wrangler would build it again, for each test.
+fn built(build: Build) -> Table {
+    let mut config = committed(build);
+    config.remove("build");
+    let main = build.output().join("index.js");
+    config.insert("main".to_owned(), main.display().to_string().into());
+    config
 }
 
 #[track_caller]
@@ -183,6 +197,30 @@ impl WorkerOptions {
                 toml::Value::Array(vec![binding.into()]),
             );
         })
+    }
+
+    /// Binds the book's tunnel as the service that carries the envelopes to this receiver.
+    #[must_use]
+    pub fn through_tunnel(self, dsn: &str) -> Self {
+        let tunnel = Build::Snippet("tunnel");
+        let mut beside = built(tunnel);
+        if let Some(date) = self.config.get("compatibility_date") {
+            beside.insert("compatibility_date".to_owned(), date.clone());
+        }
+        let binding: Table = toml::toml! {
+            binding = "SENTRY_SERVICE"
+            service = "tunnel"
+        };
+        case::used(format!("worker {}", tunnel.name()));
+        // Both Workers read one file of secrets.
+        let mut options = self.secret("RECEIVER_DSN", dsn).config(|config| {
+            config.insert(
+                "services".to_owned(),
+                toml::Value::Array(vec![binding.into()]),
+            );
+        });
+        options.beside = Some(beside);
+        options
     }
 
     /// Puts the vault's own Worker in front, which can be an impatient client.
@@ -503,6 +541,11 @@ impl Worker {
         Self::of(Build::Unwinding)
     }
 
+    /// The Worker whose failing lines are marked, still to be started.
+    pub fn stacks() -> WorkerOptions {
+        Self::of(Build::Stacks)
+    }
+
     /// One of the snippets, still to be started.
     pub fn snippet(name: &'static str) -> WorkerOptions {
         Self::of(Build::Snippet(name))
@@ -517,12 +560,7 @@ impl Worker {
     }
 
     fn of(build: Build) -> WorkerOptions {
-        let mut config = committed(build);
-        // It is built already. Wrangler would build it again, for each Worker.
-        config.remove("build");
-        let main = build.output().join("index.js");
-        config.insert("main".to_owned(), main.display().to_string().into());
-        let options = Self::configured(build, config);
+        let options = Self::configured(build, built(build));
         match environment::date() {
             Some(date) => options.on_date(&date),
             None => options,

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use crate::background::{Background, Folder};
 use crate::run;
 use crate::setup::{Npm, Setup};
-use crate::worker::Builder;
+use crate::worker::{self, Builder};
 
 /// Long enough for a start on a busy machine.
 const START: Duration = Duration::from_secs(180);
@@ -59,6 +59,22 @@ print("project " + str(project.id))
 print("dsn " + project.dsn)
 "#;
 
+/// Stores a source map as Bugsink does with one that `sentry-cli` has sent.
+const TAKE: &str = r#"
+import hashlib, json
+from files.models import FileMetadata
+from files.tasks import create_file_from_local_file
+from projects.models import Project
+with open("FILE", "rb") as f:
+    content = f.read()
+    f.seek(0)
+    stored, _ = create_file_from_local_file(
+        hashlib.sha1(content).hexdigest(), "index_bg.wasm.map", len(content), f)
+FileMetadata.objects.create(
+    project=Project.objects.get(), debug_id=json.loads(content)["debug_id"],
+    file_type="source_map", file=stored, data="{}")
+"#;
+
 /// `cargo xtask demo`.
 pub fn demo(root: &Path) -> Result<()> {
     let setup = Setup::new(root)?;
@@ -72,10 +88,11 @@ pub fn demo(root: &Path) -> Result<()> {
         npm: &npm,
     };
     builder.build(&listings)?;
+    let source_map = worker::source_map(&listings)?;
 
     let folder = Folder::new("worker-sentry-demo")?;
     eprintln!("starting Bugsink");
-    let receiver = Receiver::start(&bugsink, &folder)?;
+    let receiver = Receiver::start(&bugsink, &folder, &source_map)?;
     eprintln!("starting the Worker");
     let (worker, address) = start_worker(&listings, &npm, &receiver.dsn, &folder)?;
     println!(
@@ -108,7 +125,7 @@ struct Receiver {
 }
 
 impl Receiver {
-    fn start(bin: &Path, folder: &Folder) -> Result<Self> {
+    fn start(bin: &Path, folder: &Folder, source_map: &Path) -> Result<Self> {
         // It writes its own address into the DSN, so it has to know the port.
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
             .local_addr()?
@@ -136,6 +153,11 @@ impl Receiver {
         let project = prepared.wait_for("project ", START)?;
         let dsn = prepared.wait_for("dsn ", START)?;
 
+        let mut take = program("bugsink-manage");
+        let script = TAKE.replace("FILE", &source_map.display().to_string());
+        run::output_of(take.args(["shell", "-c", &script]))
+            .context("Bugsink took no source map")?;
+
         let address = format!("127.0.0.1:{}", port.trim_start_matches("--port="));
         let mut serve = program("gunicorn");
         serve.args(["--bind", &address, "--threads", "4", "bugsink.wsgi"]);
@@ -160,7 +182,8 @@ fn start_worker(
     fs::create_dir(&directory)?;
     let committed = fs::read_to_string(listings.join("wrangler.toml"))?;
     let config = configuration(&committed, &listings.join("build/index.js"))?;
-    let secrets = format!("SENTRY_DSN='{dsn}'\nDRILLS='on'\nSENTRY_DEBUG='on'\n");
+    let secrets =
+        format!("SENTRY_DSN='{dsn}'\nDRILLS='on'\nSENTRY_DEBUG='on'\nSENTRY_SOURCE_MAPS='on'\n");
     for (file, text) in [("wrangler.toml", config), (".dev.vars", secrets)] {
         fs::write(directory.join(file), text)?;
     }

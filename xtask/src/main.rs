@@ -12,6 +12,7 @@ mod book_checks;
 mod demo;
 mod drawings;
 mod drift;
+mod engine;
 mod html;
 mod preprocess;
 mod proven;

@@ -32,7 +32,11 @@ const RECORDING: &str = "WORKER_SENTRY_RECORDING";
 /// them or makes it anew.
 pub const AHEAD: (&str, &str) = (RECORDING, "1");
 /// The packages whose files are shown, and where the files are.
-const PACKAGES: [(&str, &str); 2] = [("crate", "crate/src"), ("listings", "listings/src")];
+const PACKAGES: [(&str, &str); 3] = [
+    ("crate", "crate/src"),
+    ("laboratory", "crate/laboratory/src"),
+    ("listings", "listings/src"),
+];
 /// The package whose tests are the Rust blocks of the pages.
 const PAGES: &str = "pages";
 

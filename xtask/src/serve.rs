@@ -17,7 +17,14 @@ use crate::setup::{Setup, Tools};
 use crate::{book, proven, run};
 
 /// What the pages are made of.
-const SOURCES: [&str; 5] = ["book.toml", "src", "theme", "listings/src", "crate/src"];
+const SOURCES: [&str; 6] = [
+    "book.toml",
+    "src",
+    "theme",
+    "listings/src",
+    "crate/src",
+    "crate/laboratory/src",
+];
 const LOOK_EVERY: Duration = Duration::from_millis(700);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// More than any browser sends as the head of a request.

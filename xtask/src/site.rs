@@ -14,12 +14,16 @@ use serde_json::Value;
 
 use crate::html::{self, Page};
 use crate::proven::Proof;
-use crate::{drawings, twins};
+use crate::setup::fingerprint;
+use crate::{drawings, engine, twins};
 
 /// What the template has in its head, for the link to the twin.
 const TWIN: &str = "<!-- twin -->";
 /// What stands in a page in the place of a listing's tests.
 const PROOF: [&str; 2] = ["<!-- proof: ", " -->"];
+/// What stands in a page in the place of the laboratory, and the page whose scripts run it.
+const LABORATORY: &str = "<!-- laboratory -->";
+const LABORATORY_PAGE: &str = "laboratory.html";
 
 /// `cargo xtask site`.
 pub fn site(root: &Path) -> Result<()> {
@@ -31,9 +35,16 @@ pub fn site(root: &Path) -> Result<()> {
     let pages = own.with_file_name("html");
     let twins = twins::write(&context, &pages)?;
     let mut leads_on = false;
+    let laboratory = laboratory(root, &pages)?;
     for page in html::pages(&pages, &[])? {
         leads_on |= is_moved(&page);
-        html::write(&pages.join(&page.path), &finished(root, &page, &twins)?)?;
+        let text = finished(root, &page, &twins)?;
+        // On the page of the whole book, which is for paper, it would be lifeless.
+        let text = match page.path == Path::new(LABORATORY_PAGE) {
+            true => text.replace(LABORATORY, &laboratory),
+            false => text,
+        };
+        html::write(&pages.join(&page.path), &text)?;
     }
     if leads_on {
         html::copy(&root.join("theme/moved.js"), &pages.join("moved.js"))?;
@@ -41,6 +52,23 @@ pub fn site(root: &Path) -> Result<()> {
     // It has nothing of its own to show.
     let _ = fs::remove_dir(own);
     Ok(())
+}
+
+/// The laboratory as its page has it. Its files have names of their own for each content,
+/// so that a browser never joins an old one to a new one.
+fn laboratory(root: &Path, pages: &Path) -> Result<String> {
+    let mut html = fs::read_to_string(root.join("theme/laboratory.html"))?;
+    for (file, kind) in [
+        (root.join("theme/laboratory.css"), "css"),
+        (root.join("theme/laboratory.js"), "js"),
+        (engine::build(root)?, "wasm"),
+    ] {
+        let content = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let name = format!("laboratory-{}.{kind}", fingerprint(&[&content]));
+        html::copy(&file, &pages.join(&name))?;
+        html = html.replace(&format!("\"laboratory.{kind}\""), &format!("\"{name}\""));
+    }
+    Ok(html.trim_end().to_owned())
 }
 
 fn is_moved(page: &Page) -> bool {

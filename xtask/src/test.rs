@@ -157,13 +157,15 @@ impl Ready {
 }
 
 /// The packages that run in a Worker, beside the crate itself, and their folders.
-const WORKERS: [(&str, &str); 6] = [
+const WORKERS: [(&str, &str); 8] = [
     ("listings", "listings"),
     ("fixture", "tests/fixture"),
+    ("stacks", "tests/stacks"),
     ("snippet-object", "listings/snippets/object"),
     ("snippet-workflow", "listings/snippets/workflow"),
     ("snippet-fetch", "listings/snippets/fetch"),
     ("snippet-drill", "listings/snippets/drill"),
+    ("snippet-tunnel", "listings/snippets/tunnel"),
 ];
 
 /// The Worker that is built a second time, to unwind: its folder, and the folder below
@@ -171,9 +173,10 @@ const WORKERS: [(&str, &str); 6] = [
 const UNWINDING: (&str, &str) = ("tests/fixture", "build-unwind");
 
 /// What the proof looks at, and the variables that tell it where that is.
-const FOLDERS: [(&str, &str); 4] = [
+const FOLDERS: [(&str, &str); 5] = [
     ("PROOF_LISTINGS", "listings/build"),
     ("PROOF_FIXTURE", "tests/fixture/build"),
+    ("PROOF_STACKS", "tests/stacks/build"),
     ("PROOF_SNIPPETS", "listings/snippets"),
     ("PROOF_BOOK", "book"),
 ];

@@ -34,7 +34,11 @@ impl Builder<'_> {
     /// Runs worker-build, which leaves its output in the package's folder
     /// `build`.
     pub fn build(&self, package: &Path) -> Result<()> {
-        run::inherited(&mut self.command((package, "build", &[])))
+        run::inherited(&mut self.command((package, "build", &[])))?;
+        match splits(package) {
+            true => run::inherited(&mut split(package, "build")),
+            false => Ok(()),
+        }
     }
 
     /// Builds several, with a line for each. What a build that failed has printed
@@ -57,7 +61,12 @@ impl Builder<'_> {
 
     fn build_quietly(&self, build: Build<'_>) -> Result<()> {
         let (package, folder, _) = build;
-        run_quietly(&shown(package, folder), self.command(build))
+        let name = shown(package, folder);
+        run_quietly(&name, self.command(build))?;
+        match splits(package) {
+            true => run_quietly(&format!("{name}, its companion"), split(package, folder)),
+            false => Ok(()),
+        }
     }
 
     /// Builds a Worker that unwinds, unless nothing has changed since the last time: the
@@ -91,6 +100,9 @@ impl Builder<'_> {
         if !features.is_empty() {
             command.args(["--features", &features.join(",")]);
         }
+        if splits(package) {
+            command.arg("--no-opt");
+        }
         command.current_dir(package);
         self.tools.on_path(&mut command);
         self.wasm.apply(&mut command);
@@ -102,6 +114,36 @@ impl Builder<'_> {
         command.env("ESBUILD_BIN", self.npm.binary("esbuild"));
         command
     }
+}
+
+/// Whether a Worker's own build command moves names and lines into a companion file.
+fn splits(package: &Path) -> bool {
+    let config = fs::read_to_string(package.join("wrangler.toml"));
+    config.is_ok_and(|config| config.contains("&& worker-sentry-symbols build"))
+}
+
+/// The second half of such a command.
+fn split(package: &Path, folder: &str) -> Command {
+    symbols("build", &package.join(folder))
+}
+
+/// Writes the source map of a Worker that was built, and says where it is.
+pub fn source_map(package: &Path) -> Result<PathBuf> {
+    let folder = package.join("build");
+    run::inherited(&mut symbols("sourcemap", &folder))?;
+    Ok(folder.join("sourcemap/index_bg.wasm.map"))
+}
+
+/// The program for stacks, of this repository.
+fn symbols(task: &str, folder: &Path) -> Command {
+    let mut command = run::command("cargo");
+    command
+        .current_dir(crate::root())
+        .args(["run", "--quiet", "--package", "worker-sentry-symbols", "--"])
+        .arg(task)
+        .arg("--folder")
+        .arg(folder);
+    command
 }
 
 /// A Worker's build as a person would name it.
@@ -130,7 +172,7 @@ fn run_quietly(name: &str, mut command: Command) -> Result<()> {
 
 /// A fingerprint of all that a Worker on the crate is built from: the sources of both,
 /// the versions of what they depend on, and the versions of the tools.
-fn inputs(root: &Path, package: &Path) -> Result<String> {
+pub fn inputs(root: &Path, package: &Path) -> Result<String> {
     let mut files = vec![
         root.join("Cargo.toml"),
         root.join("Cargo.lock"),

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use sentry_core::protocol::{Level, Map, User, Value};
 use worker::Env;
 
-use super::capture::{deliver, read};
+use super::capture::{deliver, is_too_many, read};
 use super::into_report::IntoReport;
 use crate::item::breadcrumb::Breadcrumb;
 use crate::item::draft::{Draft, word};
@@ -27,8 +27,8 @@ use crate::scope::data::Change;
 ///
 /// Outside of a wrapped handler, and without a `SENTRY_DSN`, it does nothing, which is said
 /// once in the console if `SENTRY_DEBUG` is on. So it is in the function that
-/// [`set_before_send`](crate::set_before_send) was given. A run has 32 such reports under
-/// way at most; one more is dropped.
+/// [`set_before_send`](crate::set_before_send) was given. One run sends 25 captures and
+/// messages; the rest is dropped, which the console says.
 ///
 /// ```no_run
 /// use worker_sentry::capture_error;
@@ -43,7 +43,9 @@ use crate::scope::data::Change;
 pub fn capture_error<'e, Kind>(error: impl IntoReport<'e, Kind>) {
     in_run(|env, runtime, scope| {
         panics::arm(env);
-        send(env, runtime, scope, || read(runtime, error.into_report()));
+        if let Some(draft) = read(runtime, error.into_report()) {
+            scope.send(deliver(env, draft));
+        }
     });
 }
 
@@ -61,7 +63,9 @@ pub fn capture_error<'e, Kind>(error: impl IntoReport<'e, Kind>) {
 /// ```
 pub fn capture_message(text: &str, level: Level) {
     in_run(|env, runtime, scope| {
-        send(env, runtime, scope, || message(scope, text, level));
+        if let Some(draft) = message(runtime, scope, text, level) {
+            scope.send(deliver(env, draft));
+        }
     });
 }
 
@@ -232,19 +236,14 @@ fn say_once(runtime: &impl Runtime) {
     }
 }
 
-/// Gives the run a report to finish, unless it has too many under way.
-fn send(env: &Env, runtime: &impl Runtime, scope: &Scope, draft: impl FnOnce() -> Draft) {
-    if scope.is_busy() {
-        runtime.debug("too many reports of one run are under way; event lost");
-        return;
+/// The draft of a text, unless the run has sent enough.
+fn message(runtime: &impl Runtime, scope: &Scope, text: &str, level: Level) -> Option<Draft> {
+    if is_too_many(runtime, scope) {
+        return None;
     }
-    scope.send(deliver(env, draft()));
-}
-
-fn message(scope: &Scope, text: &str, level: Level) -> Draft {
     let mut draft = Draft::of_message(text, word(level));
     scope.complete(&mut draft, None);
-    draft
+    Some(draft)
 }
 
 #[cfg(test)]
@@ -277,11 +276,11 @@ mod tests {
     }
 
     fn captured(report: Report<'_>) -> Value {
-        event(read(&Fake::default(), report))
+        event(read(&Fake::default(), report).expect("not too many"))
     }
 
     fn messaged() -> Value {
-        event(message(&current(), "seen", Level::Info))
+        event(message(&Fake::default(), &current(), "seen", Level::Info).expect("not too many"))
     }
 
     fn event(draft: Draft) -> Value {
@@ -471,15 +470,16 @@ mod tests {
     }
 
     #[test]
-    fn a_run_has_so_many_reports_under_way_at_most() {
-        let scope = Scope::new(place());
-        for _ in 0..32 {
-            assert!(!scope.is_busy());
-            scope.send(async {});
-        }
-        assert!(scope.is_busy());
-        block_on(Rc::clone(&scope).finish());
-        assert!(!scope.is_busy());
+    fn messages_and_errors_of_one_run_are_counted_together() {
+        let sent = in_scope(async {
+            let fake = Fake::default();
+            let error = failure();
+            let errors = (0..15).filter(|_| read(&fake, Report::new(&error)).is_some());
+            let errors = errors.count();
+            let one = || message(&fake, &current(), "seen", Level::Info);
+            errors + (0..15).filter(|_| one().is_some()).count()
+        });
+        assert_eq!(sent, 25);
     }
 
     type Run = Pin<Box<dyn Future<Output = Vec<Value>>>>;

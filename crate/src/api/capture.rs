@@ -9,7 +9,7 @@ use crate::item::draft::Draft;
 use crate::panics;
 use crate::platform::Runtime;
 use crate::platform::workerd::{WaitUntil, Workerd};
-use crate::scope::Scope;
+use crate::scope::{MOST_REPORTS, Scope};
 use crate::steps::slot::shared;
 use crate::steps::{self, guard};
 
@@ -23,6 +23,11 @@ use crate::steps::{self, guard};
 /// no `SENTRY_DSN`, if the configuration could not be loaded (the next call
 /// tries again), or if the event was dropped or lost on the way. With the
 /// binding `SENTRY_DEBUG` set to `on`, the console says which.
+///
+/// Each report is a subrequest, of which an invocation has [a limited
+/// number](https://developers.cloudflare.com/workers/platform/limits/#subrequests). So of one
+/// run of a wrapped handler 25 captures are sent, and a line in the console says that the
+/// rest was dropped. The error that the handler returns is reported all the same.
 ///
 /// ```no_run
 /// use worker::{Env, Result};
@@ -80,26 +85,82 @@ pub fn capture_exception_in_background<'e, Kind>(
         return;
     }
     panics::arm(env);
-    let draft = read(&runtime, error.into_report());
-    context.wait_until(deliver(env, draft));
+    if let Some(draft) = read(&runtime, error.into_report()) {
+        context.wait_until(deliver(env, draft));
+    }
 }
 // ANCHOR_END: background
 
-/// Reads a report in the scope of the code that runs right now.
-pub(super) fn read(runtime: &impl Runtime, report: Report<'_>) -> Draft {
+// ANCHOR: read
+/// Reads a report in the scope of the code that runs right now, unless that run has sent
+/// enough of them.
+pub(super) fn read(runtime: &impl Runtime, report: Report<'_>) -> Option<Draft> {
+    let scope = Scope::current();
+    if scope
+        .as_ref()
+        .is_some_and(|scope| is_too_many(runtime, scope))
+    {
+        return None;
+    }
     let error = report.error();
     let mut draft = report.read(runtime);
-    if let Some(scope) = Scope::current() {
+    if let Some(scope) = scope {
         scope.complete(&mut draft, error);
         scope.note(draft.identity());
     }
-    draft
+    draft.take_stack(runtime);
+    Some(draft)
 }
+
+/// Counts one report more, and says whether that is one too many.
+pub(super) fn is_too_many(runtime: &impl Runtime, scope: &Scope) -> bool {
+    let number = scope.count_report();
+    // Said once for each run.
+    if number == MOST_REPORTS + 1 {
+        runtime.warn("one run captured more than 25 errors; the rest is dropped");
+    }
+    number > MOST_REPORTS
+}
+// ANCHOR_END: read
 
 /// What is left to do for a draft, in a future that outlives the handler.
 pub(super) fn deliver(env: &Env, draft: Draft) -> impl Future<Output = ()> + 'static + use<> {
     let runtime = Workerd::owned(env);
     async move {
         steps::finish(&runtime, shared(), draft.into()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::item::place::{Handler, Place};
+    use crate::platform::testing::{Fake, block_on};
+
+    fn captured(fake: &Fake, times: u32) -> usize {
+        let error = "x".parse::<u8>().expect_err("not a number");
+        let reads = (0..times).filter(|_| read(fake, (&error).into_report()).is_some());
+        reads.count()
+    }
+
+    fn run(body: impl FnOnce() -> usize) -> usize {
+        let scope = Scope::new(Place::new("Object", Handler::Alarm));
+        block_on(scope.run(async { body() }))
+            .ok()
+            .expect("no panic")
+    }
+
+    #[test]
+    fn one_run_sends_a_bounded_number_of_reports_and_says_once_that_it_drops_the_rest() {
+        let fake = Fake::default();
+        let nested = || run(|| captured(&fake, 30));
+        assert_eq!(run(|| captured(&fake, 3) + nested()), 25);
+        let lines = fake.world.lines.borrow().clone();
+        let line = "warn: one run captured more than 25 errors; the rest is dropped";
+        assert_eq!(lines, [line]);
+        assert!(line.contains(&MOST_REPORTS.to_string()));
+        // Another run begins anew, and outside of a run there is nothing to count in.
+        assert_eq!(run(|| captured(&fake, 25)), 25);
+        assert_eq!(captured(&fake, 100), 100);
     }
 }

@@ -8,4 +8,5 @@ pub(crate) mod hooks;
 pub(crate) mod into_report;
 pub(crate) mod report;
 pub(crate) mod stream;
+pub(crate) mod with_stack;
 pub(crate) mod wrap;

@@ -173,7 +173,7 @@ fn send_drafts(env: &Env, runtime: &impl Runtime, scope: &Scope, drafts: Vec<Dra
 
 /// What a run has left to report: panics that were caught, and the error that it returned,
 /// unless that was reported inside.
-fn drafts<T, E, Kind>(
+pub(crate) fn drafts<T, E, Kind>(
     runtime: &impl Runtime,
     scope: &Rc<Scope>,
     outcome: &Outcome<Result<T, E>>,
@@ -195,6 +195,7 @@ where
     // For a wrapper around this one.
     scope.note(draft.identity());
     scope.complete(&mut draft, source);
+    draft.take_stack(runtime);
     drafts.push(draft);
     drafts
 }

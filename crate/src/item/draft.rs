@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use sentry_core::protocol::{Level, Value};
 use uuid::Uuid;
 
-use super::event::{Context, Event, MAX_VALUE, Sdk};
+use super::event::{Context, Event, MAX_VALUE, Sdk, Thread};
 use super::exception::{self, Chain, Mechanism};
 use super::place::Place;
-use super::stack::Frame;
+use super::stack::{self, Frame, Stack};
 use super::text::bounded;
 use super::value::seconds;
+use crate::platform::Runtime;
 
 /// Sentry's limits on tags.
 /// <https://docs.sentry.io/platforms/rust/enriching-events/tags/>
@@ -61,6 +62,8 @@ impl Default for Details {
 pub(crate) struct Draft {
     pub(crate) details: Details,
     pub(crate) chain: Chain,
+    /// Where it was reported, if no error of the chain says where it came up.
+    pub(crate) reported_at: Option<Stack>,
     /// A text that is no error.
     pub(crate) message: Option<String>,
     /// The type of the mechanism where it does not follow from the place.
@@ -75,6 +78,7 @@ impl Draft {
         Draft {
             details,
             chain,
+            reported_at: None,
             message: None,
             mechanism: None,
             at_ms: None,
@@ -125,6 +129,29 @@ impl Draft {
         }
     }
 
+    /// Takes the stack of the code that reports, where no error of the chain has its own.
+    ///
+    /// Called after the guard, and after what is known of the error was added: a stack is the
+    /// dearest part of an event.
+    #[inline(never)]
+    pub(crate) fn take_stack(&mut self, runtime: &impl Runtime) {
+        let has_stack = |it: &exception::Exception| it.stacktrace.is_some();
+        if self.reported_at.is_none() && !self.chain.exceptions.iter().any(has_stack) {
+            self.reported_at = runtime.stack().as_deref().and_then(stack::from_here);
+        }
+    }
+
+    /// Takes the stack that leads to a panic. The panic's own place stays the innermost.
+    pub(crate) fn take_way(&mut self, runtime: &impl Runtime) {
+        let way = runtime.stack().as_deref().and_then(stack::from_here);
+        let panic = self.chain.exceptions.first_mut();
+        if let (Some(mut way), Some(panic)) = (way, panic) {
+            way.frames
+                .extend(panic.stacktrace.take().unwrap_or_default().frames);
+            panic.stacktrace = Some(way);
+        }
+    }
+
     /// What makes this error the same error when it is met again further up: the types and
     /// messages of its chain.
     pub(crate) fn identity(&self) -> u64 {
@@ -162,6 +189,12 @@ impl Draft {
             fingerprint: bounded_parts(fingerprint),
             message: self.message,
             exception: self.chain.exceptions,
+            threads: self
+                .reported_at
+                .into_iter()
+                .map(Thread::reporting)
+                .collect(),
+            debug_meta: None,
             tags: BTreeMap::new(),
             contexts: BTreeMap::new(),
             user,
@@ -203,10 +236,7 @@ impl Draft {
 
 /// The draft of an error, for tests of what comes after it is read.
 #[cfg(test)]
-pub(crate) fn drafted(
-    runtime: &impl crate::platform::Runtime,
-    error: &(dyn std::error::Error + 'static),
-) -> Draft {
+pub(crate) fn drafted(runtime: &impl Runtime, error: &(dyn std::error::Error + 'static)) -> Draft {
     let subject = exception::Subject::Error(error, None);
     Draft::of_chain(exception::read(runtime, subject), Details::default())
 }
@@ -399,6 +429,149 @@ mod tests {
         assert_eq!(exception["stacktrace"]["frames"][0]["lineno"], 3);
     }
 
+    fn taken(stack: &str) -> (Fake, Draft) {
+        let fake = Fake::default();
+        fake.world.stack.replace(Some(stack.to_owned()));
+        (fake, draft())
+    }
+
+    const STACK: &str = "Error\n at wasm://wasm/0a:wasm-function[7]:0x1f\n at f (wasm://wasm/0a:wasm-function[8]:0xff)";
+
+    #[test]
+    fn the_stack_of_a_report_is_that_of_the_thread_and_of_no_exception() {
+        let (fake, mut draft) = taken(STACK);
+        draft.take_stack(&fake);
+        let mut event = event(draft);
+        let id = Uuid::from_u128(0x0123_4567_89ab_cdef_0011_2233_4455_6677);
+        event.name_build(|| Some(id));
+        let event = json(&event);
+        let frames = json!([
+            {"function": "f", "in_app": true, "instruction_addr": "0xff", "addr_mode": "rel:0"},
+            {"in_app": true, "instruction_addr": "0x1f", "addr_mode": "rel:0"},
+        ]);
+        let thread = json!({"id": 0, "current": true, "stacktrace": {"frames": frames}});
+        assert_eq!(event["threads"], json!({"values": [thread]}));
+        assert_eq!(event["exception"]["values"][2]["stacktrace"], Value::Null);
+        let image = json!({
+            "type": "wasm",
+            "debug_id": "01234567-89ab-cdef-0011-223344556677",
+            "code_id": "0123456789abcdef0011223344556677",
+            "code_file": "index_bg.wasm",
+        });
+        assert_eq!(event["debug_meta"], json!({"images": [image]}));
+    }
+
+    #[test]
+    fn no_stack_is_taken_where_an_error_has_its_own() {
+        let (fake, mut draft) = taken(STACK);
+        draft.chain.exceptions[1].stacktrace = stack::parse(" at f (a.js:1:2)");
+        draft.take_stack(&fake);
+        assert_eq!(fake.world.stacks.get(), 0);
+        assert_eq!(draft.reported_at, None);
+    }
+
+    #[test]
+    fn a_panics_own_place_is_the_innermost_of_its_way() {
+        let (fake, _) = taken(STACK);
+        let at = Frame {
+            filename: Some("src/lib.rs".to_owned()),
+            ..Frame::default()
+        };
+        let mut draft = Draft::of_panic("no", Some(at), Place::default());
+        draft.take_way(&fake);
+        let event = json(&event(draft));
+        let frames = &event["exception"]["values"][0]["stacktrace"]["frames"];
+        let text = |at: usize, name: &str| frames[at][name].as_str().map(str::to_owned);
+        assert_eq!(text(0, "instruction_addr").as_deref(), Some("0xff"));
+        assert_eq!(text(2, "filename").as_deref(), Some("src/lib.rs"));
+        assert_eq!(event["threads"], Value::Null);
+    }
+
+    #[test]
+    fn an_address_of_a_build_without_an_id_counts_from_nothing_and_is_kept() {
+        let (fake, mut draft) = taken(STACK);
+        draft.take_stack(&fake);
+        let mut event = event(draft);
+        event.name_build(|| None);
+        let event = json(&event);
+        let frame = &event["threads"]["values"][0]["stacktrace"]["frames"][1];
+        assert_eq!(*frame, json!({"in_app": true, "instruction_addr": "0x1f"}));
+        assert_eq!(event["debug_meta"], Value::Null);
+    }
+
+    #[test]
+    fn nobody_asks_for_the_build_of_an_event_without_addresses() {
+        let mut event = event(draft());
+        event.name_build(|| panic!("asked"));
+        assert_eq!(event.debug_meta, None);
+    }
+
+    #[test]
+    fn for_a_source_map_an_address_is_a_column_and_the_stack_the_errors() {
+        let (fake, mut draft) = taken(STACK);
+        draft.take_stack(&fake);
+        let mut event = event(draft);
+        event.name_build(|| Some(Uuid::from_u128(7)));
+        event.map_to_columns();
+        let event = json(&event);
+        let frame = &event["exception"]["values"][2]["stacktrace"]["frames"][1];
+        assert_eq!(frame["filename"], "index_bg.wasm");
+        assert_eq!(
+            (&frame["lineno"], &frame["colno"]),
+            (&json!(1), &json!(0x20))
+        );
+        let images = &event["debug_meta"]["images"];
+        assert_eq!(images[1]["type"], "sourcemap");
+        assert_eq!(images[1]["debug_id"], images[0]["debug_id"]);
+        assert_eq!(event["threads"], Value::Null);
+    }
+
+    /// What Sentry groups an event by, where no companion is known to it: the types and
+    /// texts of the exceptions, and of each frame the function and the file.
+    fn grouped_by(event: &Value) -> Value {
+        let mut event = event.clone();
+        let mut keys = Vec::new();
+        let values = event["exception"]["values"].as_array_mut();
+        for value in values.into_iter().flatten() {
+            let frames = value["stacktrace"]["frames"].as_array().cloned();
+            let frames = frames.into_iter().flatten();
+            let frames: Vec<_> = frames
+                .map(|it| json!([it["function"], it["filename"]]))
+                .collect();
+            keys.push(json!([value["type"], value["value"], frames]));
+        }
+        json!([keys, event["fingerprint"]])
+    }
+
+    #[test]
+    fn what_receivers_group_by_is_the_same_in_the_next_build() {
+        let build = |hash: &str, offset: u32| {
+            let names = [
+                format!("wasm://wasm/{hash}:wasm-function[{offset}]:{offset:#x}"),
+                format!("a::f::h{hash} (wasm://wasm/{hash}:wasm-function[{offset}]:{offset:#x})"),
+                format!("imports.__wbg_call_{hash} (index.js:{offset}:7)"),
+                format!("b_invoke__h{hash} (index.js:{offset}:7)"),
+            ];
+            let text: String = names.map(|it| format!("\n    at {it}")).concat();
+            let (fake, mut reported) = taken(&text);
+            reported.take_stack(&fake);
+            let mut panic = Draft::of_panic("no", None, Place::default());
+            panic.take_way(&fake);
+            let mut thrown = draft();
+            thrown.chain.exceptions[0].stacktrace = stack::parse(&text);
+            [reported, panic, thrown].map(|draft| {
+                let mut event = event(draft);
+                event.name_build(|| Some(Uuid::from_u128(offset.into())));
+                grouped_by(&json(&event))
+            })
+        };
+        let builds = (
+            build("0123456789abcdef", 70),
+            build("fedcba9876543210", 9_001),
+        );
+        assert_eq!(builds.0, builds.1);
+    }
+
     /// Whether nothing of an event is lost where a hook sees it.
     fn survives_a_hook(event: &Event) -> (Value, Value) {
         let changed = Changed::new(&from_event(event), event).expect("JSON");
@@ -483,9 +656,15 @@ mod tests {
             extra in prop::option::of(".{0,8}".prop_map(|it| json!({"key": [it, null]}))),
             breadcrumbs in breadcrumbs(),
             now_ms in prop::sample::select(vec![1_000.5, 1_767_323_045_678.0]),
+            stack in "(\n at (f \\()?wasm://wasm/0a:wasm-function\\[7\\]:0x[0-9a-f]{1,6}\\)?){0,4}",
+            build in any::<Option<[u8; 16]>>(),
+            mapped in any::<bool>(),
         ) {
             let error = std::io::Error::other(text);
-            let mut draft = drafted(&Fake::default(), &error);
+            let fake = Fake::default();
+            fake.world.stack.replace(Some(stack));
+            let mut draft = drafted(&fake, &error);
+            draft.take_stack(&fake);
             draft.message = message;
             let details = &mut draft.details;
             (details.level, details.handled, details.tags) = (Some(level), handled, tags);
@@ -498,7 +677,11 @@ mod tests {
                 details.contexts.insert(name, [(key, json!({"deep": [value, null]}))].into());
             }
             let release = Some("r".to_owned());
-            let event = draft.into_event(Uuid::from_u128(7), now_ms, release, None);
+            let mut event = draft.into_event(Uuid::from_u128(7), now_ms, release, None);
+            event.name_build(|| build.map(Uuid::from_bytes));
+            if mapped {
+                event.map_to_columns();
+            }
             let (own, theirs) = survives_a_hook(&event);
             prop_assert_eq!(own, theirs);
         }

@@ -8,9 +8,11 @@ use sentry_core::protocol::Value;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use uuid::Uuid;
+use uuid::fmt::Simple;
 
 use super::Item;
 use super::exception::Exception;
+use super::stack::{Address, Frame, Stack};
 use super::text::bounded;
 
 /// The SDK's name as Sentry shows it, by Sentry's naming rule.
@@ -44,6 +46,10 @@ pub(crate) struct Event {
     pub(crate) message: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "values")]
     pub(crate) exception: Vec<Exception>,
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "values")]
+    pub(crate) threads: Vec<Thread>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) debug_meta: Option<DebugMeta>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) contexts: BTreeMap<String, Context>,
@@ -56,6 +62,110 @@ pub(crate) struct Event {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) breadcrumbs: Option<Value>,
     pub(crate) sdk: Sdk,
+}
+
+/// What the Worker's only thread was doing.
+///
+/// The stack of a report stands here and in no exception. Receivers group errors by the
+/// stacks of their exceptions, and all errors that a wrapper reports are reported from the
+/// same place. Sentry's SDK for Rust does the same.
+/// <https://develop.sentry.dev/sdk/foundations/transport/event-payloads/threads/>
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Thread {
+    pub(crate) id: u64,
+    pub(crate) current: bool,
+    pub(crate) stacktrace: Stack,
+}
+
+impl Thread {
+    /// The thread that makes a report.
+    pub(crate) fn reporting(stacktrace: Stack) -> Self {
+        Thread {
+            id: 0,
+            current: true,
+            stacktrace,
+        }
+    }
+}
+
+/// The builds to which the addresses of an event belong.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct DebugMeta {
+    pub(crate) images: Vec<Image>,
+}
+
+/// One build, by the id that its companion file has too.
+/// <https://develop.sentry.dev/sdk/foundations/transport/event-payloads/debug-meta/>
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Image {
+    #[serde(rename = "type")]
+    pub(crate) kind: &'static str,
+    pub(crate) debug_id: Uuid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) code_id: Option<Simple>,
+    pub(crate) code_file: &'static str,
+}
+
+/// What `worker-build` calls the module.
+const MODULE: &str = "index_bg.wasm";
+
+impl Event {
+    fn stacks(&mut self) -> impl Iterator<Item = &mut Stack> {
+        let exceptions = self.exception.iter_mut();
+        let stacks = exceptions.filter_map(|it| it.stacktrace.as_mut());
+        stacks.chain(self.threads.iter_mut().map(|it| &mut it.stacktrace))
+    }
+
+    /// Says to which build the addresses belong, or that nobody knows. `id` is asked only
+    /// where there are addresses.
+    pub(crate) fn name_build(&mut self, id: impl FnOnce() -> Option<Uuid>) {
+        let is_rust = |frame: &Frame| frame.instruction_addr.is_some();
+        if !self.stacks().any(|stack| stack.frames.iter().any(is_rust)) {
+            return;
+        }
+        let Some(id) = id() else {
+            for frame in self.stacks().flat_map(|it| &mut it.frames) {
+                frame.addr_mode = None;
+            }
+            return;
+        };
+        self.debug_meta = Some(DebugMeta {
+            images: vec![Image {
+                kind: "wasm",
+                debug_id: id,
+                code_id: Some(id.simple()),
+                code_file: MODULE,
+            }],
+        });
+    }
+
+    // ANCHOR: map
+    /// Writes the addresses once more, as columns of the module's only line, for a receiver
+    /// that resolves stacks through source maps. Such a receiver looks at the stacks of
+    /// exceptions alone, so the stack of the report becomes that of the error.
+    pub(crate) fn map_to_columns(&mut self) {
+        if let (Some(thread), Some(reported)) = (self.threads.pop(), self.exception.last_mut()) {
+            reported.stacktrace.get_or_insert(thread.stacktrace);
+        }
+        for frame in self.stacks().flat_map(|it| &mut it.frames) {
+            if let Some(Address(offset)) = frame.instruction_addr {
+                frame.filename = Some(MODULE.to_owned());
+                frame.lineno = Some(1);
+                frame.colno = Some(offset + 1);
+            }
+        }
+        if let Some(DebugMeta { images }) = &mut self.debug_meta
+            && let Some(debug_id) = images.first().map(|image| image.debug_id)
+        {
+            images.push(Image {
+                kind: "sourcemap",
+                debug_id,
+                code_id: None,
+                code_file: MODULE,
+            });
+        }
+    }
+    // ANCHOR_END: map
 }
 
 /// A named group of values.
@@ -162,6 +272,8 @@ impl Item for Event {
                     exception.stacktrace = None;
                 }
                 (self.extra, self.breadcrumbs) = (None, None);
+                self.threads.clear();
+                self.debug_meta = None;
             }
             2 => {
                 for exception in &mut self.exception {

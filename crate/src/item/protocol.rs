@@ -7,15 +7,16 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use sentry_core::protocol::{
-    self, ClientSdkInfo, ClientSdkPackage, Level, LogEntry, RuntimeContext, Stacktrace,
+    self, Addr, ClientSdkInfo, ClientSdkPackage, DebugImage, DebugMeta, Level, LogEntry,
+    RuntimeContext, Stacktrace, ThreadId, WasmDebugImage,
 };
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::Item;
-use super::event::{Context, Event, Sdk};
+use super::event::{Context, Event, Sdk, Thread};
 use super::exception::{Exception, Mechanism};
-use super::stack::{Frame, Stack};
+use super::stack::{Address, Frame, Stack};
 
 /// The event as the hook sees it.
 pub(crate) fn from_event(event: &Event) -> protocol::Event<'static> {
@@ -64,7 +65,7 @@ pub(crate) fn from_event(event: &Event) -> protocol::Event<'static> {
             .into(),
         stacktrace: None,
         template: None,
-        threads: Vec::new().into(),
+        threads: event.threads.iter().map(thread).collect::<Vec<_>>().into(),
         tags: event.tags.clone(),
         extra: event
             .extra
@@ -72,7 +73,7 @@ pub(crate) fn from_event(event: &Event) -> protocol::Event<'static> {
             .and_then(Value::as_object)
             .map(|extra| extra.clone().into_iter().collect())
             .unwrap_or_default(),
-        debug_meta: Default::default(),
+        debug_meta: Cow::Owned(debug_meta(event)),
         sdk: Some(Cow::Owned(sdk(event.sdk))),
     }
 }
@@ -159,7 +160,37 @@ fn frame(frame: &Frame) -> protocol::Frame {
         filename: frame.filename.clone(),
         lineno: frame.lineno,
         colno: frame.colno,
+        in_app: frame.in_app,
+        instruction_addr: frame.instruction_addr.map(|Address(offset)| Addr(offset)),
+        addr_mode: frame.addr_mode.map(str::to_owned),
         ..protocol::Frame::default()
+    }
+}
+
+fn thread(thread: &Thread) -> protocol::Thread {
+    protocol::Thread {
+        id: Some(ThreadId::Int(thread.id)),
+        stacktrace: Some(stack(&thread.stacktrace)),
+        current: thread.current,
+        ..protocol::Thread::default()
+    }
+}
+
+fn debug_meta(event: &Event) -> DebugMeta {
+    let images = event.debug_meta.iter().flat_map(|meta| &meta.images);
+    // Sentry's types have no image of a source map.
+    let images = images.filter(|image| image.kind == "wasm").map(|image| {
+        DebugImage::Wasm(WasmDebugImage {
+            name: image.code_file.to_owned(),
+            debug_id: image.debug_id,
+            debug_file: None,
+            code_id: image.code_id.map(|id| id.to_string()),
+            code_file: image.code_file.to_owned(),
+        })
+    });
+    DebugMeta {
+        images: images.collect(),
+        ..DebugMeta::default()
     }
 }
 
@@ -221,6 +252,13 @@ impl Changed {
                 }
             }
         }
+        // Nor for every kind of image. The images stay unless the hook took them out.
+        if let Some(images) = json.get_mut("debug_meta")
+            && let Some(meta) = before.debug_meta.as_ref()
+            && let Ok(meta) = serde_json::to_value(meta)
+        {
+            *images = meta;
+        }
         Some(Changed {
             id: event.event_id,
             json,
@@ -259,7 +297,7 @@ impl Item for Changed {
             0 => keep(&mut self.json, "contexts", &["runtime"]),
             1 => {
                 self.each_exception(|exception| drop(exception.remove("stacktrace")));
-                for name in ["extra", "breadcrumbs", "threads", "modules"] {
+                for name in ["extra", "breadcrumbs", "threads", "modules", "debug_meta"] {
                     self.json.remove(name);
                 }
             }

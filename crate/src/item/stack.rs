@@ -1,13 +1,24 @@
-//! JavaScript's stack as text becomes Sentry's stack as frames.
+//! A stack as V8 writes it becomes Sentry's stack as frames.
+//!
+//! A frame of WebAssembly has an address, the byte offset of its call in the uploaded file.
+//! Function, file and line follow from it where the build's companion file is known, so
+//! nothing else is made of the place: a file name made of it would be another one after each
+//! build, and receivers group by file names.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use super::text::find;
+use super::text::{bounded, find};
 
 /// Frames beyond this one, the innermost counted first, are left out.
 const MAX_FRAMES: usize = 50;
-/// A line of a stack that is longer than twice this is left out.
-const MAX_FIELD: usize = 256;
+/// A function's name is cut here, in bytes.
+const MAX_NAME: usize = 256;
+/// The place of a frame of JavaScript's that is longer than this is left out, with the frame.
+const MAX_PLACE: usize = 512;
+/// The address counts from the start of the first debug image.
+const OF_THE_FIRST_IMAGE: &str = "rel:0";
+/// How many digits a hash has that a compiler puts at the end of a name.
+const HASH: usize = 16;
 /// How a line of V8's stack begins that names a frame.
 const FRAME: &str = "\n    at ";
 
@@ -28,6 +39,25 @@ pub(crate) struct Frame {
     pub(crate) lineno: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) colno: Option<u64>,
+    /// Whether it is the application's own, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) in_app: Option<bool>,
+    /// Where in the module it is, for a frame of WebAssembly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) instruction_addr: Option<Address>,
+    /// From where that address counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) addr_mode: Option<&'static str>,
+}
+
+/// A byte offset in the uploaded module. Sentry wants it as a hexadecimal text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Address(pub(crate) u64);
+
+impl Serialize for Address {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:#x}", self.0))
+    }
 }
 
 /// Reads V8's `Error.stack`. Lines that name no frame are skipped, among them the first,
@@ -47,6 +77,21 @@ pub(crate) fn parse(stack: &str) -> Option<Stack> {
     Some(Stack { frames })
 }
 
+/// Reads the stack of a call that was made from Rust in order to take it.
+///
+/// The frames of JavaScript within the innermost frame of Rust are those of the call itself,
+/// and those around the outermost one are what `worker-build` puts around every Worker. They
+/// say nothing and are left out.
+pub(crate) fn from_here(text: &str) -> Option<Stack> {
+    let mut stack = parse(text)?;
+    let is_rust = |frame: &Frame| frame.instruction_addr.is_some();
+    let innermost = stack.frames.iter().rposition(is_rust)?;
+    stack.frames.truncate(innermost + 1);
+    let outermost = stack.frames.iter().position(is_rust)?;
+    stack.frames.drain(..outermost);
+    Some(stack)
+}
+
 /// Divides a text in which a message is followed by V8's lines of a stack.
 pub(crate) fn split(text: &str) -> (&str, Option<&str>) {
     match find(text, FRAME) {
@@ -58,27 +103,71 @@ pub(crate) fn split(text: &str) -> (&str, Option<&str>) {
 /// `function (place)` or `place` alone, either after `async`.
 fn frame(text: &str) -> Option<Frame> {
     let text = text.strip_prefix("async ").unwrap_or(text).trim();
-    if text.len() > 2 * MAX_FIELD {
-        return None;
-    }
+    // The name of a generic function can be of any length, and can have all characters.
     let (function, place) = match text
         .strip_suffix(')')
         .and_then(|text| text.rsplit_once(" ("))
     {
-        Some((function, place)) => (Some(function), place),
+        Some((function, place)) => (Some(name(function)), place),
         None => (None, text),
     };
     // A debugger's own formatting writes this for a frame of WebAssembly.
-    if place == "[object Object]" {
+    if place == "[object Object]" || place.len() > MAX_PLACE {
         return None;
+    }
+    if let Some(address) = address(place) {
+        return Some(Frame {
+            function,
+            in_app: Some(true),
+            instruction_addr: Some(address),
+            addr_mode: Some(OF_THE_FIRST_IMAGE),
+            ..Frame::default()
+        });
     }
     let (filename, lineno, colno) = split_place(place);
     Some(Frame {
-        function: function.map(str::to_owned),
+        function,
         filename: Some(filename.to_owned()),
         lineno,
         colno,
+        ..Frame::default()
     })
+}
+
+/// The address in `wasm://wasm/001326ce:wasm-function[336]:0x27c6a`.
+fn address(place: &str) -> Option<Address> {
+    let (rest, offset) = place.rsplit_once(':')?;
+    if !rest.ends_with(']') || find(rest, ":wasm-function[").is_none() {
+        return None;
+    }
+    let offset = u64::from_str_radix(offset.strip_prefix("0x")?, 16).ok()?;
+    Some(Address(offset))
+}
+
+/// A function's name, without the hash that each build changes, and bounded.
+fn name(function: &str) -> String {
+    let (stem, end) = match function.strip_suffix('E') {
+        // A mangled name ends with the length of the hash, the hash and an `E`.
+        Some(stem) if function.starts_with("_ZN") => match without_hash(stem) {
+            Some(stem) => (stem.strip_suffix("17").unwrap_or(stem), "E"),
+            None => (function, ""),
+        },
+        _ => match without_hash(function) {
+            Some(stem) => (stem.trim_end_matches([':', '_']), ""),
+            None => (function, ""),
+        },
+    };
+    bounded(MAX_NAME, format_args!("{stem}{end}"))
+}
+
+/// What stands before `h0123456789abcdef`, or before `_0123456789abcdef` as wasm-bindgen
+/// writes it.
+fn without_hash(name: &str) -> Option<&str> {
+    let at = name.len().checked_sub(HASH + 1)?;
+    let (stem, hash) = (name.get(..at)?, name.get(at + 1..)?);
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let is_hash = matches!(name.as_bytes()[at], b'h' | b'_') && hash.bytes().all(is_digit);
+    is_hash.then_some(stem)
 }
 
 /// `file:line:column`. A text without numbers at its end is the file.
@@ -135,11 +224,11 @@ mod tests {
             ("at f (native)", Some("f"), "native", None, None),
             ("at f (index.js:3)", Some("f"), "index.js", Some(3), None),
             (
-                "at g (wasm://wasm/0a1b:wasm-function[12]:0xff)",
-                Some("g"),
-                "wasm://wasm/0a1b:wasm-function[12]:0xff",
-                None,
-                None,
+                "at new C (wasm-function[1].js:3:14)",
+                Some("new C"),
+                "wasm-function[1].js",
+                Some(3),
+                Some(14),
             ),
         ];
         for (line, function, filename, lineno, colno) in table {
@@ -148,6 +237,70 @@ mod tests {
             assert_eq!(frame.filename.as_deref(), Some(filename), "{line}");
             assert_eq!((frame.lineno, frame.colno), (lineno, colno), "{line}");
         }
+    }
+
+    #[test]
+    fn a_frame_of_webassembly_has_its_address_and_no_file() {
+        let long = format!("f::<{}>", "(), ".repeat(500));
+        let names = [
+            (None, None),
+            (Some("a::<()>::f (x)"), Some("a::<()>::f (x)")),
+            (Some("a::f::h0123456789abcdef"), Some("a::f")),
+            (Some("_ZN1a1f17h0123456789abcdefE"), Some("_ZN1a1fE")),
+            (Some("a::half::hash"), Some("a::half::hash")),
+            (
+                Some(&*long),
+                Some(&*bounded(MAX_NAME, format_args!("{long}"))),
+            ),
+        ];
+        for (name, function) in names {
+            let place = "wasm://wasm/a.wasm-0a1b:wasm-function[12]:0xff";
+            let line = match name {
+                Some(name) => format!("at {name} ({place})"),
+                None => format!("at {place}"),
+            };
+            let expected = Frame {
+                function: function.map(str::to_owned),
+                in_app: Some(true),
+                instruction_addr: Some(Address(255)),
+                addr_mode: Some("rel:0"),
+                ..Frame::default()
+            };
+            assert_eq!(
+                super::parse(&line).expect("a frame").frames,
+                [expected],
+                "{line}"
+            );
+        }
+        let json = serde_json::to_value(Address(0x27c6a)).expect("JSON");
+        assert_eq!(json, "0x27c6a");
+    }
+
+    #[test]
+    fn names_that_the_build_makes_for_javascript_are_without_their_hash() {
+        for (name, function) in [
+            ("imports.__wbg_new_405e22f390576ce2", "imports.__wbg_new"),
+            ("a_invoke__h405e22f390576ce2", "a_invoke"),
+            ("deadbeefdeadbeefdead", "deadbeefdeadbeefdead"),
+            ("ü_405e22f390576ce", "ü_405e22f390576ce"),
+        ] {
+            let frame = read(&format!("at {name} (index.js:1:2)"));
+            assert_eq!(frame.function.as_deref(), Some(function));
+        }
+    }
+
+    #[test]
+    fn a_stack_that_is_taken_from_rust_is_without_what_is_around_rust() {
+        let wasm = |offset| format!("\n at wasm://wasm/0a:wasm-function[1]:{offset}");
+        let script = "\n at f (index.js:1:2)";
+        let (inner, outer) = (wasm("0x1"), wasm("0x2"));
+        let stack = from_here(&format!(
+            "Error{script}{inner}{script}{outer}{script}{script}"
+        ));
+        let frames = stack.expect("a stack").frames;
+        let addresses = frames.iter().map(|it| it.instruction_addr.map(|it| it.0));
+        assert_eq!(addresses.collect::<Vec<_>>(), [Some(2), None, Some(1)]);
+        assert_eq!(from_here(&format!("Error{script}")), None);
     }
 
     #[test]

@@ -14,6 +14,8 @@ const MAX_DEBUG: usize = 8_192;
 /// How far into a `Debug` text a value of JavaScript's begins at the latest, if the error
 /// is but a wrapper around it.
 const NEAR: usize = 192;
+/// What stands between the name of a Rust function and its place.
+const WASM: &str = " (wasm://";
 /// How the `Debug` of `JsValue` begins.
 const VALUE: &str = "JsValue(";
 
@@ -90,15 +92,22 @@ fn clean(frames: &str) -> String {
         let Some(frame) = line.strip_prefix("    at ") else {
             break;
         };
-        let end = match (frame.find(" ("), frame.find(')')) {
-            (Some(open), Some(close)) if open < close => close + 1,
-            (_, Some(close)) => close,
-            (_, None) => frame.len(),
-        };
         stack.push_str("\n    at ");
-        stack.push_str(&frame[..end]);
+        stack.push_str(&frame[..end(frame)]);
     }
     stack
+}
+
+/// Where a frame ends, if more text follows it.
+fn end(frame: &str) -> usize {
+    // The name of a Rust function can have parentheses: `f<()>`. Its place has none.
+    let place = find(frame, WASM).unwrap_or(0);
+    let close = frame[place..].find(')').map(|at| place + at);
+    match (frame[place..].find('('), close) {
+        (Some(open), Some(close)) if place + open < close => close + 1,
+        (_, Some(close)) => close,
+        (_, None) => frame.len(),
+    }
 }
 
 #[cfg(test)]
@@ -190,6 +199,17 @@ mod tests {
             let stack = "\n    at f (index.js:3:14)\n    at index.js:9:1";
             assert_eq!(described.stack, text(stack));
         }
+    }
+
+    #[test]
+    fn a_rust_functions_parentheses_do_not_end_its_frame() {
+        let error = Hidden {
+            debug: "Worker(JsValue(E: m\nE: m\n    at a::f<()> (wasm://wasm/0a:wasm-function[1]:0xff)\n    at wasm://wasm/0a:wasm-function[2]:0xfe), code: (1))",
+            display: "E: m",
+        };
+        let described = in_debug(&error).expect("a wrapper");
+        let stack = "\n    at a::f<()> (wasm://wasm/0a:wasm-function[1]:0xff)\n    at wasm://wasm/0a:wasm-function[2]:0xfe";
+        assert_eq!(described.stack, text(stack));
     }
 
     #[test]

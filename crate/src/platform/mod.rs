@@ -2,14 +2,17 @@
 //!
 //! Everything that a capture wants from the outside goes through [`Runtime`]. Its real
 //! implementation is [`workerd`], which talks to JavaScript and decides nothing. The
-//! native tests have another one, `testing`, which they drive by hand.
+//! native tests have another one, `testing`, which they drive by hand; so does the
+//! laboratory of the book.
 
-#[cfg(test)]
+#[cfg(any(test, feature = "laboratory"))]
+#[cfg_attr(not(test), allow(dead_code))]
 pub(crate) mod testing;
 pub(crate) mod workerd;
 
 use std::error::Error;
 
+use uuid::Uuid;
 use worker::wasm_bindgen::JsValue;
 
 /// What the platform does for a capture.
@@ -58,6 +61,12 @@ pub(crate) trait Runtime {
 
     /// Reads what a value tells of itself, as far as it can be read without a throw.
     fn look(&self, value: &Self::Value) -> Look<Self::Value>;
+
+    /// V8's lines of the stack that leads to the caller, the innermost first.
+    fn stack(&self) -> Option<String>;
+
+    /// The id that the build gave this module, in its custom section `build_id`.
+    fn build_id(&self) -> Option<Uuid>;
 
     /// Whether there is something to take or to send again. Told once. Except for the first
     /// time in an instance, this does not leave WebAssembly.
@@ -139,12 +148,16 @@ pub(crate) enum Binding<S> {
     Text(String),
     /// A Secrets Store binding, still to be read.
     Secret(S),
+    /// What has a `fetch`, under the name of a binding that should have one.
+    Service,
     /// Something that holds no text: an object, a namespace.
     NotText,
 }
 
 /// One HTTP request to the receiver.
 pub(crate) struct Outgoing<'a> {
+    /// The name of the binding that carries it. Without one, the internet does.
+    pub(crate) service: Option<&'static str>,
     pub(crate) url: &'a str,
     pub(crate) headers: &'a [(&'static str, String)],
     pub(crate) body: &'a [u8],

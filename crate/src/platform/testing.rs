@@ -7,14 +7,15 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::fmt::Write;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
+#[cfg(test)]
 use worker::Url;
 use worker::wasm_bindgen::JsValue;
 
@@ -56,6 +57,11 @@ pub(crate) struct World {
     next_id: Cell<usize>,
     pub(crate) posted: RefCell<Vec<Sent>>,
     pub(crate) lines: RefCell<Vec<String>>,
+    /// The stack of whatever asks for it.
+    pub(crate) stack: RefCell<Option<String>>,
+    /// How often a stack was asked for.
+    pub(crate) stacks: Cell<usize>,
+    pub(crate) build_id: Cell<Option<Uuid>>,
     /// What nobody handled.
     pub(crate) unhandled: RefCell<Vec<(Thing, f64)>>,
     /// How often it was asked whether there is a DSN.
@@ -69,6 +75,7 @@ pub(crate) struct World {
 #[derive(Clone, Debug)]
 pub(crate) struct Sent {
     pub(crate) request: usize,
+    pub(crate) service: Option<&'static str>,
     pub(crate) url: String,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: String,
@@ -87,6 +94,9 @@ impl Default for World {
             next_id: Cell::default(),
             posted: RefCell::default(),
             lines: RefCell::default(),
+            stack: RefCell::default(),
+            stacks: Cell::default(),
+            build_id: Cell::default(),
             unhandled: RefCell::default(),
             looks: Cell::default(),
             random: Cell::new(1),
@@ -267,6 +277,7 @@ impl Runtime for Fake {
     fn send(&self, request: Outgoing<'_>, timeout_ms: u32, kept: bool) -> Started {
         self.world.posted.borrow_mut().push(Sent {
             request: self.request,
+            service: request.service,
             url: request.url.to_owned(),
             headers: request.headers.to_vec(),
             body: String::from_utf8(request.body.to_vec()).expect("an envelope is text"),
@@ -330,6 +341,15 @@ impl Runtime for Fake {
         }
     }
 
+    fn stack(&self) -> Option<String> {
+        self.world.stacks.set(self.world.stacks.get() + 1);
+        self.world.stack.borrow().clone()
+    }
+
+    fn build_id(&self) -> Option<Uuid> {
+        self.world.build_id.get()
+    }
+
     fn is_news(&self) -> bool {
         !self.world.unhandled.borrow().is_empty()
     }
@@ -359,9 +379,7 @@ impl Runtime for Fake {
     }
 
     fn now_text(&self) -> String {
-        let now = UNIX_EPOCH + Duration::from_millis(self.world.now_ms.get());
-        let now = OffsetDateTime::from(now).format(&Rfc3339);
-        now.expect("a time that has a year")
+        date_text(self.world.now_ms.get())
     }
 
     /// Different at each call and the same in each run.
@@ -394,8 +412,33 @@ impl Runtime for Fake {
     }
 }
 
+/// A time as RFC 3339 writes it.
+fn date_text(ms: u64) -> String {
+    // The civil date of a number of days, in years that begin in March:
+    // <https://howardhinnant.github.io/date_algorithms.html#civil_from_days>
+    let days = ms / 86_400_000 + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * from_march + 2) / 5 + 1;
+    let month = (from_march + 2) % 12 + 1;
+    let year = year + era * 400 + u64::from(month < 3);
+    let hour = ms / 3_600_000 % 24;
+    let (minute, second) = (ms / 60_000 % 60, ms / 1_000 % 60);
+    let ms = ms % 1_000;
+    let mut text = String::with_capacity(24);
+    // Memory takes every text.
+    let _ = write!(
+        text,
+        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z"
+    );
+    text
+}
+
 /// The parser behind [`worker::Url`], which follows the same standard as the
 /// runtime's.
+#[cfg(test)]
 pub(crate) fn parse_url(text: &str) -> Option<UrlParts> {
     let url = Url::parse(text).ok()?;
     let port = url.port().map(|port| format!(":{port}"));
@@ -406,6 +449,29 @@ pub(crate) fn parse_url(text: &str) -> Option<UrlParts> {
         host: url.host_str()?.to_owned() + &port.unwrap_or_default(),
         pathname: url.path().to_owned(),
         href: url.into(),
+    })
+}
+
+/// Reads a plain URL, which is all that the laboratory has. The tables of Unicode behind
+/// [`worker::Url`] would be most of what a reader downloads.
+#[cfg(not(test))]
+pub(crate) fn parse_url(text: &str) -> Option<UrlParts> {
+    plain_url(text)
+}
+
+/// `PROTOCOL://[USER[:PASSWORD]@]HOST[/PATH]`, as it stands.
+fn plain_url(text: &str) -> Option<UrlParts> {
+    let (protocol, rest) = text.split_once("://")?;
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let (username, password) = user.split_once(':').unwrap_or((user, ""));
+    Some(UrlParts {
+        href: text.to_owned(),
+        protocol: [protocol, ":"].concat(),
+        username: username.to_owned(),
+        password: password.to_owned(),
+        host: host.to_owned(),
+        pathname: ["/", path].concat(),
     })
 }
 
@@ -432,4 +498,36 @@ pub(crate) async fn yield_once() {
         }
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use time::OffsetDateTime;
+    use time::format_description::well_known::Rfc3339;
+
+    #[test]
+    fn a_time_is_written_as_rfc_3339_has_it() {
+        // Each day of two hundred years, each at another time of day.
+        for ms in (0..73_000).map(|day| day * (86_400_000 + 1_234_567) + 1) {
+            let time = OffsetDateTime::from(UNIX_EPOCH + Duration::from_millis(ms));
+            let day = time.format(&Rfc3339).expect("a time that has a year");
+            let written = date_text(ms);
+            let read = OffsetDateTime::parse(&written, &Rfc3339).expect("a time");
+            assert_eq!(read, time, "{written} and {day}");
+            assert_eq!(written.len(), "1970-01-01T00:00:00.001Z".len());
+        }
+    }
+
+    #[test]
+    fn a_plain_url_is_read_like_any_other() {
+        for text in [
+            "https://key@sentry.example.com/1",
+            "https://key:old@s.example.com:8000/a/b/2",
+        ] {
+            assert_eq!(plain_url(text), parse_url(text));
+        }
+        assert_eq!(plain_url("no address"), None);
+    }
 }

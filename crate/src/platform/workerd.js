@@ -60,6 +60,43 @@ function look(value, most) {
 }
 // ANCHOR_END: look
 
+/** How many frames of a stack are asked for: more than this are not sent. */
+const FRAMES = 60;
+
+// ANCHOR: stack
+/**
+ * The frames that lead here, each cut to what is read of a name, as one text.
+ *
+ * An application can have set `Error.prepareStackTrace`, which makes of a stack whatever it
+ * likes, or a limit of its own.
+ */
+function stackHere(most) {
+  const { stackTraceLimit, prepareStackTrace } = Error;
+  try {
+    Error.stackTraceLimit = FRAMES;
+    Error.prepareStackTrace = undefined;
+    const holder = {};
+    Error.captureStackTrace(holder, stackHere);
+    return holder.stack.slice(0, most);
+  } catch {
+    return undefined;
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+    Error.prepareStackTrace = prepareStackTrace;
+  }
+}
+
+/** The first 16 bytes of a module's `build_id`, or `undefined` where it has no such section. */
+function buildId(module) {
+  try {
+    const [id] = WebAssembly.Module.customSections(module, "build_id");
+    return id && new Uint8Array(id).slice(0, 16);
+  } catch {
+    return undefined;
+  }
+}
+// ANCHOR_END: stack
+
 /** What was thrown and handled by nobody, until somebody asks; at most this many. */
 const unhandled = [];
 const MOST_UNHANDLED = 2 * 8;
@@ -114,6 +151,8 @@ export const life = {
     await Promise.all(again.map((request) => post(...request, false)));
   },
   look,
+  stackHere,
+  buildId,
 };
 
 /** The longest body that is read, in bytes, and for how long, in milliseconds. */
@@ -124,15 +163,16 @@ const LINGER_MS = 100;
 /**
  * Posts once, and reads of the answer what it says of the next one.
  *
- * `headers` has one on each line. `keep` is for a request that may be dropped unanswered:
+ * `service` is the binding that carries it; without one, the internet does. `headers` has
+ * one on each line. `keep` is for a request that may be dropped unanswered:
  * the next instance posts it again. A panic calls this too, and no Rust code can run any
  * more when the answer is there. No timer outlives the answer: the runtime would hold the
  * request open for it.
  */
-export async function post(url, headers, body, timeoutMs, keep) {
+export async function post(service, url, headers, body, timeoutMs, keep) {
   // A copy: the original is WebAssembly's memory, which moves when it grows.
   body = body.slice();
-  const request = [url, headers, body, timeoutMs];
+  const request = [service, url, headers, body, timeoutMs];
   if (keep) unanswered.add(request);
   const controller = new AbortController();
   let late = false;
@@ -141,7 +181,7 @@ export async function post(url, headers, body, timeoutMs, keep) {
     controller.abort();
   }, timeoutMs);
   try {
-    const response = await fetch(url, {
+    const response = await (service ?? globalThis).fetch(url, {
       method: "POST",
       headers: headers.split("\n").map((line) => line.split(": ", 2)),
       body,

@@ -11,6 +11,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use uuid::Uuid;
 use worker::js_sys::futures::{JsFuture, future_to_promise};
 use worker::js_sys::{Array, Date, Number, Promise};
 use worker::kv::KvError;
@@ -23,8 +24,14 @@ use super::{Binding, Kind, Look, MARKS, Outgoing, PostError, Reply, Runtime, See
 /// The name under which `[version_metadata]` is bound, as in Sentry's own
 /// JavaScript SDK for this platform. It is an object with an `id`.
 pub(crate) const VERSION_METADATA: &str = "CF_VERSION_METADATA";
+/// The name under which the binding is bound that is to carry the envelopes: a service
+/// binding, or another one that has a `fetch`.
+pub(crate) const SERVICE: &str = "SENTRY_SERVICE";
 /// More of a text than this, in UTF-16 units, is never read.
 const MAX_TEXT: u32 = 16_384;
+/// More of a stack than this, in UTF-16 units, is never read. It is room for 50 frames with
+/// names as long as most.
+const MAX_STACK: u32 = MAX_TEXT;
 /// Marks our lines among the application's.
 const PREFIX: &str = "[worker-sentry] ";
 
@@ -38,6 +45,10 @@ extern "C" {
     fn debug_switch(env: &JsValue) -> Option<String>;
     #[wasm_bindgen(js_namespace = life)]
     fn look(value: &JsValue, most: u32) -> Glance;
+    #[wasm_bindgen(js_namespace = life, js_name = stackHere)]
+    fn stack_here(most: u32) -> Option<String>;
+    #[wasm_bindgen(js_namespace = life, js_name = buildId)]
+    fn build_id(module: &JsValue) -> Option<Vec<u8>>;
     #[wasm_bindgen(js_name = parseUrl)]
     fn parse_url(text: &str) -> Option<Url>;
     #[wasm_bindgen(js_namespace = life)]
@@ -48,7 +59,14 @@ extern "C" {
     fn take_unhandled() -> Array;
     #[wasm_bindgen(js_namespace = life)]
     fn resend() -> Promise;
-    fn post(url: &str, headers: &str, body: &[u8], timeout_ms: u32, keep: bool) -> Promise;
+    fn post(
+        service: &JsValue,
+        url: &str,
+        headers: &str,
+        body: &[u8],
+        timeout_ms: u32,
+        keep: bool,
+    ) -> Promise;
 }
 
 #[wasm_bindgen(wasm_bindgen = wasm_bindgen)]
@@ -158,6 +176,10 @@ impl Runtime for Workerd<'_> {
                 None => Binding::NotText,
             };
         }
+        // A service binding has every property one asks for, as a method to be called.
+        if name == SERVICE && get(&value, "fetch").is_function() {
+            return Binding::Service;
+        }
         if let Some(text) = as_text(&value) {
             return Binding::Text(text);
         }
@@ -189,7 +211,18 @@ impl Runtime for Workerd<'_> {
             headers.push_str(": ");
             headers.push_str(value);
         }
-        post(request.url, &headers, request.body, timeout_ms, keep)
+        let service = match request.service {
+            Some(name) => get(&self.env, name),
+            None => JsValue::UNDEFINED,
+        };
+        post(
+            &service,
+            request.url,
+            &headers,
+            request.body,
+            timeout_ms,
+            keep,
+        )
     }
 
     async fn answer(&self, sent: Promise) -> Result<Reply, PostError> {
@@ -253,6 +286,15 @@ impl Runtime for Workerd<'_> {
                 .filter_map(|(mark, is_set)| is_set.is_truthy().then_some(mark))
                 .collect(),
         }
+    }
+
+    fn stack(&self) -> Option<String> {
+        stack_here(MAX_STACK)
+    }
+
+    fn build_id(&self) -> Option<Uuid> {
+        let id = build_id(&wasm_bindgen::module())?;
+        Some(Uuid::from_bytes(id.try_into().ok()?))
     }
 
     fn is_news(&self) -> bool {

@@ -128,11 +128,11 @@ impl Contribute for RefCell<Data> {
 }
 
 impl Scope {
-    /// What is kept for the whole run under this type, made if it is not there yet.
+    /// What all scopes of the run share under this type, made if it is not there yet.
     ///
     /// The outermost scope keeps it, so that a wrapper inside of another one, a Workflow's
     /// step and work in the background say and see the same.
-    pub(crate) fn kept<T: Contribute + Default>(&self) -> Option<Rc<T>> {
+    pub(crate) fn shared<T: Contribute + Default>(&self) -> Option<Rc<T>> {
         let outermost = self.outwards().last()?;
         let mut contributions = outermost.contributions.try_borrow_mut().ok()?;
         let known = contributions.iter().find_map(|it| {
@@ -158,7 +158,7 @@ impl Scope {
     }
 
     fn with_data(&self, change: impl FnOnce(&mut Data)) {
-        let Some(data) = self.kept::<RefCell<Data>>() else {
+        let Some(data) = self.shared::<RefCell<Data>>() else {
             return;
         };
         if let Ok(mut data) = data.try_borrow_mut() {

@@ -6,6 +6,7 @@
 //! its future is polled and left when the poll ends.
 
 pub(crate) mod data;
+pub(crate) mod places;
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -20,8 +21,13 @@ use crate::item::place::Place;
 
 /// How many errors a scope remembers as reported. The oldest is forgotten first.
 const REMEMBERED: usize = 32;
-/// How many errands of the application's making a run has at most.
-const MAX_ERRANDS: usize = 32;
+
+/// How many reports one run may send by itself, beside the error that it returns.
+///
+/// Each is a request, and of these an invocation has 50 on the free plan. A queue's batch
+/// has up to 100 messages, and each can fail.
+/// <https://developers.cloudflare.com/workers/platform/limits/#subrequests>
+pub(crate) const MOST_REPORTS: u32 = 25;
 
 thread_local! {
     /// The scope that is being polled right now.
@@ -55,9 +61,12 @@ pub(crate) struct Scope {
     place: Place,
     parent: Option<Rc<Scope>>,
     reported: RefCell<Vec<u64>>,
+    reports: Cell<u32>,
     contributions: RefCell<Vec<Rc<dyn Contribute>>>,
     errands: RefCell<Vec<Errand>>,
     panics: RefCell<Vec<Draft>>,
+    /// Where its errors came up.
+    kept: RefCell<Vec<Rc<places::Place>>>,
 }
 
 impl Scope {
@@ -79,9 +88,11 @@ impl Scope {
             place,
             parent,
             reported: RefCell::default(),
+            reports: Cell::default(),
             contributions: RefCell::default(),
             errands: RefCell::default(),
             panics: RefCell::default(),
+            kept: RefCell::default(),
         })
     }
 
@@ -127,6 +138,28 @@ impl Scope {
                 contribution.contribute(&mut draft.details, &said, error);
             }
         }
+        let kept = self.kept.try_borrow().map(|it| it.clone());
+        for place in kept.unwrap_or_default().iter().rev() {
+            place.give(draft);
+        }
+    }
+
+    /// Keeps the place where an error came up, for this run and those around it.
+    pub(crate) fn keep(&self, place: &Rc<places::Place>) {
+        for scope in self.outwards() {
+            if let Ok(mut kept) = scope.kept.try_borrow_mut() {
+                places::keep(&mut kept, place);
+            }
+        }
+    }
+
+    /// Counts a report of the whole run, whichever of its scopes it is made in, and returns
+    /// the report's number: the first is 1.
+    pub(crate) fn count_report(&self) -> u32 {
+        let outermost = self.outwards().last().unwrap_or(self);
+        let number = outermost.reports.get().saturating_add(1);
+        outermost.reports.set(number);
+        number
     }
 
     /// Remembers an error as reported, for this run and those around it.
@@ -196,13 +229,6 @@ impl Scope {
         self.errands
             .try_borrow()
             .is_ok_and(|errands| !errands.is_empty())
-    }
-
-    /// Whether this run has as many errands as it may have.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.errands
-            .try_borrow()
-            .is_ok_and(|errands| errands.len() >= MAX_ERRANDS)
     }
 
     /// Finishes what this run has under way. Each errand bounds its own time.

@@ -13,6 +13,7 @@ use std::cell::RefCell;
 use sentry_core::{Client, ClientOptions, TracesSamplingStrategy};
 
 use super::load::Config;
+use crate::platform::workerd::SERVICE;
 use crate::wire::endpoint::Endpoint;
 use crate::wire::limits::RateLimits;
 
@@ -35,10 +36,11 @@ impl IsolateClient {
             TracesSamplingStrategy::FixedRate(config.traces_sample_rate);
         options.default_integrations = false;
         let tunnel = config.tunnel.as_deref();
+        let service = config.has_service.then_some(SERVICE);
         IsolateClient {
             sentry: Client::with_options(options),
             // The DSN and the transport are ours: see `wire`.
-            endpoint: Endpoint::new(&config.dsn, tunnel, config.access.as_ref()),
+            endpoint: Endpoint::new(&config.dsn, tunnel, service, config.access.as_ref()),
             limits: RefCell::new(RateLimits::default()),
             config,
         }

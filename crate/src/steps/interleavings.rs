@@ -187,7 +187,7 @@ impl Run {
         let isolate = Rc::clone(&self.isolate);
         let future = async move {
             let error = Marker(number);
-            capture(&fake, &isolate, |runtime| drafted(runtime, &error)).await
+            capture(&fake, &isolate, |runtime| Some(drafted(runtime, &error))).await
         };
         self.requests.push(Request::Running(Box::pin(future)));
         self.poll(number);

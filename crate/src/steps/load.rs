@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use crate::platform::workerd::VERSION_METADATA;
+use crate::platform::workerd::{SERVICE, VERSION_METADATA};
 use crate::platform::{Binding, Runtime, is_on};
 use crate::wire::dsn::Dsn;
 
@@ -15,8 +15,11 @@ pub(crate) const DSN: &str = "SENTRY_DSN";
 /// Turns on one console line for each decision.
 pub(crate) const DEBUG: &str = "SENTRY_DEBUG";
 
+/// Writes stacks for a receiver that resolves them through source maps.
+pub(crate) const SOURCE_MAPS: &str = "SENTRY_SOURCE_MAPS";
+
 /// Every binding the crate reads, in the order of the book's table.
-pub(crate) const BINDINGS: [&str; 11] = [
+pub(crate) const BINDINGS: [&str; 13] = [
     DSN,
     "SENTRY_RELEASE",
     "COMPILER_VERSION",
@@ -25,7 +28,9 @@ pub(crate) const BINDINGS: [&str; 11] = [
     "SENTRY_TRACES_SAMPLE_RATE",
     "SENTRY_SAMPLE_RATE",
     DEBUG,
+    SOURCE_MAPS,
     "SENTRY_TUNNEL",
+    SERVICE,
     "SENTRY_ACCESS_CLIENT_ID",
     "SENTRY_ACCESS_CLIENT_SECRET",
 ];
@@ -45,8 +50,12 @@ pub(crate) struct Config {
     pub(crate) environment: Cow<'static, str>,
     pub(crate) traces_sample_rate: f32,
     pub(crate) sample_rate: f32,
+    /// Whether the receiver resolves stacks through source maps.
+    pub(crate) source_maps: bool,
     /// An address that takes the envelopes in the DSN's place.
     pub(crate) tunnel: Option<String>,
+    /// Whether [`SERVICE`] carries the envelopes, and not the internet.
+    pub(crate) has_service: bool,
     pub(crate) access: Option<(String, String)>,
 }
 
@@ -71,6 +80,8 @@ pub(crate) enum Value {
     Absent,
     Text(String),
     NotText,
+    /// A binding that fetches.
+    Service,
     /// A Secrets Store that did not answer with a secret.
     Unreadable,
 }
@@ -120,6 +131,7 @@ pub(crate) fn load_now(runtime: &impl Runtime) -> Result<Loaded, Complaint> {
         Binding::Absent => Value::Absent,
         Binding::Text(text) => Value::Text(text),
         Binding::NotText => Value::NotText,
+        Binding::Service => Value::Service,
         Binding::Secret(_) => Value::Unreadable,
     };
     let read = Values {
@@ -134,6 +146,7 @@ async fn read_binding(runtime: &impl Runtime, name: &'static str) -> Value {
         Binding::Absent => Value::Absent,
         Binding::Text(text) => Value::Text(text),
         Binding::NotText => Value::NotText,
+        Binding::Service => Value::Service,
         Binding::Secret(secret) => match runtime.secret(secret).await {
             Some(text) => Value::Text(text),
             None => Value::Unreadable,
@@ -145,10 +158,12 @@ impl Config {
     /// The pure decision of this step.
     ///
     /// An unusable DSN is an error, because without it there is nothing to
-    /// deliver to. Anything else that cannot be used is complained about and its
+    /// deliver to. An unusable service is one too: whoever binds it does not want the events
+    /// on the internet, and that is where they would go by default. Anything else that cannot be used is complained about and its
     /// default applies.
     pub(crate) fn resolve(runtime: &impl Runtime, values: &Values) -> Result<Loaded, Complaint> {
         let dsn = resolve_dsn(runtime, values)?;
+        let has_service = resolve_service(values)?;
         let mut complaints = Vec::new();
         let config = Config {
             dsn,
@@ -170,10 +185,14 @@ impl Config {
                 "is not a number from 0 to 1; using 1",
                 &mut complaints,
             ),
+            source_maps: resolve_switch(values, SOURCE_MAPS, &mut complaints),
             tunnel: resolve_tunnel(runtime, values, &mut complaints),
+            has_service,
             access: resolve_access(values, &mut complaints),
         };
-        check_debug(values, &mut complaints);
+        // `SENTRY_DEBUG` is read where a line would be written, also before there is a
+        // configuration; here it is only checked.
+        resolve_switch(values, DEBUG, &mut complaints);
         Ok(Loaded { config, complaints })
     }
 }
@@ -187,7 +206,7 @@ fn resolve_dsn(runtime: &impl Runtime, values: &Values) -> Result<Dsn, Complaint
     };
     match values.get(DSN) {
         Value::Absent => complain("is not bound; nothing is reported"),
-        Value::NotText => complain("is not text; nothing is reported"),
+        Value::NotText | Value::Service => complain("is not text; nothing is reported"),
         Value::Unreadable => complain("could not be read from the Secrets Store; will try again"),
         Value::Text(text) => match runtime.parse_url(text.trim()).and_then(Dsn::of) {
             Some(dsn) => Ok(dsn),
@@ -209,7 +228,7 @@ fn text<'v>(
             "" => return None,
             text => return Some(text),
         },
-        Value::NotText => "is not text; ignored",
+        Value::NotText | Value::Service => "is not text; ignored",
         Value::Unreadable => "could not be read from the Secrets Store; ignored",
     };
     complaints.push(Complaint {
@@ -290,15 +309,18 @@ fn resolve_rate(
     }
 }
 
-/// `SENTRY_DEBUG` is read where a line would be written, also before there is a
-/// configuration; here it is only checked.
-fn check_debug(values: &Values, complaints: &mut Vec<Complaint>) {
-    if text(values, DEBUG, complaints).is_some_and(|text| is_on(text).is_none()) {
+/// A switch that is off unless it says otherwise.
+fn resolve_switch(values: &Values, name: &'static str, complaints: &mut Vec<Complaint>) -> bool {
+    let Some(text) = text(values, name, complaints) else {
+        return false;
+    };
+    is_on(text).unwrap_or_else(|| {
         complaints.push(Complaint {
-            binding: DEBUG,
+            binding: name,
             problem: "is neither on nor off; using off",
         });
-    }
+        false
+    })
 }
 
 fn resolve_tunnel(
@@ -317,6 +339,19 @@ fn resolve_tunnel(
             });
             None
         }
+    }
+}
+
+fn resolve_service(values: &Values) -> Result<bool, Complaint> {
+    match values.get(SERVICE) {
+        Value::Absent => Ok(false),
+        Value::Service => Ok(true),
+        // A parent environment's var can only be made blank, not removed.
+        Value::Text(text) if text.trim().is_empty() => Ok(false),
+        Value::Text(_) | Value::NotText | Value::Unreadable => Err(Complaint {
+            binding: SERVICE,
+            problem: "is not a binding that fetches; nothing is reported",
+        }),
     }
 }
 
@@ -587,6 +622,26 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_service_is_a_binding_that_fetches_and_nothing_leaves_another_way_if_it_is_none() {
+        let with = |value| {
+            let values = bound(&[]).with(SERVICE, value);
+            let loaded = Config::resolve(&Fake::default(), &values);
+            loaded.map(|loaded| loaded.config.has_service)
+        };
+        assert_eq!(with(Value::Service), Ok(true));
+        assert_eq!(with(Value::Absent), Ok(false));
+        assert_eq!(with(Value::Text(" ".to_owned())), Ok(false));
+        for unusable in [
+            Value::Text("a Worker".to_owned()),
+            Value::NotText,
+            Value::Unreadable,
+        ] {
+            let complaint = with(unusable).expect_err("a complaint");
+            assert_eq!(complaint.binding, SERVICE);
+        }
+    }
+
+    #[test]
     fn access_needs_both_of_its_secrets_and_both_must_fit_a_header() {
         const ID: &str = "SENTRY_ACCESS_CLIENT_ID";
         const SECRET: &str = "SENTRY_ACCESS_CLIENT_SECRET";
@@ -606,7 +661,9 @@ pub(crate) mod tests {
 
     #[test]
     fn a_binding_of_the_wrong_kind_is_named_and_its_default_applies() {
-        for name in BINDINGS.into_iter().filter(|name| *name != DSN) {
+        let without_default = [DSN, SERVICE];
+        let has_default = |name: &&str| !without_default.contains(name);
+        for name in BINDINGS.into_iter().filter(has_default) {
             for value in [Value::NotText, Value::Unreadable] {
                 let values = bound(&[]).with(name, value);
                 let loaded = Config::resolve(&Fake::default(), &values).expect("a usable DSN");

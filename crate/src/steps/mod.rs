@@ -44,14 +44,14 @@ const LONGEST_LOOK_MS: u32 = 50;
 pub(crate) async fn capture<R: Runtime>(
     runtime: &R,
     isolate: &Shared,
-    read: impl FnOnce(&R) -> Draft,
+    read: impl FnOnce(&R) -> Option<Draft>,
 ) -> Option<Uuid> {
     // 1. Guard.
     if !guard::is_configured(runtime, isolate) {
         return None;
     }
     // The error is read before the first wait; after it, it may be gone.
-    let draft = read(runtime);
+    let draft = read(runtime)?;
     finish(runtime, isolate, draft.into()).await
 }
 
@@ -209,6 +209,7 @@ mod tests {
     use crate::item::draft::drafted;
     use crate::item::{Category, Item};
     use crate::platform::testing::{Fake, Outcome, Wait, block_on};
+    use crate::platform::workerd::SERVICE;
     use crate::platform::{Binding, PostError};
     use crate::steps::prepare::Make;
     use crate::wire::endpoint::user_agent;
@@ -239,7 +240,9 @@ mod tests {
 
     fn capture_one(fake: &Fake, isolate: &Shared) -> Option<Uuid> {
         let error = "x".parse::<u8>().expect_err("no number");
-        block_on(capture(fake, isolate, |runtime| drafted(runtime, &error)))
+        block_on(capture(fake, isolate, |runtime| {
+            Some(drafted(runtime, &error))
+        }))
     }
 
     #[test]
@@ -300,7 +303,7 @@ mod tests {
         let _ = isolate.borrow_mut().turn(started_ms, late_ms);
         let error = "x".parse::<u8>().expect_err("no number");
         let mut capture = pin!(capture(&fake, &isolate, |runtime| {
-            drafted(runtime, &error)
+            Some(drafted(runtime, &error))
         }));
         let mut context = Context::from_waker(Waker::noop());
         while capture.as_mut().poll(&mut context).is_pending() {
@@ -361,6 +364,21 @@ mod tests {
         );
         assert!(sent.body.contains(&id.simple().to_string()));
         assert_eq!(f64::from(sent.timeout_ms), CAPTURE_MS);
+    }
+
+    #[test]
+    fn step_6_deliver_a_service_carries_every_envelope_if_one_is_bound() {
+        let fake = accepting();
+        let mut bindings = fake.world.bindings.borrow_mut();
+        bindings.insert(SERVICE, Binding::Service);
+        drop(bindings);
+        let isolate = isolate();
+        capture_one(&fake, &isolate).expect("an id");
+        fake.world.bindings.borrow_mut().remove(SERVICE);
+        capture_one(&fake, &self::isolate()).expect("an id");
+        let posted = fake.world.posted.borrow();
+        let carriers: Vec<_> = posted.iter().map(|sent| sent.service).collect();
+        assert_eq!(carriers, [Some(SERVICE), None]);
     }
 
     #[test]

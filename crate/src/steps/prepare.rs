@@ -94,7 +94,11 @@ fn event(runtime: &impl Runtime, client: &IsolateClient, draft: Draft) -> Option
     let id = event_id(runtime)?;
     let release = options.release.as_deref().map(str::to_owned);
     let environment = options.environment.as_deref().map(str::to_owned);
-    let event = draft.into_event(id, runtime.now_ms(), release, environment);
+    let mut event = draft.into_event(id, runtime.now_ms(), release, environment);
+    event.name_build(|| runtime.build_id());
+    if client.config.source_maps {
+        event.map_to_columns();
+    }
     let item = before_send::apply(event);
     if item.is_none() {
         runtime.debug("before_send dropped the event");

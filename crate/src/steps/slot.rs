@@ -141,6 +141,16 @@ impl<C> Isolate<C> {
         }
     }
 
+    /// The state's name in the book.
+    #[cfg(any(test, feature = "laboratory"))]
+    pub(crate) fn state(&self) -> &'static str {
+        match self.slot {
+            Slot::Absent => "absent",
+            Slot::Loading { .. } => "loading",
+            Slot::Ready(_) => "ready",
+        }
+    }
+
     /// Whether this complaint is new to the isolate. Says so once.
     pub(crate) fn is_news(&mut self, complaint: Complaint) -> bool {
         let news = !self.complained.contains(&complaint);
@@ -257,7 +267,7 @@ mod tests {
         let mut loads = Vec::new();
         let mut now_ms = 0.0;
         for step in steps {
-            let before = state(&isolate);
+            let before = isolate.state();
             let mut end = |oldest| match oldest {
                 _ if loads.is_empty() => None,
                 true => Some(loads.remove(0)),
@@ -286,18 +296,10 @@ mod tests {
                     }
                 }
             };
-            let after = state(&isolate);
+            let after = isolate.state();
             if before != after {
                 seen.insert((before, after, name));
             }
-        }
-    }
-
-    fn state(isolate: &Isolate<u8>) -> &'static str {
-        match isolate.slot {
-            Slot::Absent => "absent",
-            Slot::Loading { .. } => "loading",
-            Slot::Ready(_) => "ready",
         }
     }
 

@@ -7,6 +7,7 @@ use crate::platform::Outgoing;
 /// The endpoint and the headers that are the same for every envelope.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
+    service: Option<&'static str>,
     url: String,
     headers: Vec<(&'static str, String)>,
 }
@@ -14,7 +15,14 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     /// The endpoint of a DSN, or a tunnel in its place.
     /// <https://develop.sentry.dev/sdk/foundations/transport/envelopes/#ingestion>
-    pub(crate) fn new(dsn: &Dsn, tunnel: Option<&str>, access: Option<&(String, String)>) -> Self {
+    ///
+    /// `service` is the name of the binding that is asked to fetch it.
+    pub(crate) fn new(
+        dsn: &Dsn,
+        tunnel: Option<&str>,
+        service: Option<&'static str>,
+        access: Option<&(String, String)>,
+    ) -> Self {
         let mut headers = vec![
             ("Content-Type", "application/x-sentry-envelope".to_owned()),
             ("User-Agent", user_agent()),
@@ -29,6 +37,7 @@ impl Endpoint {
             headers.push(("CF-Access-Client-Secret", secret.clone()));
         }
         Endpoint {
+            service,
             url: tunnel.unwrap_or(&dsn.envelope_url).to_owned(),
             headers,
         }
@@ -37,6 +46,7 @@ impl Endpoint {
     /// The request that carries an envelope.
     pub(crate) fn request<'a>(&'a self, body: &'a [u8]) -> Outgoing<'a> {
         Outgoing {
+            service: self.service,
             url: &self.url,
             headers: &self.headers,
             body,

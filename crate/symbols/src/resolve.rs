@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Failure;
 use crate::module::{BuildId, Module};
-use crate::paths::{Paths, is_foreign};
+use crate::paths::Paths;
 use crate::symbols::{Location, Lookup, Symbols};
 
 /// What one companion can say, in the way that a person or a receiver wants it.
@@ -167,7 +167,7 @@ impl<'s> Resolver<'s> {
         }
         frame.insert("function".into(), json!(location.function));
         frame.insert("symbol".into(), json!(location.symbol));
-        frame.insert("in_app".into(), json!(!is_foreign(&location.path)));
+        frame.insert("in_app".into(), json!(!location.is_foreign()));
         if !location.path.is_empty() {
             let short = self.paths.short(&location.path);
             frame.insert("abs_path".into(), json!(short));
@@ -184,7 +184,8 @@ impl<'s> Resolver<'s> {
         Value::Object(frame)
     }
 
-    /// A resolved event as lines to read: each exception, the innermost frame first.
+    /// A resolved event as lines to read: each exception, then the stack of the report, the
+    /// innermost frame first.
     pub fn shown(&mut self, event: &Value) -> String {
         let mut out = String::new();
         let values = event
@@ -198,6 +199,22 @@ impl<'s> Resolver<'s> {
                 .pointer("/stacktrace/frames")
                 .and_then(Value::as_array);
             for frame in frames.into_iter().flatten().rev() {
+                out += &shown_frame(frame);
+            }
+        }
+        // Where it was reported, if no exception says where it came up.
+        let threads = event
+            .pointer("/threads/values")
+            .or_else(|| event.get("threads"));
+        for thread in threads.and_then(Value::as_array).into_iter().flatten() {
+            let frames = thread
+                .pointer("/stacktrace/frames")
+                .and_then(Value::as_array);
+            let frames = frames.map(Vec::as_slice).unwrap_or_default();
+            if !frames.is_empty() {
+                out += "reported\n";
+            }
+            for frame in frames.iter().rev() {
                 out += &shown_frame(frame);
             }
         }
@@ -238,7 +255,7 @@ impl<'s> Resolver<'s> {
                 ""
             };
             out += &format!("{indent}at {} ({place}){inlined}\n", location.function);
-            if !is_foreign(&location.path)
+            if !location.is_foreign()
                 && let Some((_, source, _)) = self.sources.around(location, self.paths)
             {
                 out += &format!("{indent}   {:>5} | {}\n", location.line, source.trim());

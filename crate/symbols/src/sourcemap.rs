@@ -99,9 +99,7 @@ pub fn source_map(
 }
 
 fn best(found: &[Location]) -> Option<Location> {
-    let own = found
-        .iter()
-        .find(|it| it.has_line() && !is_foreign(&it.path));
+    let own = found.iter().find(|it| it.has_line() && !it.is_foreign());
     own.or_else(|| found.iter().find(|it| it.has_line()))
         .cloned()
 }

@@ -10,6 +10,7 @@ use symbolic_symcache::{SymCache, SymCacheConverter};
 
 use crate::Failure;
 use crate::module::{BuildId, Module};
+use crate::paths::is_foreign;
 
 /// One function at an offset. An offset has several where functions were inlined.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,6 +29,31 @@ impl Location {
     /// Whether file and line are known.
     pub fn has_line(&self) -> bool {
         self.line > 0 && !self.path.is_empty()
+    }
+
+    /// Whether it is of another package than the application: one of a registry, of Rust
+    /// itself, or `worker-sentry`, which stands at the top of each stack that it takes.
+    ///
+    /// ```
+    /// use worker_sentry_symbols::Location;
+    /// let location = |function: &str, path: &str| Location {
+    ///     symbol: String::new(),
+    ///     function: function.to_owned(),
+    ///     path: path.to_owned(),
+    ///     line: 7,
+    /// };
+    /// assert!(!location("app::run", "/home/ci/app/src/lib.rs").is_foreign());
+    /// assert!(location("worker_sentry::api::capture::read", "/home/ci/fork/src/a.rs").is_foreign());
+    /// assert!(location("<T as worker_sentry::WithStack>::with_stack", "/home/ci/a.rs").is_foreign());
+    /// ```
+    pub fn is_foreign(&self) -> bool {
+        const CRATE: &str = "worker_sentry::";
+        let function = self.function.trim_start_matches(['<', '&']);
+        is_foreign(&self.path)
+            || function.starts_with(CRATE)
+            || function
+                .split_once(" as ")
+                .is_some_and(|(_, of)| of.starts_with(CRATE))
     }
 }
 
@@ -173,7 +199,7 @@ fn roots(module: &Module<'_>) -> Vec<String> {
         };
         if let Some(folder) = unit.comp_dir {
             let folder = folder.to_string_lossy().into_owned();
-            if !crate::paths::is_foreign(&folder) && folder.len() > 1 {
+            if !is_foreign(&folder) && folder.len() > 1 {
                 roots.insert(folder);
             }
         }

@@ -304,6 +304,8 @@ impl Reach {
                 let folder = file.trim_end_matches(".rs");
                 Self::Request("worker fixture".to_owned(), format!("request /{folder}"))
             }
+            // No Worker runs it, so this finds none.
+            ["crate", "laboratory", ..] => Self::Worker("worker laboratory".to_owned()),
             ["listings", "src", "drill.rs"] => Self::Drills,
             ["listings", "src", ..] => Self::hosts(sources, listing),
             ["listings", ..] => Self::Configuration(quoted(&listing.lines)),

@@ -45,7 +45,7 @@ pub fn install(cache: &Cache, root: &Path, tools: &[CargoTool]) -> Result<Tools>
     for tool in tools {
         let name = format!("{} {}", tool.package, tool.version);
         let file = step(&name, || {
-            if let Some(file) = on_path(tool) {
+            if let Some(file) = on_path(tool).and_then(|file| linked(&bin, file)) {
                 let from = format!("ready: {}", file.display());
                 return Ok((file, from));
             }
@@ -83,6 +83,15 @@ fn on_path(tool: &CargoTool) -> Option<PathBuf> {
         .split_whitespace()
         .any(|word| word.trim_start_matches('v') == tool.version);
     right.then_some(file)
+}
+
+/// The file behind a tool that was found among our own links. A command that puts them on
+/// `PATH` may start another set-up, and a link must not lead to itself.
+fn linked(bin: &Path, file: PathBuf) -> Option<PathBuf> {
+    match file.parent() == Some(bin) {
+        true => fs::canonicalize(file).ok(),
+        false => Some(file),
+    }
 }
 
 /// What cargo leaves between two tools, so that they share their dependencies.
@@ -166,4 +175,26 @@ fn require_libraries(cache: &Cache, tool: &CargoTool) -> Result<()> {
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tool_that_is_found_by_its_own_link_is_the_file_behind_it() {
+        let folder = std::env::temp_dir().join(format!("xtask-links-{}", std::process::id()));
+        let bin = folder.join("bin");
+        fs::create_dir_all(&bin).unwrap();
+        let folder = fs::canonicalize(folder).unwrap();
+        let (tool, bin) = (folder.join("tool"), folder.join("bin"));
+        fs::write(&tool, "").unwrap();
+        link(&tool, &bin.join("tool")).unwrap();
+        let found = linked(&bin, bin.join("tool")).unwrap();
+        assert_eq!(found, tool);
+        link(&found, &bin.join("tool")).unwrap();
+        assert!(bin.join("tool").is_file());
+        assert_eq!(linked(&bin, tool.clone()), Some(tool));
+        fs::remove_dir_all(folder).unwrap();
+    }
 }

@@ -118,6 +118,11 @@ impl Setup {
         cargo_tools::install(&self.cache, &self.root, &[WASM_BINDGEN, WORKER_BUILD])
     }
 
+    /// wasm-bindgen, for the engine of the laboratory.
+    pub fn engine_tools(&self) -> Result<Tools> {
+        cargo_tools::install(&self.cache, &self.root, &[WASM_BINDGEN])
+    }
+
     /// Every tool that cargo installs; together they share what they compile.
     pub fn all_tools(&self) -> Result<Tools> {
         let tools = [WASM_BINDGEN, WORKER_BUILD, MDBOOK, MDBOOK_MERMAID];

@@ -1,0 +1,71 @@
+//! What the companion of a build makes of an event's stacks, by the library that users have
+//! as a program.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use worker_sentry_symbols::{Failure, Module, Paths, Resolver, Symbols};
+
+use crate::environment;
+
+/// Resolves every stack of an event through a companion, in place.
+///
+/// # Errors
+///
+/// If the event is of another build, or one of its addresses is of none.
+///
+/// # Panics
+///
+/// If the companion cannot be read.
+pub fn resolve(event: &mut Value, companion: &Path) -> Result<usize, Failure> {
+    let name = companion.display().to_string();
+    let bytes = fs::read(companion).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let module = Module::parse(&bytes, &name).expect("a module");
+    let symbols = Symbols::read(&module, &name).expect("symbols");
+    let paths = Paths::new(symbols.roots().iter().cloned());
+    let mut resolver = Resolver::new(&module, &symbols, &paths, &environment::workspace())?;
+    resolver.event(event)
+}
+
+/// The source map of a build, for receivers that know no WebAssembly.
+///
+/// # Panics
+///
+/// If the companion cannot be read.
+pub fn source_map(companion: &Path) -> String {
+    let name = companion.display().to_string();
+    let bytes = fs::read(companion).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let module = Module::parse(&bytes, &name).expect("a module");
+    let symbols = Symbols::read(&module, &name).expect("symbols");
+    let paths = Paths::new(symbols.roots().iter().cloned());
+    let map =
+        worker_sentry_symbols::source_map(&module, &symbols, &paths, &environment::workspace());
+    map.expect("a source map")
+}
+
+/// The marks of the lines of a resolved stack that are in these sources, the innermost
+/// first. A line without a mark stands as `file:line`.
+///
+/// # Panics
+///
+/// If there is no such stack.
+pub fn marks(stack: &Value, folder: &str) -> Vec<String> {
+    let frames = stack["frames"].as_array().expect("frames");
+    let own = frames.iter().rev().filter_map(|frame| {
+        let file = frame["filename"].as_str()?;
+        let line = frame["lineno"].as_u64()?;
+        file.starts_with(folder).then(|| mark(file, line))
+    });
+    own.collect()
+}
+
+fn mark(file: &str, line: u64) -> String {
+    let text = fs::read_to_string(environment::workspace().join(file));
+    let text = text.unwrap_or_else(|error| panic!("{file}: {error}"));
+    let marked = text.lines().nth(line as usize - 1);
+    match marked.and_then(|line| line.split_once("// AT ")) {
+        Some((_, mark)) => mark.to_owned(),
+        None => format!("{file}:{line}"),
+    }
+}
