@@ -55,6 +55,7 @@ pub mod workflow;
 
 pub use api::ambient::{
     ScopeData, add_breadcrumb, capture_error, capture_message, configure_scope,
+    fetch_with_breadcrumb,
 };
 pub use api::background::with_sentry_in_background;
 pub use api::capture::{capture_exception_in_background, capture_exception_in_isolate};

@@ -24,6 +24,10 @@ pub fn trials() -> Vec<Trial> {
             fifty_runs_share_nothing_where_panics_unwind,
         ),
         test(
+            "story::a_request_that_failed_is_in_the_trail_without_its_secrets",
+            a_request_is_in_the_trail,
+        ),
+        test(
             "story::outside_of_a_run_nothing_is_reported_and_that_is_said_once",
             outside_of_a_run_nothing_is_reported,
         ),
@@ -135,6 +139,18 @@ fn fifty_runs_share_nothing_where_panics_unwind() {
     let (worker, receiver) = reporting(Worker::unwinding());
     let cases = ["told", "panic", "nested", "returned", "background"];
     fifty(&worker, &receiver, &cases);
+}
+
+fn a_request_is_in_the_trail() {
+    let (worker, receiver) = reporting(Worker::fixture());
+    worker.post("/story/fetched?marker=fetched.");
+    let event =
+        receiver.wait_for_event_that("fetched.", |event| event["tags"]["story"] == "fetched.");
+    let last = &event["breadcrumbs"]["values"][2];
+    let told = json!([last["type"], last["category"], last["level"], last["data"]]);
+    let data = json!({"method": "GET", "url": "http://127.0.0.1:9/list"});
+    assert_eq!(told, json!(["http", "fetch", "error", data]));
+    assert!(!event["breadcrumbs"].to_string().contains("secret-key"));
 }
 
 fn outside_of_a_run_nothing_is_reported() {

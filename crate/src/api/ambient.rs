@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use sentry_core::protocol::{Level, Map, User, Value};
-use worker::Env;
+use worker::{Env, Fetch, Method, Response, Result};
 
 use super::capture::{deliver, is_too_many, read};
 use super::into_report::IntoReport;
@@ -87,6 +87,38 @@ pub fn add_breadcrumb(breadcrumb: impl Into<Breadcrumb>) {
     // Code of the application's, so it runs before anything is borrowed.
     let breadcrumb = breadcrumb.into();
     in_run(|_, runtime, scope| scope.leave_breadcrumb(breadcrumb, runtime.now_ms()));
+}
+
+/// Sends a request as `worker`'s own `send` does, and leaves a breadcrumb of it: the method,
+/// the URL without what may be secret in it, and the status. [`Breadcrumb::fetch`] says how.
+///
+/// It waits and fails as `send` does. Outside of a wrapped handler, and without a
+/// `SENTRY_DSN`, it is `send`.
+///
+/// ```no_run
+/// use worker::{Fetch, Result};
+/// use worker_sentry::fetch_with_breadcrumb;
+///
+/// async fn list(url: &str) -> Result<String> {
+///     let request = Fetch::Url(url.parse()?);
+///     fetch_with_breadcrumb(request).await?.text().await
+/// }
+/// ```
+pub async fn fetch_with_breadcrumb(request: Fetch) -> Result<Response> {
+    // What the request is, is not read where nobody keeps it.
+    let told = Scope::of_the_application().map(|_| match &request {
+        Fetch::Url(url) => (Method::Get, url.to_string()),
+        Fetch::Request(request) => {
+            let url = request.inner().url();
+            (request.method(), url)
+        }
+    });
+    let answer = request.send().await;
+    if let Some((method, url)) = told {
+        let status = answer.as_ref().ok().map(Response::status_code);
+        add_breadcrumb(Breadcrumb::fetch(method.as_ref(), &url, status));
+    }
+    answer
 }
 
 /// Says something of the run that this is called in: it is on each later event of that run,

@@ -145,9 +145,7 @@ mod tests {
 
     fn run(body: impl FnOnce() -> usize) -> usize {
         let scope = Scope::new(Place::new("Object", Handler::Alarm));
-        block_on(scope.run(async { body() }))
-            .ok()
-            .expect("no panic")
+        block_on(scope.run(async { body() })).expect("no panic")
     }
 
     #[test]
