@@ -13,9 +13,14 @@
 //! [`add_breadcrumb`] and [`configure_scope`] say what led to an error, and whom it met: it
 //! is on each later event of the same run and on no other's.
 //!
+//! One line wraps all handlers of a class: [`with_sentry`](macro@with_sentry).
+//!
+//! axum and other services of `tower`: the module `tower`, with the feature of that name.
+//!
 //! Each takes whatever a handler can return, which [`IntoReport`] lists. A [`Report`] says
-//! more about an error, [`WithStack`] keeps where it came up, [`set_before_send`] sees every event before it leaves, and
-//! [`workflow`](mod@workflow) is the Workflows binding that `worker` does not have yet.
+//! more about an error, [`WithStack`] keeps where it came up, [`set_before_send`] sees every
+//! event before it leaves, and [`workflow`](mod@workflow) is the Workflows binding that
+//! `worker` does not have yet.
 //! Without the binding `SENTRY_DSN` nothing is reported and nothing else changes.
 //!
 //! # Layout
@@ -66,13 +71,108 @@ pub use api::into_report::kind;
 pub use api::report::Report;
 pub use api::stream::with_sentry_in_stream;
 pub use api::with_stack::WithStack;
-pub use api::wrap::{with_sentry_in_isolate, with_sentry_worker};
+pub use api::wrap::{
+    with_sentry_in_constructor, with_sentry_in_isolate, with_sentry_without_waiting,
+    with_sentry_worker,
+};
 pub use item::breadcrumb::Breadcrumb;
 pub use item::place::Handler;
 pub use platform::workerd::WaitUntil;
 /// The types of an event, for [`set_before_send`] and [`Report::level`].
 #[doc(no_inline)]
 pub use sentry_core::protocol;
+
+/// A layer for `tower`, and so for axum: [`SentryLayer`](tower::SentryLayer).
+///
+/// A handler of axum's returns a response, also for an error, so the wrappers see none of
+/// its errors. The layer does.
+#[cfg(feature = "tower")]
+pub mod tower {
+    pub use crate::api::tower::{SentryLayer, SentryService, with_error};
+}
+
+#[cfg(feature = "macros")]
+/// Wraps every handler of a class, or a function of the main Worker, with one line.
+///
+/// | it stands on | it wraps | with |
+/// | --- | --- | --- |
+/// | `impl DurableObject for X` | each handler | [`with_sentry_in_isolate`] |
+/// | `impl WorkflowEntrypoint for X` | `run` | [`with_sentry_in_isolate`] |
+/// | either of them | `new` | [`with_sentry_in_constructor`] |
+/// | a function with `#[event(…)]`, above or below that | the function | [`with_sentry_worker`] |
+///
+/// The class is the type's name, the handler the method's. So no handler can be forgotten,
+/// and none can have another's name.
+///
+/// ```no_run
+/// use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
+/// use worker_sentry::with_sentry;
+///
+/// #[durable_object]
+/// pub struct RateLimiterDo {
+///     state: State,
+///     env: Env,
+/// }
+///
+/// #[with_sentry]
+/// impl DurableObject for RateLimiterDo {
+///     fn new(state: State, env: Env) -> Self {
+///         RateLimiterDo { state, env }
+///     }
+///
+///     async fn fetch(&self, request: Request) -> Result<Response> {
+///         Response::ok(request.path())
+///     }
+///
+///     async fn alarm(&self) -> Result<Response> {
+///         self.state.storage().delete_all().await?;
+///         Response::empty()
+///     }
+/// }
+/// ```
+///
+/// # Errors of your own
+///
+/// A handler in an `impl` may return an error type of its own, with two arguments:
+/// `Result<Response, SweepError>`. It is reported as what it is, and becomes a
+/// `worker::Error` after that, by a `From` that you write. A function for `scheduled` may
+/// return a `Result`, too; what is left of its error is written to the console, because the
+/// runtime takes nothing from it.
+///
+/// # Options
+///
+/// | option | meaning | if not said |
+/// | --- | --- | --- |
+/// | `class = "Limiter"` | the class's name in events | the type's name |
+/// | `env = self.environment` | where the object keeps its `Env` | the field that `new` puts it into, else `self.env` |
+/// | `skip(fetch)` | these handlers stay as they are | none |
+/// | `background(fetch)` | these do not wait for their report: [`with_sentry_without_waiting`] | none |
+/// | `state = self.ctx` | where the object keeps its `State`, for `background` | the field that `new` puts it into, else `self.state` |
+/// | `crate = path` | where this crate is | `::worker_sentry` |
+/// | `fetch`, `queue`, … | on a function: its event | what `#[event(…)]` says |
+///
+/// A body in a function of the main Worker may take its `env` and its context: the wrapper
+/// then keeps a handle of its own. The context of `scheduled` has no second handle, so its
+/// body can only look at it.
+pub use worker_sentry_macros::with_sentry;
+
+/// What the expansion of [`with_sentry`](macro@with_sentry) needs. Not an API.
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::platform::workerd::context;
+    pub use worker::Result;
+
+    /// Stands for a value of a body's type, where no code gets to.
+    pub fn typed<T>() -> T {
+        unreachable!("no code gets here")
+    }
+
+    /// Tells whoever reads the console of an error that the runtime does not take.
+    pub fn console_error(error: &dyn std::fmt::Display) {
+        worker::console_error!("{error}");
+    }
+}
 
 /// The front page's code runs as tests.
 #[cfg(doctest)]

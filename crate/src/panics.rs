@@ -16,7 +16,7 @@ use worker::Env;
 
 use crate::item::draft::{Draft, message};
 use crate::item::exception::{Subject, read};
-use crate::item::place::Place;
+use crate::item::place::{Handler, Place};
 use crate::item::stack::Frame;
 use crate::platform::Runtime;
 use crate::platform::workerd::Workerd;
@@ -135,15 +135,19 @@ fn report(info: &PanicHookInfo<'_>) {
 fn leave(runtime: &impl Runtime, isolate: &Shared, scope: Option<Rc<Scope>>, mut draft: Draft) {
     if let Some(scope) = scope {
         scope.complete(&mut draft, None);
-        if cfg!(panic = "unwind") {
+        // A constructor cannot wait.
+        let can_wait = scope.place().handler != Some(Handler::New);
+        if cfg!(panic = "unwind") && can_wait {
             scope.leave_panic(draft);
             return;
         }
     }
     let most_ms = CAPTURE_MS as u32;
-    // Where no run is known, a constructor may have panicked, and what it has started is
-    // dropped by the runtime.
-    let wait = match draft.details.place == Place::default() {
+    // What a constructor that panicked has started is dropped by the runtime. Where no run is
+    // known, it may be a constructor that panicked.
+    let place = &draft.details.place;
+    let may_be_dropped = *place == Place::default() || place.handler == Some(Handler::New);
+    let wait = match may_be_dropped {
         true => Wait::NextInstance(most_ms),
         false => Wait::Nobody(most_ms),
     };
@@ -182,7 +186,6 @@ pub(crate) fn send(runtime: &impl Runtime, isolate: &Shared, draft: Draft, wait:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::item::place::Handler;
     use crate::platform::testing::{Fake, Thing};
     use crate::steps::slot::Isolate;
 
@@ -254,6 +257,23 @@ mod tests {
         assert_eq!(draft.chain.exceptions[0].ty, "RangeError");
         assert_eq!(draft.at_ms, Some(1_000.0));
         assert!(unhandled(&fake).is_empty());
+    }
+
+    #[test]
+    fn a_constructors_panic_is_sent_at_once_with_its_place_and_kept_for_the_next_instance() {
+        let fake = Fake::default();
+        fake.world.bind("SENTRY_DSN", "https://key@s.example.com/1");
+        let scope = Scope::new(Place::new("Object", Handler::New));
+        let current = scope.enter(Scope::current);
+        assert!(current.is_some() && Scope::current().is_none());
+        leave(&fake, &isolate(), current, draft());
+        assert!(scope.take_panics().is_empty());
+        let posted = fake.world.posted.borrow();
+        let [sent] = posted.as_slice() else {
+            panic!("{} requests", posted.len());
+        };
+        assert!(sent.kept);
+        assert!(sent.body.contains(r#""transaction":"Object.new""#));
     }
 
     #[test]

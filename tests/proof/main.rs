@@ -4,6 +4,8 @@
 //! again: `cargo xtask test NAME`, with any part of a test's name.
 
 mod alarm;
+mod attribute;
+mod axum;
 mod book;
 mod budget;
 mod ci;
@@ -71,6 +73,8 @@ fn main() -> ExitCode {
     case::report_panics_with_their_test();
     let trials = [
         alarm::trials(),
+        attribute::trials(),
+        axum::trials(),
         book::trials(),
         budget::trials(),
         ci::trials(),

@@ -157,10 +157,11 @@ impl Ready {
 }
 
 /// The packages that run in a Worker, beside the crate itself, and their folders.
-const WORKERS: [(&str, &str); 8] = [
+const WORKERS: [(&str, &str); 9] = [
     ("listings", "listings"),
     ("fixture", "tests/fixture"),
     ("stacks", "tests/stacks"),
+    ("snippet-axum", "listings/snippets/axum"),
     ("snippet-object", "listings/snippets/object"),
     ("snippet-workflow", "listings/snippets/workflow"),
     ("snippet-fetch", "listings/snippets/fetch"),

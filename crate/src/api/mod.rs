@@ -8,5 +8,7 @@ pub(crate) mod hooks;
 pub(crate) mod into_report;
 pub(crate) mod report;
 pub(crate) mod stream;
+#[cfg(feature = "tower")]
+pub(crate) mod tower;
 pub(crate) mod with_stack;
 pub(crate) mod wrap;

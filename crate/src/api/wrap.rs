@@ -134,12 +134,94 @@ pub async fn with_sentry_worker<T, E, Kind>(
 where
     for<'e> &'e E: IntoReport<'e, Kind>,
 {
+    let becomes_panic = handler.panics_on_err();
+    let place = || Place::new(MAIN, handler);
+    in_background(env, context, place, becomes_panic, body).await
+}
+// ANCHOR_END: with_sentry_worker
+
+/// Runs a handler's body in a Durable Object, and reports its error in the background.
+///
+/// For a handler whose caller must not wait for the receiver. The report is handed to
+/// `state`'s `wait_until`, and the error is returned at once, unchanged. With no
+/// `SENTRY_DSN`, the body runs as if it were not wrapped.
+///
+/// ```no_run
+/// use worker::{Env, Response, Result, State};
+/// use worker_sentry::{Handler, with_sentry_without_waiting};
+///
+/// async fn fetch(state: &State, env: &Env) -> Result<Response> {
+///     with_sentry_without_waiting(env, state, "RateLimiterDo", Handler::Fetch, async {
+///         Response::ok(count().await?.to_string())
+///     })
+///     .await
+/// }
+/// # async fn count() -> Result<u32> { Ok(1) }
+/// ```
+pub async fn with_sentry_without_waiting<T, E, Kind>(
+    env: &Env,
+    state: &impl WaitUntil,
+    class: impl Into<Cow<'static, str>>,
+    handler: Handler,
+    body: impl Future<Output = Result<T, E>>,
+) -> Result<T, E>
+where
+    for<'e> &'e E: IntoReport<'e, Kind>,
+{
+    in_background(env, state, || Place::new(class, handler), false, body).await
+}
+
+/// Runs the constructor of a Durable Object or of a Workflow, so that its panic is reported
+/// with the class and the handler `new`.
+///
+/// A constructor returns no error and nothing in it can be awaited, so a panic is what can
+/// be reported. Without this one of a constructor's is reported only where a wrapper ran in
+/// the isolate before, and without its place. The runtime may drop what a constructor that
+/// failed has started, so the report is sent again by the next WebAssembly instance, if it
+/// was not answered. With no `SENTRY_DSN`, the body runs as if it were not wrapped.
+///
+/// ```no_run
+/// use worker::{Env, State};
+/// use worker_sentry::with_sentry_in_constructor;
+///
+/// struct RateLimiterDo {
+///     state: State,
+///     env: Env,
+/// }
+///
+/// fn new(state: State, env: Env) -> RateLimiterDo {
+///     with_sentry_in_constructor(&env.clone(), "RateLimiterDo", || RateLimiterDo { state, env })
+/// }
+/// ```
+pub fn with_sentry_in_constructor<T>(
+    env: &Env,
+    class: impl Into<Cow<'static, str>>,
+    body: impl FnOnce() -> T,
+) -> T {
+    if !guard::is_configured(&Workerd::new(env), shared()) {
+        return body();
+    }
+    panics::arm(env);
+    Scope::new(Place::new(class, Handler::New)).enter(body)
+}
+
+/// Runs a body in a scope, and leaves what it has to report to the background, where
+/// something in the background can survive.
+async fn in_background<T, E, Kind>(
+    env: &Env,
+    context: &impl WaitUntil,
+    place: impl FnOnce() -> Place,
+    becomes_panic: bool,
+    body: impl Future<Output = Result<T, E>>,
+) -> Result<T, E>
+where
+    for<'e> &'e E: IntoReport<'e, Kind>,
+{
     let runtime = Workerd::new(env);
     if !guard::is_configured(&runtime, shared()) {
         return body.await;
     }
-    let becomes_panic = handler.panics_on_err();
-    let scope = Scope::new(Place::new(MAIN, handler));
+    let scope = Scope::new(place());
     let outcome = run(env, &runtime, &scope, body).await;
     if scope.has_errands() {
         // Nothing in the background survives a panic.
@@ -155,10 +237,9 @@ where
     }
     resume(outcome)
 }
-// ANCHOR_END: with_sentry_worker
 
 /// Sends what a run has left to report, and what nobody else in this isolate has reported.
-fn send_drafts(env: &Env, runtime: &impl Runtime, scope: &Scope, drafts: Vec<Draft>) {
+pub(super) fn send_drafts(env: &Env, runtime: &impl Runtime, scope: &Scope, drafts: Vec<Draft>) {
     for draft in drafts {
         scope.send(deliver(env, draft));
     }

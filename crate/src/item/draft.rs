@@ -22,6 +22,9 @@ const MAX_TAG_VALUE: usize = 200;
 const MAX_PARTS: usize = 32;
 /// A part of a fingerprint is cut here.
 const MAX_PART: usize = 128;
+/// Sentry cuts the name of a transaction here.
+/// <https://develop.sentry.dev/sdk/data-model/event-payloads/>
+const MAX_TRANSACTION: usize = 200;
 /// The context in which the platform's own marks on an error are shown.
 const MARKS_CONTEXT: &str = "cloudflare";
 
@@ -29,6 +32,8 @@ const MARKS_CONTEXT: &str = "cloudflare";
 #[derive(Clone, Debug)]
 pub(crate) struct Details {
     pub(crate) place: Place,
+    /// The name of what was done, where it says more than the place: a route.
+    pub(crate) transaction: Option<String>,
     pub(crate) handled: bool,
     /// An error, if nobody says another level.
     pub(crate) level: Option<&'static str>,
@@ -44,6 +49,7 @@ impl Default for Details {
     fn default() -> Self {
         Details {
             place: Place::default(),
+            transaction: None,
             handled: true,
             level: None,
             tags: Vec::new(),
@@ -169,6 +175,7 @@ impl Draft {
     ) -> Event {
         let Details {
             place,
+            transaction,
             handled,
             level,
             tags,
@@ -183,7 +190,7 @@ impl Draft {
             timestamp: seconds(self.at_ms.unwrap_or(now_ms)),
             level: level.unwrap_or("error"),
             platform: "native",
-            transaction: place.transaction(),
+            transaction: transaction.map(named).or_else(|| place.transaction()),
             release,
             environment,
             fingerprint: bounded_parts(fingerprint),
@@ -292,6 +299,11 @@ fn bounded_parts(parts: Vec<String>) -> Vec<String> {
     parts.into_iter().take(MAX_PARTS).map(cut).collect()
 }
 
+/// A transaction's name, bounded.
+fn named(name: String) -> String {
+    bounded(MAX_TRANSACTION, format_args!("{name}"))
+}
+
 /// A message that stands for itself, bounded.
 pub(crate) fn message(text: &str) -> String {
     bounded(MAX_VALUE, format_args!("{text}"))
@@ -390,6 +402,19 @@ mod tests {
         assert_eq!(event["contexts"]["list"]["lines"], 12);
         let mechanism = &event["exception"]["values"][2]["mechanism"];
         assert_eq!(*mechanism, json!({"type": "generic", "handled": true}));
+    }
+
+    #[test]
+    fn a_name_of_its_own_stands_for_the_place_and_is_bounded() {
+        let mut draft = draft();
+        draft.details.place = Place::new("main", Handler::Fetch);
+        draft.details.transaction = Some("GET /lists/{name}".to_owned());
+        let named = json(&event(draft.clone()));
+        assert_eq!(named["transaction"], "GET /lists/{name}");
+        assert_eq!(named["tags"]["handler"], "fetch");
+        draft.details.transaction = Some("x".repeat(5_000));
+        let name = event(draft).transaction.expect("a name");
+        assert_eq!(name.chars().count(), MAX_TRANSACTION);
     }
 
     #[test]

@@ -426,6 +426,13 @@ impl WaitUntil for worker::State {
     }
 }
 
+/// A second handle to a context, for a body that takes the first one.
+#[cfg(any(feature = "macros", feature = "tower"))]
+pub fn context(context: &worker::Context) -> worker::Context {
+    let handle: &JsValue = context.as_ref().as_ref();
+    worker::Context::new(handle.clone().unchecked_into())
+}
+
 fn promise(future: impl Future<Output = ()> + 'static) -> Promise {
     future_to_promise(AssertUnwindSafe(async {
         future.await;

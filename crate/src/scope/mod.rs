@@ -60,6 +60,8 @@ pub(crate) trait Contribute: Any {
 pub(crate) struct Scope {
     place: Place,
     parent: Option<Rc<Scope>>,
+    /// What this run calls itself, where that says more than its place.
+    name: RefCell<Option<String>>,
     reported: RefCell<Vec<u64>>,
     reports: Cell<u32>,
     contributions: RefCell<Vec<Rc<dyn Contribute>>>,
@@ -87,6 +89,7 @@ impl Scope {
         Rc::new(Scope {
             place,
             parent,
+            name: RefCell::default(),
             reported: RefCell::default(),
             reports: Cell::default(),
             contributions: RefCell::default(),
@@ -119,6 +122,23 @@ impl Scope {
         &self.place
     }
 
+    /// Names the transaction of each later event of this run and of those within it.
+    #[cfg_attr(
+        not(any(test, feature = "tower")),
+        expect(dead_code, reason = "a layer names it")
+    )]
+    pub(crate) fn set_name(&self, name: String) {
+        if let Ok(mut slot) = self.name.try_borrow_mut() {
+            *slot = Some(name);
+        }
+    }
+
+    /// The name of this run, or of the nearest one around it that has one.
+    fn name(&self) -> Option<String> {
+        self.outwards()
+            .find_map(|scope| scope.name.try_borrow().ok()?.clone())
+    }
+
     /// Adds something to each later event of this run.
     pub(crate) fn add(&self, contribution: Rc<dyn Contribute>) {
         if let Ok(mut contributions) = self.contributions.try_borrow_mut() {
@@ -130,6 +150,9 @@ impl Scope {
     pub(crate) fn complete(&self, draft: &mut Draft, error: Option<&(dyn Error + 'static)>) {
         if draft.details.place == Place::default() {
             draft.details.place = self.place.clone();
+        }
+        if draft.details.transaction.is_none() {
+            draft.details.transaction = self.name();
         }
         let said: Said = draft.details.contexts.keys().cloned().collect();
         for scope in self.outwards() {
@@ -181,6 +204,14 @@ impl Scope {
             .is_ok_and(|reported| reported.contains(&identity))
     }
 
+    /// Whether anything was reported in this run or in one within it.
+    #[cfg(feature = "tower")]
+    pub(crate) fn has_reported_any(&self) -> bool {
+        self.reported
+            .try_borrow()
+            .is_ok_and(|reported| !reported.is_empty())
+    }
+
     /// Gives this run something to finish beside its body.
     pub(crate) fn send(&self, errand: impl Future<Output = ()> + 'static) {
         if let Ok(mut errands) = self.errands.try_borrow_mut() {
@@ -223,6 +254,12 @@ impl Scope {
         .await
     }
     // ANCHOR_END: run
+
+    /// Calls `body` with this scope as the current one.
+    pub(crate) fn enter<T>(self: &Rc<Self>, body: impl FnOnce() -> T) -> T {
+        let _entered = Entered::new(Some(Rc::clone(self)));
+        body()
+    }
 
     /// Whether something of this run is not finished.
     pub(crate) fn has_errands(&self) -> bool {
@@ -454,6 +491,25 @@ mod tests {
         };
         assert_eq!(block_on(scope.run(body)).ok(), Some(true));
         assert_eq!(seen.get(), Some(false));
+    }
+
+    #[test]
+    fn a_run_names_its_events_and_those_within_it_unless_they_have_a_name() {
+        let outer = Scope::new(alarm());
+        let inner = Scope::within(Some(Rc::clone(&outer)), Place::new("In", Handler::Run));
+        let name = |scope: &Scope, own: Option<&str>| {
+            let mut draft = Draft::of_panic("no", None, Place::default());
+            draft.details.transaction = own.map(str::to_owned);
+            scope.complete(&mut draft, None);
+            draft.details.transaction
+        };
+        assert_eq!(name(&inner, None), None);
+        outer.set_name("GET /lists/{name}".to_owned());
+        assert_eq!(name(&inner, None).as_deref(), Some("GET /lists/{name}"));
+        inner.set_name("inner".to_owned());
+        assert_eq!(name(&inner, None).as_deref(), Some("inner"));
+        assert_eq!(name(&outer, None).as_deref(), Some("GET /lists/{name}"));
+        assert_eq!(name(&inner, Some("own")).as_deref(), Some("own"));
     }
 
     struct Tag(&'static str);

@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use worker::*;
-use worker_sentry::{Handler, with_sentry_in_isolate, with_sentry_worker};
+use worker_sentry::{Handler, with_sentry, with_sentry_worker};
 
 /// Takes a number now and works with it in an alarm.
 #[durable_object(alarm)]
@@ -11,6 +11,8 @@ pub struct Jobs {
     env: Env,
 }
 
+// ANCHOR: impl
+#[with_sentry]
 impl DurableObject for Jobs {
     fn new(state: State, env: Env) -> Self {
         Jobs { state, env }
@@ -24,16 +26,9 @@ impl DurableObject for Jobs {
     }
 
     async fn alarm(&self) -> Result<Response> {
-        with_sentry_in_isolate(&self.env, "Jobs", Handler::Alarm, self.work()).await?;
-        Response::empty()
-    }
-}
-
-impl Jobs {
-    async fn work(&self) -> Result<()> {
         let storage = self.state.storage();
         let Some(job) = storage.get::<String>("job").await? else {
-            return Ok(());
+            return Response::empty();
         };
         // Before the work, because the runtime runs a failed alarm again.
         storage.delete("job").await?;
@@ -41,9 +36,10 @@ impl Jobs {
             Ok(number) => console_log!("{number} squared is {}", u64::from(number).pow(2)),
             Err(error) => return Err(Error::RustError(format!("job `{job}`: {error}"))),
         }
-        Ok(())
+        Response::empty()
     }
 }
+// ANCHOR_END: impl
 
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {

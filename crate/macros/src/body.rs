@@ -1,0 +1,151 @@
+//! How a handler's body becomes the future that a wrapper takes.
+
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::quote;
+use syn::{
+    Block, Error, FnArg, GenericArgument, Pat, PatType, Path, PathArguments, Result, ReturnType,
+    Signature, Type, parse_quote,
+};
+
+/// The future of a body.
+///
+/// It takes what the body takes, by reference or by value: a body that only looks at `env`
+/// leaves it to the wrapper. `output` is what the body returns; the compiler would have to
+/// guess it at the first `?`.
+pub(crate) fn future(
+    root: &Path,
+    output: &ReturnType,
+    block: &Block,
+    opening: &TokenStream,
+) -> TokenStream {
+    let statements = &block.stmts;
+    // A type that is named by what it implements cannot be written elsewhere.
+    let typed = match output {
+        ReturnType::Type(_, output) if !mentions(quote!(#output), "impl") => quote! {
+            if false {
+                return #root::__private::typed::<#output>();
+            }
+        },
+        _ => TokenStream::new(),
+    };
+    quote! {
+        async {
+            #typed
+            #opening
+            #(#statements)*
+        }
+    }
+}
+
+/// What a run does first, before the body.
+///
+/// The request's name is known here, and the run's scope is entered: the place for whatever
+/// reads the request once for each run. Nothing does yet.
+pub(crate) fn opening(_root: &Path, _request: Option<&Ident>) -> TokenStream {
+    TokenStream::new()
+}
+
+/// The error type of a `Result` that has it written out, and its success type.
+pub(crate) fn result_parts(output: &ReturnType) -> Option<(&Type, Option<&Type>)> {
+    let ReturnType::Type(_, output) = output else {
+        return None;
+    };
+    let Type::Path(path) = &**output else {
+        return None;
+    };
+    let last = path.path.segments.last()?;
+    if last.ident != "Result" {
+        return None;
+    }
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else {
+        return None;
+    };
+    let mut types = arguments.args.iter().filter_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    });
+    let success = types.next()?;
+    Some((success, types.next()))
+}
+
+/// The name of an argument, which it is given if it has none.
+pub(crate) fn name_of(argument: &mut FnArg, fallback: &str) -> Result<Ident> {
+    let FnArg::Typed(PatType { pat, .. }) = argument else {
+        return Err(Error::new_spanned(
+            argument,
+            "this argument was not expected",
+        ));
+    };
+    match &**pat {
+        Pat::Ident(name) if name.by_ref.is_none() && name.subpat.is_none() => {
+            Ok(name.ident.clone())
+        }
+        Pat::Wild(_) => {
+            let name = Ident::new(fallback, Span::mixed_site());
+            **pat = parse_quote!(#name);
+            Ok(name)
+        }
+        other => Err(Error::new_spanned(
+            other,
+            "`#[with_sentry]` passes this argument on: give it a name",
+        )),
+    }
+}
+
+/// The arguments of a signature, without the receiver.
+pub(crate) fn typed(signature: &mut Signature) -> impl Iterator<Item = &mut FnArg> {
+    let arguments = signature.inputs.iter_mut();
+    arguments.filter(|argument| matches!(argument, FnArg::Typed(_)))
+}
+
+/// Whether a body may take the value of this name, and not only look at it.
+pub(crate) fn may_take(body: &Block, name: &Ident) -> bool {
+    fn look(tokens: TokenStream, name: &Ident) -> bool {
+        let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+        let is_punct = |at: Option<usize>, wanted: char| {
+            matches!(at.and_then(|at| tokens.get(at)),
+                Some(TokenTree::Punct(punct)) if punct.as_char() == wanted)
+        };
+        tokens.iter().enumerate().any(|(at, token)| match token {
+            TokenTree::Group(group) => look(group.stream(), name),
+            TokenTree::Ident(ident) if ident == name => {
+                let is_borrowed = is_punct(at.checked_sub(1), '&');
+                let method = match tokens.get(at + 2) {
+                    Some(TokenTree::Ident(method)) if is_punct(Some(at + 1), '.') => {
+                        Some(method.to_string())
+                    }
+                    _ => None,
+                };
+                let takes = |method: String| method.contains("into");
+                !is_borrowed && method.is_none_or(takes)
+            }
+            // A text that is formatted names what it shows, which is only looked at.
+            _ => false,
+        })
+    }
+    look(quote!(#body), name)
+}
+
+/// Whether a word is among the tokens.
+pub(crate) fn mentions(tokens: TokenStream, word: &str) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Group(group) => mentions(group.stream(), word),
+        TokenTree::Ident(ident) => ident == word,
+        _ => false,
+    })
+}
+
+/// Wraps what is not an `async fn` only by saying so.
+pub(crate) fn must_be_async(signature: &Signature) -> Result<()> {
+    match signature.asyncness {
+        Some(_) => Ok(()),
+        None => Err(Error::new_spanned(
+            signature.fn_token,
+            format!(
+                "`#[with_sentry]` wraps an `async fn`: write `{name}` as one, or leave it out \
+                 with `skip({name})`",
+                name = signature.ident
+            ),
+        )),
+    }
+}

@@ -1,0 +1,75 @@
+//! One line on an `impl`: each handler that fails arrives under its own name.
+
+use libtest_mimic::Trial;
+use proof::case::test;
+use proof::receiver::Receiver;
+use proof::worker::Worker;
+use serde_json::{Value, json};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        test(
+            "attribute::each_handler_of_an_attributed_object_is_reported_once_with_its_names",
+            each_handler_is_reported_with_its_names,
+        ),
+        test(
+            "attribute::a_panic_of_an_attributed_constructor_is_reported_in_a_fresh_isolate",
+            a_panic_of_a_constructor_is_reported,
+        ),
+    ]
+}
+
+fn start() -> (Worker, Receiver) {
+    let receiver = Receiver::accepting();
+    let worker = Worker::fixture().reporting_to(&receiver.dsn()).start();
+    (worker, receiver)
+}
+
+/// Class, handler, and the type of the error that was caught.
+fn reported(receiver: &Receiver, marker: &str) -> Value {
+    let event = receiver.wait_for_event(marker);
+    assert_eq!(receiver.count(marker), 1, "reported more than once");
+    let exceptions = event["exception"]["values"].as_array().expect("a chain");
+    let caught = exceptions.last().expect("an error");
+    json!([
+        event["tags"]["class"],
+        event["tags"]["handler"],
+        caught["type"]
+    ])
+}
+
+fn each_handler_is_reported_with_its_names() {
+    let (worker, receiver) = start();
+    let plain = "worker::Error::RustError";
+
+    worker.post("/attributed/one/fetch?marker=in.fetch.");
+    let expected = json!(["Attributed", "fetch", plain]);
+    assert_eq!(reported(&receiver, "in.fetch."), expected);
+
+    // The error is of the application's own type there.
+    worker.post("/attributed/one/alarm?marker=in.alarm.");
+    let expected = json!(["Attributed", "alarm", "Marker"]);
+    assert_eq!(reported(&receiver, "in.alarm."), expected);
+
+    let mut socket = worker.socket("/attributed/one/socket");
+    socket.send("in.message.");
+    let expected = json!(["Attributed", "websocket_message", plain]);
+    assert_eq!(reported(&receiver, "in.message."), expected);
+    socket.close("in.close.");
+    let expected = json!(["Attributed", "websocket_close", plain]);
+    assert_eq!(reported(&receiver, "in.close."), expected);
+
+    let mut socket = worker.socket("/attributed/one/socket");
+    socket.break_the_protocol();
+    let event = receiver.wait_for_event("websocket_error");
+    assert_eq!(event["transaction"], "Attributed.websocket_error");
+}
+
+fn a_panic_of_a_constructor_is_reported() {
+    let (worker, receiver) = start();
+    // Nothing in this isolate has run in a wrapper before.
+    worker.post("/attributed/fragile/new?marker=in.new.");
+    let event = receiver.wait_for_event("in.new.");
+    assert_eq!(event["transaction"], "Attributed.new");
+    assert_eq!(event["exception"]["values"][0]["type"], "panic");
+}
