@@ -8,6 +8,10 @@
 //! | the body of a response that is a stream | [`with_sentry_in_stream`] around the stream |
 //! | any of these, where the catch is your own | [`capture_exception_in_isolate`] |
 //! | a handler that must not wait, such as `websocket_error` | [`capture_exception_in_background`] |
+//! | anything below a wrapped handler, where no `env` is at hand | [`capture_error`], [`capture_message`] |
+//!
+//! [`add_breadcrumb`] and [`configure_scope`] say what led to an error, and whom it met: it
+//! is on each later event of the same run and on no other's.
 //!
 //! One line wraps all handlers of a class: [`with_sentry`](macro@with_sentry).
 //!
@@ -54,6 +58,10 @@ mod trace;
 mod wire;
 pub mod workflow;
 
+pub use api::ambient::{
+    ScopeData, add_breadcrumb, capture_error, capture_message, configure_scope,
+    fetch_with_breadcrumb,
+};
 pub use api::background::with_sentry_in_background;
 pub use api::capture::{capture_exception_in_background, capture_exception_in_isolate};
 pub use api::hooks::set_before_send;
@@ -74,6 +82,7 @@ pub use api::wrap::{
     with_sentry_in_constructor, with_sentry_in_isolate, with_sentry_without_waiting,
     with_sentry_worker,
 };
+pub use item::breadcrumb::Breadcrumb;
 pub use item::place::Handler;
 pub use platform::workerd::WaitUntil;
 /// The types of an event, for [`set_before_send`] and [`Report::level`].

@@ -13,7 +13,7 @@ use worker::js_sys::Reflect;
 use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::{Context, Env, Error, Fetcher, Method, Request, RequestInit, Response, Result};
 use worker_sentry::workflow::{CreateOptions, WorkflowEnv};
-use worker_sentry::{Handler, with_sentry_worker};
+use worker_sentry::{Handler, TracedFetcher, with_sentry_worker};
 
 use crate::compilation::{Compilation, Stage};
 use crate::compilation_coordinator::{Spoiled, Ticket};
@@ -107,7 +107,7 @@ pub async fn run(
 async fn main_fetch(env: &Env, context: &Context, marker: &str) -> Result<String> {
     lists::put(env, marker, SPOILED).await?;
     let list = Request::new(&format!("https://this-worker/lists/{marker}"), Method::Get)?;
-    let answer = this_worker(context)?.fetch_request(list).await;
+    let answer = this_worker(context)?.traced_fetch_request(list).await;
     lists::delete(env, marker).await?;
     let mut answer = answer?;
     answer.text().await?;

@@ -32,6 +32,7 @@ mod snippets;
 mod sockets;
 mod stacks;
 mod storm;
+mod story;
 mod success;
 mod trace;
 mod transport;
@@ -102,6 +103,7 @@ fn main() -> ExitCode {
         sockets::trials(),
         stacks::trials(),
         storm::trials(),
+        story::trials(),
         success::trials(),
         trace::trials(),
         transport::trials(),

@@ -94,7 +94,7 @@ pub fn capture_exception_in_background<'e, Kind>(
 // ANCHOR: read
 /// Reads a report in the scope of the code that runs right now, unless that run has sent
 /// enough of them.
-fn read(runtime: &impl Runtime, report: Report<'_>) -> Option<Draft> {
+pub(super) fn read(runtime: &impl Runtime, report: Report<'_>) -> Option<Draft> {
     let scope = Scope::current();
     if scope
         .as_ref()
@@ -112,7 +112,8 @@ fn read(runtime: &impl Runtime, report: Report<'_>) -> Option<Draft> {
     Some(draft)
 }
 
-fn is_too_many(runtime: &impl Runtime, scope: &Scope) -> bool {
+/// Counts one report more, and says whether that is one too many.
+pub(super) fn is_too_many(runtime: &impl Runtime, scope: &Scope) -> bool {
     let number = scope.count_report();
     // Said once for each run.
     if number == MOST_REPORTS + 1 {

@@ -1,6 +1,7 @@
 //! What a user calls. Nothing is decided here: each function joins the scope of the run it
 //! is called in to the six steps.
 
+pub(crate) mod ambient;
 pub(crate) mod background;
 pub(crate) mod capture;
 pub(crate) mod hooks;

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use sentry_core::protocol::{Level, Map, Value};
 use worker::wasm_bindgen::JsValue;
 
-use crate::item::draft::{Details, Draft};
+use crate::item::draft::{Details, Draft, word};
 use crate::item::exception::{self, Subject};
 use crate::item::place::{Handler, Place};
 use crate::platform::Runtime;
@@ -93,13 +93,7 @@ impl<'e> Report<'e> {
     /// # let _ = report;
     /// ```
     pub fn level(mut self, level: Level) -> Self {
-        self.details.level = match level {
-            Level::Debug => "debug",
-            Level::Info => "info",
-            Level::Warning => "warning",
-            Level::Error => "error",
-            Level::Fatal => "fatal",
-        };
+        self.details.level = Some(word(level));
         self
     }
 

@@ -5,9 +5,13 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
+use sentry_core::protocol::Level;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
+use serde_json::Value as Json;
 
-use super::value::{self, Entries, bounded};
+use super::draft::word;
+use super::text::cut;
+use super::value::{Entries, Value, seconds};
 
 /// The most breadcrumbs that a trail keeps.
 pub(crate) const MAX_BREADCRUMBS: usize = 100;
@@ -15,103 +19,150 @@ pub(crate) const MAX_BREADCRUMBS: usize = 100;
 pub(crate) const MAX_MESSAGE: usize = 2_048;
 /// Relay cuts a longer category.
 const MAX_CATEGORY: usize = 128;
-
-/// How bad it was. Sentry knows no other words; `warn` would be an error.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Level {
-    Debug,
-    #[default]
-    Info,
-    Warning,
-    Error,
-    Fatal,
-}
-
-impl Level {
-    fn word(self) -> &'static str {
-        match self {
-            Level::Debug => "debug",
-            Level::Info => "info",
-            Level::Warning => "warning",
-            Level::Error => "error",
-            Level::Fatal => "fatal",
-        }
-    }
-}
+/// The level that Sentry assumes.
+const INFO: &str = "info";
 
 /// How Sentry draws a breadcrumb.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Kind {
-    #[default]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
     Default,
     Http,
 }
 
-/// One thing that happened.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Breadcrumb {
-    pub(crate) timestamp_ms: f64,
-    pub(crate) kind: Kind,
-    pub(crate) category: Option<Cow<'static, str>>,
-    pub(crate) message: Option<Cow<'static, str>>,
-    pub(crate) level: Level,
-    pub(crate) data: Entries,
+/// One thing that happened on the way to an error, for
+/// [`add_breadcrumb`](crate::add_breadcrumb).
+///
+/// A text is a breadcrumb, too. Sentry's own type cannot be made in a Worker: its
+/// `default` reads a clock that panics here.
+///
+/// ```
+/// use worker_sentry::Breadcrumb;
+/// use worker_sentry::protocol::Level;
+///
+/// let breadcrumb = Breadcrumb::new("the list was parsed")
+///     .category("compile")
+///     .level(Level::Debug)
+///     .data("rules", 7_120);
+/// # let _ = breadcrumb;
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[must_use = "a breadcrumb does nothing until it is added"]
+pub struct Breadcrumb {
+    kind: Kind,
+    category: Option<Cow<'static, str>>,
+    message: Option<Cow<'static, str>>,
+    level: &'static str,
+    data: Entries,
 }
 
 impl Breadcrumb {
-    /// An HTTP request that the Worker made, `status` being the answer's if there was
-    /// one. The URL is kept without its query, fragment, user and password: they are
-    /// where secrets are.
-    pub(crate) fn fetch(timestamp_ms: f64, method: &str, url: &str, status: Option<u16>) -> Self {
-        let mut data = Entries::default();
-        data.set("method", method.to_owned());
-        data.set("url", without_secrets(url));
-        if let Some(status) = status {
-            data.set("status_code", i64::from(status));
-        }
+    /// A breadcrumb with a message, which is cut at 2,048 bytes.
+    pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
         Breadcrumb {
-            timestamp_ms,
-            kind: Kind::Http,
-            category: Some(Cow::Borrowed("fetch")),
-            message: None,
-            level: match status {
-                Some(0..=399) => Level::Info,
-                Some(400..=499) => Level::Warning,
-                _ => Level::Error,
-            },
-            data,
+            message: Some(cut(message.into(), MAX_MESSAGE)),
+            ..Breadcrumb::blank()
         }
     }
 
-    /// A statement that the Worker sent to a database, without its values.
-    pub(crate) fn query(timestamp_ms: f64, statement: impl Into<Cow<'static, str>>) -> Self {
+    fn blank() -> Self {
         Breadcrumb {
-            timestamp_ms,
-            category: Some(Cow::Borrowed("query")),
-            message: Some(statement.into()),
-            ..Breadcrumb::default()
+            kind: Kind::Default,
+            category: None,
+            message: None,
+            level: INFO,
+            data: Entries::default(),
         }
+    }
+
+    /// An HTTP request that the Worker made: its method, its URL, and the answer's status
+    /// if there was an answer.
+    ///
+    /// The URL is kept without its query, fragment, user and password: they are where
+    /// secrets are. The level is `warning` for a status of 400 and above, and `error` for
+    /// 500 and above and where nobody answered.
+    ///
+    /// ```
+    /// use worker_sentry::Breadcrumb;
+    ///
+    /// let breadcrumb = Breadcrumb::fetch("GET", "https://lists.example.com/a?key=1", Some(503));
+    /// # let _ = breadcrumb;
+    /// ```
+    pub fn fetch(method: &str, url: &str, status: Option<u16>) -> Self {
+        let level = match status {
+            Some(0..=399) => INFO,
+            Some(400..=499) => "warning",
+            _ => "error",
+        };
+        let mut breadcrumb = Breadcrumb {
+            kind: Kind::Http,
+            level,
+            ..Breadcrumb::blank().category("fetch")
+        };
+        breadcrumb.data.set("method", method.to_owned());
+        breadcrumb.data.set("url", without_secrets(url));
+        if let Some(status) = status {
+            breadcrumb.data.set("status_code", i64::from(status));
+        }
+        breadcrumb
+    }
+
+    /// What it belongs to, such as `compile`; cut at 128 bytes.
+    pub fn category(mut self, category: impl Into<Cow<'static, str>>) -> Self {
+        self.category = Some(cut(category.into(), MAX_CATEGORY));
+        self
+    }
+
+    /// How bad it was; [`Level::Info`] if not said.
+    pub fn level(mut self, level: Level) -> Self {
+        self.level = word(level);
+        self
+    }
+
+    /// Adds a value. A text is cut at 2,048 bytes, a list or an object becomes its text, and
+    /// beyond 128 values a new one is dropped.
+    pub fn data(mut self, key: impl Into<Cow<'static, str>>, value: impl Into<Json>) -> Self {
+        self.data.set(key, Value::from(value.into()));
+        self
     }
 }
 
-impl Serialize for Breadcrumb {
+impl From<&'static str> for Breadcrumb {
+    fn from(message: &'static str) -> Self {
+        Breadcrumb::new(message)
+    }
+}
+
+impl From<String> for Breadcrumb {
+    fn from(message: String) -> Self {
+        Breadcrumb::new(message)
+    }
+}
+
+/// A breadcrumb and when it was added, in milliseconds since the Unix epoch.
+#[derive(Clone, Debug, PartialEq)]
+struct Dated(Breadcrumb, f64);
+
+/// Sentry takes a breadcrumb without a type for `default`, and one without a level for
+/// `info`.
+impl Serialize for Dated {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Dated(breadcrumb, at_ms) = self;
         let mut fields = serializer.serialize_struct("Breadcrumb", 6)?;
-        fields.serialize_field("timestamp", &value::seconds(self.timestamp_ms))?;
-        let kind = match self.kind {
-            Kind::Default => "default",
-            Kind::Http => "http",
-        };
-        fields.serialize_field("type", kind)?;
-        if let Some(category) = &self.category {
+        fields.serialize_field("timestamp", &seconds(*at_ms))?;
+        if breadcrumb.kind == Kind::Http {
+            fields.serialize_field("type", "http")?;
+        }
+        if let Some(category) = &breadcrumb.category {
             fields.serialize_field("category", category)?;
         }
-        if let Some(message) = &self.message {
+        if let Some(message) = &breadcrumb.message {
             fields.serialize_field("message", message)?;
         }
-        fields.serialize_field("level", self.level.word())?;
-        if !self.data.is_empty() {
-            fields.serialize_field("data", &self.data)?;
+        if breadcrumb.level != INFO {
+            fields.serialize_field("level", breadcrumb.level)?;
+        }
+        if !breadcrumb.data.is_empty() {
+            fields.serialize_field("data", &breadcrumb.data)?;
         }
         fields.end()
     }
@@ -119,28 +170,20 @@ impl Serialize for Breadcrumb {
 
 /// The last [`MAX_BREADCRUMBS`] of a run, the oldest first.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Trail(VecDeque<Breadcrumb>);
+pub(crate) struct Trail(VecDeque<Dated>);
 
 impl Trail {
-    /// Adds a breadcrumb, its texts bounded. If the trail is full the oldest one is
-    /// dropped.
-    pub(crate) fn push(&mut self, mut breadcrumb: Breadcrumb) {
-        breadcrumb.category = breadcrumb.category.map(|text| bounded(text, MAX_CATEGORY));
-        breadcrumb.message = breadcrumb.message.map(|text| bounded(text, MAX_MESSAGE));
+    /// Adds a breadcrumb. If the trail is full the oldest one is dropped.
+    pub(crate) fn push(&mut self, breadcrumb: Breadcrumb, at_ms: f64) {
         if self.0.len() == MAX_BREADCRUMBS {
             self.0.pop_front();
         }
-        self.0.push_back(breadcrumb);
+        self.0.push_back(Dated(breadcrumb, at_ms));
     }
 
     /// Whether there is none.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-
-    /// All of them, the oldest first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Breadcrumb> {
-        self.0.iter()
     }
 }
 
@@ -175,27 +218,29 @@ mod tests {
 
     const NOW: f64 = 1_767_323_045_678.0;
 
+    fn trail(of: impl IntoIterator<Item = Breadcrumb>) -> Trail {
+        let mut trail = Trail::default();
+        for one in of {
+            trail.push(one, NOW);
+        }
+        trail
+    }
+
     #[test]
     fn a_breadcrumb_is_written_as_sentry_specifies_it() {
-        let mut trail = Trail::default();
-        assert!(trail.is_empty());
-        let mut first = Breadcrumb {
-            timestamp_ms: NOW,
-            category: Some(Cow::Borrowed("compile")),
-            message: Some(Cow::Borrowed("parsed")),
-            level: Level::Debug,
-            ..Breadcrumb::default()
-        };
-        first.data.set("rules", 7_u64);
-        trail.push(first);
-        trail.push(Breadcrumb::query(NOW, "SELECT a FROM b WHERE c = ?"));
+        assert!(Trail::default().is_empty());
+        let first = Breadcrumb::new("parsed")
+            .category("compile")
+            .level(Level::Debug)
+            .data("rules", 7);
+        let trail = trail([first, "stored".into(), "again".to_owned().into()]);
         assert_eq!(
             json!(trail),
             json!({"values": [
-                {"timestamp": 1_767_323_045.678, "type": "default", "category": "compile",
-                 "message": "parsed", "level": "debug", "data": {"rules": 7}},
-                {"timestamp": 1_767_323_045.678, "type": "default", "category": "query",
-                 "message": "SELECT a FROM b WHERE c = ?", "level": "info"},
+                {"timestamp": 1_767_323_045.678, "category": "compile", "message": "parsed",
+                 "level": "debug", "data": {"rules": 7}},
+                {"timestamp": 1_767_323_045.678, "message": "stored"},
+                {"timestamp": 1_767_323_045.678, "message": "again"},
             ]})
         );
     }
@@ -203,14 +248,14 @@ mod tests {
     #[test]
     fn a_request_is_as_bad_as_its_answer_and_its_url_has_no_secret() {
         for (status, level) in [
-            (Some(200), "info"),
-            (Some(302), "info"),
-            (Some(404), "warning"),
-            (Some(500), "error"),
-            (None, "error"),
+            (Some(200), json!(null)),
+            (Some(302), json!(null)),
+            (Some(404), json!("warning")),
+            (Some(500), json!("error")),
+            (None, json!("error")),
         ] {
             let url = "https://me:pw@lists.example.com/a@b?key=1#x";
-            let written = json!(Breadcrumb::fetch(NOW, "GET", url, status));
+            let written = &json!(trail([Breadcrumb::fetch("GET", url, status)]))["values"][0];
             assert_eq!(written["level"], level);
             assert_eq!(written["type"], "http");
             assert_eq!(written["category"], "fetch");
@@ -227,28 +272,12 @@ mod tests {
     }
 
     #[test]
-    fn levels_are_the_words_that_sentry_knows() {
-        let levels = [
-            Level::Debug,
-            Level::Info,
-            Level::Warning,
-            Level::Error,
-            Level::Fatal,
-        ];
-        let words = levels.map(Level::word);
-        assert_eq!(words, ["debug", "info", "warning", "error", "fatal"]);
-    }
-
-    #[test]
     fn a_full_trail_drops_the_oldest() {
         let mut trail = Trail::default();
         for at in 0..MAX_BREADCRUMBS + 3 {
-            trail.push(Breadcrumb {
-                timestamp_ms: at as f64,
-                ..Breadcrumb::default()
-            });
+            trail.push("one".into(), at as f64);
         }
-        let times: Vec<_> = trail.iter().map(|one| one.timestamp_ms as usize).collect();
+        let times: Vec<_> = trail.0.iter().map(|Dated(_, at)| *at as usize).collect();
         assert_eq!(times, (3..MAX_BREADCRUMBS + 3).collect::<Vec<_>>());
     }
 
@@ -256,18 +285,18 @@ mod tests {
         #[test]
         fn every_text_is_bounded(text in "\\PC{0,60}", times in 1..300usize, time in any::<f64>()) {
             let text = text.repeat(times);
-            let mut crumb = Breadcrumb::fetch(time, &text, &text, None);
-            crumb.message = Some(Cow::Owned(text.clone()));
-            crumb.category = Some(Cow::Owned(text));
-            let mut trail = Trail::default();
-            trail.push(crumb);
-            let one = trail.iter().next().expect("one");
+            let crumb = Breadcrumb::fetch(&text, &text, None);
+            let mut crumb = crumb.category(text.clone()).data(text.clone(), json!([&text]));
+            crumb.message = Breadcrumb::new(text).message;
             let length = |text: &Option<Cow<'static, str>>| text.as_ref().map_or(0, |text| text.len());
-            prop_assert!(length(&one.message) <= MAX_MESSAGE);
-            prop_assert!(length(&one.category) <= MAX_CATEGORY);
-            for (_, value) in one.data.iter() {
+            prop_assert!(length(&crumb.message) <= MAX_MESSAGE);
+            prop_assert!(length(&crumb.category) <= MAX_CATEGORY);
+            for (key, value) in crumb.data.iter() {
+                prop_assert!(key.len() <= 200);
                 prop_assert!(json!(value).as_str().is_some_and(|text| text.len() <= MAX_TEXT));
             }
+            let mut trail = Trail::default();
+            trail.push(crumb, time);
             prop_assert!(json!(trail)["values"][0]["timestamp"].is_f64());
         }
     }

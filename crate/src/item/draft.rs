@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sentry_core::protocol::Value;
+use sentry_core::protocol::{Level, Value};
 use uuid::Uuid;
 
 use super::event::{Context, Event, MAX_VALUE, Sdk, Thread};
@@ -10,12 +10,13 @@ use super::exception::{self, Chain, Mechanism};
 use super::place::Place;
 use super::stack::{self, Frame, Stack};
 use super::text::bounded;
+use super::value::seconds;
 use crate::platform::Runtime;
 use crate::trace::run::Position;
 
 /// Sentry's limits on tags.
 /// <https://docs.sentry.io/platforms/rust/enriching-events/tags/>
-const MAX_TAGS: usize = 100;
+pub(crate) const MAX_TAGS: usize = 100;
 const MAX_TAG_KEY: usize = 200;
 const MAX_TAG_VALUE: usize = 200;
 /// Parts of a fingerprint beyond this one are left out.
@@ -25,8 +26,6 @@ const MAX_PART: usize = 128;
 /// Sentry cuts the name of a transaction here.
 /// <https://develop.sentry.dev/sdk/data-model/event-payloads/>
 const MAX_TRANSACTION: usize = 200;
-/// The largest time that a date of JavaScript's can have, in milliseconds.
-const MAX_MS: f64 = 8.64e15;
 /// The context in which the platform's own marks on an error are shown.
 const MARKS_CONTEXT: &str = "cloudflare";
 
@@ -37,10 +36,14 @@ pub(crate) struct Details {
     /// The name of what was done, where it says more than the place: a route.
     pub(crate) transaction: Option<String>,
     pub(crate) handled: bool,
-    pub(crate) level: &'static str,
+    /// An error, if nobody says another level.
+    pub(crate) level: Option<&'static str>,
     pub(crate) tags: Vec<(String, String)>,
     pub(crate) contexts: BTreeMap<String, BTreeMap<String, Value>>,
     pub(crate) fingerprint: Vec<String>,
+    pub(crate) user: Option<Value>,
+    pub(crate) extra: Option<Value>,
+    pub(crate) breadcrumbs: Option<Value>,
 }
 
 impl Default for Details {
@@ -49,10 +52,13 @@ impl Default for Details {
             place: Place::default(),
             transaction: None,
             handled: true,
-            level: "error",
+            level: None,
             tags: Vec::new(),
             contexts: BTreeMap::new(),
             fingerprint: Vec::new(),
+            user: None,
+            extra: None,
+            breadcrumbs: None,
         }
     }
 }
@@ -89,11 +95,23 @@ impl Draft {
         }
     }
 
+    /// The draft of a message, which is no error.
+    pub(crate) fn of_message(text: &str, level: &'static str) -> Self {
+        let details = Details {
+            level: Some(level),
+            ..Details::default()
+        };
+        Draft {
+            message: Some(message(text)),
+            ..Draft::of_chain(Chain::default(), details)
+        }
+    }
+
     /// The draft of what was thrown and handled by nobody.
     pub(crate) fn of_unhandled(chain: Chain, at_ms: f64) -> Self {
         let details = Details {
             handled: false,
-            level: "fatal",
+            level: Some("fatal"),
             ..Details::default()
         };
         Draft {
@@ -112,7 +130,7 @@ impl Draft {
         let details = Details {
             place,
             handled: false,
-            level: "fatal",
+            level: Some("fatal"),
             ..Details::default()
         };
         Draft {
@@ -167,11 +185,14 @@ impl Draft {
             tags,
             contexts,
             fingerprint,
+            user,
+            extra,
+            breadcrumbs,
         } = self.details;
         let mut event = Event {
             event_id,
             timestamp: seconds(self.at_ms.unwrap_or(now_ms)),
-            level,
+            level: level.unwrap_or("error"),
             platform: "native",
             transaction: transaction.map(named).or_else(|| place.transaction()),
             release,
@@ -187,6 +208,9 @@ impl Draft {
             debug_meta: None,
             tags: BTreeMap::new(),
             contexts: BTreeMap::new(),
+            user,
+            extra,
+            breadcrumbs,
             sdk: Sdk::WITH_PACKAGES,
         };
         for (key, name) in place.names() {
@@ -228,25 +252,46 @@ pub(crate) fn drafted(runtime: &impl Runtime, error: &(dyn std::error::Error + '
     Draft::of_chain(exception::read(runtime, subject), Details::default())
 }
 
-/// Sentry drops a tag whose key has other characters than these, or whose key or value is
-/// too long or has a line break, and it takes the space off a value's ends.
 fn add_tags(to: &mut BTreeMap<String, String>, tags: Vec<(String, String)>) {
     for (key, value) in tags.into_iter().take(MAX_TAGS) {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '-');
-        let key: String = key
-            .chars()
-            .take(MAX_TAG_KEY)
-            .map(|c| if is_plain(c) { c } else { '_' })
-            .collect();
-        let value: String = value
-            .chars()
-            .take(MAX_TAG_VALUE)
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
-        let value = value.trim();
-        if !key.is_empty() && !value.is_empty() {
-            to.insert(key, value.to_owned());
+        if let Some((key, value)) = tag(&key, &value) {
+            to.insert(key, value);
         }
+    }
+}
+
+/// A tag as Sentry takes it, if there is anything left of it.
+///
+/// Sentry drops a tag whose key has other characters than these, or whose key or value is
+/// too long or has a line break, and it takes the space off a value's ends.
+pub(crate) fn tag(key: &str, value: &str) -> Option<(String, String)> {
+    let key = tag_key(key);
+    let value: String = value
+        .chars()
+        .take(MAX_TAG_VALUE)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    let value = value.trim();
+    (!key.is_empty() && !value.is_empty()).then(|| (key, value.to_owned()))
+}
+
+/// The key of a tag, in the characters that Sentry takes.
+pub(crate) fn tag_key(key: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '-');
+    key.chars()
+        .take(MAX_TAG_KEY)
+        .map(|c| if is_plain(c) { c } else { '_' })
+        .collect()
+}
+
+/// Sentry's word for a level.
+pub(crate) fn word(level: Level) -> &'static str {
+    match level {
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warning => "warning",
+        Level::Error => "error",
+        Level::Fatal => "fatal",
     }
 }
 
@@ -263,14 +308,6 @@ fn named(name: String) -> String {
     bounded(MAX_TRANSACTION, format_args!("{name}"))
 }
 
-/// A time in the unit that Sentry wants. A time that cannot be a date becomes the epoch.
-pub(crate) fn seconds(ms: f64) -> f64 {
-    match (0.0..=MAX_MS).contains(&ms) {
-        true => ms / 1_000.0,
-        false => 0.0,
-    }
-}
-
 /// A message that stands for itself, bounded.
 pub(crate) fn message(text: &str) -> String {
     bounded(MAX_VALUE, format_args!("{text}"))
@@ -279,6 +316,7 @@ pub(crate) fn message(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::item::breadcrumb::{Breadcrumb, Trail};
     use crate::item::place::Handler;
     use crate::item::protocol::{Changed, from_event};
     use crate::item::{Item, event::SDK_NAME};
@@ -354,7 +392,7 @@ mod tests {
     #[test]
     fn what_the_caller_adds_is_in_this_event() {
         let mut draft = draft();
-        draft.details.level = "warning";
+        draft.details.level = Some("warning");
         draft.details.tags = vec![("shard".to_owned(), "7".to_owned())];
         draft.details.fingerprint = vec!["sweep".to_owned(), "{{ default }}".to_owned()];
         let values = [("lines".to_owned(), json!(12))].into();
@@ -400,13 +438,6 @@ mod tests {
         let written = event(draft).write().expect("JSON");
         let text = String::from_utf8(written).expect("text");
         assert!(text.contains(r#""list":{"type":"unknown"}"#), "{text}");
-    }
-
-    #[test]
-    fn a_time_that_cannot_be_a_date_is_the_epoch() {
-        for now_ms in [f64::NAN, f64::INFINITY, -1.0, 1e300] {
-            assert_eq!(seconds(now_ms), 0.0, "{now_ms}");
-        }
     }
 
     #[test]
@@ -596,6 +627,32 @@ mod tests {
         assert_eq!(own, theirs);
     }
 
+    fn user() -> impl Strategy<Value = Option<Value>> {
+        let address = prop::sample::select(vec!["1.2.3.4", "::1", "{{auto}}"]);
+        let user = (".{1,8}", address, any::<u32>()).prop_map(|(text, address, number)| {
+            json!({"id": text, "email": text, "username": text, "ip_address": address, "plan": number})
+        });
+        prop::option::of(user)
+    }
+
+    fn breadcrumbs() -> impl Strategy<Value = Option<Value>> {
+        let one = (".{1,8}", any::<bool>(), any::<u16>()).prop_map(|(text, is_http, status)| {
+            let one = match is_http {
+                true => Breadcrumb::fetch("GET", &text, Some(status)),
+                false => Breadcrumb::new(text).category("note").level(Level::Debug),
+            };
+            (one, f64::from(status))
+        });
+        let all = prop::collection::vec(one, 1..3).prop_map(|all| {
+            let mut trail = Trail::default();
+            for (one, at_ms) in all {
+                trail.push(one, at_ms);
+            }
+            json!(trail)
+        });
+        prop::option::of(all)
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
 
@@ -624,6 +681,9 @@ mod tests {
             context in prop::option::of((".{0,8}", ".{0,8}", any::<u32>())),
             fingerprint in prop::collection::vec(".{0,8}|\\{\\{ default \\}\\}", 0..3),
             message in prop::option::of(".{1,8}"),
+            user in user(),
+            extra in prop::option::of(".{0,8}".prop_map(|it| json!({"key": [it, null]}))),
+            breadcrumbs in breadcrumbs(),
             now_ms in prop::sample::select(vec![1_000.5, 1_767_323_045_678.0]),
             stack in "(\n at (f \\()?wasm://wasm/0a:wasm-function\\[7\\]:0x[0-9a-f]{1,6}\\)?){0,4}",
             build in any::<Option<[u8; 16]>>(),
@@ -636,7 +696,8 @@ mod tests {
             draft.take_stack(&fake);
             draft.message = message;
             let details = &mut draft.details;
-            (details.level, details.handled, details.tags) = (level, handled, tags);
+            (details.level, details.handled, details.tags) = (Some(level), handled, tags);
+            (details.user, details.extra, details.breadcrumbs) = (user, extra, breadcrumbs);
             details.fingerprint = fingerprint;
             if named {
                 details.place = Place::new("Class", Handler::Alarm);

@@ -55,6 +55,14 @@ pub(crate) struct Event {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) contexts: BTreeMap<String, Context>,
+    /// The last three are values that are JSON already, so that their types are in no
+    /// Worker that does not use them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) user: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) extra: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) breadcrumbs: Option<Value>,
     pub(crate) sdk: Sdk,
 }
 
@@ -297,6 +305,7 @@ impl Item for Event {
                 for exception in &mut self.exception {
                     exception.stacktrace = None;
                 }
+                (self.extra, self.breadcrumbs) = (None, None);
                 self.threads.clear();
                 self.debug_meta = None;
             }
@@ -306,6 +315,7 @@ impl Item for Event {
                         exception.value = Some(bounded(MAX_VALUE, format_args!("{value}")));
                     }
                 }
+                self.user = None;
                 keep(&mut self.tags, &["class", "handler"]);
             }
             _ => return false,

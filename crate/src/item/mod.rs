@@ -3,8 +3,7 @@
 //! Each type stands here once, with the one `Serialize` that writes it. Nothing that a
 //! type holds is left out by another one.
 
-#[cfg(test)]
-mod breadcrumb;
+pub(crate) mod breadcrumb;
 #[cfg(test)]
 mod check_in;
 pub(crate) mod draft;
@@ -22,8 +21,7 @@ pub(crate) mod thrown;
 #[cfg(test)]
 mod transaction;
 pub(crate) mod type_name;
-#[cfg(test)]
-mod value;
+pub(crate) mod value;
 
 /// What an item counts as when a receiver limits rates.
 /// <https://develop.sentry.dev/sdk/foundations/transport/rate-limiting/>

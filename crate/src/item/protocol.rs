@@ -43,14 +43,20 @@ pub(crate) fn from_event(event: &Event) -> protocol::Event<'static> {
         release: event.release.clone().map(Cow::Owned),
         dist: None,
         environment: event.environment.clone().map(Cow::Owned),
-        user: None,
+        user: event.user.as_ref().map(user),
         request: None,
         contexts: event
             .contexts
             .iter()
             .map(|(name, values)| (name.clone(), context(values)))
             .collect(),
-        breadcrumbs: Vec::new().into(),
+        breadcrumbs: event
+            .breadcrumbs
+            .as_ref()
+            .and_then(|list| list.get("values")?.as_array())
+            .map(|list| list.iter().map(breadcrumb).collect::<Vec<_>>())
+            .unwrap_or_default()
+            .into(),
         exception: event
             .exception
             .iter()
@@ -61,7 +67,12 @@ pub(crate) fn from_event(event: &Event) -> protocol::Event<'static> {
         template: None,
         threads: event.threads.iter().map(thread).collect::<Vec<_>>().into(),
         tags: event.tags.clone(),
-        extra: Default::default(),
+        extra: event
+            .extra
+            .as_ref()
+            .and_then(Value::as_object)
+            .map(|extra| extra.clone().into_iter().collect())
+            .unwrap_or_default(),
         debug_meta: Cow::Owned(debug_meta(event)),
         sdk: Some(Cow::Owned(sdk(event.sdk))),
     }
@@ -74,6 +85,44 @@ fn level(name: &str) -> Level {
         "warning" => Level::Warning,
         "fatal" => Level::Fatal,
         _ => Level::Error,
+    }
+}
+
+fn text(value: &Value, name: &str) -> Option<String> {
+    value.get(name)?.as_str().map(str::to_owned)
+}
+
+fn user(value: &Value) -> protocol::User {
+    let mut other: protocol::Map<String, Value> = value
+        .as_object()
+        .map(|fields| fields.clone().into_iter().collect())
+        .unwrap_or_default();
+    let mut take = |name: &str| match other.remove(name) {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
+    };
+    protocol::User {
+        id: take("id"),
+        email: take("email"),
+        username: take("username"),
+        ip_address: take("ip_address").and_then(|text| text.parse().ok()),
+        other,
+    }
+}
+
+fn breadcrumb(value: &Value) -> protocol::Breadcrumb {
+    let seconds = value.get("timestamp").and_then(Value::as_f64);
+    let since = Duration::try_from_secs_f64(seconds.unwrap_or_default()).unwrap_or_default();
+    let data = value.get("data").and_then(Value::as_object);
+    protocol::Breadcrumb {
+        timestamp: SystemTime::UNIX_EPOCH + since,
+        ty: text(value, "type").unwrap_or_else(|| "default".to_owned()),
+        category: text(value, "category"),
+        level: text(value, "level").map_or(Level::Info, |word| level(&word)),
+        message: text(value, "message"),
+        data: data
+            .map(|data| data.clone().into_iter().collect())
+            .unwrap_or_default(),
     }
 }
 

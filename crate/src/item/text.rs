@@ -1,5 +1,6 @@
 //! Texts of a bounded length.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 /// Stands at the end of a text that was cut.
@@ -42,6 +43,14 @@ pub(crate) fn bounded(limit: usize, arguments: fmt::Arguments<'_>) -> String {
     text
 }
 
+/// A text of at most `limit` bytes. One that fits is the same text, without a copy.
+pub(crate) fn cut(text: Cow<'static, str>, limit: usize) -> Cow<'static, str> {
+    if text.len() <= limit && !text.contains('\0') {
+        return text;
+    }
+    Cow::Owned(bounded(limit, format_args!("{text}")))
+}
+
 /// Where a text begins inside of another one.
 ///
 /// `str::find` is faster on long texts, and its tables are more code than all else here.
@@ -56,6 +65,19 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #[test]
+        fn a_text_is_cut_between_characters_or_not_at_all(text in "\\PC{0,60}|\0{0,9}", limit in 3..40usize) {
+            let short = cut(Cow::Owned(text.clone()), limit);
+            prop_assert!(short.len() <= limit);
+            let plain = text.replace('\0', " ");
+            match short.strip_suffix(MARK) {
+                Some(start) if short != plain => {
+                    prop_assert!(plain.starts_with(start) && short.len() + 4 > limit);
+                }
+                _ => prop_assert_eq!(short, plain),
+            }
+        }
+
         #[test]
         fn find_is_the_same_as_that_of_str(text in "[ab\n]{0,30}", part in "[ab\n]{1,4}") {
             prop_assert_eq!(find(&text, &part), text.find(&part));

@@ -1,14 +1,21 @@
 //! Values that the caller gives, and the limits and forms that all items share.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::Value as Json;
+
+pub(crate) use super::text::cut as bounded;
 
 /// The text of a value is cut to this many bytes before it is kept. Relay cuts the data
 /// of a breadcrumb there.
 pub(crate) const MAX_TEXT: usize = 2_048;
 /// The most entries that one span, log or breadcrumb keeps.
 pub(crate) const MAX_ENTRIES: usize = 128;
+
+/// A longer name is cut to this many bytes.
+const MAX_NAME: usize = 200;
 
 /// A value of a span's data, of a log's attributes, of a breadcrumb's data.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +33,7 @@ pub(crate) enum Value {
 impl Value {
     /// The value's type in Sentry's words.
     /// <https://develop.sentry.dev/sdk/telemetry/attributes/>
+    #[cfg_attr(not(test), expect(dead_code, reason = "for logs and spans"))]
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Value::Integer(_) => "integer",
@@ -73,6 +81,21 @@ impl From<f64> for Value {
     }
 }
 
+impl From<Json> for Value {
+    /// A list or an object becomes the text that JSON makes of it.
+    fn from(value: Json) -> Self {
+        match value {
+            Json::String(text) => Value::Text(Cow::Owned(text)),
+            Json::Bool(value) => Value::Boolean(value),
+            Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+                (Some(number), _) => Value::Integer(number),
+                (None, number) => Value::Double(number.unwrap_or(f64::NAN)),
+            },
+            other => Value::Text(Cow::Owned(other.to_string())),
+        }
+    }
+}
+
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -99,7 +122,7 @@ impl Entries {
     /// Sets a value. An earlier one of that name is replaced. Past [`MAX_ENTRIES`], a
     /// new name is dropped.
     pub(crate) fn set(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
-        let name = bounded(name.into(), 200);
+        let name = bounded(name.into(), MAX_NAME);
         let value = match value.into() {
             Value::Text(text) => Value::Text(bounded(text, MAX_TEXT)),
             other => other,
@@ -117,6 +140,7 @@ impl Entries {
     }
 
     /// All of them.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for logs and spans"))]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(name, value)| (name.as_ref(), value))
     }
@@ -132,33 +156,90 @@ impl Serialize for Entries {
     }
 }
 
-/// A text of at most `max` bytes, cut between two characters, with `...` at its end if
-/// it was cut.
-pub(crate) fn bounded(text: Cow<'static, str>, max: usize) -> Cow<'static, str> {
-    if text.len() <= max {
-        return text;
-    }
-    let mut end = max.saturating_sub(3);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let mut cut = String::with_capacity(end + 3);
-    cut.push_str(text.get(..end).unwrap_or_default());
-    cut.push_str("...");
-    Cow::Owned(cut)
+/// A key or a name of the caller's, bounded.
+pub(crate) fn name(text: String) -> String {
+    bounded(Cow::Owned(text), MAX_NAME).into_owned()
 }
 
-/// A time of the platform's in seconds, as Sentry wants it. What is no time (not a
-/// number, before 1970) is 1970: a receiver would reject the whole item for a `null`.
+/// How much room is left for the caller's JSON.
+pub(crate) struct Room {
+    bytes: usize,
+    depth: usize,
+}
+
+impl Room {
+    /// Room for 8 KB, as deep as Sentry shows it.
+    pub(crate) fn new() -> Self {
+        Room {
+            bytes: 8_192,
+            depth: 8,
+        }
+    }
+
+    /// A value as far as there is room. A list or an object that is too deep becomes `...`.
+    pub(crate) fn value(&mut self, value: Json) -> Json {
+        match value {
+            Json::String(text) => {
+                let text = bounded(Cow::Owned(text), self.bytes.clamp(8, MAX_TEXT));
+                self.take(text.len());
+                Json::String(text.into_owned())
+            }
+            Json::Array(_) | Json::Object(_) if self.depth == 0 => Json::from("..."),
+            Json::Array(list) => {
+                self.depth -= 1;
+                let list = list.into_iter();
+                let list = list.map_while(|it| self.take(8).then(|| self.value(it)));
+                let list = list.collect();
+                self.depth += 1;
+                Json::Array(list)
+            }
+            Json::Object(entries) => {
+                self.depth -= 1;
+                let entries = self.entries(entries).collect();
+                self.depth += 1;
+                Json::Object(entries)
+            }
+            other => other,
+        }
+    }
+
+    /// The entries of an object, as far as there is room.
+    pub(crate) fn object(&mut self, entries: BTreeMap<String, Json>) -> BTreeMap<String, Json> {
+        self.entries(entries).collect()
+    }
+
+    fn entries(
+        &mut self,
+        entries: impl IntoIterator<Item = (String, Json)>,
+    ) -> impl Iterator<Item = (String, Json)> {
+        entries.into_iter().map_while(|(key, value)| {
+            let key = name(key);
+            self.take(key.len() + 8).then(|| (key, self.value(value)))
+        })
+    }
+
+    /// Takes so many bytes. `false` if there was no room left.
+    fn take(&mut self, bytes: usize) -> bool {
+        let is_room = self.bytes > 0;
+        self.bytes = self.bytes.saturating_sub(bytes);
+        is_room
+    }
+}
+
+/// The largest time that a date of JavaScript's can have, in milliseconds.
+const MAX_MS: f64 = 8.64e15;
+
+/// A time of the platform's in seconds, as Sentry wants it. What cannot be a date is the
+/// epoch: a receiver would reject the whole item for a `null`.
 pub(crate) fn seconds(ms: f64) -> f64 {
-    if ms.is_finite() && ms > 0.0 {
-        ms / 1_000.0
-    } else {
-        0.0
+    match (0.0..=MAX_MS).contains(&ms) {
+        true => ms / 1_000.0,
+        false => 0.0,
     }
 }
 
 /// For `serialize_with`: [`seconds`].
+#[cfg_attr(not(test), expect(dead_code, reason = "for logs and spans"))]
 pub(crate) fn as_seconds<S: Serializer>(ms: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(seconds(*ms))
 }
@@ -182,6 +263,16 @@ mod tests {
             (Value::from(f64::INFINITY), "string", json!("Infinity")),
             (Value::from(f64::NEG_INFINITY), "string", json!("-Infinity")),
             (Value::from(true), "boolean", json!(true)),
+            (Value::from(json!("a")), "string", json!("a")),
+            (Value::from(json!(-1)), "integer", json!(-1)),
+            (
+                Value::from(json!(u64::MAX)),
+                "double",
+                json!(u64::MAX as f64),
+            ),
+            (Value::from(json!(0.5)), "double", json!(0.5)),
+            (Value::from(json!(true)), "boolean", json!(true)),
+            (Value::from(json!([1, null])), "string", json!("[1,null]")),
         ] {
             assert_eq!((value.kind(), json!(value)), (kind, written));
         }
@@ -201,25 +292,44 @@ mod tests {
         assert_eq!(entries.iter().count(), MAX_ENTRIES);
     }
 
+    proptest! {
+        #[test]
+        fn the_callers_json_is_bounded_in_length_and_depth(
+            width in 0..3_000usize,
+            depth in 0..40usize,
+            text in "\\PC{0,40}",
+            times in 1..200usize,
+        ) {
+            let mut deep = json!(text.repeat(times));
+            for at in 0..depth {
+                deep = match at % 2 {
+                    0 => json!([deep]),
+                    _ => json!({ "key": deep }),
+                };
+            }
+            let mut map: BTreeMap<String, Json> =
+                (0..width).map(|at| (format!("k{at}"), json!(at))).collect();
+            map.insert("a".to_owned(), deep.clone());
+            map.insert(text.repeat(times), json!(vec![text.as_str(); width]));
+            let bounded = Room::new().object(map);
+            let written = json!(bounded).to_string();
+            // A character of JSON's own can be written as six.
+            prop_assert!(written.len() < 6 * 10_000, "{}", written.len());
+            let too_deep = "[{\"key\":".repeat(5);
+            prop_assert!(!written.contains(&too_deep));
+            if depth < 8 {
+                let same = Room::new().value(deep.clone());
+                let is_short = text.len() * times <= MAX_TEXT && !text.contains('\0');
+                prop_assert!(!is_short || same == deep);
+            }
+        }
+    }
+
     #[test]
-    fn what_is_no_time_is_written_as_1970() {
-        for ms in [f64::NAN, f64::INFINITY, -1.0] {
+    fn a_time_that_cannot_be_a_date_is_the_epoch() {
+        for ms in [f64::NAN, f64::INFINITY, -1.0, 1e300] {
             assert_eq!(seconds(ms), 0.0);
         }
         assert_eq!(seconds(1_767_323_045_678.0), 1_767_323_045.678);
-    }
-
-    proptest! {
-        #[test]
-        fn a_bounded_text_is_cut_between_characters(text in "\\PC{0,60}", max in 3..40usize) {
-            let cut = bounded(Cow::Owned(text.clone()), max);
-            prop_assert!(cut.len() <= max);
-            match cut.strip_suffix("...") {
-                Some(start) if cut != text => {
-                    prop_assert!(text.starts_with(start) && cut.len() + 4 > max);
-                }
-                _ => prop_assert_eq!(cut, text),
-            }
-        }
     }
 }

@@ -5,6 +5,7 @@
 //! current request" but in the future that serves it. A scope is entered each time that
 //! its future is polled and left when the poll ends.
 
+pub(crate) mod data;
 pub(crate) mod places;
 
 use std::any::Any;
@@ -32,6 +33,9 @@ pub(crate) const MOST_REPORTS: u32 = 25;
 thread_local! {
     /// The scope that is being polled right now.
     static CURRENT: RefCell<Option<Rc<Scope>>> = const { RefCell::new(None) };
+    /// Set while errands are polled. The only code of the application's that runs then is
+    /// its `before_send`, and a report about a report would have no end.
+    static ON_ERRANDS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A report on its way, or anything else that a run has to finish.
@@ -46,7 +50,7 @@ pub(crate) type Outcome<T> = Result<T, Box<dyn Any + Send>>;
 pub(crate) type Said = Vec<String>;
 
 /// Something that adds to each event of a run.
-pub(crate) trait Contribute {
+pub(crate) trait Contribute: Any {
     /// Adds to the details of an event what is not there yet, and leaves alone what the
     /// event's own report has said. Inner scopes come first. `error` is the error that is
     /// reported; a panic and what JavaScript threw have none.
@@ -114,6 +118,14 @@ impl Scope {
         CURRENT.with(|current| current.try_borrow().ok()?.clone())
     }
 
+    /// The same, where it is the application's own code that runs.
+    pub(crate) fn of_the_application() -> Option<Rc<Scope>> {
+        match ON_ERRANDS.get() {
+            true => None,
+            false => Scope::current(),
+        }
+    }
+
     /// This scope and those around it, from the inside out.
     fn outwards(&self) -> impl Iterator<Item = &Scope> {
         std::iter::successors(Some(self), |scope| scope.parent.as_deref())
@@ -125,6 +137,10 @@ impl Scope {
     }
 
     /// Names the transaction of each later event of this run and of those within it.
+    #[cfg_attr(
+        not(any(test, feature = "tower")),
+        expect(dead_code, reason = "a layer names it")
+    )]
     pub(crate) fn set_name(&self, name: String) {
         if let Ok(mut slot) = self.name.try_borrow_mut() {
             *slot = Some(name);
@@ -279,30 +295,39 @@ impl Scope {
         .await;
     }
 
-    /// Polls each errand once. `true` if none is left.
+    /// Polls each errand once, and those that were sent meanwhile: whoever is never polled
+    /// is never woken. `true` if none is left.
     fn poll_errands(&self, context: &mut Context<'_>) -> bool {
-        // An errand may send another one, so the list is not borrowed meanwhile.
-        let Ok(mut errands) = self
-            .errands
-            .try_borrow_mut()
-            .map(|mut it| std::mem::take(&mut *it))
-        else {
-            return true;
-        };
-        let mut at = 0;
-        while let Some(errand) = errands.get_mut(at) {
-            match errand.as_mut().poll(context) {
-                Poll::Ready(()) => drop(errands.swap_remove(at)),
-                Poll::Pending => at += 1,
+        let _on_errands = OnErrands(ON_ERRANDS.replace(true));
+        let mut waiting = Vec::new();
+        loop {
+            // An errand may send another one, so the list is not borrowed meanwhile.
+            let taken = self.errands.try_borrow_mut();
+            let errands = taken.map(|mut it| std::mem::take(&mut *it));
+            let errands = errands.unwrap_or_default();
+            if errands.is_empty() {
+                break;
+            }
+            for mut errand in errands {
+                if errand.as_mut().poll(context).is_pending() {
+                    waiting.push(errand);
+                }
             }
         }
-        match self.errands.try_borrow_mut() {
-            Ok(mut left) => {
-                left.append(&mut errands);
-                left.is_empty()
-            }
-            Err(_) => true,
+        let is_done = waiting.is_empty();
+        if let Ok(mut left) = self.errands.try_borrow_mut() {
+            left.append(&mut waiting);
         }
+        is_done
+    }
+}
+
+/// Puts back whether errands are polled, also by a panic that unwinds.
+struct OnErrands(bool);
+
+impl Drop for OnErrands {
+    fn drop(&mut self) {
+        ON_ERRANDS.set(self.0);
     }
 }
 
@@ -460,6 +485,36 @@ mod tests {
         let other = Scope::new(Place::default());
         assert!(outer.position().is_beside(&inner.position()));
         assert!(!outer.position().is_beside(&other.position()));
+    }
+
+    #[test]
+    fn an_errand_that_is_sent_by_another_one_is_polled_in_the_same_turn() {
+        let scope = Scope::new(alarm());
+        let (inner, polled) = (Rc::clone(&scope), Rc::new(Cell::new(false)));
+        let flag = Rc::clone(&polled);
+        scope.send(async move {
+            inner.send(async move { flag.set(true) });
+        });
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        // Nobody wakes an errand that was never polled.
+        assert!(pin!(scope.finish()).poll(&mut context).is_ready());
+        assert!(polled.get());
+    }
+
+    #[test]
+    fn what_runs_on_an_errand_is_not_the_applications_run() {
+        let scope = Scope::new(alarm());
+        let seen = Rc::new(Cell::new(None));
+        let on_errand = Rc::clone(&seen);
+        scope.send(async move {
+            on_errand.set(Some(Scope::of_the_application().is_some()));
+        });
+        let body = async {
+            yield_once().await;
+            Scope::of_the_application().is_some()
+        };
+        assert_eq!(block_on(scope.run(body)).ok(), Some(true));
+        assert_eq!(seen.get(), Some(false));
     }
 
     #[test]

@@ -1,0 +1,168 @@
+//! What the application says of a run: the user, tags, contexts, breadcrumbs and the like.
+//!
+//! There is one for each run, made when the application says the first thing, and kept by
+//! the outermost of the run's scopes. Nothing else in the crate names these types, so they
+//! are in no Worker that does not use them.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::rc::Rc;
+
+use sentry_core::protocol::{Map, Value};
+
+use super::{Contribute, Said, Scope};
+use crate::item::breadcrumb::{Breadcrumb, Trail};
+use crate::item::draft::{Details, MAX_TAGS, tag, tag_key};
+use crate::item::value::{Room, name};
+
+/// Contexts beyond this one are dropped.
+const MAX_CONTEXTS: usize = 32;
+/// Values of `extra` beyond this one are dropped.
+const MAX_EXTRA: usize = 32;
+
+/// One thing that the application says. `None` takes back what was said before.
+#[derive(Clone, Debug)]
+pub(crate) enum Change {
+    Tag(String, Option<String>),
+    User(Option<Map<String, Value>>),
+    Context(String, Option<Map<String, Value>>),
+    Extra(String, Option<Value>),
+    Fingerprint(Vec<String>),
+    Level(Option<&'static str>),
+    Forget,
+    ForgetBreadcrumbs,
+}
+
+/// All that the application has said of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Data {
+    tags: BTreeMap<String, String>,
+    user: Option<Value>,
+    contexts: BTreeMap<String, Map<String, Value>>,
+    extra: BTreeMap<String, Value>,
+    fingerprint: Vec<String>,
+    level: Option<&'static str>,
+    trail: Trail,
+}
+
+impl Data {
+    fn apply(&mut self, change: Change) {
+        match change {
+            Change::Tag(key, Some(value)) => {
+                if let Some((key, value)) = tag(&key, &value)
+                    && (self.tags.len() < MAX_TAGS || self.tags.contains_key(&key))
+                {
+                    self.tags.insert(key, value);
+                }
+            }
+            Change::Tag(key, None) => drop(self.tags.remove(&tag_key(&key))),
+            Change::User(user) => {
+                let bounded = |user| Room::new().object(user);
+                self.user = user.map(|user| Value::Object(bounded(user).into_iter().collect()));
+            }
+            Change::Context(key, values) => {
+                let values = values.map(|values| Room::new().object(values));
+                set(&mut self.contexts, MAX_CONTEXTS, key, values);
+            }
+            Change::Extra(key, value) => {
+                let value = value.map(|value| Room::new().value(value));
+                set(&mut self.extra, MAX_EXTRA, key, value);
+            }
+            Change::Fingerprint(parts) => self.fingerprint = parts,
+            Change::Level(level) => self.level = level,
+            Change::Forget => *self = Data::default(),
+            Change::ForgetBreadcrumbs => self.trail = Trail::default(),
+        }
+    }
+}
+
+/// Sets or removes an entry of a map that has so many at most.
+fn set<V>(map: &mut BTreeMap<String, V>, most: usize, key: String, value: Option<V>) {
+    let key = name(key);
+    match value {
+        None => drop(map.remove(&key)),
+        Some(value) if map.len() < most || map.contains_key(&key) => {
+            map.insert(key, value);
+        }
+        Some(_) => {}
+    }
+}
+
+/// What an event's own report has said stays as it is.
+impl Contribute for RefCell<Data> {
+    fn contribute(&self, details: &mut Details, said: &Said, _: Option<&(dyn Error + 'static)>) {
+        let Ok(data) = self.try_borrow() else {
+            return;
+        };
+        let own: Vec<String> = details.tags.iter().map(|(key, _)| tag_key(key)).collect();
+        for (key, value) in &data.tags {
+            if !own.contains(key) {
+                details.tags.push((key.clone(), value.clone()));
+            }
+        }
+        for (name, values) in &data.contexts {
+            if said.contains(name) {
+                continue;
+            }
+            let context = details.contexts.entry(name.clone()).or_default();
+            for (key, value) in values {
+                context.entry(key.clone()).or_insert_with(|| value.clone());
+            }
+        }
+        if details.user.is_none() {
+            details.user = data.user.clone();
+        }
+        if details.extra.is_none() && !data.extra.is_empty() {
+            details.extra = Some(Value::Object(data.extra.clone().into_iter().collect()));
+        }
+        if details.breadcrumbs.is_none() && !data.trail.is_empty() {
+            details.breadcrumbs = serde_json::to_value(&data.trail).ok();
+        }
+        if details.fingerprint.is_empty() {
+            details.fingerprint = data.fingerprint.clone();
+        }
+        details.level = details.level.or(data.level);
+    }
+}
+
+impl Scope {
+    /// What all scopes of the run share under this type, made if it is not there yet.
+    ///
+    /// The outermost scope keeps it, so that a wrapper inside of another one, a Workflow's
+    /// step and work in the background say and see the same.
+    pub(crate) fn shared<T: Contribute + Default>(&self) -> Option<Rc<T>> {
+        let outermost = self.outwards().last()?;
+        let mut contributions = outermost.contributions.try_borrow_mut().ok()?;
+        let known = contributions.iter().find_map(|it| {
+            let it: Rc<dyn Any> = Rc::clone(it) as _;
+            it.downcast().ok()
+        });
+        if known.is_some() {
+            return known;
+        }
+        let made = Rc::new(T::default());
+        contributions.push(Rc::clone(&made) as _);
+        Some(made)
+    }
+
+    /// Says something of this run. Code of the application's must not run meanwhile.
+    pub(crate) fn say(&self, changes: Vec<Change>) {
+        self.with_data(|data| changes.into_iter().for_each(|it| data.apply(it)));
+    }
+
+    /// Adds a breadcrumb to this run's trail.
+    pub(crate) fn leave_breadcrumb(&self, breadcrumb: Breadcrumb, at_ms: f64) {
+        self.with_data(|data| data.trail.push(breadcrumb, at_ms));
+    }
+
+    fn with_data(&self, change: impl FnOnce(&mut Data)) {
+        let Some(data) = self.shared::<RefCell<Data>>() else {
+            return;
+        };
+        if let Ok(mut data) = data.try_borrow_mut() {
+            change(&mut data);
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What an event tells of its own run, from anywhere in it, and of no other run.
+
+use std::thread;
+
+use libtest_mimic::Trial;
+use proof::case::test;
+use proof::receiver::Receiver;
+use proof::wait;
+use proof::worker::{Worker, WorkerOptions};
+use serde_json::{Value, json};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        test(
+            "story::an_event_from_anywhere_in_a_run_tells_what_the_run_has_said",
+            an_event_from_anywhere_tells_its_run,
+        ),
+        test(
+            "story::fifty_runs_at_once_share_an_isolate_and_nothing_else",
+            fifty_runs_share_nothing,
+        ),
+        test(
+            "story::fifty_runs_at_once_share_nothing_where_panics_unwind",
+            fifty_runs_share_nothing_where_panics_unwind,
+        ),
+        test(
+            "story::a_request_that_failed_is_in_the_trail_without_its_secrets",
+            a_request_is_in_the_trail,
+        ),
+        test(
+            "story::outside_of_a_run_nothing_is_reported_and_that_is_said_once",
+            outside_of_a_run_nothing_is_reported,
+        ),
+    ]
+}
+
+fn reporting(options: WorkerOptions) -> (Worker, Receiver) {
+    let receiver = Receiver::accepting();
+    let worker = options
+        .secret("SENTRY_DEBUG", "on")
+        .reporting_to(&receiver.dsn())
+        .start();
+    (worker, receiver)
+}
+
+/// Whether an event tells all that the run of this marker has said, and nothing else.
+#[track_caller]
+fn tells(event: &Value, marker: &str) {
+    assert_eq!(event["user"], json!({"id": marker}), "{event:#}");
+    assert_eq!(event["tags"]["story"], marker);
+    assert_eq!(event["extra"], json!({"story": marker}));
+    assert_eq!(event["contexts"]["story"]["of"], marker);
+    let trail = event["breadcrumbs"]["values"].as_array().expect("a trail");
+    let texts: Vec<&Value> = trail.iter().map(|it| &it["message"]).collect();
+    assert_eq!(
+        texts,
+        [&format!("begin {marker}"), &format!("end {marker}")]
+    );
+    assert_eq!(trail[0]["category"], "story");
+    assert!(trail[0]["timestamp"].as_f64() < trail[1]["timestamp"].as_f64());
+}
+
+fn an_event_from_anywhere_tells_its_run() {
+    let (worker, receiver) = reporting(Worker::fixture());
+    // A panic ends the instance, so it comes last.
+    for case in [
+        "told",
+        "message",
+        "returned",
+        "nested",
+        "joined",
+        "background",
+        "stream",
+        "twice",
+        "panic",
+    ] {
+        let marker = format!("story.{case}.");
+        worker.post(&format!("/story/{case}?marker={marker}"));
+        let found = match case {
+            "joined" => vec![format!("{marker}left."), format!("{marker}right.")],
+            _ => vec![marker.clone()],
+        };
+        for found in found {
+            let is_it = |event: &Value| {
+                let text = event.get("message").or(Some(&event["exception"]));
+                text.is_some_and(|text| text.to_string().contains(&found))
+            };
+            let event = receiver.wait_for_event_that(&found, is_it);
+            tells(&event, &marker);
+            let level = match case {
+                "message" => json!("warning"),
+                "panic" => json!("fatal"),
+                _ => Value::Null,
+            };
+            assert_eq!(event["level"], level, "{case}");
+        }
+    }
+    assert_eq!(receiver.count("story.twice."), 1);
+}
+
+/// Fifty runs at once in the ways that are given, each with a marker of its own.
+fn fifty(worker: &Worker, receiver: &Receiver, cases: &[&str]) {
+    let marker = |n: usize| format!("run.{n}.");
+    thread::scope(|scope| {
+        for n in 0..50 {
+            let case = cases[n % cases.len()];
+            let path = format!("/story/{case}?marker={}", marker(n));
+            scope.spawn(move || worker.post(&path));
+        }
+    });
+    for n in 0..50 {
+        let event = receiver.wait_for_event(&marker(n));
+        tells(&event, &marker(n));
+        let text = event.to_string();
+        for other in (0..50).filter(|other| *other != n) {
+            assert!(!text.contains(&marker(other)), "{n} has {other}: {event:#}");
+        }
+    }
+    println!(
+        "figure: 50 runs at once, {} events",
+        receiver.events().len()
+    );
+}
+
+fn fifty_runs_share_nothing() {
+    let (worker, receiver) = reporting(Worker::fixture());
+    let cases = [
+        "told",
+        "returned",
+        "nested",
+        "message",
+        "background",
+        "stream",
+    ];
+    fifty(&worker, &receiver, &cases);
+}
+
+fn fifty_runs_share_nothing_where_panics_unwind() {
+    let (worker, receiver) = reporting(Worker::unwinding());
+    let cases = ["told", "panic", "nested", "returned", "background"];
+    fifty(&worker, &receiver, &cases);
+}
+
+fn a_request_is_in_the_trail() {
+    let (worker, receiver) = reporting(Worker::fixture());
+    worker.post("/story/fetched?marker=fetched.");
+    let event =
+        receiver.wait_for_event_that("fetched.", |event| event["tags"]["story"] == "fetched.");
+    let last = &event["breadcrumbs"]["values"][2];
+    let told = json!([last["type"], last["category"], last["level"], last["data"]]);
+    let data = json!({"method": "GET", "url": "http://127.0.0.1:9/list"});
+    assert_eq!(told, json!(["http", "fetch", "error", data]));
+    assert!(!event["breadcrumbs"].to_string().contains("secret-key"));
+}
+
+fn outside_of_a_run_nothing_is_reported() {
+    let (worker, receiver) = reporting(Worker::fixture());
+    // The first wrapped handler lets the isolate know its bindings.
+    worker.post("/story/told?marker=inside.");
+    receiver.wait_for_event("inside.");
+    for _ in 0..2 {
+        assert_eq!(worker.post("/story/outside?marker=outside.").status, 200);
+    }
+    worker.post("/story/told?marker=afterwards.");
+    receiver.wait_for_event("afterwards.");
+    assert_eq!(receiver.count("outside."), 0);
+    let said = || {
+        worker
+            .process()
+            .count_lines("nothing is kept or reported outside of a wrapped handler")
+    };
+    wait::until("the line", wait::LIMIT, || (said() == 1).then_some(()));
+}
