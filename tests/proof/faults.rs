@@ -64,6 +64,10 @@ pub fn trials() -> Vec<Trial> {
             "faults::a_panic_in_a_constructor_says_reported_only_if_it_was",
             a_panic_in_a_constructor_says_reported_only_if_it_was,
         ),
+        test(
+            "faults::a_run_that_captures_without_end_stays_within_its_subrequests",
+            a_run_that_captures_without_end_stays_within_its_subrequests,
+        ),
     ]
 }
 
@@ -299,4 +303,17 @@ fn a_panic_in_a_constructor_says_reported_only_if_it_was() {
     let arrived = receiver.count("constructed");
     assert_eq!(usize::from(said), arrived, "said and arrived");
     assert_eq!(arrived, 1);
+}
+
+fn a_run_that_captures_without_end_stays_within_its_subrequests() {
+    let (worker, receiver) = reporting();
+    // The next run begins to count anew.
+    for (run, told) in [("first-flood", 1), ("second-flood", 2)] {
+        worker.post(&format!("/faults/flood?marker={run}"));
+        // The run's own error says how it ended, however many came before.
+        receiver.wait_for(&format!("{run} at the end"));
+        assert_eq!(receiver.count(run), 26);
+        let line = "one run captured more than 25 errors; the rest is dropped";
+        assert_eq!(worker.process().count_lines(line), told, "{run}");
+    }
 }

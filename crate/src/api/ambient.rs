@@ -275,6 +275,7 @@ fn message(runtime: &impl Runtime, scope: &Scope, text: &str, level: Level) -> O
     }
     let mut draft = Draft::of_message(text, word(level));
     scope.complete(&mut draft, None);
+    draft.take_stack(runtime);
     Some(draft)
 }
 
@@ -499,6 +500,18 @@ mod tests {
         assert_eq!(trail(&event).len(), 100);
         assert_eq!(event["extra"].as_object().map(|it| it.len()), Some(32));
         assert!(event.to_string().len() < 400_000);
+    }
+
+    #[test]
+    fn a_message_has_the_stack_of_its_capture() {
+        let event = in_scope(async {
+            let fake = Fake::default();
+            let stack = "\n at wasm://wasm/0a:wasm-function[7]:0x2a";
+            fake.world.stack.replace(Some(stack.to_owned()));
+            event(message(&fake, &current(), "seen", Level::Info).expect("not too many"))
+        });
+        let frames = &event["threads"]["values"][0]["stacktrace"]["frames"];
+        assert_eq!(frames[0]["instruction_addr"], "0x2a");
     }
 
     #[test]

@@ -262,8 +262,10 @@ pub fn with_error<'e, R, Kind>(
     if let (Some(env), Some(scope)) = (panics::env(), Scope::current()) {
         let report = error.into_report().handled(false);
         let source = report.error();
-        let mut draft = report.read(&Workerd::owned(&env));
+        let runtime = Workerd::owned(&env);
+        let mut draft = report.read(&runtime);
         scope.complete(&mut draft, source);
+        draft.take_stack(&runtime);
         let brought = Brought(Arc::new(SendWrapper::new(draft)));
         response.extensions_mut().insert(brought);
     }

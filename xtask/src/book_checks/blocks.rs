@@ -156,7 +156,8 @@ fn each(fence: &Fence<'_>, check: impl Fn(&str) -> Result<(), String>) -> Result
     lines.try_for_each(|(index, line)| check(line).map_err(|what| (fence.line + 1 + index, what)))
 }
 
-/// `name = "1.2"` must be the beginning of the version that is locked.
+/// `name = "1.2"` and `name = { version = "1.2", … }` must have the beginning of the
+/// version that is locked.
 fn dependency(line: &str) -> Result<(), String> {
     if line.starts_with('[') {
         return Ok(());
@@ -164,7 +165,8 @@ fn dependency(line: &str) -> Result<(), String> {
     let wrong = || format!("not a dependency with the version in Cargo.lock: {line}");
     let (name, version) = line.split_once(" = ").ok_or_else(wrong)?;
     let locked = locked(name).ok_or_else(wrong)?;
-    let version = version.trim_matches('"');
+    let version = version.trim_start_matches("{ version = \"");
+    let version = version.trim_matches('"').split('"').next().unwrap_or("");
     (format!("{locked}.").starts_with(&format!("{version}.")))
         .then_some(())
         .ok_or_else(wrong)

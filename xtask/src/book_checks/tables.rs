@@ -113,7 +113,7 @@ fn the_configuration_table_has_the_bindings_that_the_crate_reads_in_their_order(
     let in_table = table.rows.iter().filter_map(|(_, cells)| code_in(cells[0]));
     assert_eq!(
         Vec::from_iter(in_table),
-        bindings(&read("crate/src/steps/load.rs"))
+        bindings(&(read("crate/src/steps/load.rs") + &read("crate/src/platform/workerd.rs")))
     );
 }
 
