@@ -463,6 +463,10 @@ impl WaitUntil for worker::State {
 
 /// A second handle to a context, for a body that takes the first one.
 #[cfg(any(feature = "macros", feature = "tower"))]
+#[cfg_attr(
+    not(feature = "macros"),
+    expect(unreachable_pub, reason = "the attribute's code calls it from outside")
+)]
 pub fn context(context: &worker::Context) -> worker::Context {
     let handle: &JsValue = context.as_ref().as_ref();
     worker::Context::new(handle.clone().unchecked_into())

@@ -137,10 +137,6 @@ impl Scope {
     }
 
     /// Names the transaction of each later event of this run and of those within it.
-    #[cfg_attr(
-        not(any(test, feature = "tower")),
-        expect(dead_code, reason = "a layer names it")
-    )]
     pub(crate) fn set_name(&self, name: String) {
         if let Ok(mut slot) = self.name.try_borrow_mut() {
             *slot = Some(name);
