@@ -39,10 +39,12 @@ impl DurableObject for Bench {
                 })
                 .await;
             }
-            Some(order) => {
+            Some(order) if order.op == "fail" => {
                 let body = work(&self.env, Place::Alarm, &order);
                 reporting::in_alarm(&self.env, body).await?;
             }
+            // Outside of a run, which reports 25 captures and no more.
+            Some(order) => work(&self.env, Place::Alarm, &order).await?,
             None => {}
         }
         Response::empty()
