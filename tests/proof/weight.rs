@@ -29,7 +29,7 @@ const LABORATORY: usize = 150_000;
 /// The page with the laboratory, and what its own files are called.
 const LABORATORY_PAGE: &str = "laboratory.html";
 const LABORATORY_FILES: &str = "laboratory-";
-const SEARCH: usize = 190_000;
+const SEARCH: usize = 225_000;
 
 /// The page that shows the figures, and what surrounds them there.
 const SHOWN_ON: &str = "src/verified.md";
