@@ -260,8 +260,11 @@ fn links_lead_somewhere() {
                 continue;
             }
             let (path, place) = link.split_once('#').unwrap_or((link, ""));
-            // What the laboratory's links carry is an experiment and no place.
-            let place = if place.starts_with("run=") { "" } else { place };
+            // What a link into the laboratory carries is an experiment and no place.
+            let place = match path {
+                "laboratory.html" if place.starts_with("run=") => "",
+                _ => place,
+            };
             let path = if path.is_empty() || path.ends_with('/') {
                 format!("{path}index.html")
             } else {

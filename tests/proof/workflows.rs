@@ -178,13 +178,17 @@ impl Instance {
     }
 }
 
+/// Each event that mentions `marker`. Of what other tests sent meanwhile nothing is read: it
+/// would count as seen here.
+fn events(marker: &str) -> impl Iterator<Item = Value> {
+    let requests = fixture().1.requests().into_iter();
+    let requests = requests.filter(move |received| received.request.text().contains(marker));
+    requests.map(|received| event(&received.request))
+}
+
 /// The types and values of each event that mentions `marker`, root cause first.
 fn reported(marker: &str) -> Vec<Value> {
-    // Of what other tests sent meanwhile nothing is read: it would count as seen here.
-    let requests = fixture().1.requests().into_iter();
-    let requests = requests.filter(|received| received.request.text().contains(marker));
-    requests
-        .map(|received| event(&received.request))
+    events(marker)
         .map(|event| {
             let values = event["exception"]["values"].as_array().expect("exceptions");
             let parts = values.iter().map(|one| json!([one["type"], one["value"]]));
@@ -195,11 +199,7 @@ fn reported(marker: &str) -> Vec<Value> {
 
 /// The context `workflow` of each event that mentions `marker`.
 fn contexts(marker: &str) -> Vec<Value> {
-    // Of what other tests sent meanwhile nothing is read: it would count as seen here.
-    let requests = fixture().1.requests().into_iter();
-    let requests = requests.filter(|received| received.request.text().contains(marker));
-    requests
-        .map(|received| event(&received.request))
+    events(marker)
         .map(|mut event| {
             let mut context = event["contexts"]["workflow"].take();
             // `sentry-core` gives a context of one's own this type.

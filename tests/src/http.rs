@@ -56,6 +56,18 @@ pub fn request_for_header(
     body: &str,
     wanted: &str,
 ) -> (Answer, Option<String>) {
+    try_request(method, url, headers, body, wanted)
+        .unwrap_or_else(|error| panic!("{method} {url}: {error}"))
+}
+
+/// The same, for a request that may get no answer, or only a part of one.
+pub(crate) fn try_request(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+    wanted: &str,
+) -> Result<(Answer, Option<String>), ureq::Error> {
     let agent: Agent = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -68,7 +80,7 @@ pub fn request_for_header(
         request = request.header(*name, *value);
     }
     let request = request.body(body).expect("a request of our own making");
-    let answer = agent.run(request).and_then(|mut response| {
+    agent.run(request).and_then(|mut response| {
         let header = http::HeaderName::try_from(wanted).ok();
         let header = header.and_then(|name| response.headers().get(name));
         let header = header
@@ -79,6 +91,5 @@ pub fn request_for_header(
             body: response.body_mut().read_to_string()?,
         };
         Ok((answer, header))
-    });
-    answer.unwrap_or_else(|error| panic!("{method} {url}: {error}"))
+    })
 }

@@ -694,6 +694,14 @@ impl Worker {
         http::request(method, &url, headers, body)
     }
 
+    /// Sends a request whose answer may end in the middle of its body.
+    pub fn send_to_be_cut_off(&self, method: &str, path: &str) {
+        self.used(path);
+        let url = format!("{}{path}", self.address);
+        // Whether the client was told of the end is the runtime's business.
+        let _ = http::try_request(method, &url, &[], "", "");
+    }
+
     /// Sends any request, and returns one of the answer's headers with it.
     #[track_caller]
     pub fn send_for_header(

@@ -131,10 +131,10 @@ fn uuid_v4(mut bytes: [u8; 16]) -> [u8; 16] {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    const OWN: Own<'static> = Own {
+    pub(crate) const OWN: Own<'static> = Own {
         public_key: "key",
         release: None,
         environment: "production",

@@ -124,14 +124,8 @@ impl Position {
 mod tests {
     use super::*;
     use crate::trace::Incoming;
+    use crate::trace::head::tests::OWN;
 
-    const OWN: Own<'static> = Own {
-        public_key: "key",
-        release: None,
-        environment: "production",
-        org_id: None,
-        rate: None,
-    };
     const HEADER: &str = "771a43a4192642f0b136d5159a501700-b0e6f15b45c36b12-1";
 
     struct Header(Cell<u32>);

@@ -163,13 +163,36 @@ fn dependency(line: &str) -> Result<(), String> {
         return Ok(());
     }
     let wrong = || format!("not a dependency with the version in Cargo.lock: {line}");
-    let (name, version) = line.split_once(" = ").ok_or_else(wrong)?;
+    let (name, value) = line.split_once(" = ").ok_or_else(wrong)?;
     let locked = locked(name).ok_or_else(wrong)?;
-    let version = version.trim_start_matches("{ version = \"");
-    let version = version.trim_matches('"').split('"').next().unwrap_or("");
+    let version = match value.strip_prefix("{ version = ") {
+        Some(table) => table.split(',').next().unwrap_or(table),
+        None => value,
+    };
+    let version = version.trim_matches('"');
     (format!("{locked}.").starts_with(&format!("{version}.")))
         .then_some(())
         .ok_or_else(wrong)
+}
+
+#[test]
+fn a_dependency_has_the_version_that_is_locked_and_nothing_behind_it() {
+    let worker = locked("worker").expect("worker is locked");
+    for good in [
+        format!("worker = \"{worker}\""),
+        format!("worker = {{ version = \"{worker}\", features = [\"http\"] }}"),
+        "[dependencies]".to_owned(),
+    ] {
+        assert_eq!(dependency(&good), Ok(()), "{good}");
+    }
+    for wrong in [
+        format!("worker = \"{worker}\" more"),
+        format!("worker = {{ path = \"../worker\", version = \"{worker}\" }}"),
+        "worker = \"0.0.1\"".to_owned(),
+        "worker = { version = \"0.0.1\", features = [\"http\"] }".to_owned(),
+    ] {
+        assert!(dependency(&wrong).is_err(), "{wrong}");
+    }
 }
 
 /// Code that is in no fence, and directives of mdBook outside of one.
