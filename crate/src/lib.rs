@@ -13,9 +13,12 @@
 //! [`add_breadcrumb`] and [`configure_scope`] say what led to an error, and whom it met: it
 //! is on each later event of the same run and on no other's.
 //!
+//! A `Log` is sent when the run has ended, with the feature `logs`.
+//!
 //! One line wraps all handlers of a class: [`with_sentry`](macro@with_sentry).
 //!
 //! axum and other services of `tower`: the module `tower`, with the feature of that name.
+//! Events and spans of `tracing`: the module `tracing`, likewise.
 //!
 //! Each takes whatever a handler can return, which [`IntoReport`] lists. A [`Report`] says
 //! more about an error, [`WithStack`] keeps where it came up, [`set_before_send`] sees every
@@ -25,27 +28,34 @@
 //!
 //! # Layout
 //!
-//! Data goes one way, from floor to floor, and no floor calls one above it:
+//! Data goes one way, from floor to floor:
 //!
 //! | floor | what is decided there |
 //! | --- | --- |
-//! | `api` | nothing: it is what a user calls |
-//! | `panics` | what happens to a panic |
-//! | `scope` | which run of which handler an event belongs to, and what was reported in it |
-//! | `steps` | the six steps: `guard`, `load`, `slot` (twice), `client`, `prepare` and `deliver` |
-//! | `item` | what an event says: the causes of an error (`exception`), what JavaScript threw (`thrown`), a type's name, a stack |
-//! | `trace` | which trace a run is part of, whether it is recorded, and what goes out of it |
-//! | `wire` | how it is sent: the envelope, the headers (`endpoint`), the rate limits (`limits`) |
+//! | `api` | next to nothing: it is what a user calls |
+//! | `panics` | what the panic hook does; where a build unwinds, `scope` catches the panic |
+//! | `scope` | which run of which handler an event belongs to, what was said and reported in it |
+//! | `steps` | the six steps: `guard` is the first, `load` the second, `slot` the third and fourth, `client` the fifth, `prepare` and `deliver` the sixth. `prepare` asks whether a limit forbids to send |
+//! | `item` | what an event says: the causes of an error (`exception`, put in Sentry's order by `draft`), what JavaScript threw (`thrown`), a type's name, a stack |
+//! | `trace` | which trace a run is part of: its ids, what it continues, what goes out of it |
+//! | `wire` | how it is sent: the envelope, the headers (`endpoint`), and what a receiver's answer forbids (`limits`) |
 //! | `platform` | nothing: `Runtime` is the seam, and behind it `workerd` talks to JavaScript |
+//!
+//! No floor calls one above it, except that `wire` writes what `item` says.
 //!
 //! Whatever leaves, an error as well as a panic, leaves through one function,
 //! `steps::exit`. `workflow` stands beside the floors and meets them in one file.
 
 #![warn(missing_docs, unreachable_pub)]
+// docs.rs says of each item which feature it needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod api;
 #[cfg(test)]
 mod budget;
+#[cfg(feature = "hostile")]
+#[doc(hidden)]
+pub mod hostile;
 mod item;
 #[cfg(feature = "laboratory")]
 #[doc(hidden)]
@@ -58,6 +68,8 @@ mod trace;
 mod wire;
 pub mod workflow;
 
+#[cfg(feature = "spans")]
+pub use api::alarm::TracedAlarm;
 pub use api::ambient::{
     ScopeData, add_breadcrumb, capture_error, capture_message, configure_scope,
     fetch_with_breadcrumb,
@@ -68,14 +80,17 @@ pub use api::hooks::set_before_send;
 pub use api::into_report::IntoReport;
 #[doc(hidden)]
 pub use api::into_report::kind;
+pub use api::monitor::{Monitor, with_monitor};
 pub use api::name::set_transaction;
 pub use api::propagation::{
-    TraceHeaders, TraceSource, TracedFetcher, TracedStub, continue_trace, current_trace,
-    traced_request,
+    CloudflareTrace, TraceHeaders, TraceSource, TracedFetcher, TracedStub, continue_trace,
+    current_trace, traced_request,
 };
 #[cfg(feature = "queue")]
 pub use api::queue::{MessageTraces, TracedQueue, message_traces, traced_message};
 pub use api::report::Report;
+#[cfg(feature = "spans")]
+pub use api::spans::{set_response_status, set_span_data, span, try_span};
 pub use api::stream::with_sentry_in_stream;
 pub use api::with_stack::WithStack;
 pub use api::wrap::{
@@ -83,6 +98,8 @@ pub use api::wrap::{
     with_sentry_worker,
 };
 pub use item::breadcrumb::Breadcrumb;
+#[cfg(any(test, feature = "logs"))]
+pub use item::log::Log;
 pub use item::place::Handler;
 pub use platform::workerd::WaitUntil;
 /// The types of an event, for [`set_before_send`] and [`Report::level`].
@@ -96,6 +113,12 @@ pub use sentry_core::protocol;
 #[cfg(feature = "tower")]
 pub mod tower {
     pub use crate::api::tower::{SentryLayer, SentryService, with_error};
+}
+
+/// A layer for `tracing`: [`SentryLayer`](tracing::SentryLayer).
+#[cfg(feature = "tracing")]
+pub mod tracing {
+    pub use crate::api::tracing::SentryLayer;
 }
 
 #[cfg(feature = "macros")]

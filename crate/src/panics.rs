@@ -11,6 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt::Display;
 use std::panic::PanicHookInfo;
 use std::rc::Rc;
+use std::thread::LocalKey;
 
 use worker::Env;
 
@@ -95,6 +96,27 @@ pub(crate) fn arm(env: &Env) {
     });
 }
 // ANCHOR_END: arm
+
+/// Puts a hook around the one in force, once, for what has more to tell of a panic that ends
+/// the instance: `before` the panic's own report, or `after` it.
+pub(crate) fn around(
+    env: &Env,
+    is_armed: &'static LocalKey<Cell<bool>>,
+    before: fn(&Workerd<'static>),
+    after: fn(&Workerd<'static>),
+) {
+    if is_armed.replace(true) {
+        return;
+    }
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let runtime = self::env().map(|env| Workerd::owned(&env));
+        runtime.iter().for_each(before);
+        hook(info);
+        runtime.iter().for_each(after);
+    }));
+    arm(env);
+}
 
 /// The `env` that the first wrapped handler has left.
 pub(crate) fn env() -> Option<Env> {

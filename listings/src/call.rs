@@ -3,11 +3,12 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use worker::{Env, Error, Method, Request, RequestInit, Response, Result};
+use worker_sentry::TracedStub;
 
 /// Sends `body` to the object `object` of the namespace bound as `binding`.
 ///
-/// The host of the address means nothing: a request to an object goes to that
-/// object.
+/// A request to an object goes to that object, whatever the host of its address is. Here it
+/// says in a trace who was asked. What the object reports is in the trace of whoever asks.
 ///
 /// # Errors
 ///
@@ -22,11 +23,12 @@ pub async fn post(
     let mut init = RequestInit::new();
     init.with_method(Method::Post)
         .with_body(Some(serde_json::to_string(body)?.into()));
-    let request = Request::new_with_init(&format!("https://object{path}"), &init)?;
+    let url = format!("https://{}{path}", binding.to_lowercase());
+    let request = Request::new_with_init(&url, &init)?;
     let response = env
         .durable_object(binding)?
         .get_by_name(object)?
-        .fetch_with_request(request)
+        .traced_fetch_with_request(request)
         .await?;
     match response.status_code() {
         200..=299 => Ok(response),
@@ -47,4 +49,16 @@ pub async fn ask<T: DeserializeOwned>(
     body: &impl Serialize,
 ) -> Result<T> {
     post(env, binding, object, path, body).await?.json().await
+}
+
+/// Asks for a WebSocket on which a list's progress is told.
+///
+/// # Errors
+///
+/// If the object cannot be reached.
+pub async fn subscribe(env: &Env, name: &str, upgrade: &str) -> Result<Response> {
+    let subscribe = Request::new(&format!("https://progress/subscribe/{name}"), Method::Get)?;
+    subscribe.headers().set("Upgrade", upgrade)?;
+    let stub = env.durable_object("PROGRESS")?.get_by_name(name)?;
+    stub.fetch_with_request(subscribe).await
 }

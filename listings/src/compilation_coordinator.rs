@@ -10,7 +10,7 @@ use worker::{
     durable_object,
 };
 use worker_sentry::workflow::{CreateOptions, WorkflowEnv};
-use worker_sentry::{Handler, with_sentry_in_isolate};
+use worker_sentry::{Handler, continue_trace, with_sentry_in_isolate};
 
 use crate::call;
 use crate::compilation::{Compilation, Progress, STALE_MS, Stage, UnreadableCompilation};
@@ -81,6 +81,7 @@ impl DurableObject for CompilationCoordinator {
 
 impl CompilationCoordinator {
     async fn answer(&self, mut request: Request) -> Result<Response, CoordinatorError> {
+        continue_trace(&request);
         let path = request.path();
         let body = request.text().await?;
         match (request.method(), path.as_str()) {

@@ -9,7 +9,8 @@ use crate::fnv::Fnv;
 const MAX_SOURCES: usize = 16;
 /// A request also travels through a queue, whose messages hold 128 KB.
 const MAX_TEXT: usize = 100_000;
-/// A queue takes as many messages at once, of 256 KB together.
+/// A queue takes as many messages at once, of 256 KB together. The rest is for names, and for
+/// the trace that each message carries.
 /// <https://developers.cloudflare.com/queues/platform/limits/>
 const MAX_BATCH: usize = 100;
 const MAX_BATCH_TEXT: usize = 200_000;

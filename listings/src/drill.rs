@@ -13,14 +13,14 @@ use worker::js_sys::Reflect;
 use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::{Context, Env, Error, Fetcher, Method, Request, RequestInit, Response, Result};
 use worker_sentry::workflow::{CreateOptions, WorkflowEnv};
-use worker_sentry::{Handler, TracedFetcher, with_sentry_worker};
+use worker_sentry::{Handler, TracedFetcher, TracedQueue, with_sentry_worker};
 
 use crate::compilation::{Compilation, Stage};
 use crate::compilation_coordinator::{Spoiled, Ticket};
 use crate::compile_request::{CompileRequest, Source, is_name};
 use crate::schedule::Schedule;
 use crate::workflows::{Batch, Order, Warming, Watch};
-use crate::{call, lists, periodic, routes};
+use crate::{call, lists, periodic};
 
 const SPOILED: &str = "spoiled by a drill";
 
@@ -129,7 +129,7 @@ fn this_worker(context: &Context) -> Result<Fetcher> {
 /// A message that is not a request.
 async fn main_queue(env: &Env, marker: &str) -> Result<String> {
     let queue = env.queue("COMPILE_QUEUE")?;
-    queue.send(request_without_sources(marker)).await?;
+    queue.traced_send(&request_without_sources(marker)).await?;
     Ok("COMPILE_QUEUE".to_owned())
 }
 
@@ -220,7 +220,7 @@ async fn spoil(env: &Env, marker: &str, spoiled: &Spoiled) -> Result<String> {
 
 /// A subscriber to a list, whose socket breaks.
 async fn ws_error(env: &Env, marker: &str) -> Result<String> {
-    let subscription = routes::subscribe(env, marker, "websocket").await?;
+    let subscription = call::subscribe(env, marker, "websocket").await?;
     let Some(socket) = subscription.websocket() else {
         return Err(Error::RustError("there is no socket to break".to_owned()));
     };

@@ -4,6 +4,7 @@
 //! and hosts files. Nothing here knows that it runs in a Worker.
 //!
 //! - `line`: what a line is, and how a whole source is read;
+//! - `reason`: why one is left out;
 //! - `network`, `cosmetic`, `domain`: the kinds of rules and their normal form;
 //! - `compile`: sources become one list;
 //! - `header`: what is written above it, and read back.
@@ -14,10 +15,12 @@ mod domain;
 mod header;
 mod line;
 mod network;
+mod reason;
 
 pub use compile::{CompileError, Compiled, compile};
 pub use header::{Header, Statistics, UnreadableHeader};
-pub use line::{InvalidLine, Parsed, Reason, Rule, parse};
+pub use line::{InvalidLine, Parsed, Rule, parse};
+pub use reason::Reason;
 
 #[cfg(test)]
 mod properties;

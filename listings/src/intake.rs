@@ -1,7 +1,8 @@
 //! What the main Worker does with messages of the queue.
 
 use thiserror::Error;
-use worker::{Env, MessageBatch, MessageExt, Result};
+use worker::{Env, Message, MessageBatch, MessageExt, Result};
+use worker_sentry::message_traces;
 use worker_sentry::workflow::{CreateOptions, WorkflowEnv};
 
 use crate::compile_request::CompileRequest;
@@ -24,46 +25,64 @@ pub enum IntakeError {
 }
 
 // ANCHOR: take_in
-/// Starts one Workflow for all requests of a batch of messages.
+/// Starts a Workflow for what each client has asked for in a batch of messages.
 ///
-/// A message that is not a request is acknowledged, because it would fail again on each
-/// delivery. If the Workflow cannot be started, the queue delivers the rest again.
+/// The messages of one client are in one trace, and so is the Workflow. A message that is not
+/// a request is acknowledged, because it would fail again on each delivery. If a Workflow
+/// cannot be started, the queue delivers its messages again.
 pub async fn take_in(env: &Env, batch: &MessageBatch<CompileRequest>) -> Result<(), IntakeError> {
-    let mut taken = Vec::new();
-    let mut requests = Vec::new();
+    let traces = message_traces(batch);
+    let mut clients: Vec<Vec<Message<CompileRequest>>> = Vec::new();
     let mut reasons = Vec::new();
-    for (message, read) in batch.raw_iter().zip(batch.iter()) {
-        let reason = match read.map(|message| message.into_body()) {
-            Ok(request) => match request.check() {
-                Ok(()) => {
-                    taken.push(message);
-                    requests.push(request);
-                    continue;
+    for (raw, read) in batch.raw_iter().zip(batch.iter()) {
+        match read.map_err(|error| error.to_string()).and_then(checked) {
+            Ok(message) => {
+                let same = |of: &&mut Vec<_>| traces.of(&of[0]) == traces.of(&message);
+                match clients.iter_mut().find(same) {
+                    Some(client) => client.push(message),
+                    None => clients.push(vec![message]),
                 }
-                Err(error) => error.to_string(),
-            },
-            Err(error) => error.to_string(),
-        };
-        message.ack();
-        reasons.push(reason);
-    }
-    let total = requests.len() + reasons.len();
-    if !requests.is_empty() {
-        let params = Some(Batch { requests });
-        let order = CreateOptions {
-            params,
-            ..CreateOptions::default()
-        };
-        let started = async { env.workflow("BATCH_COMPILATION")?.create(order).await };
-        if let Err(error) = started.await {
-            taken.iter().for_each(MessageExt::retry);
-            return Err(error.into());
+            }
+            Err(reason) => {
+                raw.ack();
+                reasons.push(reason);
+            }
         }
-        taken.iter().for_each(MessageExt::ack);
     }
-    if reasons.is_empty() {
-        return Ok(());
+    let total = reasons.len() + clients.iter().map(Vec::len).sum::<usize>();
+    let mut failed = None;
+    for messages in &clients {
+        match traces.continue_in(&messages[0], start(env, messages)).await {
+            Ok(()) => messages.iter().for_each(MessageExt::ack),
+            Err(error) => {
+                messages.iter().for_each(MessageExt::retry);
+                failed = Some(error);
+            }
+        }
     }
-    Err(IntakeError::UnusableMessages { total, reasons })
+    match failed {
+        Some(error) => Err(error.into()),
+        None if reasons.is_empty() => Ok(()),
+        None => Err(IntakeError::UnusableMessages { total, reasons }),
+    }
 }
 // ANCHOR_END: take_in
+
+/// The message, if its request can be served.
+fn checked(message: Message<CompileRequest>) -> Result<Message<CompileRequest>, String> {
+    match message.body().check() {
+        Ok(()) => Ok(message),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Starts one Workflow for all requests of one client.
+async fn start(env: &Env, messages: &[Message<CompileRequest>]) -> Result<()> {
+    let requests = messages.iter().map(|it| it.body().clone()).collect();
+    let order = CreateOptions {
+        params: Some(Batch { requests }),
+        ..CreateOptions::default()
+    };
+    env.workflow("BATCH_COMPILATION")?.create(order).await?;
+    Ok(())
+}

@@ -35,7 +35,7 @@ mod ws_hibernation_do;
 use worker::{
     Context, Env, MessageBatch, Request, Response, Result, ScheduleContext, ScheduledEvent, event,
 };
-use worker_sentry::{Handler, with_sentry_worker};
+use worker_sentry::{Handler, Monitor, with_monitor, with_sentry_worker};
 
 pub use compilation_coordinator::CompilationCoordinator;
 pub use compile_request::CompileRequest;
@@ -71,10 +71,14 @@ async fn queue(batch: MessageBatch<CompileRequest>, env: Env, context: Context) 
 
 // ANCHOR: scheduled
 /// The main Worker's way in for cron triggers. It has no result to return.
+///
+/// The monitor tells Sentry that the trigger has fired, so that one which stays away is
+/// noticed as well.
 #[event(scheduled)]
 async fn scheduled(event: ScheduledEvent, env: Env, context: ScheduleContext) {
     let cron = event.cron();
-    let start = periodic::start(&env, &cron);
+    let monitor = Monitor::of(&event).margin(5).max_runtime(10);
+    let start = with_monitor(monitor, periodic::start(&env, &cron));
     if let Err(error) = with_sentry_worker(&env, &context, Handler::Scheduled, start).await {
         worker::console_error!("{error}");
     }

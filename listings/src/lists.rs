@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use thiserror::Error;
 use worker::{Env, Result};
+use worker_sentry::try_span;
 
 use crate::filter_list::{Header, UnreadableHeader};
 use crate::health::Verdict;
@@ -52,7 +53,7 @@ pub async fn get(
 
 async fn stored(env: &Env, name: &str) -> Result<Option<String>> {
     let list = env.kv("LISTS")?.get(&key_of(name)).cache_ttl(CACHE_S);
-    Ok(list.text().await?)
+    Ok(try_span("cache.get", "LISTS", list.text()).await?)
 }
 
 /// Stores a text under a list's name.
@@ -61,8 +62,8 @@ async fn stored(env: &Env, name: &str) -> Result<Option<String>> {
 ///
 /// If the store fails.
 pub async fn put(env: &Env, name: &str, text: &str) -> Result<()> {
-    env.kv("LISTS")?.put(&key_of(name), text)?.execute().await?;
-    Ok(())
+    let list = env.kv("LISTS")?.put(&key_of(name), text)?;
+    Ok(try_span("cache.put", "LISTS", list.execute()).await?)
 }
 
 /// Forgets a list.

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use thiserror::Error;
 use worker::{Context, Env, Method, Request, RequestInit, Response, Result};
+use worker_sentry::{TracedQueue, TracedStub, continue_trace, set_response_status};
 
 use crate::compilation_coordinator::Ticket;
 use crate::compile_request::{CompileRequest, InvalidRequest, check_batch, is_name};
@@ -33,8 +34,9 @@ struct Accepted<'t> {
 }
 
 // ANCHOR: route
-/// Finds out who answers.
+/// Finds out who answers. What follows from the request is in the trace of the client.
 pub async fn route(request: Request, env: &Env, context: &Context) -> Result<Response, RouteError> {
+    continue_trace(&request);
     let path = request.path();
     let path: Vec<&str> = path.trim_matches('/').split('/').collect();
     let response = match (request.method(), path.as_slice()) {
@@ -54,7 +56,9 @@ pub async fn route(request: Request, env: &Env, context: &Context) -> Result<Res
         }
         _ => Response::error("Not Found", 404),
     };
-    Ok(response?)
+    let response = response?;
+    set_response_status(response.status_code());
+    Ok(response)
 }
 // ANCHOR_END: route
 
@@ -89,7 +93,9 @@ async fn batch(mut request: Request, env: &Env) -> Result<Response> {
         return refuse(&error);
     }
     let queued = wanted.len();
-    env.queue("COMPILE_QUEUE")?.send_batch(wanted).await?;
+    env.queue("COMPILE_QUEUE")?
+        .traced_send_batch(&wanted)
+        .await?;
     let queued = serde_json::json!({ "queued": queued });
     Ok(Response::from_json(&queued)?.with_status(202))
 }
@@ -116,15 +122,7 @@ async fn list(request: &Request, env: &Env, name: &str) -> Result<Response, Rout
 /// Hands a WebSocket to the object that knows the list's progress.
 async fn progress(request: Request, env: &Env, name: &str) -> Result<Response> {
     let upgrade = request.headers().get("Upgrade")?.unwrap_or_default();
-    subscribe(env, name, &upgrade).await
-}
-
-/// Asks for a WebSocket on which a list's progress is told.
-pub async fn subscribe(env: &Env, name: &str, upgrade: &str) -> Result<Response> {
-    let subscribe = Request::new(&format!("https://progress/subscribe/{name}"), Method::Get)?;
-    subscribe.headers().set("Upgrade", upgrade)?;
-    let stub = env.durable_object("PROGRESS")?.get_by_name(name)?;
-    stub.fetch_with_request(subscribe).await
+    call::subscribe(env, name, &upgrade).await
 }
 
 /// Tells what the monitoring saw last. Nothing yet counts as healthy.
@@ -158,7 +156,7 @@ async fn limit(env: &Env, client: &str) -> Result<Verdict> {
     let mut answer = env
         .durable_object("RATE_LIMITER")?
         .get_by_name(&shard_of(client))?
-        .fetch_with_request(request)
+        .traced_fetch_with_request(request)
         .await?;
     answer.json().await
 }

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-#[path = "../../xtask/src/book_checks/rust_blocks.rs"]
+#[path = "../../xtask/src/pages/rust_blocks.rs"]
 mod rust_blocks;
 
 /// Added to each block without a `main`: what it declares is used by nobody.

@@ -94,7 +94,7 @@ fn every_command_exists() {
             seen += 1;
         }
     }
-    assert_eq!(seen, 7, "{:#?}", lines());
+    assert_eq!(seen, 8, "{:#?}", lines());
 }
 
 fn versions_are_those_that_are_pinned() {

@@ -325,6 +325,7 @@ fn every_unusable_value_is_named_once_and_never_shown() {
         ("SENTRY_ENVIRONMENT", "sloppy environment"),
         ("SENTRY_TRACES_SAMPLE_RATE", "sloppily"),
         ("SENTRY_SAMPLE_RATE", "1.0001"),
+        ("SENTRY_ENABLE_LOGS", "sloppy-logs"),
         ("SENTRY_DEBUG", "sloppy-debug"),
         ("SENTRY_TUNNEL", "ftp://sloppy.invalid/"),
         ("SENTRY_ACCESS_CLIENT_ID", "sloppy-id"),

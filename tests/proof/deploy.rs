@@ -8,7 +8,8 @@ use proof::environment;
 use proof::worker::{Build, Worker, committed};
 use toml::Value;
 
-/// What a Worker on the free plan may have, compressed.
+/// What the example is held to, compressed: what a Worker on the free plan could have for
+/// years. Since 2026-09-04 the limit is one of the size that is not compressed.
 /// <https://developers.cloudflare.com/workers/platform/limits/#worker-size>
 const FREE_PLAN_KIB: f64 = 3.0 * 1024.0;
 

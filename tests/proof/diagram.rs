@@ -1,4 +1,4 @@
-//! The book's sequence diagram, compared with a recording of its stories.
+//! The book's sequence diagrams, compared with a recording of their stories.
 //!
 //! Each way through the diagram is told by the real runtime once. What was
 //! recorded becomes the messages that the diagram must have, in their order.
@@ -12,10 +12,16 @@ use proof::case::test;
 use proof::diagram::{self, Path};
 use proof::process::Process;
 use proof::receiver::Receiver;
-use proof::worker::Worker;
+use proof::worker::{Worker, WorkerOptions};
 use proof::{environment, run, wait};
 
+use crate::panics::instance;
+use crate::trace::seen;
+
 const PAGE: &str = "architecture.md";
+/// The page with the diagram of a trace, and that with the one of a panic.
+const TRACE: &str = "one-trace.md";
+const PANIC: &str = "panics.md";
 /// Starts every line of the crate's.
 const OURS: &str = "[worker-sentry] ";
 const RECORDED: &str = "[story] ";
@@ -27,6 +33,14 @@ pub fn trials() -> Vec<Trial> {
         test(
             "diagram::the_sequence_diagram_shows_what_the_runtime_was_seen_to_do_message_by_message",
             the_sequence_diagram_shows_what_the_runtime_did,
+        ),
+        test(
+            "diagram::the_diagram_of_a_trace_shows_what_each_hop_was_seen_to_hand_on",
+            the_diagram_of_a_trace_shows_each_hop,
+        ),
+        test(
+            "diagram::the_diagram_of_a_panic_shows_what_the_runtime_was_seen_to_do",
+            the_diagram_of_a_panic_shows_what_the_runtime_did,
         ),
         test(
             "diagram::the_drawings_that_are_kept_are_what_mermaid_draws_from_the_pages",
@@ -43,15 +57,23 @@ fn the_sequence_diagram_shows_what_the_runtime_did() {
         with_a_receiver(),
     ]
     .concat();
-    let shown = diagram::paths(PAGE);
+    assert_shown(PAGE, &diagram::paths(PAGE), &recorded);
+}
+
+/// Fails with both sides of each way through a diagram that differs from what was recorded.
+fn assert_shown(page: &str, shown: &[Path], recorded: &[Vec<String>]) {
     let disagreements: Vec<String> = (0..recorded.len().max(shown.len()))
-        .filter_map(|number| disagreement(shown.get(number), recorded.get(number)))
+        .filter_map(|number| disagreement(page, shown.get(number), recorded.get(number)))
         .collect();
     assert!(disagreements.is_empty(), "{}", disagreements.join("\n"));
 }
 
-/// Both sides of one way through the diagram, if they differ.
-fn disagreement(shown: Option<&Path>, recorded: Option<&Vec<String>>) -> Option<String> {
+/// Both sides of one way through a diagram, if they differ.
+fn disagreement(
+    page: &str,
+    shown: Option<&Path>,
+    recorded: Option<&Vec<String>>,
+) -> Option<String> {
     let name = shown.map_or("a story that it does not have".to_owned(), |path| {
         path.name.join(", ")
     });
@@ -60,7 +82,7 @@ fn disagreement(shown: Option<&Path>, recorded: Option<&Vec<String>>) -> Option<
     (shown != recorded).then(|| {
         let list = |messages: &[String]| format!("    {}", messages.join("\n    "));
         format!(
-            "src/{PAGE}: {name}\n  the diagram says:\n{}\n  the runtime did:\n{}",
+            "src/{page}: {name}\n  the diagram says:\n{}\n  the runtime did:\n{}",
             list(&shown),
             list(&recorded)
         )
@@ -184,6 +206,147 @@ fn story(worker: &Worker, handler: &str) -> Vec<String> {
     let first = format!("enter {handler}");
     let told = recorded.skip_while(|line| *line != first);
     told.map(ToOwned::to_owned).collect()
+}
+
+// A trace -------------------------------------------------------------------
+
+/// The parts of a chain, each with what it calls its event.
+const PARTS: [(&str, &str); 4] = [
+    ("main", "main"),
+    ("object", "object"),
+    ("queue", "queue saw 1"),
+    ("run", "run saw 1"),
+];
+const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const CLIENT: &str = "b0e6f15b45c36b12";
+
+fn the_diagram_of_a_trace_shows_each_hop() {
+    let receiver = Receiver::accepting();
+    let worker = Worker::fixture().recorded().reporting_to(&receiver.dsn());
+    let worker = worker.start();
+    let header = format!("{TRACE_ID}-{CLIENT}-1");
+    let path = "/traces/chain?marker=drawn.";
+    let answer = worker.send("POST", path, &[("sentry-trace", &header)], "");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    // Each part reports, and is known by its span.
+    let mut spans = vec![("client", CLIENT.to_owned())];
+    for (part, event) in PARTS {
+        let seen = seen(&receiver, &format!("{event}:drawn."));
+        assert_eq!(seen.trace, TRACE_ID, "{part}");
+        spans.push((part, seen.span));
+    }
+    let name = |span: &str| {
+        let known = spans.iter().find(|(_, it)| it == span);
+        known.map_or_else(|| span.to_owned(), |(name, _)| (*name).to_owned())
+    };
+    // The end of the chain: its step has failed twice.
+    receiver.wait_for_event("step:drawn.");
+    let last = format!("{RECORDED}attempt 2");
+    worker.process().wait_for_line(&last, wait::LIMIT);
+    let lines = worker.log().lines();
+    let mut hops: Vec<String> = Vec::new();
+    for hop in lines.iter().filter_map(|line| hop(line, &receiver, name)) {
+        // A Workflow's `run` begins anew after it has slept.
+        if !hops.contains(&hop) {
+            hops.push(hop);
+        }
+    }
+    let begins_at_the_queue = hops.iter().position(|hop| hop.starts_with("Q->>"));
+    let (first, second) = hops.split_at(begins_at_the_queue.unwrap_or(hops.len()));
+    let recorded = [first.to_vec(), second.to_vec()];
+    assert_shown(TRACE, &diagram::paths(TRACE), &recorded);
+}
+
+/// A line of the recording as a message: what came, with `T` for the trace's id and a name for
+/// each span's.
+fn hop(line: &str, receiver: &Receiver, name: impl Fn(&str) -> String) -> Option<String> {
+    let (_, told) = line.split_once(RECORDED)?;
+    let mut words = told.split(' ');
+    let (what, part, handed) = (words.next()?, words.next()?, words.next());
+    if what == "attempt" {
+        let event = seen(receiver, &format!("attempt {part}:drawn."));
+        let below = name(&event.parent.unwrap_or_default());
+        return Some(format!("W->>E: attempt {part}, below {below}"));
+    }
+    let (way, how) = match (what, part) {
+        ("hop", "main") => ("K->>M", "fetch(), sentry-trace"),
+        ("hop", "object") => ("M->>O", "fetch(), sentry-trace"),
+        ("hop", "queue") => ("O->>Q", "queue(), __sentry_trace"),
+        ("hop", "run") => ("Q->>W", "run(), __sentry_trace"),
+        _ => return None,
+    };
+    let [trace, span, flag] = *Vec::from_iter(handed?.split('-')) else {
+        return Some(format!("{way}: {how} {handed:?}"));
+    };
+    let trace = if trace == TRACE_ID { "T" } else { trace };
+    Some(format!("{way}: {how}: {trace}-{}-{flag}", name(span)))
+}
+
+// A panic -------------------------------------------------------------------
+
+fn the_diagram_of_a_panic_shows_what_the_runtime_did() {
+    let mut shown = diagram::paths(PANIC);
+    let mut recorded = vec![panicked(Worker::fixture())];
+    if environment::has_unwinding_build() {
+        recorded.push(panicked(Worker::unwinding()));
+    } else {
+        eprintln!("NOT CHECKED: the second story of the diagram in src/{PANIC}");
+        shown.truncate(1);
+    }
+    assert_shown(PANIC, &shown, &recorded);
+}
+
+/// A request that panics, and the next one.
+fn panicked(worker: WorkerOptions) -> Vec<String> {
+    let receiver = Receiver::accepting();
+    let worker = worker.recorded().reporting_to(&receiver.dsn()).start();
+    let old = instance(&worker);
+    let answer = worker.post("/main/panic?marker=drawn");
+    assert_eq!(answer.status, 500, "{answer:?}");
+    wait_for(&worker, "answer", 1);
+    let is_new = instance(&worker) != old;
+    worker.post("/main/capture?marker=next");
+    wait_for(&worker, "leave fetch with 200", 1);
+    let event = receiver.wait_for_event("drawn");
+    assert_eq!(event["level"], "fatal");
+
+    let mut messages = Vec::new();
+    let mut say = |message: &str| messages.push(message.to_owned());
+    let mut runs = 0;
+    for line in story(&worker, "fetch") {
+        match &*line {
+            "enter fetch" => {
+                runs += 1;
+                if runs == 2 {
+                    break;
+                }
+                say("R->>M: fetch()");
+            }
+            "post" => {
+                say("M->>C: panic");
+                say("C->>S: POST envelope");
+            }
+            // The last thing that the hook says before the trap.
+            "[worker-sentry] panic reported" if is_new => {
+                say("M-->>R: the WebAssembly instance ends");
+            }
+            line if line.starts_with("answer ") => {
+                say(&line.replace("answer ", "S-->>C: "));
+            }
+            line if line.starts_with("leave fetch with ") && line.contains(FAILURE) => {
+                say("M-->>R: the panic, as an error");
+            }
+            _ => {}
+        }
+    }
+    if answer.body.contains("code had hung") {
+        say("R->>R: cancels the request as hung");
+    }
+    say(match is_new {
+        true => "R->>M: next fetch(), in a new WebAssembly instance",
+        false => "R->>M: next fetch(), in the same WebAssembly instance",
+    });
+    messages
 }
 
 // What was recorded, as messages --------------------------------------------

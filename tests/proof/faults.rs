@@ -190,6 +190,25 @@ fn what_javascript_threw_is_read_whatever_holds_it() {
     assert!(!message.contains("\n    at "), "{message}");
     assert!(exception["stacktrace"]["frames"].is_array(), "{kv:#}");
 
+    // The same of the other bindings: one line of text, no stack or place in it.
+    for (case, said) in [
+        ("d1", "no such table"),
+        ("r2", "object name is not valid"),
+        ("queue", "internal error"),
+        ("workflow", "not_found"),
+    ] {
+        worker.post(&format!("/faults/{case}?marker=held-{case}"));
+        let event = receiver.wait_for_event_that(case, |event| {
+            let last = exceptions(event).pop();
+            last.is_some_and(|(_, message)| message.to_lowercase().contains(said))
+        });
+        for (kind, message) in exceptions(&event) {
+            println!("figure: {case}: {kind}: {message}");
+            let is_plain = !message.contains('\n') && !message.contains("index.js");
+            assert!(is_plain && !kind.contains("JsValue"), "{kind}: {message}");
+        }
+    }
+
     let transparent = event("transparent");
     let said = ("RangeError".to_owned(), "held-transparent".to_owned());
     assert_eq!(exceptions(&transparent), [said]);

@@ -52,6 +52,10 @@ pub fn trials() -> Vec<Trial> {
             "isolate::concurrent_requests_share_an_isolate_and_no_tag_or_place",
             concurrent_requests_share_no_tag_or_place,
         ),
+        test(
+            "isolate::a_request_that_waits_for_another_ones_load_is_cancelled_as_hung",
+            a_request_that_waits_for_another_ones_load_is_cancelled,
+        ),
     ]
 }
 
@@ -308,4 +312,24 @@ fn concurrent_requests_share_no_tag_or_place() {
             );
         }
     }
+}
+
+/// Why the crate shares no future: what the pages say becomes of the obvious guard.
+fn a_request_that_waits_for_another_ones_load_is_cancelled() {
+    let worker = Worker::fixture().start();
+    worker.get("/");
+    thread::scope(|scope| {
+        let load = || {
+            let began = Instant::now();
+            (worker.get("/faults/shared").status, began.elapsed())
+        };
+        let first = scope.spawn(load);
+        thread::sleep(Duration::from_millis(300));
+        let (status, took) = load();
+        assert_eq!(status, 500);
+        assert!(took < Duration::from_millis(500), "{took:?}: at once");
+        println!("figure: cancelled after {took:?}");
+        assert_eq!(first.join().expect("an answer").0, 200);
+    });
+    worker.process().wait_for_line(HUNG, wait::LIMIT);
 }

@@ -20,9 +20,13 @@ mod handlers;
 mod hostile;
 mod hosts;
 mod isolate;
+mod javascript;
 mod laboratory;
+mod logs;
+mod monitors;
 mod pages;
 mod panics;
+mod pictures;
 mod publish;
 mod reader;
 mod relay;
@@ -30,11 +34,14 @@ mod retries;
 mod same;
 mod snippets;
 mod sockets;
+mod spans;
+mod spotlight;
 mod stacks;
 mod storm;
 mod story;
 mod success;
 mod trace;
+mod tracing;
 mod transport;
 mod weight;
 mod workflows;
@@ -44,7 +51,7 @@ use std::fs;
 use std::process::ExitCode;
 
 use libtest_mimic::Arguments;
-use proof::{case, environment, run};
+use proof::{case, coverage, environment, run};
 
 /// The modules of the core: each way in, each fault of the transport, panics,
 /// Workflows, and what the dates change.
@@ -91,9 +98,13 @@ fn main() -> ExitCode {
         hostile::trials(),
         hosts::trials(),
         isolate::trials(),
+        javascript::trials(),
         laboratory::trials(),
+        logs::trials(),
+        monitors::trials(),
         pages::trials(),
         panics::trials(),
+        pictures::trials(),
         publish::trials(),
         reader::trials(),
         relay::trials(),
@@ -101,11 +112,14 @@ fn main() -> ExitCode {
         same::trials(),
         snippets::trials(),
         sockets::trials(),
+        spans::trials(),
+        spotlight::trials(),
         stacks::trials(),
         storm::trials(),
         story::trials(),
         success::trials(),
         trace::trials(),
+        tracing::trials(),
         transport::trials(),
         weight::trials(),
         workflows::trials(),
@@ -114,6 +128,7 @@ fn main() -> ExitCode {
     .into_iter()
     .flatten()
     .filter(|trial| !environment::is_core() || is_of_the_core(trial.name()))
+    .filter(|trial| !coverage::is_on() || coverage::takes_part(trial.name()))
     .map(|trial| match environment::date() {
         Some(date) => trial.with_kind(date),
         None => trial,
@@ -123,6 +138,9 @@ fn main() -> ExitCode {
     run::end();
     if let Some(file) = std::env::var_os("PROOF_RECORD") {
         fs::write(file, case::record().to_string()).expect("the folder of builds takes a file");
+    }
+    if let Some(file) = std::env::var_os("PROOF_TIMES") {
+        fs::write(file, case::times()).expect("the file for the times can be written");
     }
     conclusion.exit_code()
 }

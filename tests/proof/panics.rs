@@ -33,6 +33,10 @@ fn aborting() -> Vec<Trial> {
         test("panics::a_panic_in_an_alarm_is_reported", || {
             a_panic_is_reported(&ALARM);
         }),
+        test(
+            "panics::a_panic_cancels_its_request_as_hung_and_leaves_hibernating_sockets_open",
+            a_panic_cancels_its_request_and_leaves_hibernating_sockets_open,
+        ),
         test("panics::a_panic_in_a_message_handler_is_reported", || {
             a_panic_is_reported(&MESSAGE);
         }),
@@ -215,6 +219,25 @@ fn a_panic_is_reported(way: &Way) {
         "figure: a panic in {class}.{handler}, at {file}:{}, arrived in {arrived:?}",
         at["lineno"]
     );
+}
+
+fn a_panic_cancels_its_request_and_leaves_hibernating_sockets_open() {
+    let (worker, receiver) = reporting();
+    let mut accepted = worker.socket("/panics/socket");
+    assert_eq!(accepted.read(), "open");
+    let mut hibernating = worker.socket("/subject/socket/socket");
+    let old = instance(&worker);
+    let answer = worker.post("/main/panic?marker=request");
+    assert_eq!(answer.status, 500, "{answer:?}");
+    worker.process().wait_for_line("code had hung", wait::LIMIT);
+    next_instance(&worker, &old);
+    // Nobody is behind it any more, and nobody tells its client.
+    assert_eq!(accepted.close_within(Duration::from_secs(1)), None);
+    // The next instance serves a hibernating one, even if its own message panicked.
+    hibernating.send("panic:first-order");
+    receiver.wait_for_event("first-order");
+    hibernating.send("fail:second-order");
+    receiver.wait_for_event("second-order");
 }
 
 fn without_a_dsn_nothing_is_sent_and_a_panic_is_what_it_was() {

@@ -19,6 +19,10 @@ pub fn trials() -> Vec<Trial> {
             finds_by_search,
         ),
         test(
+            "reader::does_each_of_ten_tasks_by_search_or_contents_in_at_most_three_steps",
+            does_ten_tasks,
+        ),
+        test(
             "reader::copies_the_quick_start_with_its_buttons_and_it_compiles",
             copies_and_compiles,
         ),
@@ -71,7 +75,7 @@ pub fn trials() -> Vec<Trial> {
 
 /// What a reader types, and the page that answers it. It is one of the first
 /// results.
-const SEARCHES: [(&str, &str); 40] = [
+const SEARCHES: [(&str, &str); 46] = [
     ("install", "quick-start.html"),
     ("SENTRY_DSN", "configuration.html"),
     ("sample rate", "configuration.html"),
@@ -112,6 +116,12 @@ const SEARCHES: [(&str, &str); 40] = [
     ("wrangler tail", "deploying.html"),
     ("IP address", "zero-trust.html"),
     ("receiver did not answer in time", "troubleshooting.html"),
+    ("email", "after-the-response.html"),
+    ("stream", "after-the-response.html"),
+    ("unwind", "unwinding.html"),
+    ("monorepo", "recipes.html"),
+    ("noisy", "recipes.html"),
+    ("what to use", "what-to-use.html"),
 ];
 /// As many results as fit on a screen.
 const FIRST_RESULTS: usize = 8;
@@ -152,6 +162,174 @@ fn finds_by_search() {
         "document.querySelector('main mark') !== null",
     );
     assert_eq!(page.errors(), [""; 0]);
+}
+
+/// One step of a reader's.
+enum Step {
+    /// Chooses a page in the contents.
+    Contents(&'static str),
+    /// Types this, and chooses the result that leads to this page.
+    Search(&'static str, &'static str),
+    /// Follows a link in the text of the page.
+    Link(&'static str),
+}
+use Step::{Contents, Link, Search};
+
+/// What a reader comes with, the way to the answer, the section that has it, and words
+/// that are the answer.
+struct Task {
+    wants: &'static str,
+    way: &'static [Step],
+    section: &'static str,
+    says: &'static str,
+}
+
+const fn task(
+    wants: &'static str,
+    way: &'static [Step],
+    section: &'static str,
+    says: &'static str,
+) -> Task {
+    Task {
+        wants,
+        way,
+        section,
+        says,
+    }
+}
+
+const TASKS: [Task; 10] = [
+    task(
+        "find the rule about the DSN",
+        &[Contents("configuration.html")],
+        "the-dsn-is-a-secret",
+        "npx wrangler secret put SENTRY_DSN",
+    ),
+    task(
+        "wrap an alarm",
+        &[Contents("what-to-use.html"), Link("durable-objects.html")],
+        "one-line-for-a-class",
+        "#[with_sentry]",
+    ),
+    task(
+        "read a stack",
+        &[Search("backtrace", "stack-traces.html")],
+        "what-an-event-says",
+        "frames",
+    ),
+    task(
+        "silence a noisy error",
+        &[
+            Contents("what-to-use.html"),
+            Link("recipes.html#noisy-errors"),
+            Link("zero-trust.html#the-last-word-is-yours"),
+        ],
+        "the-last-word-is-yours",
+        "None drops the event",
+    ),
+    task(
+        "join a trace",
+        &[
+            Contents("what-to-use.html"),
+            Link("one-trace.html#pass-it-on"),
+        ],
+        "pass-it-on",
+        "traced_",
+    ),
+    task(
+        "see why nothing arrives",
+        &[
+            Contents("recipes.html"),
+            Link("troubleshooting.html#every-console-line"),
+        ],
+        "every-console-line",
+        "the receiver could not be reached; event lost",
+    ),
+    task(
+        "return an anyhow::Error",
+        &[Search("anyhow", "returns.html")],
+        "anyhow",
+        "features = [\"anyhow\"]",
+    ),
+    task(
+        "know what personal data leaves",
+        &[
+            Contents("recipes.html"),
+            Link("zero-trust.html#what-leaves"),
+        ],
+        "what-leaves",
+        "breadcrumbs",
+    ),
+    task(
+        "tell staging and production apart",
+        &[Search("staging", "deploying.html")],
+        "staging-and-production",
+        "[env.staging.vars]",
+    ),
+    task(
+        "report a background task",
+        &[
+            Contents("what-to-use.html"),
+            Link("after-the-response.html#background-tasks"),
+        ],
+        "background-tasks",
+        "with_sentry_in_background(env, context",
+    ),
+];
+const STEPS: usize = 3;
+
+fn does_ten_tasks() {
+    let site = book::serve();
+    let mut page = Page::empty(Scheme::Light);
+    let mut failed = Vec::new();
+    for task in &TASKS {
+        assert!(task.way.len() <= STEPS, "{}", task.wants);
+        page.go(&site.url("introduction.html"));
+        for step in task.way {
+            take(&mut page, step);
+        }
+        let section = page.evaluate(&format!(
+            "(() => {{
+                const heading = document.getElementById({});
+                let text = '';
+                for (let next = heading?.nextElementSibling; next; next = next.nextElementSibling) {{
+                    if (/^H[12]$/.test(next.tagName)) break;
+                    text += next.innerText + '\\n';
+                }}
+                return text;
+            }})()",
+            json!(task.section)
+        ));
+        let section = section.as_str().unwrap_or_default();
+        if !section.contains(task.says) {
+            failed.push(format!("{}: {} says {section:?}", task.wants, task.section));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    assert_eq!(page.errors(), [""; 0]);
+}
+
+fn take(page: &mut Page, step: &Step) {
+    let (link, wanted) = match step {
+        Contents(wanted) => (format!("#mdbook-sidebar a[href$='{wanted}']"), wanted),
+        Link(wanted) => (format!("main a[href$='{wanted}']"), wanted),
+        Search(typed, wanted) => {
+            page.press("/");
+            page.wait_until("open search", SEARCH_IS_OPEN);
+            search(page, typed);
+            let link = format!(
+                "#mdbook-searchresults li:nth-child(-n+{FIRST_RESULTS}) a[href*='{wanted}']"
+            );
+            (link, wanted)
+        }
+    };
+    page.wait_until(
+        "link to the next page",
+        &format!("document.querySelector({}) !== null", json!(link)),
+    );
+    page.click(&link);
+    let wanted = wanted.split('#').next().unwrap_or_default();
+    page.arrives_at(|url| url.contains(&format!("/{wanted}")));
 }
 
 /// Types into the open search and returns the first results' addresses.
@@ -339,7 +517,7 @@ fn with_the_keyboard() {
     assert_eq!(page.evaluate(inside), true, "the next stop is in the text");
 
     page.press("ArrowRight");
-    page.arrives_at(|url| url.contains("/main-worker.html"));
+    page.arrives_at(|url| url.contains("/what-to-use.html"));
     page.press("ArrowLeft");
     page.arrives_at(|url| url.contains("/quick-start.html"));
 
@@ -527,7 +705,7 @@ fn without_scripts() {
     let listings = texts(&seen["listings"]);
     assert!(listings.len() > 6 && listings.iter().all(|block| !block.is_empty()));
     assert!(seen["contents"].as_f64() > Some(100.0), "{seen}");
-    assert_eq!(seen["next"], site.url("main-worker.html"));
+    assert_eq!(seen["next"], site.url("what-to-use.html"));
     assert_eq!(seen["buttons"], json!([]), "a button that does nothing");
     let mut with_scripts = BookPage::open(&site, "quick-start.html", Scheme::Dark);
     assert_eq!(seen["dark"], with_scripts.background());

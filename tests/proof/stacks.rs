@@ -1,44 +1,25 @@
 //! Stacks: each one of an event, resolved through the companion of the build, names the
 //! lines that are marked in the sources of `tests/stacks`.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use libtest_mimic::Trial;
 use proof::bugsink;
-use proof::case::test;
+use proof::case::{self, test};
 use proof::environment;
 use proof::receiver::Receiver;
 use proof::shared::Shared;
 use proof::symbols;
-use proof::worker::Worker;
+use proof::worker::{Build, Worker};
 use serde_json::{Value, json};
+use worker_sentry_symbols::{
+    BUILD_ID, Checked, Location, Module, Symbols, WasmOpt, check, compressed, optimize, split,
+};
 
 pub fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "stacks::an_error_that_is_captured_says_where",
-            an_error_that_is_captured_says_where,
-        ),
-        test(
-            "stacks::an_error_that_was_kept_names_its_question_mark_and_the_awaits_around_it",
-            an_error_that_was_kept_names_its_question_mark,
-        ),
-        test(
-            "stacks::a_panic_names_the_whole_way_to_it",
-            a_panic_names_the_whole_way_to_it,
-        ),
-        test(
-            "stacks::generic_and_inlined_functions_are_frames_of_their_own",
-            generic_and_inlined_functions_are_frames,
-        ),
-        test(
-            "stacks::what_javascript_threw_below_rust_names_both",
-            what_javascript_threw_below_rust_names_both,
-        ),
-        test(
-            "stacks::an_alarm_a_step_and_work_in_the_background_say_where",
-            an_alarm_a_step_and_the_background_say_where,
-        ),
+    let mut trials = vec![
         test(
             "stacks::a_place_is_given_to_no_other_error",
             a_place_is_given_to_no_other_error,
@@ -55,21 +36,95 @@ pub fn trials() -> Vec<Trial> {
             "stacks::the_upload_has_neither_names_nor_lines",
             the_upload_has_neither_names_nor_lines,
         ),
-    ]
+        test(
+            "stacks::optimised_code_is_smaller_and_has_a_line_for_as_many_calls",
+            optimised_code_is_smaller_and_has_as_many_lines,
+        ),
+        test(
+            "stacks::every_call_has_the_place_that_it_has_in_the_unoptimised_build",
+            every_call_has_its_place,
+        ),
+    ];
+    match sentry_cli() {
+        Some(program) => trials.push(test(
+            "stacks::sentry_cli_takes_a_companion_and_no_module_that_was_not_split",
+            move || sentry_cli_takes_a_companion(&program),
+        )),
+        None => {
+            eprintln!("NOT CHECKED: what sentry-cli says, because npm has none for this machine")
+        }
+    }
+    let mut builds = vec![
+        (Build::Stacks, ""),
+        (Build::StacksOptimized, "_in_optimised_code"),
+    ];
+    if environment::has_unwinding_build() {
+        builds.push((Build::StacksUnwinding, "_in_a_build_that_unwinds"));
+    }
+    for (build, name) in builds {
+        trials.extend(marked(build, name));
+    }
+    trials
+}
+
+/// A test's name, and what it does with a build.
+type Rule = (&'static str, fn(Build));
+
+/// What each build has to say of the marked lines.
+fn marked(build: Build, name: &str) -> Vec<Trial> {
+    let rules: [Rule; 6] = [
+        (
+            "an_error_that_is_captured_says_where",
+            an_error_that_is_captured_says_where,
+        ),
+        (
+            "an_error_that_was_kept_names_its_question_mark_and_the_awaits_around_it",
+            an_error_that_was_kept_names_its_question_mark,
+        ),
+        (
+            "a_panic_names_the_whole_way_to_it",
+            a_panic_names_the_whole_way_to_it,
+        ),
+        (
+            "generic_and_inlined_functions_are_frames_of_their_own",
+            generic_and_inlined_functions_are_frames,
+        ),
+        (
+            "what_javascript_threw_below_rust_names_both",
+            what_javascript_threw_below_rust_names_both,
+        ),
+        (
+            "an_alarm_a_step_and_work_in_the_background_say_where",
+            an_alarm_a_step_and_the_background_say_where,
+        ),
+    ];
+    let trials = rules.map(|(rule, run)| {
+        let name = format!("stacks::{rule}{name}");
+        test(&name, move || run(build))
+    });
+    trials.into()
 }
 
 struct Stage {
+    build: Build,
     worker: Worker,
     receiver: Receiver,
 }
 
-fn stage() -> &'static Stage {
-    static STAGE: Shared<Stage> = Shared::new();
-    STAGE.get(Stage::new)
+fn stage(build: Build) -> &'static Stage {
+    static PLAIN: Shared<Stage> = Shared::new();
+    static OPTIMIZED: Shared<Stage> = Shared::new();
+    static UNWINDING: Shared<Stage> = Shared::new();
+    let stage = match build {
+        Build::StacksOptimized => &OPTIMIZED,
+        Build::StacksUnwinding => &UNWINDING,
+        _ => &PLAIN,
+    };
+    stage.get(|| Stage::new(build))
 }
 
-fn companion() -> PathBuf {
-    environment::path("PROOF_STACKS").join("index_bg.debug.wasm")
+fn companion(build: Build) -> PathBuf {
+    build.output().join("index_bg.debug.wasm")
 }
 
 const SOURCES: &str = "tests/stacks/src";
@@ -77,10 +132,14 @@ const SOURCES: &str = "tests/stacks/src";
 const EVENT: [&str; 3] = ["event"; 3];
 
 impl Stage {
-    fn new() -> Self {
+    fn new(build: Build) -> Self {
         let receiver = Receiver::accepting();
-        let worker = Worker::stacks().reporting_to(&receiver.dsn()).start();
-        Stage { worker, receiver }
+        let worker = Worker::stacks(build).reporting_to(&receiver.dsn()).start();
+        Stage {
+            build,
+            worker,
+            receiver,
+        }
     }
 
     /// The event of a case, as it was sent.
@@ -91,15 +150,16 @@ impl Stage {
     }
 
     fn resolved(&self, case: &str) -> Value {
-        resolved(self.sent(case))
+        self.named(self.sent(case))
     }
-}
 
-fn resolved(mut event: Value) -> Value {
-    if let Err(failure) = symbols::resolve(&mut event, &companion()) {
-        panic!("{failure}\n{event:#}");
+    /// An event with its frames resolved.
+    fn named(&self, mut event: Value) -> Value {
+        if let Err(failure) = symbols::resolve(&mut event, &companion(self.build)) {
+            panic!("{failure}\n{event:#}");
+        }
+        event
     }
-    event
 }
 
 /// The marks of the stack of the report itself.
@@ -129,8 +189,8 @@ fn in_fetch(marks: &[&str]) -> Vec<String> {
     below(&[&["wrapper"][..], &EVENT].concat(), marks)
 }
 
-fn an_error_that_is_captured_says_where() {
-    let stage = stage();
+fn an_error_that_is_captured_says_where(build: Build) {
+    let stage = stage(build);
     let captured = stage.resolved("captured");
     assert_eq!(
         reported(&captured),
@@ -151,8 +211,8 @@ fn an_error_that_is_captured_says_where() {
 /// From the `?` outwards.
 const KEPT: [&str; 4] = ["fails", "third", "second", "first"];
 
-fn an_error_that_was_kept_names_its_question_mark() {
-    let stage = stage();
+fn an_error_that_was_kept_names_its_question_mark(build: Build) {
+    let stage = stage(build);
     let kept = stage.resolved("kept");
     let [bigger, failed] = exceptions(&kept)[..] else {
         panic!("{kept:#}");
@@ -167,9 +227,9 @@ fn an_error_that_was_kept_names_its_question_mark() {
     assert_eq!(came_up(exceptions(&told)[0]), way);
 }
 
-fn a_panic_names_the_whole_way_to_it() {
+fn a_panic_names_the_whole_way_to_it(build: Build) {
     // A panic ends every run of its isolate, so the other tests have another Worker.
-    let stage = Stage::new();
+    let stage = Stage::new(build);
     let way = |event: &Value| came_up(exceptions(event)[0]);
     let panic = stage.resolved("panic");
     // The first is the panic's own place, which needs no companion.
@@ -190,19 +250,19 @@ fn a_panic_names_the_whole_way_to_it() {
         value.is_some_and(|value| value.starts_with("index out of bounds"))
     });
     assert_eq!(
-        way(&resolved(index)),
+        way(&stage.named(index)),
         in_fetch(&["index", "index", "main of index"])
     );
 }
 
-fn generic_and_inlined_functions_are_frames() {
-    let event = stage().resolved("generic");
+fn generic_and_inlined_functions_are_frames(build: Build) {
+    let event = stage(build).resolved("generic");
     let marks = ["inlined", "generic", "main of generic"];
     assert_eq!(came_up(exceptions(&event)[0]), in_fetch(&marks));
 }
 
-fn what_javascript_threw_below_rust_names_both() {
-    let event = stage().resolved("javascript");
+fn what_javascript_threw_below_rust_names_both(build: Build) {
+    let event = stage(build).resolved("javascript");
     let thrown = exceptions(&event)[0];
     assert_eq!(thrown["type"], "RangeError");
     let frames = thrown["stacktrace"]["frames"].as_array().expect("frames");
@@ -222,8 +282,8 @@ fn what_javascript_threw_below_rust_names_both() {
     assert_eq!(came_up(thrown), in_fetch(&["import", "main of javascript"]));
 }
 
-fn an_alarm_a_step_and_the_background_say_where() {
-    let stage = stage();
+fn an_alarm_a_step_and_the_background_say_where(build: Build) {
+    let stage = stage(build);
     let alarm = stage.resolved("alarm");
     let marks = below(&["ring"], &KEPT);
     let way = came_up(exceptions(&alarm)[0]);
@@ -236,13 +296,13 @@ fn an_alarm_a_step_and_the_background_say_where() {
 }
 
 fn a_place_is_given_to_no_other_error() {
-    let quiet = stage().resolved("quiet");
+    let quiet = stage(Build::Stacks).resolved("quiet");
     assert_eq!(exceptions(&quiet)[0]["stacktrace"], Value::Null);
     assert_eq!(reported(&quiet), in_fetch(&[]));
 }
 
 fn a_changed_address_is_noticed() {
-    let event = stage().sent("captured");
+    let event = stage(Build::Stacks).sent("captured");
     let frame = "/threads/values/0/stacktrace/frames/3/instruction_addr";
     let address = event.pointer(frame).and_then(Value::as_str);
     let digits = address
@@ -251,11 +311,12 @@ fn a_changed_address_is_noticed() {
     let address = u64::from_str_radix(digits, 16).expect("hexadecimal digits");
     let mut changed = event.clone();
     *changed.pointer_mut(frame).expect("it is there") = json!(format!("{:#x}", address + 1));
-    let failure = symbols::resolve(&mut changed, &companion()).expect_err("changed");
+    let failure = symbols::resolve(&mut changed, &companion(Build::Stacks)).expect_err("changed");
     assert!(failure.what().contains("is no instruction"), "{failure}");
     let mut other = event;
     other["debug_meta"]["images"][0]["debug_id"] = json!("01234567-89ab-cdef-0011-223344556677");
-    let failure = symbols::resolve(&mut other, &companion()).expect_err("another build");
+    let failure =
+        symbols::resolve(&mut other, &companion(Build::Stacks)).expect_err("another build");
     assert!(
         failure.what().contains("the event is of build"),
         "{failure}"
@@ -264,8 +325,8 @@ fn a_changed_address_is_noticed() {
 
 fn bugsink_shows_the_line_of_source() {
     let project = bugsink::project();
-    project.take_source_map(&symbols::source_map(&companion()));
-    let options = Worker::stacks().reporting_to(&project.dsn);
+    project.take_source_map(&symbols::source_map(&companion(Build::Stacks)));
+    let options = Worker::stacks(Build::Stacks).reporting_to(&project.dsn);
     let worker = options.var("SENTRY_SOURCE_MAPS", "on").start();
     for (case, line) in [
         (
@@ -283,7 +344,7 @@ fn bugsink_shows_the_line_of_source() {
 }
 
 fn the_upload_has_neither_names_nor_lines() {
-    let event = stage().sent("captured");
+    let event = stage(Build::Stacks).sent("captured");
     let frames = event["threads"]["values"][0]["stacktrace"]["frames"].as_array();
     let frames = frames.expect("frames");
     // A build's offsets say everything, and are what changes: nothing else is in a frame.
@@ -300,4 +361,127 @@ fn the_upload_has_neither_names_nor_lines() {
     let meta = json!({"images": [image]});
     assert_eq!(event["debug_meta"], meta);
     println!("figure: frames of a capture: {}", frames.len());
+}
+
+fn checked(build: Build) -> Checked {
+    let (debug, bare) = (
+        read(&companion(build)),
+        read(&build.output().join("index_bg.wasm")),
+    );
+    let module = |data| Module::parse(data, "a module").unwrap_or_else(|it| panic!("{it}"));
+    let checked = check((&module(&debug), "companion"), (&module(&bare), "upload"));
+    checked.unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+fn read(path: &Path) -> Vec<u8> {
+    fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn optimised_code_is_smaller_and_has_as_many_lines() {
+    let (plain, optimized) = (checked(Build::Stacks), checked(Build::StacksOptimized));
+    let share = |it: Checked| it.exact as f64 / it.calls as f64;
+    println!(
+        "figure: exact calls {:.4} and {:.4}",
+        share(plain),
+        share(optimized)
+    );
+    assert!(share(optimized) > share(plain) - 0.005);
+    // wasm-bindgen has functions without a name, and wasm-opt makes none known or unknown.
+    assert!(optimized.unknown <= plain.unknown);
+    let size = |build: Build| read(&build.output().join("index_bg.wasm"));
+    let (plain, optimized) = (size(Build::Stacks), size(Build::StacksOptimized));
+    assert!(optimized.len() * 100 < plain.len() * 97);
+    assert!(compressed(&optimized) < compressed(&plain));
+}
+
+/// The example's companion is the module that worker-build left, and an id. So its calls
+/// are looked up there, and in what wasm-opt makes of it now.
+fn every_call_has_its_place() {
+    let folder = environment::path("PROOF_LISTINGS");
+    let data = read(&folder.join("index_bg.debug.wasm"));
+    let companion = Module::parse(&data, "companion").expect("a module");
+    let before = companion.rebuilt(|it| !it.is_custom(BUILD_ID), &[]);
+    let node = environment::path("PROOF_NODE");
+    let script = environment::path("PROOF_NPM").join("binaryen/bin/wasm-opt");
+    let wasm_opt = WasmOpt::new(&[node, script], "s").expect("a level");
+    let made = optimize(&before, "before", &wasm_opt).unwrap_or_else(|it| panic!("{it}"));
+    assert_eq!(made.without_origin, 0);
+    assert_eq!(made.origins.len(), made.calls);
+    let parts = split(&made.data, "made", false).unwrap_or_else(|it| panic!("{it}"));
+    let before = Module::parse(&before, "before").expect("a module");
+    let after = Module::parse(&parts.companion, "after").expect("a module");
+    let of = |module: &Module<'_>| Symbols::read(module, "symbols").expect("symbols");
+    let (first, unsplit, optimized) = (of(&companion), of(&before), of(&after));
+    let (first, unsplit, optimized) = (first.lookup(), unsplit.lookup(), optimized.lookup());
+    let mut lines = 0;
+    for &(here, there) in &made.origins {
+        let place = unsplit.at(there);
+        assert_eq!(first.at(there), place, "tier 1, {there:#x}");
+        assert_eq!(
+            optimized.at(here),
+            place,
+            "tier 2, {here:#x} and {there:#x}"
+        );
+        // No DWARF has a part in this: both calls are in one function and call one.
+        assert_eq!(named(&after, here), named(&before, there));
+        lines += usize::from(place.first().is_some_and(Location::has_line));
+    }
+    println!("figure: calls with a line: {lines} of {}", made.calls);
+    assert!(made.calls > 1_000);
+    assert!(lines > made.calls * 9 / 10);
+}
+
+/// The name of the function that an instruction is in, and of that which it calls.
+fn named(module: &Module<'_>, at: usize) -> (Option<String>, Option<String>) {
+    let function = module.function_at(at).expect("it is in a function");
+    let call = function.calls.iter().find(|it| it.0 == at).expect("a call");
+    // LLVM marks some names that were private to a part of the code, which DWARF does not have.
+    let plain = |name: &String| name.split(".llvm.").next().map(str::to_owned);
+    let name = |index: u32| module.names.get(&index).and_then(plain);
+    (name(function.index), call.1.and_then(name))
+}
+
+/// The program in the package for this machine, if npm has installed one.
+fn sentry_cli() -> Option<PathBuf> {
+    let npm = std::env::var_os("PROOF_NPM")?;
+    let packages = fs::read_dir(Path::new(&npm).join("@sentry")).ok()?;
+    let mut programs = packages
+        .flatten()
+        .map(|package| package.path().join("bin/sentry-cli"))
+        .filter(|path| !path.starts_with(Path::new(&npm).join("@sentry/cli")));
+    programs.find(|path| path.is_file())
+}
+
+/// The features that sentry-cli finds in a file, or the problem that it has with it.
+fn judged(program: &Path, file: &Path) -> Result<String, String> {
+    let mut command = Command::new(program);
+    command.args(["debug-files", "check", "--json"]).arg(file);
+    let output = command.output().expect("sentry-cli starts");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let report: Value = serde_json::from_str(&text).unwrap_or_else(|it| panic!("{it}: {text}"));
+    let text = |name: &str| report[name].as_str().unwrap_or_default().to_owned();
+    if output.status.success() && report["is_usable"] == true {
+        Ok(text("features"))
+    } else {
+        Err(text("problem"))
+    }
+}
+
+fn sentry_cli_takes_a_companion(program: &Path) {
+    case::used("sentry-cli");
+    for build in [Build::Stacks, Build::StacksOptimized] {
+        let said = judged(program, &companion(build));
+        assert_eq!(said.as_deref(), Ok("symtab, debug"), "{build:?}");
+    }
+    // The upload passes too, and knows no line: it must never be handed over.
+    let upload = Build::Stacks.output().join("index_bg.wasm");
+    assert_eq!(judged(program, &upload).as_deref(), Ok("symtab"));
+    let data = read(&companion(Build::Stacks));
+    let module = Module::parse(&data, "companion").expect("a module");
+    let unsplit = environment::path("PROOF_STACKS").join("unsplit.tmp");
+    fs::write(&unsplit, module.rebuilt(|it| !it.is_custom(BUILD_ID), &[])).expect("written");
+    let said = judged(program, &unsplit);
+    fs::remove_file(&unsplit).expect("it is there");
+    let problem = said.expect_err("it has no id");
+    assert!(problem.contains("missing debug identifier"), "{problem}");
 }

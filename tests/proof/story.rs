@@ -28,6 +28,10 @@ pub fn trials() -> Vec<Trial> {
             a_request_is_in_the_trail,
         ),
         test(
+            "story::what_a_run_says_of_its_request_has_the_headers_it_names_and_no_secret",
+            a_request_is_told_without_its_secrets,
+        ),
+        test(
             "story::outside_of_a_run_nothing_is_reported_and_that_is_said_once",
             outside_of_a_run_nothing_is_reported,
         ),
@@ -179,4 +183,37 @@ fn outside_of_a_run_nothing_is_reported() {
             .count_lines("nothing is kept or reported outside of a wrapped handler")
     };
     wait::until("the line", wait::LIMIT, || (said() == 1).then_some(()));
+}
+
+fn a_request_is_told_without_its_secrets() {
+    let (worker, receiver) = reporting(Worker::fixture());
+    let headers = [
+        ("cf-ray", "8f0-FRA"),
+        ("x-plan", "free"),
+        ("x-other", "not-named"),
+        ("authorization", "Bearer not-to-be-told"),
+        ("cookie", "id=not-to-be-told"),
+        ("x-api-key", "not-to-be-told"),
+    ];
+    worker.send("POST", "/story/requested?marker=asked", &headers, "");
+    let event = receiver.wait_for_event("asked");
+    let told = &event["contexts"]["request"];
+    assert_eq!(
+        (&told["method"], &told["route"]),
+        (&json!("POST"), &json!("/story/:case"))
+    );
+    assert_eq!(
+        told["headers"],
+        json!({"cf-ray": "8f0-FRA", "x-plan": "free"})
+    );
+    let text = event.to_string();
+    assert!(
+        !text.contains("not-to-be-told") && !text.contains("not-named"),
+        "{text}"
+    );
+    // And of a run that says nothing of its request, there is nothing.
+    worker.send("POST", "/story/returned?marker=silent", &headers, "");
+    let event = receiver.wait_for_event("silent");
+    assert_eq!(event["contexts"].get("request"), None);
+    assert!(!event.to_string().contains("8f0-FRA"));
 }

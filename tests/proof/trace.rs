@@ -36,6 +36,10 @@ pub fn trials() -> Vec<Trial> {
             "trace::an_instance_without_a_creators_trace_is_one_trace_in_each_replay_and_attempt",
             an_instance_is_one_trace,
         ),
+        test(
+            "trace::a_run_without_a_trace_can_be_in_the_one_that_cloudflare_records_and_on_its_span",
+            cloudflares_own_is_joined,
+        ),
     ]
 }
 
@@ -60,14 +64,15 @@ const PARTS: [&str; 7] = [
 ];
 
 /// An event's ids, and what its envelope says of the trace.
-struct Seen {
-    trace: String,
-    span: String,
-    parent: Option<String>,
+pub struct Seen {
+    pub trace: String,
+    pub span: String,
+    pub parent: Option<String>,
     dsc: Value,
 }
 
-fn seen(receiver: &Receiver, marker: &str) -> Seen {
+/// The event of a part of a chain.
+pub fn seen(receiver: &Receiver, marker: &str) -> Seen {
     let Received { request, .. } = receiver.wait_for(&format!("purpose: {marker}\""));
     let (header, items) = envelope(&request);
     let event = &items[0].1;
@@ -212,4 +217,34 @@ fn an_instance_is_one_trace() {
     assert_eq!(second.parent.as_ref(), Some(&run.span));
     assert_ne!(first.span, second.span);
     assert_eq!(step.span, run.span);
+}
+
+fn cloudflares_own_is_joined() {
+    let (worker, receiver) = stage();
+    let native = |marker: &str, headers: &[(&str, &str)]| {
+        let path = format!("/traces/native?marker={marker}");
+        worker.send("POST", &path, headers, "").json()
+    };
+    thread::scope(|scope| {
+        for number in 0..CHAINS {
+            scope.spawn(move || {
+                let marker = format!("native.{number}.");
+                let ids = native(&marker, &[]);
+                let main = seen(receiver, &format!("native:{marker}"));
+                assert_eq!(json!([main.trace, main.span]), ids);
+                assert_eq!(main.parent, None);
+                assert_eq!(main.dsc["trace_id"], ids[0]);
+                // The runtime takes its trace to the object by itself.
+                let object = seen(receiver, &format!("native object:{marker}"));
+                assert_eq!(object.trace, main.trace);
+                assert_ne!(object.span, main.span);
+            });
+        }
+    });
+    let trace = trace_id(0xdd);
+    let header = format!("{trace}-b0e6f15b45c36b12");
+    native("headers.", &[("sentry-trace", &header)]);
+    let main = seen(receiver, "native:headers.");
+    assert_eq!(main.trace, trace);
+    assert_eq!(main.parent.as_deref(), Some("b0e6f15b45c36b12"));
 }

@@ -16,20 +16,24 @@ use proof::site::Site;
 use proof::walk::{self, Visit};
 use proof::{book, environment};
 
-/// The most that a first visit may download, compressed, without a diagram and
-/// with one.
+/// The most that a first visit may download, compressed, to a page with words only, and to
+/// one with a diagram or a picture. A picture comes last, when the page can be read.
 const PLAIN: usize = 45_000;
-const WITH_A_DIAGRAM: usize = 60_000;
+const WITH_A_DRAWING: usize = 65_000;
 /// The most that a page itself may have, compressed, and what everything does that
-/// the first search loads.
-const PAGE: usize = 21_500;
+/// the first search loads. *Architecture* has twenty listings, each with the tests that
+/// were measured to run it.
+const PAGE: usize = 23_000;
 /// What a first visit to the laboratory may have more than to a page without a diagram: the
 /// engine, its script and its style sheet.
 const LABORATORY: usize = 150_000;
 /// The page with the laboratory, and what its own files are called.
 const LABORATORY_PAGE: &str = "laboratory.html";
 const LABORATORY_FILES: &str = "laboratory-";
-const SEARCH: usize = 225_000;
+/// It grows with the pages: those on logs, traces and monitors are nearly a tenth of it.
+const SEARCH: usize = 260_000;
+/// Where the pictures are.
+const PICTURES: &str = "pictures/";
 
 /// The page that shows the figures, and what surrounds them there.
 const SHOWN_ON: &str = "src/verified.md";
@@ -39,7 +43,10 @@ const UPDATE: &str = "WORKER_SENTRY_UPDATE";
 
 /// The rows of the table: what a reader opens first.
 const FIRST: [(&str, &str); 3] = [
-    ("introduction.html", "First visit: Introduction"),
+    (
+        "introduction.html",
+        "First visit: Introduction, with a picture",
+    ),
     ("quick-start.html", "First visit: Quick start"),
     (
         "architecture.html",
@@ -73,7 +80,7 @@ fn weigh(folder: &Path, file: &str) -> Weight {
     let bytes = fs::read(folder.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
     let compressed = match Path::new(file).extension().and_then(|kind| kind.to_str()) {
         // These are compressed as they are.
-        Some("png" | "woff2") => bytes.len(),
+        Some("png" | "webp" | "woff2") => bytes.len(),
         _ => {
             let mut gzip = GzEncoder::new(Vec::new(), Compression::new(6));
             gzip.write_all(&bytes).expect("memory takes bytes");
@@ -117,7 +124,9 @@ fn within_budget() {
         let page = BTreeSet::from([visit.page.clone()]);
         assert_within(&visit.page, &folder, &page, PAGE);
         let draws = visit.views.iter().any(|view| !view.diagrams.is_empty());
-        let budget = if draws { WITH_A_DIAGRAM } else { PLAIN };
+        let pictures = visit.files.iter().filter(|file| file.starts_with(PICTURES));
+        let is_plain = pictures.count() == 0 && !draws;
+        let budget = if is_plain { PLAIN } else { WITH_A_DRAWING };
         let is_own = |file: &&String| file.starts_with(LABORATORY_FILES);
         let (own, common): (BTreeSet<String>, BTreeSet<String>) =
             visit.files.iter().cloned().partition(|file| is_own(&file));

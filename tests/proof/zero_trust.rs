@@ -10,6 +10,7 @@ use libtest_mimic::Trial;
 use proof::case::test;
 use proof::receiver::{self, Receiver};
 use proof::shared::Shared;
+use proof::wait;
 use proof::worker::{Worker, WorkerOptions};
 use serde_json::{Value, json};
 
@@ -20,6 +21,10 @@ pub fn trials() -> Vec<Trial> {
         test(
             "zero_trust::an_event_from_each_way_in_has_no_field_that_is_not_allowed",
             an_event_from_each_way_in_has_no_field_that_is_not_allowed,
+        ),
+        test(
+            "zero_trust::a_transaction_and_a_check_in_have_no_field_that_is_not_allowed_and_no_secret",
+            what_is_sent_on_demand_has_no_field_that_is_not_allowed,
         ),
         test(
             "zero_trust::no_secret_of_the_surroundings_is_in_any_byte_that_leaves",
@@ -103,6 +108,79 @@ const ALLOWED: [&str; 54] = [
     "header.content-type",
     "header.user-agent",
     "header.x-sentry-auth",
+];
+
+/// The same for what is sent on demand only: transactions, where there is a rate, check-ins of
+/// monitors, and logs where they are turned on.
+const ALLOWED_ON_DEMAND: [&str; 67] = [
+    "check_in.check_in_id",
+    "check_in.contexts.trace.trace_id",
+    "check_in.duration",
+    "check_in.environment",
+    "check_in.monitor_config.checkin_margin",
+    "check_in.monitor_config.max_runtime",
+    "check_in.monitor_config.schedule.type",
+    "check_in.monitor_config.schedule.unit",
+    "check_in.monitor_config.schedule.value",
+    "check_in.monitor_config.timezone",
+    "check_in.monitor_slug",
+    "check_in.release",
+    "check_in.status",
+    "client_report.discarded_events[].category",
+    "client_report.discarded_events[].quantity",
+    "client_report.discarded_events[].reason",
+    "client_report.timestamp",
+    // What the application says: a text and two values.
+    "log.items[].attributes.at.type",
+    "log.items[].attributes.at.value",
+    "log.items[].attributes.marker.type",
+    "log.items[].attributes.marker.value",
+    "log.items[].body",
+    "log.items[].level",
+    "log.items[].severity_number",
+    "log.items[].timestamp",
+    "log.items[].trace_id",
+    "log.items[].span_id",
+    "log.items[].attributes.sentry.environment.type",
+    "log.items[].attributes.sentry.environment.value",
+    "log.items[].attributes.sentry.release.type",
+    "log.items[].attributes.sentry.release.value",
+    "log.items[].attributes.sentry.sdk.name.type",
+    "log.items[].attributes.sentry.sdk.name.value",
+    "log.items[].attributes.sentry.sdk.version.type",
+    "log.items[].attributes.sentry.sdk.version.value",
+    "log.items[].attributes.sentry.timestamp.sequence.type",
+    "log.items[].attributes.sentry.timestamp.sequence.value",
+    "log.version",
+    "log_item.content_type",
+    "log_item.item_count",
+    "log_item.length",
+    "log_item.type",
+    "transaction.contexts.cloud_resource.cloud.provider",
+    "transaction.contexts.cloud_resource.type",
+    "transaction.contexts.trace.data.cloudflare.workflow.attempt",
+    "transaction.contexts.trace.data.faas.trigger",
+    "transaction.contexts.trace.data.workflow.step.name",
+    "transaction.contexts.trace.op",
+    "transaction.contexts.trace.origin",
+    "transaction.contexts.trace.parent_span_id",
+    "transaction.contexts.trace.span_id",
+    "transaction.contexts.trace.status",
+    "transaction.contexts.trace.trace_id",
+    "transaction.contexts.trace.type",
+    "transaction.environment",
+    "transaction.event_id",
+    "transaction.platform",
+    "transaction.release",
+    "transaction.sdk.name",
+    "transaction.sdk.packages[].name",
+    "transaction.sdk.packages[].version",
+    "transaction.sdk.version",
+    "transaction.start_timestamp",
+    "transaction.timestamp",
+    "transaction.transaction",
+    "transaction.transaction_info.source",
+    "transaction.type",
 ];
 
 /// What the runtime adds to every request by itself. `CF-Worker` names the zone
@@ -322,6 +400,77 @@ fn an_event_from_each_way_in_has_no_field_that_is_not_allowed() {
         receiver.requests().len(),
         WAYS.len(),
         ALLOWED.len()
+    );
+}
+
+fn what_is_sent_on_demand_has_no_field_that_is_not_allowed() {
+    let receiver = Receiver::accepting();
+    let options = Worker::fixture()
+        .logging_to(&receiver.dsn())
+        .var("SENTRY_TRACES_SAMPLE_RATE", "1");
+    let worker = with_surroundings(options).start();
+    for way in [
+        "main-error",
+        "object-fetch",
+        "object-alarm",
+        "websocket-message",
+        "workflow-step",
+    ] {
+        fail(&worker, way);
+        receiver.wait_for(&trace(way));
+    }
+    worker.get("/cdn-cgi/handler/scheduled?cron=way-cron");
+    let headers = [("Authorization", &*token("authorization"))];
+    let path = format!("/monitors/error?marker=way-monitor&key={}", token("query"));
+    worker.send("POST", &path, &headers, &token("body"));
+    receiver.wait_for_check_in("way-monitor", "error");
+    let path = format!("/logs/many?marker=way-log&key={}", token("query"));
+    worker.send("POST", &path, &headers, &token("body"));
+    receiver.wait_for("client_report");
+    let enough = |receiver: &Receiver| {
+        let requests = receiver.requests();
+        let sent = |name: &str| {
+            let name = format!("\"transaction\":\"{name}");
+            let mut texts = requests.iter().map(|it| it.request.text());
+            texts.any(|text| text.contains("\"type\":\"transaction\"") && text.contains(&name))
+        };
+        [
+            "main.fetch",
+            "Subject.alarm",
+            "main.scheduled",
+            "ScenarioWorkflow.run",
+        ]
+        .iter()
+        .all(|name| sent(name))
+    };
+    wait::until("transactions", wait::LIMIT, || {
+        enough(&receiver).then_some(())
+    });
+    let mut seen = BTreeSet::new();
+    for received in receiver.requests() {
+        let text = received.request.text();
+        for of in SURROUNDINGS {
+            assert!(!text.contains(&token(of)), "the {of} leaves: {text}");
+        }
+        for (header, payload) in receiver::envelope(&received.request).1 {
+            match header["type"].as_str() {
+                Some("transaction") => paths(&payload, "transaction", &mut seen),
+                Some("check_in") => paths(&payload, "check_in", &mut seen),
+                Some("log") => {
+                    paths(&header, "log_item", &mut seen);
+                    paths(&payload, "log", &mut seen);
+                }
+                Some("client_report") => paths(&payload, "client_report", &mut seen),
+                _ => {}
+            }
+        }
+    }
+    let allowed: BTreeSet<String> = ALLOWED_ON_DEMAND.map(str::to_owned).into();
+    let undecided: Vec<_> = seen.difference(&allowed).collect();
+    let unseen: Vec<_> = allowed.difference(&seen).collect();
+    assert!(
+        undecided.is_empty() && unseen.is_empty(),
+        "to decide on: {undecided:#?}; allowed, and nobody sends it: {unseen:#?}"
     );
 }
 

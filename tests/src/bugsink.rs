@@ -29,14 +29,31 @@ BUGSINK["MAX_EVENTS_PER_PROJECT_PER_5_MINUTES"] = 1_000_000
 BUGSINK["MAX_EVENTS_PER_PROJECT_PER_HOUR"] = 1_000_000
 BUGSINK["MAX_EVENTS_PER_5_MINUTES"] = 1_000_000
 BUGSINK["MAX_EVENTS_PER_HOUR"] = 1_000_000
+
+# Its pages are for whoever has signed in, which is what Chromium then is.
+class SignedIn:
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        from django.contrib.auth import get_user_model
+        request.user = get_user_model().objects.get()
+        return self.get_response(request)
+
+MIDDLEWARE.insert(
+    MIDDLEWARE.index("bugsink.middleware.LoginRequiredMiddleware"),
+    "bugsink_conf.SignedIn",
+)
 "#;
 
-/// Makes both databases and prints a token for the API, in one process: most of
-/// the time would be spent starting it.
+/// Makes both databases and a user, and prints a token for the API, in one process: most
+/// of the time would be spent starting it.
 const PREPARE: &str = r#"
 from django.core.management import call_command
 call_command("migrate", verbosity=0)
 call_command("migrate", "snappea", database="snappea", verbosity=0)
+from django.contrib.auth import get_user_model
+get_user_model().objects.create_superuser(username="proof")
 from bsmain.models import AuthToken
 print("token " + AuthToken.create_full_access().token)
 "#;
@@ -141,6 +158,34 @@ impl Project {
             events.map(|event| self.bugsink.get(&format!("events/{}/", text(&event, "id"))));
         let event = events.find(|event| event["data"].to_string().contains(marker));
         text(&event.expect("it was there"), "stacktrace_md")
+    }
+
+    /// The address of the page that shows the one event with `marker` in it, which has
+    /// others below it: `details/`, `breadcrumbs/`.
+    ///
+    /// # Panics
+    ///
+    /// If there is none in time.
+    #[track_caller]
+    pub fn page_of(&self, marker: &str) -> String {
+        self.wait_for_event(marker);
+        let issues = self.bugsink.list(&format!("issues/?project={}", self.id));
+        let pages = issues.iter().flat_map(|issue| {
+            let issue = text(issue, "id");
+            let events = self.bugsink.list(&format!("events/?issue={issue}"));
+            let pages = events.into_iter().map(move |event| (issue.clone(), event));
+            pages.collect::<Vec<_>>()
+        });
+        let mut pages = pages.filter(|(_, event)| {
+            let event = self.bugsink.get(&format!("events/{}/", text(event, "id")));
+            event["data"].to_string().contains(marker)
+        });
+        let (issue, event) = pages.next().expect("it was there");
+        let address = &self.bugsink.address;
+        format!(
+            "{address}/issues/issue/{issue}/event/{}/",
+            text(&event, "id")
+        )
     }
 
     /// Gives the server a source map, as what it has taken from an upload.

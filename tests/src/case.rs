@@ -10,10 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
+use crate::coverage;
 use crate::process::Log;
 
 /// Lines of each log that a failure shows.
@@ -29,16 +31,37 @@ struct Current {
     logs: Vec<Arc<Log>>,
     place: Option<String>,
     used: BTreeSet<String>,
+    name: Option<String>,
+    /// How many fixtures that are shared are being made.
+    aside: u32,
 }
 
 /// What each test used that has passed so far.
 static PASSED: Mutex<BTreeMap<String, BTreeSet<String>>> = Mutex::new(BTreeMap::new());
 
+/// How long each test took.
+static TOOK: Mutex<Vec<(Duration, String)>> = Mutex::new(Vec::new());
+
+/// How long each test took that has run, the slowest first: to look for time, not to test it.
+pub fn times() -> String {
+    let mut took = TOOK.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    took.sort_by(|a, b| b.cmp(a));
+    let lines = took
+        .iter()
+        .map(|(took, name)| format!("{:7.1} s  {name}\n", took.as_secs_f64()));
+    lines.collect()
+}
+
 /// A test. Its name is the rule it proves; it fails by panicking.
 pub fn test(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
     let named = name.to_owned();
     Trial::test(name, move || {
-        let (outcome, used) = run_noted(run);
+        let begin = Instant::now();
+        let (outcome, used) = run_noted(Some(named.clone()), run);
+        let mut took = TOOK.lock().unwrap_or_else(PoisonError::into_inner);
+        took.push((begin.elapsed(), named.clone()));
+        drop(took);
+        coverage::ended(&named, outcome.is_ok());
         if outcome.is_ok() {
             passed().insert(named, used);
         }
@@ -52,11 +75,17 @@ pub fn test(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
 ///
 /// If it did, with the message and the ends of the logs.
 pub fn explained<T>(run: impl FnOnce() -> T) -> Result<T, Failed> {
-    run_noted(run).0
+    run_noted(None, run).0
 }
 
-fn run_noted<T>(run: impl FnOnce() -> T) -> (Result<T, Failed>, BTreeSet<String>) {
-    CURRENT.set(Some(Current::default()));
+fn run_noted<T>(
+    name: Option<String>,
+    run: impl FnOnce() -> T,
+) -> (Result<T, Failed>, BTreeSet<String>) {
+    CURRENT.set(Some(Current {
+        name,
+        ..Current::default()
+    }));
     let outcome = catch_unwind(AssertUnwindSafe(run));
     let mut current = CURRENT.take().unwrap_or_default();
     let used = std::mem::take(&mut current.used);
@@ -68,10 +97,11 @@ fn passed() -> std::sync::MutexGuard<'static, BTreeMap<String, BTreeSet<String>>
 }
 
 /// What each test used that has passed, as JSON. A test that needs a build that not
-/// every machine can make is left out.
+/// every machine can make, or a program that not every machine can have, is left out.
 pub fn record() -> Value {
     let mut passed = passed().clone();
-    passed.retain(|_, used| !used.contains("worker unwinding"));
+    let rare = ["worker unwinding", "sentry-cli"];
+    passed.retain(|_, used| !rare.iter().any(|it| used.contains(*it)));
     json!(passed)
 }
 
@@ -87,14 +117,29 @@ pub fn used(what: impl Into<String>) {
 
 /// Runs what many tests share, without notes: only one of them runs it.
 pub(crate) fn aside<T>(run: impl FnOnce() -> T) -> T {
-    let before = CURRENT.with_borrow(|current| current.as_ref().map(|it| it.used.clone()));
+    let before = CURRENT.with_borrow_mut(|current| {
+        let current = current.as_mut()?;
+        current.aside += 1;
+        Some(current.used.clone())
+    });
     let made = run();
     CURRENT.with_borrow_mut(|current| {
         if let (Some(current), Some(before)) = (current, before) {
             current.used = before;
+            current.aside -= 1;
         }
     });
     made
+}
+
+/// Whether this thread makes what many tests share.
+pub(crate) fn is_aside() -> bool {
+    CURRENT.with_borrow(|current| current.as_ref().is_some_and(|it| it.aside > 0))
+}
+
+/// The name of the test on this thread.
+pub(crate) fn name() -> Option<String> {
+    CURRENT.with_borrow(|current| current.as_ref()?.name.clone())
 }
 
 /// Adds a log to what the running test shows if it fails.

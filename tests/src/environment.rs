@@ -4,15 +4,18 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 /// The variables that tell the proof where things are.
-pub const VARIABLES: [&str; 12] = [
+pub const VARIABLES: [&str; 15] = [
     "PROOF_WRANGLER",
     "PROOF_NODE",
     "PROOF_NPM",
     "PROOF_BUGSINK",
+    "PROOF_SPOTLIGHT",
+    "PROOF_SDK",
     "PROOF_CHROMIUM",
     "PROOF_LISTINGS",
     "PROOF_FIXTURE",
     "PROOF_STACKS",
+    "PROOF_STACKS_OPTIMIZED",
     "PROOF_SNIPPETS",
     "PROOF_BOOK",
     "PROOF_MDBOOK",
@@ -29,7 +32,7 @@ pub fn missing() -> Option<String> {
     (!missing.is_empty()).then(|| format!("not set: {names}; run `cargo xtask test`"))
 }
 
-/// The path in one of [`VARIABLES`], or in [`UNWINDING`].
+/// The path in one of [`VARIABLES`], in [`UNWINDING`] or in [`STACKS_UNWINDING`].
 ///
 /// # Panics
 ///
@@ -41,14 +44,18 @@ pub fn path(variable: &str) -> PathBuf {
     }
 }
 
-/// The one path that may be missing: a build of the fixture that unwinds takes a
-/// nightly compiler and its source. `cargo xtask test` makes it where rustup can install
-/// them, and says that it did not elsewhere.
+/// A path that may be missing: a build of the fixture that unwinds takes a nightly
+/// compiler and its source. `cargo xtask test` makes it where rustup can install them, and
+/// says that it did not elsewhere.
 pub const UNWINDING: &str = "PROOF_FIXTURE_UNWIND";
 
-/// Whether there is such a build.
+/// The same for the Worker with marked lines.
+pub const STACKS_UNWINDING: &str = "PROOF_STACKS_UNWIND";
+
+/// Whether there are such builds.
 pub fn has_unwinding_build() -> bool {
-    env::var_os(UNWINDING).is_some_and(|path| !path.is_empty())
+    let there = |name| env::var_os(name).is_some_and(|path| !path.is_empty());
+    [UNWINDING, STACKS_UNWINDING].into_iter().all(there)
 }
 
 /// The compatibility date that every Worker runs with in this run, instead of the one

@@ -6,11 +6,13 @@
 //! One concept per file. The tests are in `tests/proof/`, one module per theme.
 //!
 //! - `case`: a test, and what it says when it fails.
+//! - `coverage`: which lines a test ran in workerd.
 //! - `environment`: where `cargo xtask test` put the tools.
 //! - `process`, `run`: child processes and files that cannot outlive the run.
 //! - `worker`, `inspector`: a built Worker in workerd, and a look inside.
-//! - `bugsink`, `receiver`: who gets the events.
+//! - `bugsink`, `spotlight`, `receiver`: who gets the events.
 //! - `relay`: Sentry's own judgement of each of them.
+//! - `schema`: what a check-in and a log have to be, by Sentry's documentation.
 //! - `symbols`: what a companion makes of an event's stacks.
 //! - `book`, `browser`, `site`: the rendered book in Chromium.
 //! - `diagram`: what the sequence diagram says.
@@ -25,6 +27,7 @@ pub mod book;
 pub mod browser;
 pub mod bugsink;
 pub mod case;
+pub mod coverage;
 pub mod diagram;
 pub mod environment;
 pub mod http;
@@ -34,10 +37,12 @@ pub mod process;
 pub mod receiver;
 pub mod relay;
 pub mod run;
+pub mod schema;
 pub mod server;
 pub mod shared;
 pub mod site;
 pub mod socket;
+pub mod spotlight;
 pub mod symbols;
 pub mod wait;
 pub mod walk;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::server::{self, Request};
-use crate::{case, relay, wait};
+use crate::{case, relay, schema, wait};
 
 /// What a receiver does with a request.
 pub enum Answer {
@@ -140,11 +140,23 @@ impl Receiver {
     /// If there is none in time.
     #[track_caller]
     pub fn wait_for(&self, marker: &str) -> Received {
-        wait::until(&format!("request with {marker:?}"), wait::LIMIT, || {
+        self.wait_for_request("request", marker, |_| true)
+    }
+
+    /// The first request of a kind that mentions `marker`. A run sends its error and its
+    /// transaction at once, and either can arrive first.
+    #[track_caller]
+    fn wait_for_request(
+        &self,
+        what: &str,
+        marker: &str,
+        is_it: impl Fn(&Request) -> bool,
+    ) -> Received {
+        wait::until(&format!("{what} with {marker:?}"), wait::LIMIT, || {
             self.state
                 .requests()
                 .iter()
-                .find(|received| received.request.text().contains(marker))
+                .find(|it| it.request.text().contains(marker) && is_it(&it.request))
                 .cloned()
         })
     }
@@ -157,9 +169,22 @@ impl Receiver {
     /// has an objection.
     #[track_caller]
     pub fn wait_for_event(&self, marker: &str) -> Value {
-        let event = event(&self.wait_for(marker).request);
+        let event = event(&self.wait_for_request("event", marker, is_of_events).request);
         relay::judge(&event);
         event
+    }
+
+    /// Waits for the first transaction whose envelope mentions `marker`, and has it judged.
+    ///
+    /// # Panics
+    ///
+    /// If there is none in time, or if Relay has an objection.
+    #[track_caller]
+    pub fn wait_for_transaction(&self, marker: &str) -> Value {
+        let received = self.wait_for_request("transaction", marker, is_of_a_transaction);
+        let (_, transaction) = envelope(&received.request).1.remove(0);
+        relay::judge(&transaction);
+        transaction
     }
 
     /// Waits for the first event that `is_it`, and has it judged.
@@ -171,7 +196,10 @@ impl Receiver {
     pub fn wait_for_event_that(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
         let found = wait::until(what, wait::LIMIT, || {
             let requests = self.state.requests();
-            let mut events = requests.iter().map(|received| event_in(&received.request));
+            let events = requests
+                .iter()
+                .filter(|received| is_of_events(&received.request));
+            let mut events = events.map(|received| event_in(&received.request));
             events.find(&is_it)
         });
         relay::judge(&found);
@@ -188,11 +216,151 @@ impl Receiver {
         let requests = self.requests();
         let events: Vec<Value> = requests
             .iter()
+            .filter(|received| is_of_events(&received.request))
             .map(|received| event_in(&received.request))
             .collect();
         events.iter().for_each(relay::judge);
         events
     }
+
+    /// All check-ins so far, judged, and when each had arrived.
+    ///
+    /// # Panics
+    ///
+    /// If a request was no envelope, or if a check-in is none by the schema.
+    pub fn check_ins(&self) -> Vec<(Value, Instant)> {
+        let mut found = Vec::new();
+        for received in self.requests() {
+            for (header, check_in) in envelope(&received.request).1 {
+                if header["type"] == "check_in" {
+                    schema::judge(&check_in);
+                    found.push((check_in, received.at));
+                }
+            }
+        }
+        found
+    }
+
+    /// All items of logs so far, judged, with the marker that all of the logs in each have.
+    ///
+    /// # Panics
+    ///
+    /// If a request was no envelope, or if an item is none by the schema.
+    pub fn logs(&self, marker: &str) -> Vec<Logs> {
+        let mut found = Vec::new();
+        for received in self.requests() {
+            let mut items = envelope(&received.request).1.into_iter();
+            let Some((header, payload)) = items.next() else {
+                continue;
+            };
+            if header["type"] != "log" {
+                continue;
+            }
+            schema::judge_logs(&header, &payload);
+            let report = items.next().map(|(header, payload)| {
+                assert_eq!(header["type"], "client_report");
+                schema::judge_report(&payload);
+                payload
+            });
+            assert!(items.next().is_none(), "more than a report beside logs");
+            let logs = payload["items"].as_array().cloned().unwrap_or_default();
+            let is_of = |log: &Value| log["attributes"]["marker"]["value"] == marker;
+            if logs.iter().any(is_of) {
+                assert!(logs.iter().all(is_of), "logs of several runs: {payload:#}");
+                found.push(Logs {
+                    logs,
+                    report,
+                    at: received.at,
+                });
+            }
+        }
+        found
+    }
+
+    /// Waits for the first item of logs with a marker.
+    ///
+    /// # Panics
+    ///
+    /// If there is none in time, or if an item is none by the schema.
+    #[track_caller]
+    pub fn wait_for_logs(&self, marker: &str) -> Logs {
+        let what = format!("logs of {marker:?}");
+        let found = wait::until(&what, wait::LIMIT, || self.logs(marker).into_iter().next());
+        case::used("logs".to_owned());
+        found
+    }
+
+    /// Waits for the check-in of a monitor with a status, judged.
+    ///
+    /// # Panics
+    ///
+    /// If there is none in time, or if it is none by the schema.
+    #[track_caller]
+    pub fn wait_for_check_in(&self, monitor: &str, status: &str) -> (Value, Instant) {
+        let what = format!("check-in {status:?} of {monitor:?}");
+        let found = wait::until(&what, wait::LIMIT, || {
+            let mut all = self.check_ins().into_iter();
+            all.find(|(it, _)| it["monitor_slug"] == monitor && it["status"] == status)
+        });
+        case::used(format!("check-in {status}"));
+        found
+    }
+}
+
+/// The logs of one item, and when they had arrived.
+#[derive(Clone, Debug)]
+pub struct Logs {
+    /// The logs, in their order.
+    pub logs: Vec<Value>,
+    /// The report of dropped logs beside them, if there is one.
+    pub report: Option<Value>,
+    /// When the last byte had arrived.
+    pub at: Instant,
+}
+
+impl Logs {
+    /// The values of an attribute, one for each log.
+    pub fn values(&self, name: &str) -> Vec<Value> {
+        let logs = self.logs.iter();
+        logs.map(|log| log["attributes"][name]["value"].clone())
+            .collect()
+    }
+
+    /// The texts.
+    pub fn texts(&self) -> Vec<&str> {
+        let logs = self.logs.iter();
+        logs.filter_map(|log| log["body"].as_str()).collect()
+    }
+}
+
+/// Whether an envelope is one of events: only what is known to come without one is another's.
+/// A check-in and logs are judged in passing.
+fn is_of_events(request: &Request) -> bool {
+    let (_, items) = envelope(request);
+    let is_known = |(header, payload): &(Value, Value)| match header["type"].as_str() {
+        Some("check_in") => {
+            schema::judge(payload);
+            true
+        }
+        Some("log") => {
+            schema::judge_logs(header, payload);
+            true
+        }
+        Some("client_report") => {
+            schema::judge_report(payload);
+            true
+        }
+        Some("transaction") => true,
+        _ => false,
+    };
+    items.is_empty() || !items.iter().all(is_known)
+}
+
+fn is_of_a_transaction(request: &Request) -> bool {
+    let (_, items) = envelope(request);
+    items
+        .first()
+        .is_some_and(|(header, _)| header["type"] == "transaction")
 }
 
 impl Drop for Receiver {

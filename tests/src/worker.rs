@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use toml::Table;
 
+use crate::coverage::Counted;
 use crate::http::{self, Answer};
 use crate::inspector::Inspector;
 use crate::process::{Log, Process};
@@ -27,6 +28,10 @@ pub enum Build {
     Unwinding,
     /// The Worker whose failing lines are marked, with a companion beside it.
     Stacks,
+    /// The same, optimised by `worker-sentry-symbols build --optimize`.
+    StacksOptimized,
+    /// The same, built with `worker-build --panic-unwind`.
+    StacksUnwinding,
     /// One of the smallest Workers, by its folder's name.
     Snippet(&'static str),
     /// The files of the published book. Nothing is built for it.
@@ -35,12 +40,14 @@ pub enum Build {
 
 impl Build {
     /// Where `worker-build` put its output.
-    fn output(self) -> PathBuf {
+    pub fn output(self) -> PathBuf {
         match self {
             Build::Listings => environment::path("PROOF_LISTINGS"),
             Build::Fixture => environment::path("PROOF_FIXTURE"),
             Build::Unwinding => environment::path(environment::UNWINDING),
             Build::Stacks => environment::path("PROOF_STACKS"),
+            Build::StacksOptimized => environment::path("PROOF_STACKS_OPTIMIZED"),
+            Build::StacksUnwinding => environment::path(environment::STACKS_UNWINDING),
             Build::Snippet(name) => environment::path("PROOF_SNIPPETS").join(name).join("build"),
             Build::Site => unreachable!("it has no Worker's code"),
         }
@@ -53,6 +60,9 @@ impl Build {
             Build::Fixture => "fixture".to_owned(),
             Build::Unwinding => "unwinding".to_owned(),
             Build::Stacks => "stacks".to_owned(),
+            Build::StacksOptimized => "stacks, optimised".to_owned(),
+            // The record knows by this word what not every machine can build.
+            Build::StacksUnwinding => "unwinding".to_owned(),
             Build::Snippet(name) => format!("snippet {name}"),
             Build::Site => "site".to_owned(),
         }
@@ -63,7 +73,7 @@ impl Build {
         let folder = match self {
             Build::Listings => "listings",
             Build::Fixture | Build::Unwinding => "tests/fixture",
-            Build::Stacks => "tests/stacks",
+            Build::Stacks | Build::StacksOptimized | Build::StacksUnwinding => "tests/stacks",
             Build::Snippet(name) => &format!("listings/snippets/{name}"),
             Build::Site => "xtask/publish",
         };
@@ -223,6 +233,47 @@ impl WorkerOptions {
         options
     }
 
+    /// Sends events to this DSN, and logs as well.
+    #[must_use]
+    pub fn logging_to(self, dsn: &str) -> Self {
+        self.reporting_to(dsn).var("SENTRY_ENABLE_LOGS", "true")
+    }
+
+    /// Binds a Worker with the JavaScript SDK as a service, and this one to it.
+    ///
+    /// # Panics
+    ///
+    /// If the run's directory takes no files.
+    #[must_use]
+    pub fn with_javascript(self, dsn: &str) -> Self {
+        // Where wrangler finds the SDK: beside the module.
+        let folder = run::new_directory("javascript");
+        let main = folder.join("javascript.mjs");
+        let module = environment::workspace().join("tests/fixtures/javascript.mjs");
+        fs::copy(module, &main).expect("the module");
+        symlink(environment::path("PROOF_SDK"), folder.join("node_modules")).expect("a link");
+        let mut beside = toml::toml! {
+            name = "javascript"
+            services = [{ binding = "OURS", service = "fixture" }]
+        };
+        beside.insert("main".to_owned(), main.display().to_string().into());
+        let date = self.config["compatibility_date"].clone();
+        beside.insert("compatibility_date".to_owned(), date);
+        let binding: Table = toml::toml! {
+            binding = "JAVASCRIPT"
+            service = "javascript"
+        };
+        // Both Workers read one file of secrets.
+        let mut options = self.secret("JAVASCRIPT_DSN", dsn).config(|config| {
+            config.insert(
+                "services".to_owned(),
+                toml::Value::Array(vec![binding.into()]),
+            );
+        });
+        options.beside = Some(beside);
+        options
+    }
+
     /// Puts the vault's own Worker in front, which can be an impatient client.
     #[must_use]
     pub fn behind_vault(mut self) -> Self {
@@ -319,6 +370,12 @@ impl WorkerOptions {
         (worker, Inspector::connect(port))
     }
 
+    /// The second Worker, if it is one whose lines can be measured.
+    fn counted_beside(&self) -> Option<String> {
+        let beside = self.beside.as_ref()?.get("name")?.as_str()?;
+        (beside == "tunnel").then(|| Build::Snippet("tunnel").name())
+    }
+
     fn start_with_inspector(self, port: u16) -> Worker {
         let directory = self.write();
         let mut command = wrangler(&directory);
@@ -328,7 +385,8 @@ impl WorkerOptions {
             (Some(_), false) => command.args(["-c", CONFIG, "-c", BESIDE]),
             (None, _) => &mut command,
         };
-        Worker::start(self.build, "wrangler", &command, directory)
+        let beside = self.counted_beside();
+        Worker::start(self.build, "wrangler", &command, directory, beside)
     }
 
     /// Starts it by a line that a reader types, on ports of its own.
@@ -341,7 +399,8 @@ impl WorkerOptions {
         let build = self.build;
         let directory = self.write();
         let line = format!("{line} {}", on_this_machine(0).join(" "));
-        Worker::start(build, "wrangler", &typed(&line, &directory), directory)
+        let command = typed(&line, &directory);
+        Worker::start(build, "wrangler", &command, directory, None)
     }
 
     /// Runs a line that a reader types beside the configuration, and returns what
@@ -397,7 +456,7 @@ impl WorkerOptions {
             .arg(directory.join(CONFIG))
             .args([main, outbound]);
         prepare(&mut command, &directory);
-        Worker::start(self.build, "workerd", &command, directory)
+        Worker::start(self.build, "workerd", &command, directory, None)
     }
 
     /// Does all that `wrangler deploy` does but the upload, and returns the lines
@@ -523,6 +582,15 @@ pub struct Worker {
     address: String,
     directory: PathBuf,
     started_in: Duration,
+    counted: Option<Counted>,
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if let Some(counted) = &self.counted {
+            counted.ends();
+        }
+    }
 }
 
 impl Worker {
@@ -541,9 +609,10 @@ impl Worker {
         Self::of(Build::Unwinding)
     }
 
-    /// The Worker whose failing lines are marked, still to be started.
-    pub fn stacks() -> WorkerOptions {
-        Self::of(Build::Stacks)
+    /// The Worker whose failing lines are marked, still to be started. `build` is one of its
+    /// three.
+    pub fn stacks(build: Build) -> WorkerOptions {
+        Self::of(build)
     }
 
     /// One of the snippets, still to be started.
@@ -579,15 +648,23 @@ impl Worker {
         }
     }
 
-    fn start(build: Build, name: &str, command: &Command, directory: PathBuf) -> Self {
+    fn start(
+        build: Build,
+        name: &str,
+        command: &Command,
+        directory: PathBuf,
+        beside: Option<String>,
+    ) -> Self {
         let began = Instant::now();
         let process = Process::start(name, command);
         let ready = process.wait_for_line("Ready on http://", wait::START);
         let (_, address) = ready.split_once("Ready on ").expect("the part waited for");
         case::used(format!("worker {}", build.name()));
+        let address = address.trim().to_owned();
         Worker {
             build,
-            address: address.trim().to_owned(),
+            counted: Counted::new(&address, build.name(), beside),
+            address,
             directory,
             started_in: began.elapsed(),
             process,
@@ -645,6 +722,9 @@ impl Worker {
     /// Notes that the running test uses this Worker, and which part of it.
     fn used(&self, path: &str) {
         self.process.log();
+        if let Some(counted) = &self.counted {
+            counted.used();
+        }
         case::used(format!("worker {}", self.build.name()));
         let folder = path.split(['/', '?']).nth(1).unwrap_or_default();
         if !folder.is_empty() && folder != "cdn-cgi" {

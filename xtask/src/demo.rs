@@ -1,4 +1,6 @@
-//! `cargo xtask demo`: the example Worker beside a receiver, to be broken.
+//! `cargo xtask demo`: the example Worker beside two receivers, to be broken.
+//!
+//! Bugsink shows issues, Spotlight the traces that they are in. Each gets everything.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -80,6 +82,7 @@ pub fn demo(root: &Path) -> Result<()> {
     let setup = Setup::new(root)?;
     let (wasm, tools) = (setup.wasm()?, setup.worker_tools()?);
     let (npm, bugsink) = (setup.npm()?, setup.bugsink()?);
+    let spotlight = setup.spotlight()?;
     eprintln!("building the example Worker");
     let listings = root.join("listings");
     let builder = Builder {
@@ -91,18 +94,37 @@ pub fn demo(root: &Path) -> Result<()> {
     let source_map = worker::source_map(&listings)?;
 
     let folder = Folder::new("worker-sentry-demo")?;
-    eprintln!("starting Bugsink");
-    let receiver = Receiver::start(&bugsink, &folder, &source_map)?;
+    eprintln!("starting Bugsink and Spotlight");
+    // Bugsink writes its own address into the DSN, so it has to know the port.
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+        .local_addr()?
+        .port();
+    let origin = format!("http://127.0.0.1:{port}");
+    let viewer = start_viewer(root, &npm, &spotlight, &origin, &folder)?;
+    let receiver = Receiver::start(&bugsink, port, &folder)?;
+    let both = viewer.wait_for("Both at ", START)?;
+    let dsn = receiver.dsn.replace(&format!("127.0.0.1:{port}"), &both);
     eprintln!("starting the Worker");
-    let (worker, address) = start_worker(&listings, &npm, &receiver.dsn, &folder)?;
+    let worker = start_worker(&listings, &npm, &dsn, &folder)?;
+    // While that starts.
+    receiver.take(&bugsink, &folder, &source_map)?;
+    receiver.server.wait_for("Listening at: ", START)?;
+    let traces = viewer.wait_for("Spotlight at ", START)?;
+    let address = worker.wait_for("Ready on ", START)?;
     println!(
         "
-  The Worker:           {address}/
-  Its issues, Bugsink:  {}
+  The Worker:            {address}/
+  Its issues, Bugsink:   {}
+  Its traces, Spotlight: {traces}/telemetry/traces
 
   Make an alarm fail, and look at the issues a second later:
 
 curl -X POST '{address}/drill/rate-limiter/alarm?marker=hello-1'
+
+  One request through a queue, two Workflows and an object to the step that fails. Look at
+  the traces at once, and again ten seconds later, when the first Workflow has noticed:
+
+curl '{address}/batch' -d '[{{\"name\":\"hello-2\",\"sources\":[{{\"text\":\"! no rule\"}}]}}]'
 
   The other drills are in listings/src/drill.rs. What is stored here is in
   {}
@@ -121,63 +143,77 @@ curl -X POST '{address}/drill/rate-limiter/alarm?marker=hello-1'
 struct Receiver {
     dsn: String,
     issues: String,
-    _server: Background,
+    server: Background,
+}
+
+/// One of Bugsink's programs, in its folder.
+fn program(bin: &Path, name: &str, folder: &Folder) -> Command {
+    let mut command = run::command(bin.join(name));
+    command
+        .current_dir(folder.path())
+        .env("HOME", folder.path())
+        .env("TMPDIR", folder.path())
+        .env("PYTHONUNBUFFERED", "1");
+    command
 }
 
 impl Receiver {
-    fn start(bin: &Path, folder: &Folder, source_map: &Path) -> Result<Self> {
-        // It writes its own address into the DSN, so it has to know the port.
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-            .local_addr()?
-            .port();
+    /// It does not listen yet.
+    fn start(bin: &Path, port: u16, folder: &Folder) -> Result<Self> {
+        let address = format!("127.0.0.1:{port}");
         let port = format!("--port={port}");
-        let program = |name: &str| {
-            let mut command = run::command(bin.join(name));
-            command
-                .current_dir(folder.path())
-                .env("HOME", folder.path())
-                .env("TMPDIR", folder.path())
-                .env("PYTHONUNBUFFERED", "1");
-            command
-        };
-        let mut configure = program("bugsink-create-conf");
+        let mut configure = program(bin, "bugsink-create-conf", folder);
         configure.args(["--template=local", "--host=127.0.0.1", &port]);
         run::output_of(&mut configure).context("`bugsink-create-conf` failed")?;
         let file = folder.path().join("bugsink_conf.py");
         let settings = fs::read_to_string(&file)? + SETTINGS;
         fs::write(&file, settings)?;
 
-        let mut prepare = program("bugsink-manage");
+        let mut prepare = program(bin, "bugsink-manage", folder);
         prepare.args(["shell", "-c", PREPARE]);
         let prepared = Background::start("bugsink-manage", &prepare, folder)?;
         let project = prepared.wait_for("project ", START)?;
         let dsn = prepared.wait_for("dsn ", START)?;
 
-        let mut take = program("bugsink-manage");
-        let script = TAKE.replace("FILE", &source_map.display().to_string());
-        run::output_of(take.args(["shell", "-c", &script]))
-            .context("Bugsink took no source map")?;
-
-        let address = format!("127.0.0.1:{}", port.trim_start_matches("--port="));
-        let mut serve = program("gunicorn");
+        let mut serve = program(bin, "gunicorn", folder);
         serve.args(["--bind", &address, "--threads", "4", "bugsink.wsgi"]);
-        let server = Background::start("bugsink", &serve, folder)?;
-        server.wait_for("Listening at: ", START)?;
         Ok(Receiver {
             dsn,
             issues: format!("http://{address}/issues/{project}/"),
-            _server: server,
+            server: Background::start("bugsink", &serve, folder)?,
         })
+    }
+
+    /// Gives it the source map of the Worker.
+    fn take(&self, bin: &Path, folder: &Folder, source_map: &Path) -> Result<()> {
+        let mut take = program(bin, "bugsink-manage", folder);
+        let script = TAKE.replace("FILE", &source_map.display().to_string());
+        run::output_of(take.args(["shell", "-c", &script]))
+            .context("Bugsink took no source map")?;
+        Ok(())
     }
 }
 
-/// Starts `wrangler dev` on the Worker that was built; returns its address, too.
-fn start_worker(
-    listings: &Path,
+/// Starts Spotlight, which passes what it gets on to Bugsink.
+fn start_viewer(
+    root: &Path,
     npm: &Npm,
-    dsn: &str,
+    packages: &Path,
+    bugsink: &str,
     folder: &Folder,
-) -> Result<(Background, String)> {
+) -> Result<Background> {
+    let mut command = run::command(&npm.node);
+    command
+        .arg(root.join("tests/fixtures/spotlight.mjs"))
+        .arg(packages)
+        .arg(bugsink)
+        .current_dir(folder.path())
+        .env("HOME", folder.path());
+    Background::start("spotlight", &command, folder)
+}
+
+/// Starts `wrangler dev` on the Worker that was built.
+fn start_worker(listings: &Path, npm: &Npm, dsn: &str, folder: &Folder) -> Result<Background> {
     let directory = folder.path().join("worker");
     fs::create_dir(&directory)?;
     let committed = fs::read_to_string(listings.join("wrangler.toml"))?;
@@ -191,10 +227,9 @@ fn start_worker(
     command
         .args(["dev", "--ip", "127.0.0.1", "--port", "0"])
         .args(["--inspector-ip", "127.0.0.1", "--inspector-port", "0"])
-        .args(["--persist-to", "state"]);
-    let worker = Background::start("wrangler", &command, folder)?;
-    let address = worker.wait_for("Ready on ", START)?;
-    Ok((worker, address))
+        .args(["--persist-to", "state"])
+        .args(["--var", "SENTRY_TRACES_SAMPLE_RATE:1"]);
+    Background::start("wrangler", &command, folder)
 }
 
 /// Wrangler, kept to this machine and out of the user's own settings.

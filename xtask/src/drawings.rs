@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
-use crate::book_checks::{self, Page};
 use crate::html::{self, escaped};
+use crate::pages::{self, Page};
 use crate::run;
 use crate::setup::versions::MDBOOK_MERMAID;
 use crate::setup::{Setup, Tools, fingerprint};
@@ -44,7 +44,7 @@ impl Diagram {
         let lines = Vec::from_iter(page.text.lines());
         let mut diagrams = Vec::new();
         for fence in page.fences() {
-            if fence.language() != "mermaid" {
+            if fence.language != "mermaid" {
                 continue;
             }
             let place = page.at(fence.line, "");
@@ -127,7 +127,7 @@ const WAY: &str = "<details class=\"way\" name=\"ID-ways\"OPEN>\n<summary>TITLE<
 
 /// All diagrams of the book.
 pub fn diagrams() -> Result<Vec<Diagram>> {
-    let pages = book_checks::pages();
+    let pages = pages::pages();
     let mut diagrams = Vec::new();
     for page in &pages {
         diagrams.extend(Diagram::of(page)?);

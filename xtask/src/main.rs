@@ -9,17 +9,25 @@ mod background;
 mod bench;
 mod book;
 mod book_checks;
+mod coverage;
 mod demo;
 mod drawings;
 mod drift;
 mod engine;
+mod fuzz;
 mod html;
+mod measured;
+mod mutants;
+mod pages;
+mod pictures;
 mod preprocess;
 mod proven;
 mod publish;
+mod release;
 mod run;
 #[cfg(test)]
 mod secrets;
+mod seen;
 mod serve;
 mod setup;
 mod site;
@@ -81,6 +89,12 @@ enum Command {
     /// each of their pages leads to the newest.
     #[command(verbatim_doc_comment)]
     Publish(publish::Options),
+    /// Say whether the packages could be released as they are. Publishes nothing.
+    ///
+    /// Packs and builds them, tries the upload, reads the licences and the advisories of
+    /// all they depend on, makes the documentation as docs.rs does, and builds with the
+    /// oldest dependencies that the manifests allow.
+    Release,
     /// Run everything that proves the book, the crate and the example Worker.
     ///
     /// Stops at the first stage that fails and says how to run only that one.
@@ -106,6 +120,31 @@ enum Command {
         /// Measure nothing; write the page again from tests/bench/results.json.
         #[arg(long, conflicts_with = "quick")]
         page: bool,
+    },
+    /// Give each reader of what others wrote a million inputs that nobody meant well:
+    /// DSNs, headers, stacks, what JavaScript throws, cron expressions, modules.
+    Fuzz(fuzz::Options),
+    /// Take the pictures of the book anew: issues of the example as Bugsink shows them.
+    ///
+    /// Builds the Workers, makes them fail beside Bugsink, and writes src/pictures and the
+    /// text of each picture. The proof takes them again and compares.
+    #[command(verbatim_doc_comment)]
+    Pictures,
+    /// Change the code of the crate and the example in one place after another, and see that
+    /// a native test notices each change.
+    ///
+    /// Takes hours for all of it: name a part, or only what has changed.
+    #[command(verbatim_doc_comment)]
+    Mutants(mutants::Options),
+    /// Measure which lines of the listings each test runs, and write it into
+    /// tests/coverage.json, from which the book names the tests of a listing.
+    ///
+    /// Takes about ten minutes: tests and Workers are compiled anew, with counters.
+    #[command(verbatim_doc_comment)]
+    Coverage {
+        /// Measure only a part anew. Enough where nothing but native tests have changed.
+        #[arg(long, value_enum)]
+        only: Option<coverage::Part>,
     },
     /// Say which pins are behind their registries: crates, npm, PyPI and Rust.
     ///
@@ -151,11 +190,16 @@ fn main() -> ExitCode {
         Command::Book { anchors } => book::book(&root, anchors),
         Command::Bench { quick, page } => bench::bench(&root, quick, page),
         Command::Publish(options) => publish::publish(&root, &options),
+        Command::Pictures => pictures::pictures(&root),
+        Command::Fuzz(options) => fuzz::fuzz(&root, &options),
+        Command::Mutants(options) => mutants::mutants(&root, &options),
+        Command::Release => release::release(&root),
         Command::Test {
             filter,
             stage,
             record,
         } => test::test(&root, filter.as_deref(), stage, record),
+        Command::Coverage { only } => coverage::coverage(&root, only),
         Command::Drift { prove } => drift::drift(&root, prove),
         Command::Preprocess => preprocess::preprocess(&root),
         Command::Site => site::site(&root),

@@ -10,8 +10,9 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::book_checks::{self, Listing, Page, caption};
+use crate::book_checks;
 use crate::drawings;
+use crate::pages::{Listing, Page, caption};
 use crate::proven::Proven;
 use crate::site::placeholder;
 
@@ -78,7 +79,11 @@ fn with_proofs(page: &Page, proven: &Proven) -> String {
     fences.reverse();
     for fence in &fences {
         if let Ok(listing) = Listing::of(page, fence) {
-            let proof = proven.of(&listing);
+            let reason = page.reason(fence);
+            let proof = proven.of(&listing, reason);
+            if reason.is_some() {
+                lines.remove(fence.after_line);
+            }
             if !proof.is_empty() {
                 lines.insert(fence.after_line, placeholder(&proof));
             }

@@ -1,11 +1,10 @@
 //! What the tests proved: the record of a run, and which of its tests prove a
 //! listing.
 //!
-//! `cargo xtask test` writes down what each test exercised and compares it with
-//! `tests/proven.json`, which is committed so that the book can be rendered
-//! without running anything. Nothing in that file is typed in. A native test
-//! exercises the file it is in. A test in the real runtime notes what it used, as
-//! it uses it:
+//! `cargo xtask test` writes down which tests passed, and what each test in the real
+//! runtime used, and compares it with `tests/proven.json`, which is committed so that the
+//! book can be rendered without running anything. Nothing in that file is typed in. A test
+//! in the real runtime notes what it used, as it uses it:
 //!
 //! - `worker NAME`, `deploy NAME`: a Worker that ran or was bundled;
 //! - `drill HOST/HANDLER`, `drills off`: a drill that was answered;
@@ -13,17 +12,18 @@
 //! - `event CLASS.HANDLER`: a report that it waited for and got;
 //! - `line TEXT`: a line of the crate's that it waited for and got;
 //! - `command LINE`: a line of a page that it ran.
+//!
+//! Which lines of a listing a test ran is measured: see `measured.rs`.
 
-mod listing;
-
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::book_checks::{self, Fence, Listing, rust_blocks};
-use listing::Sources;
+use crate::measured::{self, Lines, Measured, Numbers, ranges};
+use crate::pages::{self, Fence, Listing, rust_blocks};
 
 /// The committed record.
 const FILE: &str = "tests/proven.json";
@@ -58,26 +58,80 @@ pub enum Part {
     Runtime,
 }
 
-/// The tests that prove a listing, most specific first.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// As many tests as a reader looks at.
+const MOST: usize = 6;
+
+/// The tests that prove a listing. Those that ran most of its lines come first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proof {
-    /// Those that need Rust and nothing else.
+    /// A few of those that need Rust and nothing else.
     pub native: Vec<String>,
-    /// Those that ran in workerd.
+    /// A few of those that ran in workerd.
     pub runtime: Vec<String>,
+    /// How many there are, named here or not.
+    pub count: usize,
+    /// The file of the site that says which test ran which line.
+    pub file: String,
+    /// Why there is none, or lines that none runs and why.
+    pub note: String,
 }
 
 impl Proof {
-    /// Whether there are none.
+    /// Whether there is nothing to say.
     pub fn is_empty(&self) -> bool {
-        self.native.is_empty() && self.runtime.is_empty()
+        self.count == 0 && self.note.is_empty()
     }
+
+    /// As a text that [`Proof::parsed`] reads.
+    pub fn written(&self) -> Value {
+        let Self {
+            native,
+            runtime,
+            count,
+            file,
+            note,
+        } = self;
+        json!([native, runtime, count, file, note])
+    }
+
+    /// From such a text.
+    pub fn parsed(text: &str) -> Result<Self> {
+        let (native, runtime, count, file, note) = serde_json::from_str(text)?;
+        Ok(Self {
+            native,
+            runtime,
+            count,
+            file,
+            note,
+        })
+    }
+
+    /// These tests.
+    fn named(native: Vec<String>, runtime: Vec<String>) -> Self {
+        let count = native.len() + runtime.len();
+        let (native, runtime) = fewer(native, runtime);
+        Self {
+            native,
+            runtime,
+            count,
+            ..Self::default()
+        }
+    }
+}
+
+/// A few of each kind.
+fn fewer<T>(mut native: Vec<T>, mut runtime: Vec<T>) -> (Vec<T>, Vec<T>) {
+    native.truncate(MOST - runtime.len().min(MOST / 2));
+    runtime.truncate(MOST - native.len());
+    (native, runtime)
 }
 
 /// The record, and the sources that say what it means.
 pub struct Proven {
     record: Record,
-    sources: Sources,
+    measured: Measured,
+    /// The sources, once somebody asks.
+    sources: OnceCell<Vec<Source>>,
     recording: bool,
 }
 
@@ -90,7 +144,11 @@ impl Proven {
                 let none = || Ok(Record::default());
                 if recording { none() } else { Err(error) }
             })?,
-            sources: Sources::read(),
+            measured: Measured::read(root).or_else(|error| {
+                let none = || Ok(Measured::default());
+                if recording { none() } else { Err(error) }
+            })?,
+            sources: OnceCell::new(),
             recording,
         })
     }
@@ -113,6 +171,20 @@ impl Proven {
         let block = test_of_block("test.md", &["fn main() {}"]);
         proven.record.native = [(PAGES.to_owned(), used(&[&block]))].into();
         proven.record.runtime = runtime.map(|(test, used)| (test.to_owned(), used)).into();
+        // The guard's listing, run by this test.
+        let text = pages::read("crate/src/steps/guard.rs");
+        let shown = measured::shown(&text, "guard");
+        let all: Numbers = [1, 2].into();
+        let lines = Lines {
+            text: measured::text_of(&shown),
+            code: all.clone(),
+            ran: [(all, [0].into())].into(),
+        };
+        proven.measured = Measured {
+            native: Vec::new(),
+            runtime: vec!["alarm::step_1_guard_a_test".to_owned()],
+            listings: [("crate/src/steps/guard.rs:guard".to_owned(), lines)].into(),
+        };
         proven.recording = false;
         proven
     }
@@ -134,10 +206,7 @@ impl Proven {
     pub fn of_written(&self, page: &str, fence: &Fence<'_>) -> Proof {
         let test = test_of_block(page, &fence.body);
         let native = self.has_test_of_page(&test).then_some(test);
-        Proof {
-            native: native.into_iter().collect(),
-            runtime: Vec::new(),
-        }
+        Proof::named(native.into_iter().collect(), Vec::new())
     }
 
     /// Whether a test ran this line of a page.
@@ -153,10 +222,239 @@ impl Proven {
         tests.is_some_and(|tests| tests.contains(test))
     }
 
-    /// The tests that prove a listing.
-    pub fn of(&self, listing: &Listing) -> Proof {
-        listing::proof(&self.record, &self.sources, listing)
+    /// The tests that prove a listing. `reason` is what the page says of lines that none runs.
+    pub fn of(&self, listing: &Listing, reason: Option<&str>) -> Proof {
+        let measured = self.lines(listing);
+        let Some((key, lines)) = measured.ok() else {
+            return match is_rust(listing) {
+                true => Proof::default(),
+                false => self.of_other(listing),
+            };
+        };
+        if lines.code.is_empty() {
+            let note = match reason {
+                Some(reason) => format!("No line of it is measured. {reason}"),
+                None => "Declarations only: nothing in it runs.".to_owned(),
+            };
+            return Proof {
+                note,
+                ..Proof::default()
+            };
+        }
+        let mut tests = self.tests(lines);
+        // Those that ran most of its lines, and of these those that ran least else.
+        tests.sort_by_key(|(test, ran)| (usize::MAX - ran.len(), self.breadth(*test)));
+        let count = tests.len();
+        let of = |wanted: bool| {
+            let named = tests.iter().filter_map(|(test, _)| {
+                let (name, is_runtime) = self.measured.test(*test)?;
+                let name = name.split_once(' ').map_or(name, |it| it.1);
+                (is_runtime == wanted).then(|| name.to_owned())
+            });
+            Vec::from_iter(named)
+        };
+        let (native, runtime) = fewer(of(false), of(true));
+        let unrun = lines.unrun(|test| self.counts(test));
+        let note = match reason {
+            Some(reason) if !unrun.is_empty() => {
+                let line = if unrun.len() == 1 { "line" } else { "lines" };
+                format!("No test runs {line} {}. {reason}", ranges(&unrun, "–"))
+            }
+            _ => String::new(),
+        };
+        Proof {
+            native,
+            runtime,
+            count,
+            file: file_of(&key),
+            note,
+        }
     }
+
+    /// What is wrong with the proof of a listing, of which the page gives this reason for
+    /// lines that no test runs.
+    pub fn wrong(&self, listing: &Listing, reason: Option<&str>) -> Option<String> {
+        let name = measured::key(listing);
+        if !is_rust(listing) {
+            return self
+                .of_other(listing)
+                .is_empty()
+                .then(|| format!("no test proves {name}"));
+        }
+        let (_, lines) = match self.lines(listing) {
+            Ok(found) => found,
+            Err(what) => return Some(format!("{name} {what}: cargo xtask coverage")),
+        };
+        let unrun = lines.unrun(|test| self.counts(test));
+        if lines.code.is_empty() && has_function(listing) {
+            let what = format!("no line of {name} is measured, and it has a function");
+            return reason.is_none().then_some(what);
+        }
+        match (unrun.is_empty(), reason) {
+            (true, None) | (false, Some(_)) => None,
+            (false, None) => Some(format!(
+                "no test runs {} of {name}, of its lines that hold code",
+                ranges(&unrun, "-")
+            )),
+            (true, Some(_)) => Some(format!("a test runs each line of {name}")),
+        }
+    }
+
+    /// What was measured of a listing with this very text.
+    fn lines(&self, listing: &Listing) -> std::result::Result<(String, &Lines), &'static str> {
+        let key = measured::key(listing);
+        let lines = self
+            .measured
+            .listings
+            .get(&key)
+            .ok_or("was never measured")?;
+        match is_current(&key, lines) {
+            true => Ok((key, lines)),
+            false => Err("has changed since it was measured"),
+        }
+    }
+
+    /// The tests that ran something of it, each with the lines.
+    fn tests<'m>(&self, lines: &'m Lines) -> Vec<(usize, &'m Numbers)> {
+        let tests = lines.ran.iter();
+        let tests = tests.flat_map(|(ran, tests)| tests.iter().map(move |test| (*test, ran)));
+        tests.filter(|(test, _)| self.counts(*test)).collect()
+    }
+
+    /// How many listings a test ran something of.
+    fn breadth(&self, test: usize) -> usize {
+        let listings = self.measured.listings.values();
+        let ran = |lines: &&Lines| lines.ran.values().any(|tests| tests.contains(&test));
+        listings.filter(ran).count()
+    }
+
+    /// Whether a measured test passed in the run that is recorded, or is newer: the record
+    /// is made anew at another time.
+    fn counts(&self, test: usize) -> bool {
+        match self.measured.test(test) {
+            Some((name, true)) => self.record.runtime.contains_key(name),
+            Some((name, false)) => {
+                let (package, name) = name.split_once(' ').unwrap_or(("", name));
+                let tests = self.record.native.get(package);
+                // The record has the packages of the book only.
+                let stands = || {
+                    let sources = self.sources.get_or_init(sources);
+                    package_of(sources, name).is_some_and(|found| found.0 == package)
+                };
+                tests.is_none_or(|tests| tests.contains(name) || stands())
+            }
+            None => false,
+        }
+    }
+
+    /// The tests that ran or bundled a Worker with this configuration. JavaScript has no
+    /// counters: the tests that ran the function of Rust that calls it.
+    fn of_other(&self, listing: &Listing) -> Proof {
+        if let Some(module) = listing.file.strip_suffix(".js") {
+            let caller = Listing {
+                file: format!("{module}.rs"),
+                anchor: listing.anchor.clone(),
+            };
+            return self.of(&caller, None);
+        }
+        let path: Vec<&str> = listing.file.split('/').collect();
+        let worker = match path.as_slice() {
+            ["listings", "snippets", name, _] => format!("snippet {name}"),
+            [.., folder, _] => (*folder).to_owned(),
+            _ => return Proof::default(),
+        };
+        let with = |what: &str| -> Vec<String> {
+            let used = format!("{what} {worker}");
+            let tests = self.record.runtime.iter();
+            let tests = tests.filter(|(_, it)| it.contains(&used));
+            tests.map(|(test, _)| test.clone()).collect()
+        };
+        let (mut tests, ran) = (with("deploy"), with("worker"));
+        tests.extend(
+            ran.into_iter()
+                .filter(|test| !tests.contains(test))
+                .collect::<Vec<_>>(),
+        );
+        Proof::named(Vec::new(), tests)
+    }
+
+    /// The files of the site that say which test ran which line, each with its text.
+    pub fn files(&self) -> Vec<(String, String)> {
+        let listings = self.measured.listings.iter();
+        let files =
+            listings.filter(|(key, lines)| !lines.code.is_empty() && is_current(key, lines));
+        files
+            .map(|(key, lines)| (file_of(key), self.told(key, lines)))
+            .collect()
+    }
+
+    fn told(&self, key: &str, lines: &Lines) -> String {
+        let (file, anchor) = key.rsplit_once(':').unwrap_or((key, ""));
+        let mut text = format!("{file}, listing {anchor}\n\nTests that ran each line:\n\n");
+        let tests = self.tests(lines);
+        let source = pages::read(file);
+        for (index, (_, line)) in measured::shown(&source, anchor).iter().enumerate() {
+            let number = index + 1;
+            let count = tests
+                .iter()
+                .filter(|(_, ran)| ran.contains(&number))
+                .count();
+            let count = match lines.code.contains(&number) {
+                true => count.to_string(),
+                false => String::new(),
+            };
+            text += format!("{number:>4} {count:>5} | {line}").trim_end();
+            text.push('\n');
+        }
+        text += "\nLines that each test ran:\n";
+        for (ran, tests) in &lines.ran {
+            let names = tests.iter().filter(|test| self.counts(**test));
+            let mut names = names
+                .filter_map(|test| self.measured.test(*test))
+                .peekable();
+            if names.peek().is_some() {
+                text += &format!("\n{}\n", ranges(ran, "-"));
+            }
+            for (name, is_runtime) in names {
+                let name = name.split_once(' ').map_or(name, |it| it.1);
+                let place = if is_runtime { "workerd" } else { "native" };
+                text += &format!("    {place:<8} {name}\n");
+            }
+        }
+        text
+    }
+}
+
+/// Whether a listing has the text that was measured.
+fn is_current(key: &str, lines: &Lines) -> bool {
+    let (file, anchor) = key.rsplit_once(':').unwrap_or((key, ""));
+    let text = std::fs::read_to_string(crate::root().join(file)).unwrap_or_default();
+    measured::text_of(&measured::shown(&text, anchor)) == lines.text
+}
+
+/// Whether a listing has a function, as it is written.
+fn has_function(listing: &Listing) -> bool {
+    let text = pages::read(&listing.file);
+    let shown = measured::shown(&text, &listing.anchor);
+    let mut lines = shown.iter().map(|(_, line)| line.trim());
+    lines.any(|line| !line.starts_with("//") && line.contains("fn ") && line.contains('('))
+}
+
+fn is_rust(listing: &Listing) -> bool {
+    listing.file.ends_with(".rs")
+}
+
+/// Where the site says which test ran which line of a listing.
+fn file_of(key: &str) -> String {
+    format!("lines/{}.txt", key.replace(['/', ':'], "-"))
+}
+
+/// A native test in the record, from the folder of its package: `crate a::b`.
+pub fn native_name(folder: &Path, test: &str) -> String {
+    let source = crate::html::link(&folder.join("src"));
+    let package = PACKAGES.iter().find(|it| it.1 == source).map(|it| it.0);
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    format!("{} {test}", package.unwrap_or(&name))
 }
 
 /// The name that `skeptic` gives to the test of a block of a page, without the line.
@@ -228,10 +526,10 @@ impl Record {
 
     /// The record of native tests, from what `cargo test` printed.
     pub fn of_native(output: &str) -> Self {
-        let sources = Sources::read();
+        let sources = sources();
         let mut native: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for test in output.lines().filter_map(passed) {
-            if let Some((package, name)) = sources.package_of(test) {
+            if let Some((package, name)) = package_of(&sources, test) {
                 native.entry(package).or_default().insert(name);
             }
         }
@@ -309,21 +607,57 @@ fn differences(
     differences
 }
 
-/// A file of the book's packages: the package and the module.
-fn modules() -> Vec<(&'static str, String, String)> {
-    let mut modules = Vec::new();
+/// A source file of a package that the book shows.
+struct Source {
+    package: &'static str,
+    path: String,
+    module: String,
+    text: String,
+}
+
+fn sources() -> Vec<Source> {
+    let mut sources = Vec::new();
     for (package, folder) in PACKAGES {
         let folder = crate::root().join(folder);
-        for file in book_checks::files_below(&folder, "rs") {
+        for file in pages::files_below(&folder, "rs") {
             let inside = file.strip_prefix(&folder).expect("a file of the folder");
             let module = crate::html::link(inside);
             let module = module.trim_end_matches(".rs").replace('/', "::");
             let module = module.trim_end_matches("::mod").to_owned();
             let below = file.strip_prefix(crate::root()).expect("below the root");
-            modules.push((package, crate::html::link(below), module));
+            let path = crate::html::link(below);
+            let text = pages::read(&path);
+            sources.push(Source {
+                package,
+                path,
+                module,
+                text,
+            });
         }
     }
-    modules
+    sources
+}
+
+/// The package that a native test belongs to, and its name without what every change to
+/// a file would change.
+fn package_of(sources: &[Source], test: &str) -> Option<(String, String)> {
+    // A place in a file, such as `a.rs - item (line 63)`.
+    let lasting = test.split(" (line ").next().unwrap_or(test);
+    if let Some((path, _)) = test.split_once(" - ") {
+        let file = sources.iter().find(|file| file.path == path)?;
+        return Some((file.package.to_owned(), lasting.to_owned()));
+    }
+    if let Some(block) = block_of_test(test) {
+        return Some((PAGES.to_owned(), block.to_owned()));
+    }
+    let (module, name) = test.rsplit_once("::").unwrap_or(("", test));
+    let module = module.trim_end_matches("tests").trim_end_matches("::");
+    let module = if module.is_empty() { "lib" } else { module };
+    let function = format!("fn {name}(");
+    let file = sources
+        .iter()
+        .find(|file| file.module == module && file.text.contains(&function))?;
+    Some((file.package.to_owned(), test.to_owned()))
 }
 
 #[cfg(test)]
@@ -373,6 +707,98 @@ mod tests {
         assert_eq!(passed("test a::b ... FAILED"), None);
         assert_eq!(passed("test a::b ... ignored"), None);
         assert_eq!(passed("test result: ok. 1 passed"), None);
+    }
+
+    fn guard() -> Listing {
+        Listing {
+            file: "crate/src/steps/guard.rs".to_owned(),
+            anchor: "guard".to_owned(),
+        }
+    }
+
+    fn lines_of(proven: &mut Proven) -> &mut Lines {
+        let measured = proven.measured.listings.get_mut(&measured::key(&guard()));
+        measured.unwrap()
+    }
+
+    #[test]
+    fn each_line_of_a_listing_is_run_by_a_test_that_passed_or_the_page_says_why() {
+        let mut proven = Proven::of_a_test();
+        assert_eq!(proven.wrong(&guard(), None), None);
+        let needless = proven.wrong(&guard(), Some("Why."));
+        assert!(needless.unwrap().starts_with("a test runs each line"));
+        lines_of(&mut proven).code.insert(3);
+        let unrun = proven.wrong(&guard(), None).unwrap();
+        assert!(unrun.starts_with("no test runs 3 of crate/"), "{unrun}");
+        assert_eq!(proven.wrong(&guard(), Some("Why.")), None);
+        let proof = proven.of(&guard(), Some("Why."));
+        assert_eq!(proof.note, "No test runs line 3. Why.");
+        // A test that is not in the record of those that passed.
+        proven.record.runtime.clear();
+        let unrun = proven.wrong(&guard(), None).unwrap();
+        assert!(unrun.starts_with("no test runs 1-3 of crate/"), "{unrun}");
+        assert_eq!(proven.of(&guard(), None).count, 0);
+    }
+
+    #[test]
+    fn a_listing_that_changed_or_is_new_has_to_be_measured() {
+        let mut proven = Proven::of_a_test();
+        lines_of(&mut proven).text.push('0');
+        let changed = proven.wrong(&guard(), None).unwrap();
+        assert!(changed.ends_with("has changed since it was measured: cargo xtask coverage"));
+        assert!(proven.of(&guard(), None).is_empty());
+        assert_eq!(proven.files(), []);
+        proven.measured.listings.clear();
+        let new = proven.wrong(&guard(), None).unwrap();
+        assert!(new.contains("was never measured"), "{new}");
+    }
+
+    #[test]
+    fn a_function_that_no_counter_sees_is_no_declaration() {
+        let mut proven = Proven::of_a_test();
+        lines_of(&mut proven).code.clear();
+        let unseen = proven.wrong(&guard(), None).unwrap();
+        assert!(unseen.contains("no line of crate/"), "{unseen}");
+        let proof = proven.of(&guard(), Some("Why."));
+        assert_eq!(proof.note, "No line of it is measured. Why.");
+    }
+
+    #[test]
+    fn the_tests_that_ran_most_of_a_listing_come_first_and_of_these_those_that_ran_least_else() {
+        let mut proven = Proven::of_a_test();
+        let lines = |text: &str, ran: &[(&[usize], &[usize])]| Lines {
+            text: text.to_owned(),
+            code: [1, 2].into(),
+            ran: ran
+                .iter()
+                .map(|(lines, tests)| {
+                    let set = |of: &[usize]| of.iter().copied().collect();
+                    (set(lines), set(tests))
+                })
+                .collect(),
+        };
+        let key = "crate/src/steps/guard.rs:guard".to_owned();
+        let text = proven.measured.listings[&key].text.clone();
+        let names = ["a", "b", "c", "d"];
+        proven.measured.native = names.map(|name| format!("any {name}")).to_vec();
+        proven.measured.runtime.clear();
+        proven.measured.listings = [
+            (key, lines(&text, &[(&[1], &[0]), (&[1, 2], &[1, 2, 3])])),
+            ("other".to_owned(), lines("", &[(&[1], &[1, 2])])),
+            ("third".to_owned(), lines("", &[(&[1], &[1])])),
+        ]
+        .into();
+        let proof = proven.of(&guard(), None);
+        assert_eq!(proof.native, ["d", "c", "b", "a"]);
+        assert_eq!((proof.count, proof.runtime.len()), (4, 0));
+    }
+
+    #[test]
+    fn a_measured_test_has_the_name_that_the_record_has() {
+        let name = |folder: &str, test: &str| native_name(Path::new(folder), test);
+        assert_eq!(name("crate", "a::tests::b"), "crate a::tests::b");
+        assert_eq!(name("crate/laboratory", "a"), "laboratory a");
+        assert_eq!(name("listings/snippets/axum", "a"), "axum a");
     }
 
     #[test]

@@ -92,6 +92,11 @@ pub fn output_of(command: &mut Command) -> Option<String> {
         .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
+/// The machine that a compiler runs on, in what `rustc -vV` prints.
+pub fn host_in(about: &str) -> Option<&str> {
+    about.lines().find_map(|line| line.strip_prefix("host: "))
+}
+
 /// A command line as a person would type it.
 pub fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());

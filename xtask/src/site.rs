@@ -2,7 +2,7 @@
 //!
 //! mdBook starts it after the pages are there (see `book.toml`), in plain `mdbook
 //! build` as well. It puts into the pages what mdBook's search is not to find or what
-//! mdBook cannot make: the tests of each listing, and the drawings. And it writes the
+//! mdBook cannot make: the tests of each listing, the drawings and the dark pictures. And it writes the
 //! twin of each page in Markdown, and `llms.txt`.
 
 use std::fs;
@@ -13,9 +13,9 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::html::{self, Page};
-use crate::proven::Proof;
+use crate::proven::{Proof, Proven};
 use crate::setup::fingerprint;
-use crate::{drawings, engine, twins};
+use crate::{drawings, engine, pictures, twins};
 
 /// What the template has in its head, for the link to the twin.
 const TWIN: &str = "<!-- twin -->";
@@ -36,6 +36,9 @@ pub fn site(root: &Path) -> Result<()> {
     let twins = twins::write(&context, &pages)?;
     let mut leads_on = false;
     let laboratory = laboratory(root, &pages)?;
+    for (file, text) in Proven::load(root)?.files() {
+        html::write(&pages.join(file), &text)?;
+    }
     for page in html::pages(&pages, &[])? {
         leads_on |= is_moved(&page);
         let text = finished(root, &page, &twins)?;
@@ -78,8 +81,9 @@ fn is_moved(page: &Page) -> bool {
 /// A page with all that mdBook left open.
 fn finished(root: &Path, page: &Page, twins: &[PathBuf]) -> Result<String> {
     let text = drawings::placed(root, &page.text)?;
-    let text = with_proofs(&text)?;
+    let text = pictures::placed(root, &text)?;
     let up = html::up(&page.path);
+    let text = with_proofs(&text, &up)?;
     // The first chapter is the index, too.
     let source = match page.path.to_str() {
         Some("index.html") => twins.first().cloned().unwrap_or_default(),
@@ -105,34 +109,44 @@ fn finished(root: &Path, page: &Page, twins: &[PathBuf]) -> Result<String> {
 
 /// The comment that stands for the tests of a listing until the search index is made.
 pub fn placeholder(proof: &Proof) -> String {
-    let names = serde_json::json!([proof.native, proof.runtime]).to_string();
+    let names = proof.written().to_string();
     // A comment ends with two of them.
     let [begin, end] = PROOF;
     format!("{begin}{}{end}", names.replace('-', "\\u002d"))
 }
 
 /// A page with the tests of each listing.
-fn with_proofs(page: &str) -> Result<String> {
+fn with_proofs(page: &str, up: &str) -> Result<String> {
     let [begin, end] = PROOF;
     let mut parts = page.split(begin);
     let mut text = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let (names, after) = part.split_once(end).context("a comment without an end")?;
-        let (native, runtime) = serde_json::from_str(names).context(names.to_owned())?;
-        text.push_str(&shown(&Proof { native, runtime }));
+        let proof = Proof::parsed(names).with_context(|| names.to_owned())?;
+        text.push_str(&shown(&proof, up));
         text.push_str(after);
     }
     Ok(text)
 }
 
 /// A list behind a click.
-fn shown(proof: &Proof) -> String {
-    let (native, runtime) = (&proof.native, &proof.runtime);
-    let count = native.len() + runtime.len();
-    let tests = if count == 1 { "test" } else { "tests" };
+fn shown(proof: &Proof, up: &str) -> String {
+    let Proof { count, file, .. } = proof;
+    let note = match proof.note.is_empty() {
+        true => String::new(),
+        false => format!("<p>{}</p>\n", with_code(&proof.note)),
+    };
+    if *count == 0 {
+        return format!("<div class=\"proof\">{}</div>", note.trim_end());
+    }
+    let tests = if *count == 1 { "test" } else { "tests" };
     let mut html =
-        format!("<details class=\"proof\">\n<summary>Proven by {count} {tests}</summary>\n");
-    for (kind, tests) in [("In the real runtime", runtime), ("Native", native)] {
+        format!("<details class=\"proof\">\n<summary>Proven by {count} {tests}</summary>\n{note}");
+    let kinds = [
+        ("In the real runtime", &proof.runtime),
+        ("Native", &proof.native),
+    ];
+    for (kind, tests) in kinds {
         if tests.is_empty() {
             continue;
         }
@@ -142,7 +156,29 @@ fn shown(proof: &Proof) -> String {
         }
         html.push_str("</ul>\n");
     }
+    let more = count - proof.native.len() - proof.runtime.len();
+    let more = match more {
+        0 => String::new(),
+        more => format!("{more} more. "),
+    };
+    if !file.is_empty() {
+        html.push_str(&format!(
+            "<p>{more}<a href=\"{up}{file}\">Which test ran which line</a></p>\n"
+        ));
+    } else if !more.is_empty() {
+        html.push_str(&format!("<p>{}</p>\n", more.trim_end()));
+    }
     html + "</details>"
+}
+
+/// A text as HTML, with what stands in backticks as code.
+fn with_code(text: &str) -> String {
+    let parts = text.split('`').enumerate();
+    let parts = parts.map(|(index, part)| match index % 2 {
+        0 => html::escaped(part),
+        _ => format!("<code>{}</code>", html::escaped(part)),
+    });
+    parts.collect()
 }
 
 /// A name as HTML that can end its line after each word.
@@ -161,20 +197,25 @@ mod tests {
         let proof = Proof {
             native: vec!["a::b_c -- d".to_owned()],
             runtime: vec!["x > \"y\"".to_owned(), "z".to_owned()],
+            count: 9,
+            file: "lines/a.txt".to_owned(),
+            note: "No test runs line 4. <Why> of `a`.".to_owned(),
         };
         let comment = placeholder(&proof);
         let inside = comment.trim_start_matches("<!--").trim_end_matches("-->");
         assert!(!inside.contains('-'), "{comment}");
-        let shown = with_proofs(&format!("<figure>{comment}</figure>")).unwrap();
+        let shown = with_proofs(&format!("<figure>{comment}</figure>"), "../").unwrap();
         assert!(
-            shown.starts_with("<figure><details class=\"proof\">\n<summary>Proven by 3 tests</summary>\n<p>In the real runtime</p>\n")
+            shown.starts_with("<figure><details class=\"proof\">\n<summary>Proven by 9 tests</summary>\n<p>No test runs line 4. &lt;Why&gt; of <code>a</code>.</p>\n<p>In the real runtime</p>\n")
                 && shown.ends_with("</details></figure>"),
             "{shown}"
         );
-        assert!(
-            shown.contains("<code>a::<wbr>b_<wbr>c -- d</code>"),
-            "{shown}"
-        );
+        for part in [
+            "<code>a::<wbr>b_<wbr>c -- d</code>",
+            "<p>6 more. <a href=\"../lines/a.txt\">Which test ran which line</a></p>",
+        ] {
+            assert!(shown.contains(part), "{shown}");
+        }
     }
 
     #[test]

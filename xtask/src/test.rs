@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 
-use crate::drift::Seen;
 use crate::proven::{self, Part, Record};
+use crate::seen::Seen;
 use crate::setup::{Npm, Setup, Tools, Unwinding, Wasm};
 use crate::worker::Builder;
 use crate::{book, run};
@@ -120,6 +120,8 @@ struct Ready {
     tools: Option<Tools>,
     npm: Option<Npm>,
     bugsink: Option<std::path::PathBuf>,
+    spotlight: Option<std::path::PathBuf>,
+    sdk: Option<std::path::PathBuf>,
     chromium: Option<std::path::PathBuf>,
 }
 
@@ -151,13 +153,15 @@ impl Ready {
             tools,
             npm: (worker || proof).then(|| setup.npm()).transpose()?,
             bugsink: proof.then(|| setup.bugsink()).transpose()?,
+            spotlight: proof.then(|| setup.spotlight()).transpose()?,
+            sdk: proof.then(|| setup.sdk()).transpose()?,
             chromium: proof.then(|| setup.chromium()).transpose()?,
         })
     }
 }
 
 /// The packages that run in a Worker, beside the crate itself, and their folders.
-const WORKERS: [(&str, &str); 9] = [
+pub const WORKERS: [(&str, &str); 9] = [
     ("listings", "listings"),
     ("fixture", "tests/fixture"),
     ("stacks", "tests/stacks"),
@@ -169,15 +173,23 @@ const WORKERS: [(&str, &str); 9] = [
     ("snippet-tunnel", "listings/snippets/tunnel"),
 ];
 
-/// The Worker that is built a second time, to unwind: its folder, and the folder below
-/// that for the output.
-const UNWINDING: (&str, &str) = ("tests/fixture", "build-unwind");
+/// The Workers that are built a second time, to unwind: the folder, the folder below that
+/// for the output, and the variable that tells the proof where it is.
+const UNWINDING: [(&str, &str, &str); 2] = [
+    ("tests/fixture", "build-unwind", "PROOF_FIXTURE_UNWIND"),
+    ("tests/stacks", "build-unwind", "PROOF_STACKS_UNWIND"),
+];
+
+/// The Worker whose build is split a second time, optimised: its folder, and the folder
+/// below that for the second output.
+const OPTIMIZED: (&str, &str) = ("tests/stacks", "build-optimized");
 
 /// What the proof looks at, and the variables that tell it where that is.
-const FOLDERS: [(&str, &str); 5] = [
+const FOLDERS: [(&str, &str); 6] = [
     ("PROOF_LISTINGS", "listings/build"),
     ("PROOF_FIXTURE", "tests/fixture/build"),
     ("PROOF_STACKS", "tests/stacks/build"),
+    ("PROOF_STACKS_OPTIMIZED", "tests/stacks/build-optimized"),
     ("PROOF_SNIPPETS", "listings/snippets"),
     ("PROOF_BOOK", "book"),
 ];
@@ -285,19 +297,33 @@ impl Run<'_> {
             tools: ready.tools.as_ref().expect(SET_UP),
             npm: ready.npm.as_ref().expect(SET_UP),
         };
-        let folders = WORKERS.map(|(_, folder)| self.root.join(folder));
-        let builds = folders
-            .each_ref()
-            .map(|folder| (folder.as_path(), "build", &[][..]));
+        let (optimized, second) = OPTIMIZED;
+        let once = WORKERS.iter().filter(|(_, folder)| *folder != optimized);
+        let folders: Vec<_> = once.map(|(_, folder)| self.root.join(folder)).collect();
+        let mut builds: Vec<_> = folders
+            .iter()
+            .map(|folder| (folder.as_path(), "build", &[][..]))
+            .collect();
+        let smallest = self.root.join("listings/snippets/fetch");
+        builds.extend([
+            (
+                smallest.as_path(),
+                "build-spans",
+                &["worker-sentry/spans"][..],
+            ),
+            (smallest.as_path(), "build-logs", &["worker-sentry/logs"]),
+        ]);
         builder.build_all(&builds)?;
-        let (folder, output) = UNWINDING;
-        let folder = self.root.join(folder);
-        match ready.unwinding.as_ref().expect(SET_UP) {
-            Ok(unwinding) => builder.build_unwinding(&folder, output, unwinding)?,
-            Err(why) => {
-                // One of another day would prove something else.
-                let _ = std::fs::remove_dir_all(folder.join(output));
-                eprintln!("  {UNCHECKED}: {why}");
+        builder.build_twice(&self.root.join(optimized), "build", second)?;
+        for (folder, output, _) in UNWINDING {
+            let folder = self.root.join(folder);
+            match ready.unwinding.as_ref().expect(SET_UP) {
+                Ok(unwinding) => builder.build_unwinding(&folder, output, unwinding)?,
+                Err(why) => {
+                    // One of another day would prove something else.
+                    let _ = std::fs::remove_dir_all(folder.join(output));
+                    eprintln!("  {UNCHECKED}: {why}");
+                }
             }
         }
         Ok(Vec::new())
@@ -311,14 +337,21 @@ impl Run<'_> {
         if let Some(filter) = self.filter {
             command.args(["--", filter]);
         }
+        let (folder, second) = OPTIMIZED;
         let workers = WORKERS.map(|(_, folder)| (format!("{folder}/build"), "worker"));
-        for (folder, stage) in workers.into_iter().chain([("book".to_owned(), "book")]) {
+        let more = [
+            (format!("{folder}/{second}"), "worker"),
+            ("book".to_owned(), "book"),
+        ];
+        for (folder, stage) in workers.into_iter().chain(more) {
             if !self.root.join(&folder).is_dir() {
                 bail!("{folder} is missing. Make it with: cargo xtask test --stage {stage}");
             }
         }
         places(self.root, npm, &mut command)?;
         command.env("PROOF_BUGSINK", ready.bugsink.as_ref().expect(SET_UP));
+        command.env("PROOF_SPOTLIGHT", ready.spotlight.as_ref().expect(SET_UP));
+        command.env("PROOF_SDK", ready.sdk.as_ref().expect(SET_UP));
         command.env("PROOF_CHROMIUM", ready.chromium.as_ref().expect(SET_UP));
         command.env("PROOF_MDBOOK", &ready.tools.as_ref().expect(SET_UP).bin);
         // Cargo's own folder may be elsewhere.
@@ -336,7 +369,7 @@ impl Run<'_> {
             let on_oldest = Core {
                 date: &oldest,
                 // These choose their dates themselves, and have run.
-                leave_out: Some("dates::"),
+                leave_out: &["dates::"],
                 bugsink: ready.bugsink.as_ref().expect(SET_UP),
             };
             core(self.root, npm, &on_oldest)?;
@@ -353,8 +386,8 @@ impl Run<'_> {
 pub struct Core<'a> {
     /// The compatibility date of every Worker.
     pub date: &'a str,
-    /// Tests whose names contain this do not run.
-    pub leave_out: Option<&'a str>,
+    /// Tests whose names contain one of these do not run.
+    pub leave_out: &'a [&'a str],
     /// The folder with the programs of Python: sentry-relay judges each event.
     pub bugsink: &'a Path,
 }
@@ -365,15 +398,21 @@ pub fn core(root: &Path, npm: &Npm, core: &Core<'_>) -> Result<()> {
     let mut command = run::command("cargo");
     command.current_dir(root);
     command.args(["test", "-p", "proof", "--test", "proof"]);
-    if let Some(text) = core.leave_out {
-        command.args(["--", "--skip", text]);
+    command.arg("--");
+    for text in core.leave_out {
+        command.args(["--skip", text]);
     }
     if !root.join("tests/fixture/build").is_dir() {
         bail!("the Workers are not built. Build them with: cargo xtask test --stage worker");
     }
     places(root, npm, &mut command)?;
     // The core has no use for these.
-    for name in ["PROOF_CHROMIUM", "PROOF_MDBOOK"] {
+    for name in [
+        "PROOF_CHROMIUM",
+        "PROOF_MDBOOK",
+        "PROOF_SPOTLIGHT",
+        "PROOF_SDK",
+    ] {
         command.env(name, root.join("target"));
     }
     command.env("PROOF_BUGSINK", core.bugsink);
@@ -382,16 +421,17 @@ pub fn core(root: &Path, npm: &Npm, core: &Core<'_>) -> Result<()> {
 }
 
 /// Tells the proof where the Workers, the tools of npm and this program are.
-fn places(root: &Path, npm: &Npm, command: &mut Command) -> Result<()> {
+pub fn places(root: &Path, npm: &Npm, command: &mut Command) -> Result<()> {
     for (name, folder) in FOLDERS {
         command.env(name, root.join(folder));
     }
-    let (folder, output) = UNWINDING;
-    let unwinding = root.join(folder).join(output);
-    if unwinding.is_dir() {
-        command.env("PROOF_FIXTURE_UNWIND", unwinding);
-    } else {
-        eprintln!("  {UNCHECKED}: it was not built");
+    for (folder, output, variable) in UNWINDING {
+        let unwinding = root.join(folder).join(output);
+        if unwinding.is_dir() {
+            command.env(variable, unwinding);
+        } else {
+            eprintln!("  {UNCHECKED}: {folder} was not built so");
+        }
     }
     command.env("PROOF_WRANGLER", npm.binary("wrangler"));
     command.env("PROOF_NODE", &npm.node);

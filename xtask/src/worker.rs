@@ -32,13 +32,15 @@ const AT_ONCE: usize = 2;
 
 impl Builder<'_> {
     /// Runs worker-build, which leaves its output in the package's folder
-    /// `build`.
+    /// `build`, unless nothing has changed since the last time.
     pub fn build(&self, package: &Path) -> Result<()> {
-        run::inherited(&mut self.command((package, "build", &[])))?;
-        match splits(package) {
-            true => run::inherited(&mut split(package, "build")),
-            false => Ok(()),
-        }
+        unless_built((package, "build", &[]), || {
+            run::inherited(&mut self.command((package, "build", &[])))?;
+            match splits(package) {
+                true => run::inherited(&mut split(package, "build")),
+                false => Ok(()),
+            }
+        })
     }
 
     /// Builds several, with a line for each. What a build that failed has printed
@@ -62,39 +64,68 @@ impl Builder<'_> {
     fn build_quietly(&self, build: Build<'_>) -> Result<()> {
         let (package, folder, _) = build;
         let name = shown(package, folder);
-        run_quietly(&name, self.command(build))?;
-        match splits(package) {
-            true => run_quietly(&format!("{name}, its companion"), split(package, folder)),
-            false => Ok(()),
+        unless_built(build, || {
+            run_quietly(&name, self.command(build))?;
+            match splits(package) {
+                true => run_quietly(&format!("{name}, its companion"), split(package, folder)),
+                false => Ok(()),
+            }
+        })
+    }
+
+    /// Builds a Worker that has a companion once, and splits it twice: into `folder` as it
+    /// is, and into `second` optimised. Unless nothing has changed since the last time.
+    pub fn build_twice(&self, package: &Path, folder: &str, second: &str) -> Result<()> {
+        let (plain, optimized) = ((package, folder, &[][..]), (package, second, &[][..]));
+        let name = shown(package, folder);
+        let make = || {
+            run_quietly(&name, self.command(plain))?;
+            let target = package.join(second);
+            if target.exists() {
+                fs::remove_dir_all(&target)?;
+            }
+            copy(&package.join(folder), &target)
+                .with_context(|| format!("cannot copy {name} to {second}"))?;
+            run_quietly(&format!("{name}, its companion"), split(package, folder))?;
+            let mut command = split(package, second);
+            command.arg("--optimize");
+            self.npm.on_path(&mut command);
+            command.env("WASM_OPT_BIN", self.npm.binary("wasm-opt"));
+            run_quietly(&format!("{name}, optimised"), command)?;
+            write_stamp(optimized)
+        };
+        if is_built(optimized)? {
+            unless_built(plain, make)
+        } else {
+            make()?;
+            write_stamp(plain)
         }
     }
 
-    /// Builds a Worker that unwinds, unless nothing has changed since the last time: the
-    /// standard library is part of the build, and wasm-opt alone takes half a minute.
+    /// Builds a Worker that unwinds: the standard library is part of the build.
     pub fn build_unwinding(
         &self,
         package: &Path,
         folder: &str,
         unwinding: &Unwinding,
     ) -> Result<()> {
-        let root = crate::root();
-        let name = shown(package, folder);
-        let stamp = package.join(folder).join(".inputs");
-        let inputs = inputs(&root, package)?;
-        if fs::read_to_string(&stamp).is_ok_and(|last| last == inputs) {
-            eprintln!("  {name}: nothing has changed");
-            return Ok(());
-        }
-        let mut command = self.command((package, folder, &[]));
-        command.arg("--panic-unwind");
-        unwinding.apply(&mut command);
-        // Another compiler, so another directory.
-        command.env("CARGO_TARGET_DIR", root.join("target/unwinding"));
-        run_quietly(&name, command)?;
-        fs::write(stamp, inputs).context("the folder of the build takes a file")
+        unless_built((package, folder, &[]), || {
+            let mut command = self.command((package, folder, &[]));
+            command.arg("--panic-unwind");
+            unwinding.apply(&mut command);
+            // Another compiler, so another directory.
+            command.env("CARGO_TARGET_DIR", crate::root().join("target/unwinding"));
+            let name = shown(package, folder);
+            run_quietly(&name, command)?;
+            match splits(package) {
+                true => run_quietly(&format!("{name}, its companion"), split(package, folder)),
+                false => Ok(()),
+            }
+        })
     }
 
-    fn command(&self, (package, folder, features): Build<'_>) -> Command {
+    /// The command that builds one.
+    pub fn command(&self, (package, folder, features): Build<'_>) -> Command {
         let mut command = run::command(self.tools.bin.join("worker-build"));
         command.args(["--release", "--out-dir", folder, "."]);
         if !features.is_empty() {
@@ -116,6 +147,58 @@ impl Builder<'_> {
     }
 }
 
+/// Copies a folder that worker-build wrote.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes a build, unless nothing has changed since the last time. A build that was changed
+/// by somebody else, or that failed, is made again.
+fn unless_built(build: Build<'_>, make: impl FnOnce() -> Result<()>) -> Result<()> {
+    if is_built(build)? {
+        eprintln!("  {}: nothing has changed", shown(build.0, build.1));
+        return Ok(());
+    }
+    make()?;
+    write_stamp(build)
+}
+
+/// Whether a build is as [`write_stamp`] saw it last, and of the same sources.
+fn is_built(build: Build<'_>) -> Result<bool> {
+    let last = fs::read_to_string(stamp_of(build));
+    let inputs = inputs(&crate::root(), build.0)?;
+    Ok(last.is_ok_and(|last| made(build, &inputs).is_ok_and(|made| made == last)))
+}
+
+fn write_stamp(build: Build<'_>) -> Result<()> {
+    let made = made(build, &inputs(&crate::root(), build.0)?)?;
+    fs::write(stamp_of(build), made).context("the folder of the build takes a file")
+}
+
+fn stamp_of((package, folder, _): Build<'_>) -> PathBuf {
+    package.join(folder).join(".inputs")
+}
+
+/// A fingerprint of what was built, and of what from.
+fn made((package, folder, features): Build<'_>, inputs: &str) -> Result<String> {
+    let output = package.join(folder);
+    let module = fs::read(output.join("index_bg.wasm"))?;
+    let script = fs::read(output.join("index.js"))?;
+    let features = features.join(",");
+    let parts = [inputs.as_bytes(), features.as_bytes(), &module, &script];
+    Ok(fingerprint(&parts))
+}
+
 /// Whether a Worker's own build command moves names and lines into a companion file.
 fn splits(package: &Path) -> bool {
     let config = fs::read_to_string(package.join("wrangler.toml"));
@@ -127,11 +210,18 @@ fn split(package: &Path, folder: &str) -> Command {
     symbols("build", &package.join(folder))
 }
 
-/// Writes the source map of a Worker that was built, and says where it is.
+/// Writes the source map of a Worker that was built, unless it is there, and says where it
+/// is.
 pub fn source_map(package: &Path) -> Result<PathBuf> {
     let folder = package.join("build");
+    let map = folder.join("sourcemap/index_bg.wasm.map");
+    let written = |file: &Path| fs::metadata(file)?.modified();
+    let companion = written(&folder.join("index_bg.debug.wasm"))?;
+    if written(&map).is_ok_and(|map| map > companion) {
+        return Ok(map);
+    }
     run::inherited(&mut symbols("sourcemap", &folder))?;
-    Ok(folder.join("sourcemap/index_bg.wasm.map"))
+    Ok(map)
 }
 
 /// The program for stacks, of this repository.
@@ -152,8 +242,9 @@ fn shown(package: &Path, folder: &str) -> String {
     name.join(folder).display().to_string()
 }
 
-/// Runs a build with a line before and after it. What it printed is shown if it fails.
-fn run_quietly(name: &str, mut command: Command) -> Result<()> {
+/// Runs a build with a line before and after it. What it printed is shown if it fails, and
+/// a warning is a failure too: whoever uses the crate would see it in each build.
+pub fn run_quietly(name: &str, mut command: Command) -> Result<()> {
     eprintln!("  {name}: building");
     let begin = Instant::now();
     let output = command
@@ -161,13 +252,25 @@ fn run_quietly(name: &str, mut command: Command) -> Result<()> {
         .stderr(Stdio::piped())
         .output();
     let output = output.with_context(|| format!("cannot start `{}`", run::shown(&command)))?;
+    let printed = [output.stdout, output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed);
     if !output.status.success() {
-        eprint!("{}", String::from_utf8_lossy(&output.stdout));
-        eprint!("{}", String::from_utf8_lossy(&output.stderr));
+        eprint!("{printed}");
         bail!("building {name} failed ({})", output.status);
+    }
+    if let Some(warning) = warning(&printed) {
+        eprint!("{printed}");
+        bail!("building {name} printed a warning: {warning}");
     }
     eprintln!("  {name}: built, {}", run::duration(begin.elapsed()));
     Ok(())
+}
+
+/// The first line that warns: of the compiler, of worker-build, or of esbuild.
+fn warning(printed: &str) -> Option<&str> {
+    let words = ["warning:", "[WARN]", "[WARNING]"];
+    let mut lines = printed.lines();
+    lines.find(|line| words.iter().any(|word| line.contains(word)))
 }
 
 /// A fingerprint of all that a Worker on the crate is built from: the sources of both,
@@ -219,6 +322,19 @@ fn sources(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_warning_of_each_tool_is_found_in_what_a_build_prints() {
+        let quiet = "   Compiling worker-sentry v0.1.0\n[INFO]: Done in 8.2s\n  index.js  57.6kb\n";
+        assert_eq!(warning(quiet), None);
+        for line in [
+            "warning: unused variable: `x`",
+            "[WARN]: the wasm target is old",
+            "▲ [WARNING] Duplicate key \"./snippets/a.js\" in object literal [duplicate-object-key]",
+        ] {
+            assert_eq!(warning(&format!("{quiet}{line}\n")), Some(line));
+        }
+    }
 
     #[test]
     fn a_change_of_the_crate_or_the_worker_changes_the_inputs_and_what_was_built_does_not() {

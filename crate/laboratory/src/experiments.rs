@@ -94,10 +94,10 @@ impl Experiment {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::view::View;
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
     /// Set, a test writes the tables of the page instead of comparing them.
     const UPDATE: &str = "WORKER_SENTRY_UPDATE";
@@ -231,7 +231,10 @@ mod tests {
     #[test]
     fn panic_is_sent_and_ends_the_instance_and_the_next_one_begins_anew() {
         let view = view("panic");
-        assert_eq!(outcome(&view)[3].0, "ended with the instance, at once");
+        assert_eq!(
+            outcome(&view)[3].0,
+            "ended with the WebAssembly instance, at once"
+        );
         assert_eq!(
             outcome(&view)[4],
             ("its own error, after 100 ms", "delivered")
@@ -256,11 +259,10 @@ mod tests {
 
     #[test]
     fn the_page_offers_each_experiment_and_shows_what_came_of_it() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let file = root.join("src/laboratory.md");
-        let page = std::fs::read_to_string(&file).expect("the page");
-        let offered = std::fs::read_to_string(root.join("theme/laboratory.html")).expect("a file");
-        let mut wanted = page.clone();
+        let offered = std::fs::read_to_string(root().join("theme/laboratory.html"));
+        let offered = offered.expect("a file");
+        let page = std::fs::read_to_string(root().join(PAGE)).expect("the page");
+        let mut wanted = Vec::new();
         for experiment in EXPERIMENTS {
             let Experiment { id, run } = experiment;
             assert!(page.contains(&format!("{{#{id}}}")), "no heading for {id}");
@@ -268,9 +270,26 @@ mod tests {
                 offered.contains(&format!("data-experiment=\"{id}\" data-run=\"{run}\"")),
                 "no button for {id}"
             );
-            wanted = between(&wanted, &format!("outcome: {id}"), &experiment.outcome());
+            wanted.push((format!("outcome: {id}"), experiment.outcome()));
         }
-        wanted = between(&wanted, "steps", &EXPERIMENTS[0].steps());
+        wanted.push(("steps".to_owned(), EXPERIMENTS[0].steps()));
+        assert_page_has(PAGE, &wanted);
+    }
+
+    const PAGE: &str = "src/laboratory.md";
+
+    fn root() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    }
+
+    /// Fails unless a page has these texts behind these marks, or writes them there.
+    pub(crate) fn assert_page_has(name: &str, texts: &[(impl AsRef<str>, String)]) {
+        let file = root().join(name);
+        let page = std::fs::read_to_string(&file).expect("the page");
+        let mut wanted = page.clone();
+        for (mark, text) in texts {
+            wanted = between(&wanted, mark.as_ref(), text);
+        }
         if wanted == page {
             return;
         }
@@ -279,7 +298,7 @@ mod tests {
             return;
         }
         panic!(
-            "src/laboratory.md shows other outcomes. To write them there, run:\n  {UPDATE}=1 cargo test -p laboratory"
+            "{name} shows other outcomes. To write them there, run:\n  {UPDATE}=1 cargo test -p laboratory"
         );
     }
 

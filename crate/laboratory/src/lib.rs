@@ -11,10 +11,12 @@
 //! - `run`: does one word after the other, and records what happened.
 //! - `view`: what there is to see of a run.
 //! - `experiments`: the runs of the page, and their outcomes as tables.
+//! - `flood`: many isolates that fail at once, for the page “When something fails”.
 //! - `browser`: what the page calls.
 
 mod browser;
 mod experiments;
+pub mod flood;
 mod handler;
 mod naive;
 mod run;

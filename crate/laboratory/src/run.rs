@@ -319,7 +319,7 @@ impl Run {
                 }
                 self.force(index, Saw::Trapped);
                 if !is_panicked {
-                    let text = "It ends with the instance that it ran in.";
+                    let text = "It ends with the WebAssembly instance that it ran in.";
                     self.tell(index, text.to_owned());
                 }
             }

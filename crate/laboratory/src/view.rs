@@ -263,7 +263,7 @@ fn saw(lane: &Lane) -> String {
         Saw::Returned { is_error: false } => "a return",
         Saw::Cancelled => "cancelled",
         Saw::Hung => "cancelled as hung",
-        Saw::Trapped => "ended with the instance",
+        Saw::Trapped => "ended with the WebAssembly instance",
     };
     match after_ms {
         0 => format!("{what}, at once"),

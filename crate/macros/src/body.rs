@@ -1,7 +1,7 @@
 //! How a handler's body becomes the future that a wrapper takes.
 
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
-use quote::quote;
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use quote::{quote, quote_spanned};
 use syn::{
     Block, Error, FnArg, GenericArgument, Pat, PatType, Path, PathArguments, Result, ReturnType,
     Signature, Type, parse_quote,
@@ -28,13 +28,23 @@ pub(crate) fn future(
         },
         _ => TokenStream::new(),
     };
-    quote! {
-        async {
+    let body = in_place(
+        block,
+        quote! {
             #typed
             #opening
             #(#statements)*
-        }
-    }
+        },
+    );
+    quote_spanned!(body.span()=> async #body)
+}
+
+/// A body with other statements, in the place of the one that was written. A compiler that
+/// counts which lines run finds those of the body only there.
+pub(crate) fn in_place(block: &Block, statements: TokenStream) -> Group {
+    let mut body = Group::new(Delimiter::Brace, statements);
+    body.set_span(block.brace_token.span.join());
+    body
 }
 
 /// What a run does first, before the body.

@@ -201,9 +201,11 @@ impl Wrapping<'_> {
         };
         let env = body::name_of(env, "env")?;
         let statements = &block.stmts;
+        let body = body::in_place(block, quote!(#(#statements)*));
+        let body = quote_spanned!(body.span()=> move || #body);
         new.block = parse_quote!({
             let __with_sentry = ::core::clone::Clone::clone(&#env);
-            #root::with_sentry_in_constructor(&__with_sentry, #name, move || { #(#statements)* })
+            #root::with_sentry_in_constructor(&__with_sentry, #name, #body)
         });
         Ok(())
     }

@@ -7,12 +7,13 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use sentry_core::protocol::{Level, Map, User, Value};
-use worker::{Env, Fetch, Method, Response, Result};
+use worker::{Env, Fetch, Method, Request, Response, Result};
 
 use super::capture::{deliver, is_too_many, read};
 use super::into_report::IntoReport;
 use crate::item::breadcrumb::Breadcrumb;
 use crate::item::draft::{Draft, word};
+use crate::item::request;
 use crate::panics;
 use crate::platform::Runtime;
 use crate::platform::workerd::Workerd;
@@ -193,6 +194,28 @@ impl ScopeData {
         self.change(Change::Context(name.into(), None));
     }
 
+    /// Says which request the run answers: its method, its route as you name it, and those of
+    /// its headers that you name. It is the context `request`.
+    ///
+    /// Nothing of a request is on an event without this. `cf-ray` is the header by which
+    /// Cloudflare's logs find the request. A header whose name looks like that of a secret
+    /// (`authorization`, `cookie`, a key, a token, a signature and so on) stays, also if it is
+    /// named. A URL in a header loses its query.
+    ///
+    /// ```no_run
+    /// use worker::Request;
+    /// use worker_sentry::configure_scope;
+    ///
+    /// fn received(request: &Request) {
+    ///     configure_scope(|scope| scope.set_request(request, "/lists/:id", &["cf-ray"]));
+    /// }
+    /// ```
+    pub fn set_request(&mut self, request: &Request, route: &str, headers: &[&str]) {
+        let value_of = |header: &str| request.headers().get(header).ok().flatten();
+        let fields = request::fields(request.method().as_ref(), route, headers, value_of);
+        self.set_context(request::CONTEXT, fields);
+    }
+
     /// Sets a value that is shown under `extra`. Sentry recommends contexts instead.
     pub fn set_extra(&mut self, key: impl Into<String>, value: impl Into<Value>) {
         self.change(Change::Extra(key.into(), Some(value.into())));
@@ -248,7 +271,7 @@ fn fields(user: User) -> Map<String, Value> {
 }
 
 /// Does something in the run that the code belongs to. Outside of a run, says so once.
-fn in_run(then: impl FnOnce(&Env, &Workerd<'static>, &Rc<Scope>)) {
+pub(super) fn in_run(then: impl FnOnce(&Env, &Workerd<'static>, &Rc<Scope>)) {
     let Some(env) = panics::env() else {
         return;
     };

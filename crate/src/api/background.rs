@@ -1,6 +1,7 @@
 //! Work that goes on when the handler has returned.
 
 use std::future::Future;
+use std::pin::pin;
 
 use worker::Env;
 
@@ -38,6 +39,7 @@ pub fn with_sentry_in_background<E, Kind>(
     let scope = Scope::continued();
     let env = env.clone();
     context.wait_until(async move {
+        let future = pin!(future);
         // The error was reported, and nobody is there to take it.
         let _ = reported(&env, || scope, future).await;
     });

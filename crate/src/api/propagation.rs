@@ -11,14 +11,14 @@ use worker::{Fetcher, Headers, Request, RequestInit, Response, Result, Stub};
 
 use crate::panics;
 use crate::platform::Runtime;
-use crate::platform::workerd::{Workerd, get, put_texts, take};
+use crate::platform::workerd::{Workerd, get, native_span, put_texts, take};
 use crate::scope::Scope;
 use crate::steps;
 use crate::steps::slot::shared;
 use crate::trace::head::Random;
 use crate::trace::outgoing::{self, Existing};
 use crate::trace::run::{Located, Origin};
-use crate::trace::{Incoming, Own, Trace, baggage, sentry_trace, traceparent};
+use crate::trace::{Incoming, Own, SpanId, Trace, TraceId, baggage, sentry_trace, traceparent};
 
 /// Makes the run that this is called in a part of the trace that `source` carries: the one
 /// of a `sentry-trace` and its `baggage`, else that of a `traceparent`.
@@ -93,11 +93,30 @@ mod sealed {
     impl Sealed for worker::Request {}
     impl Sealed for worker::Headers {}
     impl Sealed for super::TraceHeaders {}
+    impl Sealed for super::CloudflareTrace {}
 }
 
 impl TraceSource for Request {
     fn carried(&self) -> Carried {
+        #[cfg(feature = "spans")]
+        return Carried(Rc::new(IncomingRequest(Clone::clone(self.inner()))));
+        #[cfg(not(feature = "spans"))]
         self.headers().carried()
+    }
+}
+
+/// A request, of which the method is read too.
+#[cfg(feature = "spans")]
+struct IncomingRequest(worker::web_sys::Request);
+
+#[cfg(feature = "spans")]
+impl Origin for IncomingRequest {
+    fn begin(&self, own: &Own<'_>, random: Random) -> Trace {
+        IncomingHeaders(Headers(self.0.headers())).begin(own, random)
+    }
+
+    fn method(&self) -> Option<String> {
+        Some(self.0.method())
     }
 }
 
@@ -112,19 +131,123 @@ struct IncomingHeaders(Headers);
 
 impl Origin for IncomingHeaders {
     fn begin(&self, own: &Own<'_>, random: Random) -> Trace {
-        let read = |name| self.0.get(name).ok().flatten();
-        let sentry_trace = read(sentry_trace::NAME);
-        let (baggage, traceparent) = match sentry_trace {
-            Some(_) => (read(baggage::NAME), None),
-            None => (None, read(traceparent::NAME)),
-        };
-        let incoming = Incoming {
-            sentry_trace: sentry_trace.as_deref(),
-            baggage: baggage.as_deref(),
-            traceparent: traceparent.as_deref(),
-            ..Incoming::default()
-        };
-        Trace::start(&incoming, own, None, random)
+        begin(Some(&self.0), None, own, random)
+    }
+}
+
+/// The trace of a request's headers, else that of the platform's span.
+fn begin(
+    headers: Option<&Headers>,
+    platform: Option<(TraceId, SpanId)>,
+    own: &Own<'_>,
+    random: Random,
+) -> Trace {
+    let read = |name| headers?.get(name).ok().flatten();
+    let sentry_trace = read(sentry_trace::NAME);
+    let (baggage, traceparent) = match sentry_trace {
+        Some(_) => (read(baggage::NAME), None),
+        None => (None, read(traceparent::NAME)),
+    };
+    let incoming = Incoming {
+        sentry_trace: sentry_trace.as_deref(),
+        baggage: baggage.as_deref(),
+        traceparent: traceparent.as_deref(),
+        platform,
+        ..Incoming::default()
+    };
+    Trace::start(&incoming, own, None, random)
+}
+
+/// The trace that Cloudflare itself records, if it records this run.
+///
+/// Give it to [`continue_trace`], and the run's events are on Cloudflare's own span: they have
+/// its ids, by which the trace is found in Cloudflare's dashboard and wherever its spans are
+/// [exported] to. Where Cloudflare does not trace the run, or the runtime does not tell (it does
+/// since [October 2026]), the run is a trace of its own.
+///
+/// Make it before the first `await` of a handler's body. It asks the runtime at once, because
+/// the runtime does not know after an `await` in Rust whose turn it is: that is one call, for
+/// each run. Cloudflare takes its trace to objects and service bindings by itself.
+///
+/// Without `SENTRY_TRACES_SAMPLE_RATE` only: with a rate and the feature `spans`, the run's own
+/// transaction is below Cloudflare's span, and the same work is there twice.
+///
+/// ```no_run
+/// # mod worker_module {
+/// use worker::{Context, Env, Request, Response, Result, event};
+/// use worker_sentry::{CloudflareTrace, Handler, continue_trace, with_sentry_worker};
+///
+/// #[event(fetch)]
+/// async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
+///     with_sentry_worker(&env, &context, Handler::Fetch, async {
+///         continue_trace(&CloudflareTrace::unless(&request));
+///         Response::ok(request.path())
+///     })
+///     .await
+/// }
+/// # }
+/// ```
+///
+/// [exported]: https://developers.cloudflare.com/workers/observability/exporting-opentelemetry-data/sentry/
+/// [October 2026]: https://developers.cloudflare.com/changelog/post/2026-10-26-span-context-status-update-name/
+#[derive(Clone, Debug)]
+pub struct CloudflareTrace {
+    headers: Option<Headers>,
+    span: Option<(TraceId, SpanId)>,
+}
+
+impl CloudflareTrace {
+    /// For a run without a request: an alarm, a message, a Workflow.
+    ///
+    /// ```no_run
+    /// use worker_sentry::{CloudflareTrace, continue_trace};
+    ///
+    /// async fn sweep() {
+    ///     continue_trace(&CloudflareTrace::here());
+    /// }
+    /// ```
+    pub fn here() -> Self {
+        CloudflareTrace {
+            headers: None,
+            span: native_span().as_deref().and_then(ids),
+        }
+    }
+
+    /// Unless the request brings a trace: that of its headers comes first.
+    ///
+    /// ```no_run
+    /// use worker::Request;
+    /// use worker_sentry::{CloudflareTrace, continue_trace};
+    ///
+    /// async fn answer(request: Request) {
+    ///     continue_trace(&CloudflareTrace::unless(&request));
+    /// }
+    /// ```
+    pub fn unless(request: &Request) -> Self {
+        CloudflareTrace {
+            headers: Some(Headers(request.headers().0.clone())),
+            ..CloudflareTrace::here()
+        }
+    }
+}
+
+fn ids(text: &str) -> Option<(TraceId, SpanId)> {
+    let (trace_id, span_id) = text.split_at_checked(32)?;
+    Some((TraceId::read(trace_id)?, SpanId::read(span_id)?))
+}
+
+impl TraceSource for CloudflareTrace {
+    fn carried(&self) -> Carried {
+        Carried(Rc::new(CloudflareTrace {
+            headers: self.headers.as_ref().map(|it| Headers(it.0.clone())),
+            span: self.span,
+        }))
+    }
+}
+
+impl Origin for CloudflareTrace {
+    fn begin(&self, own: &Own<'_>, random: Random) -> Trace {
+        begin(self.headers.as_ref(), self.span, own, random)
     }
 }
 
@@ -310,6 +433,18 @@ fn with_headers(request: Request, at: &Located) -> Request {
     }
 }
 
+#[cfg(feature = "spans")]
+use super::spans::http_client as calling;
+
+/// A call, which is no span without the feature `spans`.
+#[cfg(not(feature = "spans"))]
+async fn calling(
+    request: Request,
+    call: impl AsyncFnOnce(Request) -> Result<Response>,
+) -> Result<Response> {
+    call(request).await
+}
+
 /// Calls to a Durable Object that pass the trace of the current run on.
 ///
 /// The names are those of [`Stub`] with `traced_` before them. They fail as those do, and
@@ -334,7 +469,8 @@ pub trait TracedStub {
 
 impl TracedStub for Stub {
     async fn traced_fetch_with_request(&self, request: Request) -> Result<Response> {
-        self.fetch_with_request(traced_request(request).await).await
+        let call = async |request| self.fetch_with_request(traced_request(request).await).await;
+        calling(request, call).await
     }
 
     async fn traced_fetch_with_str(&self, url: &str) -> Result<Response> {
@@ -382,11 +518,14 @@ impl TracedFetcher for Fetcher {
     }
 
     async fn traced_fetch_request(&self, request: Request) -> Result<Response> {
-        // `worker`'s own returns another type where its feature `http` is on.
-        let this: &JsValue = self.as_ref();
-        let this: &worker::worker_sys::Fetcher = this.unchecked_ref();
-        let answer = this.fetch(traced_request(request).await.inner())?;
-        let answer = JsFuture::from(answer).await?;
-        Ok(answer.dyn_into::<worker::web_sys::Response>()?.into())
+        let call = async |request| -> Result<Response> {
+            // `worker`'s own returns another type where its feature `http` is on.
+            let this: &JsValue = self.as_ref();
+            let this: &worker::worker_sys::Fetcher = this.unchecked_ref();
+            let answer = this.fetch(traced_request(request).await.inner())?;
+            let answer = JsFuture::from(answer).await?;
+            Ok(answer.dyn_into::<worker::web_sys::Response>()?.into())
+        };
+        calling(request, call).await
     }
 }

@@ -7,9 +7,13 @@ use serde_wasm_bindgen::Serializer;
 use worker::wasm_bindgen::JsValue;
 use worker::{
     Message, MessageBatch, MessageExt, Queue, QueueContentType, RawMessageBuilder, Result,
+    SendMessage,
 };
 
 use super::propagation::{TraceHeaders, current_trace};
+use super::recording;
+#[cfg(feature = "spans")]
+use crate::item::transaction::Source;
 use crate::scope::{Scope, resume};
 use crate::trace::run::{Origin, Position};
 
@@ -43,15 +47,56 @@ pub trait TracedQueue {
     ///
     /// If the message cannot be serialised, or the runtime does not take it.
     fn traced_send<T: Serialize + ?Sized>(&self, message: &T) -> impl Future<Output = Result<()>>;
+
+    /// Sends messages as [`Queue::send_batch`] does, each with the trace of the current run in
+    /// it.
+    ///
+    /// That is about 500 bytes for each message, and up to 8 KB if whoever began the trace has
+    /// put as much into its `baggage`. A queue takes [256 KB at once].
+    ///
+    /// [256 KB at once]: https://developers.cloudflare.com/queues/platform/limits/
+    ///
+    /// ```no_run
+    /// use worker::{Env, Result};
+    /// use worker_sentry::TracedQueue;
+    ///
+    /// async fn enqueue(env: &Env, lists: &[serde_json::Value]) -> Result<()> {
+    ///     env.queue("JOBS")?.traced_send_batch(lists).await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`traced_send`](Self::traced_send). If one message cannot be serialised, none
+    /// is sent.
+    fn traced_send_batch<T: Serialize>(&self, messages: &[T]) -> impl Future<Output = Result<()>>;
 }
 
 impl TracedQueue for Queue {
     async fn traced_send<T: Serialize + ?Sized>(&self, message: &T) -> Result<()> {
-        let message = traced_message(message).await?;
-        let message = RawMessageBuilder::new(message);
-        self.send_raw(message.build_with_content_type(QueueContentType::Json))
-            .await
+        let sending = async { self.send_raw(json(message).await?).await };
+        #[cfg(feature = "spans")]
+        let sending = super::spans::publish(sending);
+        sending.await
     }
+
+    async fn traced_send_batch<T: Serialize>(&self, messages: &[T]) -> Result<()> {
+        let sending = async {
+            let mut batch = Vec::with_capacity(messages.len());
+            for message in messages {
+                batch.push(json(message).await?);
+            }
+            self.send_raw_batch(batch).await
+        };
+        #[cfg(feature = "spans")]
+        let sending = super::spans::publish(sending);
+        sending.await
+    }
+}
+
+async fn json<T: Serialize + ?Sized>(message: &T) -> Result<SendMessage<JsValue>> {
+    let message = RawMessageBuilder::new(traced_message(message).await?);
+    Ok(message.build_with_content_type(QueueContentType::Json))
 }
 
 /// A message with the trace of the current run in it, for
@@ -103,6 +148,16 @@ pub async fn traced_message<T: Serialize + ?Sized>(message: &T) -> Result<JsValu
 /// # async fn compile(list: &str) -> Result<()> { Ok(()) }
 /// ```
 pub fn message_traces<T>(batch: &MessageBatch<T>) -> MessageTraces {
+    #[cfg(feature = "spans")]
+    if let Some(scope) = Scope::current() {
+        let queue = batch.queue();
+        scope.set_data(
+            "messaging.batch.message_count",
+            batch.raw_iter().count() as u64,
+        );
+        scope.suggest_name(["process ", &*queue].concat(), Source::Task);
+        scope.set_data("messaging.destination.name", queue);
+    }
     let traced = |message: worker::RawMessage| {
         let trace = TraceHeaders::take_from(&message.body())?;
         Some((message.id(), trace))
@@ -128,6 +183,7 @@ impl MessageTraces {
     /// for, so an error that the handler returns is in that one. Give each message's errors to
     /// a capture within `body` where a batch has several. A panic of `body` goes on.
     pub async fn continue_in<T, F: Future>(&self, message: &Message<T>, body: F) -> F::Output {
+        let body = std::pin::pin!(body);
         let (Some(scope), Some(trace)) = (Scope::current(), self.of(message)) else {
             return body.await;
         };
@@ -138,7 +194,9 @@ impl MessageTraces {
         let position = Position::default();
         position.run().continues(origin);
         let inner = Scope::at(Some(scope.clone()), scope.place().clone(), position);
+        let inner = recording::begin_message(&scope, inner);
         let outcome = inner.run(body).await;
+        recording::end_message(&scope, &inner, outcome.is_ok());
         for panic in inner.take_panics() {
             scope.leave_panic(panic);
         }

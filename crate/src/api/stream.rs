@@ -44,7 +44,12 @@ where
     stream::unfold(
         (stream, scope, env),
         |(mut stream, scope, env)| async move {
-            let next = async { stream.next().await.transpose() };
+            let next = async {
+                let next = stream.next().await.transpose();
+                #[cfg(feature = "logs")]
+                scope.has_more(matches!(next, Ok(Some(_))));
+                next
+            };
             // The end of the stream is a success that has no item.
             let item = reported(&env, || scope.clone(), next).await.transpose()?;
             Some((item, (stream, scope, env)))

@@ -16,6 +16,7 @@ use worker::send::{SendFuture, SendWrapper};
 use worker::{Context, Env};
 
 use super::into_report::IntoReport;
+use super::recording;
 use super::wrap::send_drafts;
 use crate::item::draft::Draft;
 use crate::item::place::{Handler, MAIN, Place};
@@ -156,6 +157,9 @@ where
         }
         panics::arm(&layer.way_in.env);
         let scope = Scope::new(Place::new(MAIN, Handler::Fetch));
+        let scope = recording::begin(&runtime, scope);
+        #[cfg(feature = "spans")]
+        scope.set_data("http.request.method", request.method().as_str().to_owned());
         if let Some(name) = route(&request) {
             scope.set_name(name);
         }
@@ -175,6 +179,8 @@ impl SentryLayer {
         let mut outcome = scope.run(answer).await;
         let mut drafts = scope.take_panics();
         if let Ok(Ok(response)) = &mut outcome {
+            #[cfg(feature = "spans")]
+            scope.set_http_status(response.status().as_u16());
             let brought = response.extensions_mut().remove::<Brought>();
             let brought = brought.map(|it| (**it.0).clone());
             if (self.is_reported)(response.status()) {
@@ -182,6 +188,12 @@ impl SentryLayer {
             }
         }
         send_drafts(env, &runtime, &scope, drafts);
+        if let Some(transaction) = recording::end(env, &scope, matches!(outcome, Ok(Ok(_)))) {
+            match &outcome {
+                Ok(Ok(_)) => WaitUntil::wait_until(context, transaction),
+                _ => scope.send(transaction),
+            }
+        }
         if scope.has_errands() {
             // Nothing in the background survives a panic.
             match outcome.is_err() {

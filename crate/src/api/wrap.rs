@@ -2,17 +2,19 @@
 
 use std::borrow::Cow;
 use std::future::Future;
+use std::pin::pin;
 use std::rc::Rc;
 
 use worker::Env;
 
 use super::capture::deliver;
 use super::into_report::IntoReport;
+use super::recording;
 use crate::item::draft::Draft;
 use crate::item::place::{Handler, MAIN, Place};
 use crate::panics;
 use crate::platform::Runtime;
-use crate::platform::workerd::{WaitUntil, Workerd};
+use crate::platform::workerd::{WaitUntil, Workerd, go_on};
 use crate::scope::{Outcome, Scope, resume};
 use crate::steps::guard;
 use crate::steps::slot::shared;
@@ -51,7 +53,12 @@ pub async fn with_sentry_in_isolate<T, E, Kind>(
 where
     for<'e> &'e E: IntoReport<'e, Kind>,
 {
-    let scope = || Scope::new(Place::new(class, handler));
+    let scope = || {
+        let scope = Scope::new(Place::new(class, handler));
+        recording::begin(&Workerd::new(env), scope)
+    };
+    // Here and once: each function that takes a future as a value has room for it.
+    let body = pin!(body);
     reported(env, scope, body).await
 }
 // ANCHOR_END: with_sentry_in_isolate
@@ -71,6 +78,13 @@ where
     }
     let scope = scope();
     let outcome = run(env, &runtime, &scope, body).await;
+    if let Some(transaction) = recording::end(env, &scope, matches!(outcome, Ok(Ok(_)))) {
+        match &outcome {
+            // A success is not held up: what it has under way goes on by itself.
+            Ok(Ok(_)) => go_on(transaction),
+            _ => scope.send(transaction),
+        }
+    }
     if scope.has_errands() {
         scope.finish().await;
     }
@@ -136,6 +150,7 @@ where
 {
     let becomes_panic = handler.panics_on_err();
     let place = || Place::new(MAIN, handler);
+    let body = pin!(body);
     in_background(env, context, place, becomes_panic, body).await
 }
 // ANCHOR_END: with_sentry_worker
@@ -168,6 +183,7 @@ pub async fn with_sentry_without_waiting<T, E, Kind>(
 where
     for<'e> &'e E: IntoReport<'e, Kind>,
 {
+    let body = pin!(body);
     in_background(env, state, || Place::new(class, handler), false, body).await
 }
 
@@ -221,8 +237,14 @@ where
     if !guard::is_configured(&runtime, shared()) {
         return body.await;
     }
-    let scope = Scope::new(place());
+    let scope = recording::begin(&runtime, Scope::new(place()));
     let outcome = run(env, &runtime, &scope, body).await;
+    if let Some(transaction) = recording::end(env, &scope, matches!(outcome, Ok(Ok(_)))) {
+        match &outcome {
+            Ok(Ok(_)) => context.wait_until(transaction),
+            _ => scope.send(transaction),
+        }
+    }
     if scope.has_errands() {
         // Nothing in the background survives a panic.
         match becomes_panic || outcome.is_err() {
@@ -284,8 +306,9 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::platform::testing::{Fake, block_on};
+    use crate::platform::testing::{Fake, block_on, yield_once};
     use std::num::ParseIntError;
+    use worker::wasm_bindgen::{JsCast, JsValue};
 
     fn alarm() -> Rc<Scope> {
         Scope::new(Place::new("Object", Handler::Alarm))
@@ -318,6 +341,27 @@ mod tests {
         };
         assert_eq!(draft.details.place, Place::new("Object", Handler::Alarm));
         assert!(!draft.details.handled);
+    }
+
+    /// The stack of WebAssembly is one megabyte, and futures are moved over it.
+    #[test]
+    fn a_wrapper_has_room_for_a_body_twice_and_a_monitor_inside_of_it_four_times() {
+        const BODY: usize = 10_000;
+        let body = || async {
+            let held = [0u8; BODY];
+            yield_once().await;
+            std::hint::black_box(&held);
+            Ok::<(), worker::Error>(())
+        };
+        let env: Env = JsValue::NULL.unchecked_into();
+        let times = |size: usize| size as f64 / BODY as f64;
+        let wrapped = with_sentry_in_isolate(&env, "Object", Handler::Alarm, body());
+        let wrapped = times(size_of_val(&wrapped));
+        assert!(wrapped < 2.3, "{wrapped}");
+        let monitored = crate::with_monitor(crate::Monitor::named("a"), body());
+        let both = with_sentry_in_isolate(&env, "Object", Handler::Alarm, monitored);
+        let both = times(size_of_val(&both));
+        assert!(both < 4.5, "{both}");
     }
 
     #[test]

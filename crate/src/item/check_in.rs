@@ -5,6 +5,7 @@
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 
+use super::Item;
 use crate::trace::TraceId;
 use crate::trace::ids::Id;
 
@@ -146,6 +147,34 @@ impl<'a> Run<'a> {
                 },
             },
         }
+    }
+}
+
+/// A check-in as it is sent.
+pub(crate) struct Written(Vec<u8>);
+
+impl CheckIn<'_> {
+    /// The check-in as bytes, unless it cannot be written as JSON.
+    pub(crate) fn written(&self) -> Option<Written> {
+        serde_json::to_vec(self).ok().map(Written)
+    }
+}
+
+impl Item for Written {
+    fn kind(&self) -> &'static str {
+        "check_in"
+    }
+
+    fn id(&self) -> Option<uuid::Uuid> {
+        None
+    }
+
+    fn write(&self) -> Option<Vec<u8>> {
+        Some(self.0.clone())
+    }
+
+    fn trim(&mut self, _: usize) -> bool {
+        false
     }
 }
 

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use sentry_core::protocol::{Level, Value};
 use uuid::Uuid;
 
-use super::event::{Context, Event, MAX_VALUE, Sdk, Thread};
+use super::event::{Context, Event, Sdk, Thread};
 use super::exception::{self, Chain, Mechanism};
 use super::place::Place;
 use super::stack::{self, Frame, Stack};
-use super::text::bounded;
+use super::text::{MAX_VALUE, bounded};
 use super::value::seconds;
 use crate::platform::Runtime;
 use crate::trace::run::Position;
@@ -38,6 +38,9 @@ pub(crate) struct Details {
     pub(crate) handled: bool,
     /// An error, if nobody says another level.
     pub(crate) level: Option<&'static str>,
+    /// What has told of it.
+    #[cfg(feature = "tracing")]
+    pub(crate) logger: Option<String>,
     pub(crate) tags: Vec<(String, String)>,
     pub(crate) contexts: BTreeMap<String, BTreeMap<String, Value>>,
     pub(crate) fingerprint: Vec<String>,
@@ -53,6 +56,8 @@ impl Default for Details {
             transaction: None,
             handled: true,
             level: None,
+            #[cfg(feature = "tracing")]
+            logger: None,
             tags: Vec::new(),
             contexts: BTreeMap::new(),
             fingerprint: Vec::new(),
@@ -182,6 +187,8 @@ impl Draft {
             transaction,
             handled,
             level,
+            #[cfg(feature = "tracing")]
+            logger,
             tags,
             contexts,
             fingerprint,
@@ -193,6 +200,8 @@ impl Draft {
             event_id,
             timestamp: seconds(self.at_ms.unwrap_or(now_ms)),
             level: level.unwrap_or("error"),
+            #[cfg(feature = "tracing")]
+            logger,
             platform: "native",
             transaction: transaction.map(named).or_else(|| place.transaction()),
             release,

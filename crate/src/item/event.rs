@@ -13,7 +13,7 @@ use uuid::fmt::Simple;
 use super::Item;
 use super::exception::Exception;
 use super::stack::{Address, Frame, Stack};
-use super::text::bounded;
+use super::text::{MAX_VALUE, bounded};
 use crate::trace::run::Located;
 use crate::trace::{SpanId, TraceId};
 
@@ -22,9 +22,6 @@ use crate::trace::{SpanId, TraceId};
 pub(crate) const SDK_NAME: &str = "sentry.rust.cloudflare";
 /// Its version.
 pub(crate) const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");
-/// Sentry cuts an exception's value here.
-/// <https://develop.sentry.dev/sdk/foundations/transport/event-payloads/exception/>
-pub(crate) const MAX_VALUE: usize = 8_192;
 
 /// One event, complete.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -35,6 +32,9 @@ pub(crate) struct Event {
     pub(crate) timestamp: f64,
     #[serde(skip_serializing_if = "is_error")]
     pub(crate) level: &'static str,
+    #[cfg(feature = "tracing")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) logger: Option<String>,
     pub(crate) platform: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) transaction: Option<String>,

@@ -5,10 +5,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use super::event::MAX_VALUE;
 use super::place::Place;
 use super::stack::{self, Frame, Stack};
-use super::text::bounded;
+use super::text::{MAX_VALUE, bounded};
 use super::thrown::{self, Described};
 use super::type_name::{from_debug, type_name};
 use crate::platform::{Look, Runtime};

@@ -5,19 +5,35 @@
 use std::borrow::Cow;
 
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, SerializeStruct, Serializer};
+use serde_json::Value as Json;
 
-use super::value::{Entries, Value, as_seconds, bounded};
+use super::Item;
+use super::event::{SDK_NAME, SDK_VERSION};
+use super::text::find;
+use super::value::{Entries, MAX_NAME, MAX_TEXT, Value, as_seconds, bounded, seconds};
 use crate::trace::{SpanId, TraceId};
 
-/// The most logs of one item. <https://develop.sentry.dev/sdk/telemetry/logs/#buffering>
+/// The most logs of one item: Sentry takes no more in an envelope.
+/// <https://develop.sentry.dev/sdk/telemetry/logs/#buffering>
 pub(crate) const MAX_LOGS: usize = 100;
 /// A longer body is cut to this many bytes.
 pub(crate) const MAX_BODY: usize = 8_192;
+/// The most bytes of names and values that the attributes of one log keep.
+pub(crate) const MAX_ATTRIBUTES: usize = 16_384;
+/// What an attribute is as JSON beside its name and its value, or nearly.
+const FRAME: usize = 32;
 /// The content type of the item, without which Relay does not take it.
 pub(crate) const CONTENT_TYPE: &str = "application/vnd.sentry.items.log+json";
 
+const TEMPLATE: &str = "sentry.message.template";
+/// Stands in a template for a parameter.
+const HOLE: &str = "{}";
+/// The place of a log among those of the same millisecond, so that Sentry can keep them in
+/// order. <https://develop.sentry.dev/sdk/telemetry/logs/#default-attributes>
+const SEQUENCE: &str = "sentry.timestamp.sequence";
+
 /// How severe a log is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {
     Trace,
     Debug,
@@ -53,73 +69,275 @@ impl Level {
     }
 }
 
-/// One log.
+/// A structured log: a text with a level and with values by which it can be searched.
+///
+/// Nothing is kept or sent unless the binding `SENTRY_ENABLE_LOGS` is `true`. A log belongs
+/// to the run that [`send`](Log::send) is called in, and to that run's trace.
+///
+/// ```no_run
+/// use worker_sentry::Log;
+///
+/// fn compiled(list: &str, rules: usize) {
+///     Log::info("a list was compiled").with("list", list).with("rules", rules).send();
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Log {
-    pub(crate) timestamp_ms: f64,
-    pub(crate) trace_id: TraceId,
-    pub(crate) span_id: Option<SpanId>,
-    pub(crate) level: Level,
-    pub(crate) body: Cow<'static, str>,
-    pub(crate) attributes: Entries,
+#[must_use = "a log does nothing until it is sent"]
+pub struct Log {
+    level: Level,
+    text: Cow<'static, str>,
+    parameters: usize,
+    attributes: Entries,
+    /// How many bytes the attributes are, or nearly.
+    bytes: usize,
 }
 
 impl Log {
-    /// Says which template the body was made from, and its parameters in their order. A
-    /// template without parameters says nothing that the body does not, and Sentry wants
-    /// it left out.
-    pub(crate) fn set_template(
-        &mut self,
-        template: impl Into<Cow<'static, str>>,
-        parameters: impl IntoIterator<Item = Value>,
-    ) {
-        let mut any = false;
-        for (at, parameter) in parameters.into_iter().enumerate() {
-            let name = ["sentry.message.parameter.", at.to_string().as_str()].concat();
-            self.attributes.set(name, parameter);
-            any = true;
+    /// A log of the level `trace`, for what is of interest while one looks for a fault.
+    pub fn trace(text: impl Into<Cow<'static, str>>) -> Self {
+        Log::new(Level::Trace, text)
+    }
+
+    /// A log of the level `debug`.
+    pub fn debug(text: impl Into<Cow<'static, str>>) -> Self {
+        Log::new(Level::Debug, text)
+    }
+
+    /// A log of the level `info`.
+    pub fn info(text: impl Into<Cow<'static, str>>) -> Self {
+        Log::new(Level::Info, text)
+    }
+
+    /// A log of the level `warn`.
+    pub fn warn(text: impl Into<Cow<'static, str>>) -> Self {
+        Log::new(Level::Warn, text)
+    }
+
+    /// A log of the level `error`. It is no event: nobody is told, and no issue is opened.
+    pub fn error(text: impl Into<Cow<'static, str>>) -> Self {
+        Log::new(Level::Error, text)
+    }
+
+    /// A log of the level `fatal`, with what holds for [`error`](Log::error).
+    pub fn fatal(text: impl Into<Cow<'static, str>>) -> Self {
+        Log::new(Level::Fatal, text)
+    }
+
+    /// A log. The text is cut at 8 KB.
+    pub(crate) fn new(level: Level, text: impl Into<Cow<'static, str>>) -> Self {
+        Log {
+            level,
+            text: bounded(text.into(), MAX_BODY),
+            parameters: 0,
+            attributes: Entries::default(),
+            bytes: 0,
         }
-        if any {
-            let template = Value::Text(template.into());
-            self.attributes.set("sentry.message.template", template);
+    }
+
+    /// Adds a value, which Sentry finds the log by.
+    ///
+    /// A text is cut at 2,048 bytes, and a list or an object becomes the text that JSON makes
+    /// of it. Beyond 128 values, and beyond 16 KB of names and values, a new one is dropped.
+    pub fn with(mut self, key: impl Into<Cow<'static, str>>, value: impl Into<Json>) -> Self {
+        self.set(key.into(), Value::from(value.into()));
+        self
+    }
+
+    /// Fills the next `{}` of the text, which makes a template of it: Sentry shows the filled
+    /// text, and finds all logs of one template and each value by itself.
+    ///
+    /// ```no_run
+    /// use worker_sentry::Log;
+    ///
+    /// fn compiled(list: &str, rules: usize) {
+    ///     Log::info("{} has {} rules").parameter(list).parameter(rules).send();
+    /// }
+    /// ```
+    pub fn parameter(mut self, value: impl Into<Json>) -> Self {
+        let name = parameter(self.parameters);
+        self.parameters += 1;
+        self.set(name.into(), Value::from(value.into()));
+        self
+    }
+
+    /// The same for code of this crate.
+    pub(crate) fn set(&mut self, name: Cow<'static, str>, value: Value) {
+        let length = match &value {
+            Value::Text(text) => text.len().min(MAX_TEXT),
+            _ => 8,
+        };
+        let bytes = name.len().min(MAX_NAME) + length + FRAME;
+        if self.bytes + bytes <= MAX_ATTRIBUTES {
+            self.bytes += bytes;
+            self.attributes.set(name, value);
         }
+    }
+
+    /// How many bytes it is, or nearly.
+    pub(crate) fn size(&self) -> usize {
+        self.text.len() + self.bytes
+    }
+
+    /// Puts the parameters into the text. A template without parameters says nothing that
+    /// the text does not, and Sentry wants it left out.
+    fn fill(&mut self) {
+        if self.parameters == 0 {
+            return;
+        }
+        let mut filled = String::new();
+        let mut rest = &*self.text;
+        for number in 0..self.parameters {
+            let Some(at) = find(rest, HOLE) else { break };
+            let (before, after) = rest.split_at(at);
+            filled.push_str(before);
+            match self.attributes.get(&parameter(number)) {
+                Some(Value::Text(text)) => filled.push_str(text),
+                Some(value) => {
+                    filled.push_str(&serde_json::to_string(value).unwrap_or_default());
+                }
+                None => filled.push_str(HOLE),
+            }
+            rest = after.strip_prefix(HOLE).unwrap_or_default();
+        }
+        filled.push_str(rest);
+        let filled = bounded(filled.into(), MAX_BODY);
+        let template = std::mem::replace(&mut self.text, filled);
+        self.attributes.set(TEMPLATE, Value::Text(template));
     }
 }
 
-/// The logs of one run, at most [`MAX_LOGS`].
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Batch(Vec<Log>);
+/// The name of a parameter.
+fn parameter(number: usize) -> String {
+    ["sentry.message.parameter.", &number.to_string()].concat()
+}
 
-impl Batch {
-    /// Adds a log. If the batch is full, it is given back: send the batch first.
-    pub(crate) fn push(&mut self, mut log: Log) -> Result<(), Log> {
-        if self.0.len() == MAX_LOGS {
-            return Err(log);
+/// A log, when it was sent, and where in a trace that was.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Located {
+    pub(crate) log: Log,
+    pub(crate) at_ms: f64,
+    /// Its number among the logs of the same millisecond.
+    pub(crate) sequence: u32,
+    pub(crate) trace_id: TraceId,
+    pub(crate) span_id: Option<SpanId>,
+}
+
+/// What was dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Dropped {
+    pub(crate) logs: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Dropped {
+    /// Counts one log more.
+    pub(crate) fn count(&mut self, log: &Log) {
+        self.logs += 1;
+        self.bytes += log.size();
+    }
+}
+
+/// What every log of a Worker says, beside the SDK.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    pub(crate) environment: String,
+    pub(crate) release: Option<String>,
+}
+
+/// The logs of one item, with what every log of a Worker says. A log's own attribute of the
+/// same name wins.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    logs: Vec<Located>,
+    sender: Sender,
+    now_ms: f64,
+    dropped: Dropped,
+}
+
+impl Sealed {
+    /// An item, unless there is no log: one without logs must not be sent.
+    pub(crate) fn new(
+        mut logs: Vec<Located>,
+        sender: Sender,
+        now_ms: f64,
+        dropped: Dropped,
+    ) -> Option<Self> {
+        if logs.is_empty() {
+            return None;
         }
-        log.body = bounded(log.body, MAX_BODY);
-        self.0.push(log);
-        Ok(())
-    }
-
-    /// How many there are: `item_count` in the item's headers.
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there is none. An item without logs must not be sent.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        for located in &mut logs {
+            located.log.fill();
+        }
+        Some(Sealed {
+            logs,
+            sender,
+            now_ms,
+            dropped,
+        })
     }
 }
 
-/// A batch with what every log of a Worker says: release, environment, SDK. A log's own
-/// attribute of the same name wins.
-pub(crate) struct Payload<'a> {
-    pub(crate) batch: &'a Batch,
-    pub(crate) common: &'a Entries,
+impl Item for Sealed {
+    fn kind(&self) -> &'static str {
+        "log"
+    }
+
+    fn id(&self) -> Option<uuid::Uuid> {
+        None
+    }
+
+    fn write(&self) -> Option<Vec<u8>> {
+        serde_json::to_vec(self).ok()
+    }
+
+    /// Drops the later half.
+    fn trim(&mut self, _: usize) -> bool {
+        if self.logs.len() < 2 {
+            return false;
+        }
+        for located in self.logs.drain(self.logs.len() / 2..) {
+            self.dropped.count(&located.log);
+        }
+        true
+    }
+
+    fn list(&self) -> Option<(usize, &'static str)> {
+        Some((self.logs.len(), CONTENT_TYPE))
+    }
+
+    /// <https://develop.sentry.dev/sdk/telemetry/client-reports/>
+    fn beside(&self) -> Option<(&'static str, Vec<u8>)> {
+        #[derive(serde::Serialize)]
+        struct Discarded {
+            reason: &'static str,
+            category: &'static str,
+            quantity: usize,
+        }
+        #[derive(serde::Serialize)]
+        struct Report {
+            timestamp: f64,
+            discarded_events: [Discarded; 2],
+        }
+        if self.dropped.logs == 0 {
+            return None;
+        }
+        let discarded = |category, quantity| Discarded {
+            reason: "buffer_overflow",
+            category,
+            quantity,
+        };
+        let report = Report {
+            timestamp: seconds(self.now_ms),
+            discarded_events: [
+                discarded("log_item", self.dropped.logs),
+                discarded("log_byte", self.dropped.bytes),
+            ],
+        };
+        Some(("client_report", serde_json::to_vec(&report).ok()?))
+    }
 }
 
-impl Serialize for Payload<'_> {
+impl Serialize for Sealed {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct("Logs", 2)?;
         fields.serialize_field("version", &2)?;
@@ -128,7 +346,7 @@ impl Serialize for Payload<'_> {
     }
 }
 
-struct Items<'a>(&'a Payload<'a>);
+struct Items<'a>(&'a Sealed);
 
 impl Serialize for Items<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -144,38 +362,52 @@ impl Serialize for Items<'_> {
             body: &'s str,
             attributes: Attributes<'s>,
         }
-        let logs = &self.0.batch.0;
-        let mut items = serializer.serialize_seq(Some(logs.len()))?;
-        for log in logs {
+        let mut items = serializer.serialize_seq(Some(self.0.logs.len()))?;
+        for located in &self.0.logs {
             items.serialize_element(&Written {
-                timestamp: log.timestamp_ms,
-                trace_id: log.trace_id,
-                span_id: log.span_id,
-                level: log.level.word(),
-                severity_number: log.level.number(),
-                body: &log.body,
-                attributes: Attributes(self.0.common, &log.attributes),
+                timestamp: located.at_ms,
+                trace_id: located.trace_id,
+                span_id: located.span_id,
+                level: located.log.level.word(),
+                severity_number: located.log.level.number(),
+                body: &located.log.text,
+                attributes: Attributes(&self.0.sender, located),
             })?;
         }
         items.end()
     }
 }
 
-struct Attributes<'a>(&'a Entries, &'a Entries);
+struct Attributes<'a>(&'a Sender, &'a Located);
 
 impl Serialize for Attributes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(serde::Serialize)]
-        struct Attribute<'s> {
-            value: &'s Value,
+        struct Attribute<V> {
+            value: V,
             #[serde(rename = "type")]
             kind: &'static str,
         }
-        let Attributes(common, own) = self;
-        let is_own = |name: &str| own.iter().any(|(each, _)| each == name);
-        let common = common.iter().filter(|(name, _)| !is_own(name));
+        let Attributes(sender, located) = self;
+        let own = &located.log.attributes;
         let mut map = serializer.serialize_map(None)?;
-        for (name, value) in common.chain(own.iter()) {
+        let texts = [
+            ("sentry.environment", Some(&*sender.environment)),
+            ("sentry.release", sender.release.as_deref()),
+            ("sentry.sdk.name", Some(SDK_NAME)),
+            ("sentry.sdk.version", Some(SDK_VERSION)),
+        ];
+        for (name, text) in texts {
+            if let (Some(value), None) = (text, own.get(name)) {
+                let kind = "string";
+                map.serialize_entry(name, &Attribute { value, kind })?;
+            }
+        }
+        if own.get(SEQUENCE).is_none() {
+            let (value, kind) = (located.sequence, "integer");
+            map.serialize_entry(SEQUENCE, &Attribute { value, kind })?;
+        }
+        for (name, value) in own.iter() {
             let kind = value.kind();
             map.serialize_entry(name, &Attribute { value, kind })?;
         }
@@ -191,53 +423,47 @@ mod tests {
 
     const NOW: f64 = 1_767_323_045_678.0;
 
-    fn log(level: Level, body: &'static str) -> Log {
-        Log {
-            timestamp_ms: NOW,
+    fn located(log: Log) -> Located {
+        Located {
+            log,
+            at_ms: NOW,
+            sequence: 0,
             trace_id: TraceId::random([0x77; 16]),
             span_id: None,
-            level,
-            body: Cow::Borrowed(body),
-            attributes: Entries::default(),
         }
     }
 
-    fn written(logs: impl IntoIterator<Item = Log>) -> Json {
-        let mut batch = Batch::default();
-        for log in logs {
-            batch.push(log).expect("room");
-        }
-        let mut common = Entries::default();
-        common.set("sentry.environment", "production");
-        common.set("sentry.release", "r");
-        json!(Payload {
-            batch: &batch,
-            common: &common
-        })
+    fn sealed(logs: impl IntoIterator<Item = Located>, dropped: Dropped) -> Sealed {
+        let sender = Sender {
+            environment: "production".to_owned(),
+            release: Some("r".to_owned()),
+        };
+        Sealed::new(logs.into_iter().collect(), sender, NOW, dropped).expect("logs")
+    }
+
+    fn written(logs: impl IntoIterator<Item = Located>) -> Json {
+        json!(sealed(logs, Dropped::default()))
     }
 
     /// <https://develop.sentry.dev/sdk/telemetry/logs/#log-envelope-item-payload>
     #[test]
     fn a_log_is_written_as_sentry_specifies_it() {
-        let mut log = log(Level::Info, "User John has logged in!");
-        log.span_id = SpanId::read("b0e6f15b45c36b12");
-        log.set_template("User {} has logged in!", [Value::from("John")]);
-        log.attributes.set("rows", 123_u64);
-        log.attributes.set("share", 0.5);
-        log.attributes.set("is_new", false);
-        log.attributes.set("sentry.release", "its own");
-        let mut batch = Batch::default();
-        batch.push(log.clone()).expect("room");
-        let mut common = Entries::default();
-        common.set("sentry.release", "r");
-        let payload = Payload {
-            batch: &batch,
-            common: &common,
+        let log = Log::info("User {} has logged in!")
+            .parameter("John")
+            .with("rows", 123)
+            .with("share", 0.5)
+            .with("is_new", false)
+            .with("sentry.release", "its own");
+        let located = Located {
+            span_id: SpanId::read("b0e6f15b45c36b12"),
+            sequence: 3,
+            ..located(log)
         };
-        let once = serde_json::to_string(&payload).expect("JSON");
+        let item = sealed([located], Dropped::default());
+        let once = String::from_utf8(item.write().expect("JSON")).expect("text");
         assert_eq!(once.matches("sentry.release").count(), 1);
         assert_eq!(
-            written([log]),
+            json!(item),
             json!({"version": 2, "items": [{
                 "timestamp": 1_767_323_045.678,
                 "trace_id": "77".repeat(16),
@@ -248,6 +474,9 @@ mod tests {
                 "attributes": {
                     "sentry.environment": {"value": "production", "type": "string"},
                     "sentry.release": {"value": "its own", "type": "string"},
+                    "sentry.sdk.name": {"value": SDK_NAME, "type": "string"},
+                    "sentry.sdk.version": {"value": SDK_VERSION, "type": "string"},
+                    "sentry.timestamp.sequence": {"value": 3, "type": "integer"},
                     "sentry.message.template": {"value": "User {} has logged in!", "type": "string"},
                     "sentry.message.parameter.0": {"value": "John", "type": "string"},
                     "rows": {"value": 123, "type": "integer"},
@@ -261,15 +490,16 @@ mod tests {
     /// <https://develop.sentry.dev/sdk/telemetry/logs/#log-severity-number>
     #[test]
     fn each_level_has_its_word_and_its_number() {
-        for (level, word, number) in [
-            (Level::Trace, "trace", 1),
-            (Level::Debug, "debug", 5),
-            (Level::Info, "info", 9),
-            (Level::Warn, "warn", 13),
-            (Level::Error, "error", 17),
-            (Level::Fatal, "fatal", 21),
+        let text = "x";
+        for (log, word, number) in [
+            (Log::trace(text), "trace", 1),
+            (Log::debug(text), "debug", 5),
+            (Log::info(text), "info", 9),
+            (Log::warn(text), "warn", 13),
+            (Log::error(text), "error", 17),
+            (Log::fatal(text), "fatal", 21),
         ] {
-            let json = written([log(level, "x")]);
+            let json = written([located(log)]);
             assert_eq!(json["items"][0]["level"], word);
             assert_eq!(json["items"][0]["severity_number"], number);
             assert_eq!(json["items"][0].get("span_id"), None);
@@ -278,44 +508,80 @@ mod tests {
 
     /// <https://develop.sentry.dev/sdk/telemetry/logs/#log-envelope-item>
     #[test]
-    fn the_items_content_type_is_sentrys() {
-        assert_eq!(CONTENT_TYPE, "application/vnd.sentry.items.log+json");
+    fn the_items_headers_are_sentrys_and_an_item_without_logs_is_none() {
+        let item = sealed([located(Log::info("x"))], Dropped::default());
+        let content_type = "application/vnd.sentry.items.log+json";
+        assert_eq!(item.kind(), "log");
+        assert_eq!(item.list(), Some((1, content_type)));
+        assert_eq!((item.id(), item.beside()), (None, None));
+        let none = Sealed::new(Vec::new(), item.sender, NOW, Dropped::default());
+        assert!(none.is_none());
     }
 
     #[test]
-    fn a_template_without_parameters_is_left_out() {
-        let mut log = log(Level::Info, "x");
-        log.set_template("x", []);
-        assert!(log.attributes.is_empty());
-    }
-
-    #[test]
-    fn a_full_batch_gives_the_next_log_back() {
-        let mut batch = Batch::default();
-        assert!(batch.is_empty());
-        for _ in 0..MAX_LOGS {
-            assert_eq!(batch.push(log(Level::Info, "x")), Ok(()));
-        }
+    fn a_text_is_a_template_only_where_it_has_parameters() {
+        let body = |log| written([located(log)])["items"][0].clone();
+        let plain = body(Log::info("a {} b"));
+        assert_eq!(plain["body"], "a {} b");
+        assert_eq!(plain["attributes"].get(TEMPLATE), None);
+        let log = Log::info("{} of {}: {}, {}").parameter(1).parameter(0.5);
+        let filled = body(log.parameter(true));
+        assert_eq!(filled["body"], "1 of 0.5: true, {}");
+        assert_eq!(filled["attributes"][TEMPLATE]["value"], "{} of {}: {}, {}");
+        let more = body(Log::info("a").parameter("b"));
+        assert_eq!(more["body"], "a");
         assert_eq!(
-            batch.push(log(Level::Warn, "y")),
-            Err(log(Level::Warn, "y"))
+            more["attributes"]["sentry.message.parameter.0"]["value"],
+            "b"
         );
-        assert_eq!(batch.len(), MAX_LOGS);
+    }
+
+    /// <https://develop.sentry.dev/sdk/telemetry/client-reports/>
+    #[test]
+    fn what_was_dropped_is_told_beside_the_logs() {
+        let mut dropped = Dropped::default();
+        dropped.count(&Log::info("four"));
+        dropped.count(&Log::info("12").with("key", 1));
+        let item = sealed([located(Log::info("x"))], dropped);
+        let (kind, report) = item.beside().expect("a report");
+        assert_eq!(kind, "client_report");
+        let report: Json = serde_json::from_slice(&report).expect("JSON");
+        assert_eq!(
+            report,
+            json!({"timestamp": 1_767_323_045.678, "discarded_events": [
+                {"reason": "buffer_overflow", "category": "log_item", "quantity": 2},
+                {"reason": "buffer_overflow", "category": "log_byte", "quantity": 4 + 2 + 3 + 8 + 32},
+            ]})
+        );
+    }
+
+    #[test]
+    fn an_item_that_is_too_large_loses_its_later_half_and_counts_it() {
+        let logs = (0..5).map(|at| located(Log::info(format!("{at}"))));
+        let mut item = sealed(logs, Dropped::default());
+        assert!(item.trim(0) && item.trim(1));
+        assert!(!item.trim(2));
+        assert_eq!(json!(item)["items"][0]["body"], "0");
+        assert_eq!(item.dropped, Dropped { logs: 4, bytes: 4 });
     }
 
     proptest! {
         #[test]
-        fn any_log_is_json_with_a_bounded_body(
-            body in "\\PC{0,40}",
+        fn any_log_is_json_and_bounded(
+            text in "\\PC{0,40}|[{}]{0,9}|[\u{1}]{0,40}",
             times in 1..300usize,
             time in any::<f64>(),
             number in any::<f64>(),
+            values in 0..200usize,
         ) {
-            let mut log = log(Level::Error, "");
-            log.body = Cow::Owned(body.repeat(times));
-            log.timestamp_ms = time;
-            log.attributes.set("number", number);
-            let json = written([log]);
+            let mut log = Log::error(text.repeat(times)).with("number", number);
+            for at in 0..values {
+                log = log.parameter(text.repeat(times)).with(format!("{at}{text}"), json!([text]));
+            }
+            prop_assert!(log.size() <= MAX_BODY + MAX_ATTRIBUTES);
+            let mut located = located(log);
+            located.at_ms = time;
+            let json = written([located]);
             prop_assert!(json["items"][0]["body"].as_str().is_some_and(|body| body.len() <= MAX_BODY));
             prop_assert!(json["items"][0]["timestamp"].is_f64());
             prop_assert!(!json["items"][0]["attributes"]["number"]["value"].is_null());

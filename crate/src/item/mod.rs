@@ -4,22 +4,21 @@
 //! type holds is left out by another one.
 
 pub(crate) mod breadcrumb;
-#[cfg(test)]
-mod check_in;
+pub(crate) mod check_in;
 pub(crate) mod draft;
 pub(crate) mod event;
 pub(crate) mod exception;
-#[cfg(test)]
-mod log;
+#[cfg(any(test, feature = "logs"))]
+pub(crate) mod log;
 pub(crate) mod place;
 pub(crate) mod protocol;
-#[cfg(test)]
-mod schedule;
+pub(crate) mod request;
+pub(crate) mod schedule;
 pub(crate) mod stack;
 pub(crate) mod text;
 pub(crate) mod thrown;
-#[cfg(test)]
-mod transaction;
+#[cfg(any(test, feature = "spans"))]
+pub(crate) mod transaction;
 pub(crate) mod type_name;
 pub(crate) mod value;
 
@@ -79,4 +78,22 @@ pub(crate) trait Item {
     /// Takes out the next part that Sentry can do without, a little more at each step.
     /// `false` means that no such part is left.
     fn trim(&mut self, step: usize) -> bool;
+
+    /// How many entries it has and of which kind, if it is a list of them.
+    #[cfg(any(test, feature = "logs"))]
+    fn list(&self) -> Option<(usize, &'static str)> {
+        None
+    }
+
+    /// An item that goes with it: its type and its payload.
+    #[cfg(any(test, feature = "logs"))]
+    fn beside(&self) -> Option<(&'static str, Vec<u8>)> {
+        None
+    }
+
+    /// The trace that it is a part of, if its envelope is to say so.
+    #[cfg(any(test, feature = "spans"))]
+    fn trace(&self) -> Option<std::rc::Rc<crate::trace::Trace>> {
+        None
+    }
 }

@@ -35,6 +35,9 @@ pub(crate) fn from_event(event: &Event) -> protocol::Event<'static> {
             message,
             params: Vec::new(),
         }),
+        #[cfg(feature = "tracing")]
+        logger: event.logger.clone(),
+        #[cfg(not(feature = "tracing"))]
         logger: None,
         modules: Default::default(),
         platform: Cow::Borrowed(event.platform),

@@ -143,6 +143,16 @@ pub(crate) fn slug(expression: &str) -> String {
     slug
 }
 
+/// A name that the application gives a monitor, as Sentry takes it: small letters, digits,
+/// `-` and `_`, at most [`MAX_SLUG`]. What is anything else becomes `-`.
+pub(crate) fn named(name: &str) -> String {
+    let sign = |c: char| match c.to_ascii_lowercase() {
+        c if c.is_ascii_alphanumeric() || c == '_' => c,
+        _ => '-',
+    };
+    name.trim().chars().take(MAX_SLUG).map(sign).collect()
+}
+
 fn read_list(text: &str, field: &Field) -> Option<Vec<Part>> {
     text.split(',').map(|part| read_part(part, field)).collect()
 }
@@ -286,6 +296,13 @@ mod tests {
 
     /// The first rows are Cloudflare's own examples:
     /// <https://developers.cloudflare.com/workers/configuration/cron-triggers/#examples>
+    #[test]
+    fn a_monitors_own_name_has_only_what_sentry_takes() {
+        assert_eq!(named(" Nightly sweep_2/EU "), "nightly-sweep_2-eu");
+        assert_eq!(named("größe"), "gr--e");
+        assert_eq!(named(&"x".repeat(80)).len(), MAX_SLUG);
+    }
+
     #[test]
     fn expressions_mean_the_same_in_sentrys_dialect() {
         for (cloudflare, sentry) in [

@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
+/// Sentry cuts an exception's value here.
+/// <https://develop.sentry.dev/sdk/foundations/transport/event-payloads/exception/>
+pub(crate) const MAX_VALUE: usize = 8_192;
 /// Stands at the end of a text that was cut.
 const MARK: &str = "...";
 

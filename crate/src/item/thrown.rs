@@ -2,9 +2,8 @@
 
 use std::error::Error;
 
-use super::event::MAX_VALUE;
 use super::stack;
-use super::text::{bounded, find};
+use super::text::{MAX_VALUE, bounded, find};
 use crate::platform::{Kind, Seen};
 
 /// The name of what was thrown without one.

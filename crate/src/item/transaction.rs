@@ -3,12 +3,15 @@
 //! <https://develop.sentry.dev/sdk/foundations/transport/event-payloads/transaction/>
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
+use super::Item;
+use super::event::Sdk;
 use super::value::{self, Entries, bounded};
 use crate::trace::ids::Id;
-use crate::trace::{SpanId, TraceId};
+use crate::trace::{SpanId, Trace, TraceId};
 
 /// The most spans of one transaction. Sentry takes no more.
 /// <https://develop.sentry.dev/sdk/telemetry/traces/>
@@ -21,6 +24,13 @@ const MAX_DESCRIPTION: usize = 1_024;
 
 /// How a span ended, in Sentry's words. Any other word becomes `unknown`.
 /// <https://develop.sentry.dev/sdk/foundations/transport/event-payloads/span/>
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "no answer and no outcome of a run is one of the others"
+    )
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
     Ok,
@@ -100,11 +110,16 @@ pub(crate) enum Source {
     Route,
     Task,
     Custom,
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "no name of this crate's is a URL's")
+    )]
     Url,
 }
 
 impl Source {
     /// Whether the name may be sent to every service of a trace, in the DSC.
+    #[cfg(test)]
     pub(crate) fn is_good(self) -> bool {
         self != Source::Url
     }
@@ -253,6 +268,7 @@ impl Transaction {
     }
 
     /// The spans below it.
+    #[cfg(test)]
     pub(crate) fn spans(&self) -> &[Span] {
         &self.spans
     }
@@ -359,6 +375,47 @@ impl<Sdk: Serialize> Serialize for Payload<'_, Sdk> {
             spans,
         }
         .serialize(serializer)
+    }
+}
+
+/// A transaction that is ready to leave.
+pub(crate) struct Sealed {
+    pub(crate) transaction: Transaction,
+    pub(crate) release: Option<String>,
+    pub(crate) environment: String,
+    pub(crate) trace: Rc<Trace>,
+}
+
+impl Item for Sealed {
+    fn kind(&self) -> &'static str {
+        "transaction"
+    }
+
+    fn id(&self) -> Option<uuid::Uuid> {
+        Some(uuid::Uuid::from_bytes(*self.transaction.event_id.bytes()))
+    }
+
+    fn write(&self) -> Option<Vec<u8>> {
+        serde_json::to_vec(&Payload {
+            transaction: &self.transaction,
+            release: self.release.as_deref(),
+            environment: &self.environment,
+            sdk: &Sdk::WITH_PACKAGES,
+        })
+        .ok()
+    }
+
+    /// Half of the spans are left out, the last ones first.
+    fn trim(&mut self, _: usize) -> bool {
+        let spans = &mut self.transaction.spans;
+        let left = spans.len() / 2;
+        let is_trimmed = left < spans.len();
+        spans.truncate(left);
+        is_trimmed
+    }
+
+    fn trace(&self) -> Option<Rc<Trace>> {
+        Some(Rc::clone(&self.trace))
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) const MAX_TEXT: usize = 2_048;
 pub(crate) const MAX_ENTRIES: usize = 128;
 
 /// A longer name is cut to this many bytes.
-const MAX_NAME: usize = 200;
+pub(crate) const MAX_NAME: usize = 200;
 
 /// A value of a span's data, of a log's attributes, of a breadcrumb's data.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +33,7 @@ pub(crate) enum Value {
 impl Value {
     /// The value's type in Sentry's words.
     /// <https://develop.sentry.dev/sdk/telemetry/attributes/>
-    #[cfg_attr(not(test), expect(dead_code, reason = "for logs and spans"))]
+    #[cfg(any(test, feature = "logs"))]
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Value::Integer(_) => "integer",
@@ -139,8 +139,15 @@ impl Entries {
         self.0.is_empty()
     }
 
+    /// The value of a name.
+    #[cfg(any(test, feature = "logs"))]
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+        let mut all = self.iter();
+        all.find_map(|(each, value)| (each == name).then_some(value))
+    }
+
     /// All of them.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for logs and spans"))]
+    #[cfg(any(test, feature = "spans", feature = "logs"))]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(name, value)| (name.as_ref(), value))
     }
@@ -239,7 +246,7 @@ pub(crate) fn seconds(ms: f64) -> f64 {
 }
 
 /// For `serialize_with`: [`seconds`].
-#[cfg_attr(not(test), expect(dead_code, reason = "for logs and spans"))]
+#[cfg(any(test, feature = "logs"))]
 pub(crate) fn as_seconds<S: Serializer>(ms: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(seconds(*ms))
 }

@@ -130,6 +130,14 @@ pub(crate) trait Runtime {
     }
 }
 
+/// What a recording takes from the platform.
+#[cfg(any(test, feature = "spans"))]
+#[derive(Clone, Copy)]
+pub(crate) struct Senses {
+    pub(crate) now_ms: fn() -> f64,
+    pub(crate) random: fn() -> Option<[u8; 24]>,
+}
+
 /// Reads a switch.
 pub(crate) fn is_on(text: &str) -> Option<bool> {
     match text.trim().to_ascii_lowercase().as_str() {

@@ -69,6 +69,13 @@ extern "C" {
     ) -> Promise;
 }
 
+#[wasm_bindgen(module = "/src/platform/native.js", wasm_bindgen = wasm_bindgen)]
+extern "C" {
+    /// The ids of the span of the platform's own that is active, in one text.
+    #[wasm_bindgen(js_name = nativeSpan)]
+    pub(crate) fn native_span() -> Option<String>;
+}
+
 #[wasm_bindgen(wasm_bindgen = wasm_bindgen)]
 extern "C" {
     type Url;
@@ -130,6 +137,19 @@ static WATCHING: AtomicBool = AtomicBool::new(false);
 /// Set from JavaScript, by writing into this instance's memory: a call into an instance
 /// that has trapped is not possible, and one from Rust would cost each run a crossing.
 static IS_NEWS: AtomicBool = AtomicBool::new(false);
+
+/// What a recording takes from here.
+#[cfg(feature = "spans")]
+pub(crate) const SENSES: super::Senses = super::Senses {
+    now_ms: Date::now,
+    random: random_bytes,
+};
+
+fn random_bytes<const N: usize>() -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).ok()?;
+    Some(bytes)
+}
 
 /// The real runtime, seen from one request.
 #[derive(Clone)]
@@ -349,9 +369,7 @@ impl Runtime for Workerd<'_> {
     }
 
     fn random_bytes<const N: usize>(&self) -> Option<[u8; N]> {
-        let mut bytes = [0; N];
-        getrandom::fill(&mut bytes).ok()?;
-        Some(bytes)
+        random_bytes()
     }
 
     fn warn(&self, line: &str) {
@@ -470,6 +488,12 @@ impl WaitUntil for worker::State {
 pub fn context(context: &worker::Context) -> worker::Context {
     let handle: &JsValue = context.as_ref().as_ref();
     worker::Context::new(handle.clone().unchecked_into())
+}
+
+/// Lets `future` go on, which nobody waits for. A Durable Object stays for it; the main Worker
+/// would end with its handler.
+pub(crate) fn go_on(future: impl Future<Output = ()> + 'static) {
+    drop(promise(future));
 }
 
 fn promise(future: impl Future<Output = ()> + 'static) -> Promise {

@@ -134,17 +134,22 @@ impl Scope {
     /// step and work in the background say and see the same.
     pub(crate) fn shared<T: Contribute + Default>(&self) -> Option<Rc<T>> {
         let outermost = self.outwards().last()?;
-        let mut contributions = outermost.contributions.try_borrow_mut().ok()?;
-        let known = contributions.iter().find_map(|it| {
-            let it: Rc<dyn Any> = Rc::clone(it) as _;
-            it.downcast().ok()
-        });
-        if known.is_some() {
-            return known;
+        if let Some(known) = outermost.own() {
+            return Some(known);
         }
+        let mut contributions = outermost.contributions.try_borrow_mut().ok()?;
         let made = Rc::new(T::default());
         contributions.push(Rc::clone(&made) as _);
         Some(made)
+    }
+
+    /// What this scope itself keeps of a type.
+    pub(super) fn own<T: Contribute>(&self) -> Option<Rc<T>> {
+        let contributions = self.contributions.try_borrow().ok()?;
+        contributions.iter().find_map(|it| {
+            let it: Rc<dyn Any> = Rc::clone(it) as _;
+            it.downcast().ok()
+        })
     }
 
     /// Says something of this run. Code of the application's must not run meanwhile.

@@ -6,7 +6,11 @@
 //! its future is polled and left when the poll ends.
 
 pub(crate) mod data;
+#[cfg(any(test, feature = "logs"))]
+pub(crate) mod logs;
 pub(crate) mod places;
+#[cfg(any(test, feature = "spans"))]
+pub(crate) mod spans;
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -71,6 +75,11 @@ pub(crate) struct Scope {
     position: Position,
     /// Where its errors came up.
     kept: RefCell<Vec<Rc<places::Place>>>,
+    /// What of it is recorded.
+    #[cfg(any(test, feature = "spans"))]
+    spans: RefCell<spans::Spans>,
+    #[cfg(any(test, feature = "logs"))]
+    after: logs::After,
 }
 
 impl Scope {
@@ -83,7 +92,10 @@ impl Scope {
     /// the handler.
     pub(crate) fn continued() -> Rc<Self> {
         let place = Scope::current().map(|scope| scope.place.clone());
-        Scope::new(place.unwrap_or_default())
+        let scope = Scope::new(place.unwrap_or_default());
+        #[cfg(any(test, feature = "logs"))]
+        scope.outlive_handler();
+        scope
     }
 
     /// A scope within another one.
@@ -105,6 +117,10 @@ impl Scope {
             panics: RefCell::default(),
             position,
             kept: RefCell::default(),
+            #[cfg(any(test, feature = "spans"))]
+            spans: RefCell::default(),
+            #[cfg(any(test, feature = "logs"))]
+            after: logs::After::default(),
         })
     }
 
@@ -138,6 +154,10 @@ impl Scope {
 
     /// Names the transaction of each later event of this run and of those within it.
     pub(crate) fn set_name(&self, name: String) {
+        #[cfg(any(test, feature = "spans"))]
+        if let Some(around) = self.around_span() {
+            return around.set_name(name);
+        }
         if let Ok(mut slot) = self.name.try_borrow_mut() {
             *slot = Some(name);
         }

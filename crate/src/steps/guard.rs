@@ -16,3 +16,33 @@ pub(crate) fn is_configured(runtime: &impl Runtime, isolate: &Shared) -> bool {
     }
 }
 // ANCHOR_END: guard
+
+/// The rate of the Worker's traces, as far as it is known without a wait. It is read once in
+/// an isolate's life; what a Secrets Store holds is none.
+#[cfg(feature = "spans")]
+pub(crate) fn traces_sample_rate(
+    runtime: &impl Runtime,
+    isolate: &Shared,
+) -> Option<crate::trace::sampling::Rate> {
+    use crate::platform::Binding;
+    use crate::trace::sampling::Rate;
+    let look = || match runtime.binding(super::load::TRACES) {
+        Binding::Text(text) => runtime.decimal(text.trim()).and_then(Rate::new),
+        _ => None,
+    };
+    isolate.try_borrow_mut().ok()?.traces(look)
+}
+
+/// Whether structured logs go out: `SENTRY_ENABLE_LOGS`, read once in an isolate's life. What
+/// a Secrets Store holds is not known without a wait, and counts as off.
+#[cfg(any(test, feature = "logs"))]
+pub(crate) fn sends_logs(runtime: &impl Runtime, isolate: &Shared) -> bool {
+    use crate::platform::{Binding, is_on};
+    let look = || match runtime.binding(super::load::LOGS) {
+        Binding::Text(text) => is_on(&text) == Some(true),
+        _ => false,
+    };
+    isolate
+        .try_borrow_mut()
+        .is_ok_and(|mut isolate| isolate.logs(look))
+}

@@ -19,15 +19,24 @@ pub(crate) const DEBUG: &str = "SENTRY_DEBUG";
 /// Writes stacks for a receiver that resolves them through source maps.
 pub(crate) const SOURCE_MAPS: &str = "SENTRY_SOURCE_MAPS";
 
+/// The share of traces that are recorded.
+pub(crate) const TRACES: &str = "SENTRY_TRACES_SAMPLE_RATE";
+
+/// Lets structured logs go out.
+#[cfg(any(test, feature = "logs"))]
+pub(crate) const LOGS: &str = "SENTRY_ENABLE_LOGS";
+
 /// Every binding the crate reads, in the order of the book's table.
-pub(crate) const BINDINGS: [&str; 13] = [
+pub(crate) const BINDINGS: [&str; 13 + cfg!(any(test, feature = "logs")) as usize] = [
     DSN,
     "SENTRY_RELEASE",
     "COMPILER_VERSION",
     "SENTRY_ENVIRONMENT",
     "ENVIRONMENT",
-    "SENTRY_TRACES_SAMPLE_RATE",
+    TRACES,
     "SENTRY_SAMPLE_RATE",
+    #[cfg(any(test, feature = "logs"))]
+    LOGS,
     DEBUG,
     SOURCE_MAPS,
     "SENTRY_TUNNEL",
@@ -174,7 +183,7 @@ impl Config {
             traces_sample_rate: resolve_rate(
                 runtime,
                 values,
-                "SENTRY_TRACES_SAMPLE_RATE",
+                TRACES,
                 "is not a number from 0 to 1; no traces are recorded",
                 &mut complaints,
             )
@@ -195,6 +204,9 @@ impl Config {
         // `SENTRY_DEBUG` is read where a line would be written, also before there is a
         // configuration; here it is only checked.
         resolve_switch(values, DEBUG, &mut complaints);
+        // So is `SENTRY_ENABLE_LOGS`, where a log is to be kept.
+        #[cfg(any(test, feature = "logs"))]
+        resolve_switch(values, LOGS, &mut complaints);
         Ok(Loaded { config, complaints })
     }
 }

@@ -61,7 +61,16 @@ pub(crate) async fn finish(
     isolate: &Shared,
     parcel: Parcel,
 ) -> Option<Uuid> {
-    let deadline_ms = runtime.now_ms() + CAPTURE_MS;
+    finish_by(runtime, isolate, parcel, runtime.now_ms() + CAPTURE_MS).await
+}
+
+/// The same, for what has less time left.
+pub(crate) async fn finish_by(
+    runtime: &impl Runtime,
+    isolate: &Shared,
+    parcel: Parcel,
+    deadline_ms: f64,
+) -> Option<Uuid> {
     // 2. Load, 3. load failure, 4. initialise once, 5. build the client.
     let client = client(runtime, isolate, deadline_ms).await?;
     // 6. Capture and deliver.
@@ -334,6 +343,77 @@ mod tests {
         }
         let took_ms = fake.now_ms() - started_ms;
         assert!((late_ms..=CAPTURE_MS).contains(&took_ms), "{took_ms}");
+    }
+
+    #[test]
+    fn step_3_load_failure_a_capture_ends_with_its_own_time_while_another_loads() {
+        let fake = accepting();
+        let isolate = isolate();
+        let started_ms = fake.now_ms();
+        // Another request's load that may take longer than this capture.
+        let _ = isolate.borrow_mut().turn(started_ms, 2.0 * CAPTURE_MS);
+        let error = "x".parse::<u8>().expect_err("no number");
+        let mut capture = pin!(capture(&fake, &isolate, |runtime| {
+            Some(drafted(runtime, &error))
+        }));
+        *fake.world.reflex.borrow_mut() = None;
+        let mut context = Context::from_waker(Waker::noop());
+        while capture.as_mut().poll(&mut context).is_pending() {
+            let waiting = fake.world.waiting.borrow().clone();
+            let wait = waiting.first().expect("a timer");
+            let Wait::Timer { due_ms } = wait.wait else {
+                panic!("nothing else to wait for");
+            };
+            fake.world.now_ms.set(due_ms);
+            fake.world.end(wait.id, Outcome::Fired);
+        }
+        let took_ms = fake.now_ms() - started_ms;
+        assert!(
+            (CAPTURE_MS..CAPTURE_MS + 1_000.0).contains(&took_ms),
+            "{took_ms}"
+        );
+        let lines = fake.world.lines.borrow();
+        let late = "the configuration was not loaded in time; event lost";
+        assert!(lines.iter().any(|line| line.contains(late)), "{lines:?}");
+        assert!(fake.world.posted.borrow().is_empty());
+    }
+
+    #[test]
+    fn step_1_guard_an_isolate_that_is_busy_is_asked_past() {
+        let fake = accepting();
+        let isolate = isolate();
+        let busy = isolate.borrow_mut();
+        assert!(guard::is_configured(&fake, &isolate));
+        fake.world.bindings.borrow_mut().clear();
+        assert!(!guard::is_configured(&fake, &isolate));
+        drop(busy);
+    }
+
+    #[test]
+    fn what_cannot_be_written_as_json_is_not_sent_and_that_is_said() {
+        struct Unwritable;
+        impl crate::item::Item for Unwritable {
+            fn kind(&self) -> &'static str {
+                "event"
+            }
+            fn id(&self) -> Option<Uuid> {
+                None
+            }
+            fn write(&self) -> Option<Vec<u8>> {
+                None
+            }
+            fn trim(&mut self, _step: usize) -> bool {
+                false
+            }
+        }
+        let fake = accepting();
+        let isolate = isolate();
+        let make: Make = Box::new(|_| Some(Box::new(Unwritable)));
+        block_on(finish(&fake, &isolate, Parcel::Item(Category::Error, make)));
+        assert!(fake.world.posted.borrow().is_empty());
+        let lines = fake.world.lines.borrow();
+        let said = "the event could not be written as JSON; dropped";
+        assert!(lines.iter().any(|line| line.contains(said)), "{lines:?}");
     }
 
     #[test]

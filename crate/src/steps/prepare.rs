@@ -27,10 +27,6 @@ pub(crate) enum Parcel {
     Event(Draft),
     /// Any other item, which the client's release and environment are still to be written
     /// into. `None` means that it is not sent.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "what sends such items comes next")
-    )]
     Item(Category, Make),
 }
 
@@ -66,7 +62,14 @@ pub(crate) fn envelope(
     }
     let (mut item, trace) = match parcel {
         Parcel::Event(draft) => event(runtime, client, draft)?,
+        #[cfg(not(any(test, feature = "spans")))]
         Parcel::Item(_, make) => (make(client)?, None),
+        #[cfg(any(test, feature = "spans"))]
+        Parcel::Item(_, make) => {
+            let item = make(client)?;
+            let trace = item.trace();
+            (item, trace)
+        }
     };
     let sent_at = runtime.now_text();
     let tunnelled = client.config.tunnel.is_some();

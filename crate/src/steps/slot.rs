@@ -70,6 +70,10 @@ enum Slot<C> {
 pub(crate) struct Isolate<C> {
     slot: Slot<C>,
     configured: Option<bool>,
+    #[cfg(feature = "spans")]
+    traces: Option<Option<crate::trace::sampling::Rate>>,
+    #[cfg(any(test, feature = "logs"))]
+    logs: Option<bool>,
     tickets: u64,
     complained: Vec<Complaint>,
 }
@@ -79,6 +83,10 @@ impl<C> Isolate<C> {
         Isolate {
             slot: Slot::Absent,
             configured: None,
+            #[cfg(feature = "spans")]
+            traces: None,
+            #[cfg(any(test, feature = "logs"))]
+            logs: None,
             tickets: 0,
             complained: Vec::new(),
         }
@@ -87,6 +95,21 @@ impl<C> Isolate<C> {
     /// Whether there is a DSN. `look` is called once in the isolate's life.
     pub(crate) fn is_configured(&mut self, look: impl FnOnce() -> bool) -> bool {
         *self.configured.get_or_insert_with(look)
+    }
+
+    /// The rate of the Worker's traces. `look` is called once in the isolate's life.
+    #[cfg(feature = "spans")]
+    pub(crate) fn traces(
+        &mut self,
+        look: impl FnOnce() -> Option<crate::trace::sampling::Rate>,
+    ) -> Option<crate::trace::sampling::Rate> {
+        *self.traces.get_or_insert_with(look)
+    }
+
+    /// Whether logs go out. `look` is called once in the isolate's life.
+    #[cfg(any(test, feature = "logs"))]
+    pub(crate) fn logs(&mut self, look: impl FnOnce() -> bool) -> bool {
+        *self.logs.get_or_insert_with(look)
     }
 
     // ANCHOR: turn

@@ -13,6 +13,12 @@ use super::{Own, SpanId, Trace};
 pub(crate) trait Origin {
     /// Reads what came in and makes the trace of it. Called once, when something asks.
     fn begin(&self, own: &Own<'_>, random: Random) -> Trace;
+
+    /// The method of the request that brought it.
+    #[cfg(any(test, feature = "spans"))]
+    fn method(&self) -> Option<String> {
+        None
+    }
 }
 
 /// The trace of one run, made when something asks for it.
@@ -22,6 +28,9 @@ pub(crate) struct RunTrace {
     begun: RefCell<Option<Rc<Trace>>>,
     /// How many spans below the run's own have a number.
     spans: Cell<u32>,
+    /// What the trace is made of, once somebody has asked what it is going to be.
+    #[cfg(any(test, feature = "spans"))]
+    random: Cell<Option<Random>>,
 }
 
 impl fmt::Debug for RunTrace {
@@ -50,6 +59,8 @@ impl RunTrace {
             return Some(trace);
         }
         let origin = self.origin.try_borrow().ok()?.clone();
+        #[cfg(any(test, feature = "spans"))]
+        let random = || self.random.get().or_else(random);
         let random = random()?;
         let trace = Rc::new(match origin {
             Some(origin) => origin.begin(own, random),
@@ -57,6 +68,45 @@ impl RunTrace {
         });
         *self.begun.try_borrow_mut().ok()? = Some(Rc::clone(&trace));
         Some(trace)
+    }
+}
+
+#[cfg(any(test, feature = "spans"))]
+impl RunTrace {
+    /// Whether the run is to send its spans, as far as that is known without the Worker's
+    /// configuration: by what came in, and by the rate. The trace has not begun by that.
+    pub(crate) fn records(
+        &self,
+        rate: super::sampling::Rate,
+        random: impl FnOnce() -> Option<Random>,
+    ) -> bool {
+        let (Ok(begun), Ok(origin)) = (self.begun.try_borrow(), self.origin.try_borrow()) else {
+            return false;
+        };
+        if let Some(trace) = &*begun {
+            return trace.records;
+        }
+        let Some(random) = self.random.get().or_else(random) else {
+            return false;
+        };
+        self.random.set(Some(random));
+        let own = Own {
+            public_key: "",
+            release: None,
+            environment: "",
+            org_id: None,
+            rate: Some(rate),
+        };
+        let trace = match &*origin {
+            Some(origin) => origin.begin(&own, random),
+            None => Trace::head(&own, None, random),
+        };
+        trace.records
+    }
+
+    /// The method of the request that the run continues, where it is known.
+    pub(crate) fn method(&self) -> Option<String> {
+        self.origin.try_borrow().ok()?.as_ref()?.method()
     }
 }
 
@@ -95,8 +145,20 @@ impl Position {
         }
     }
 
+    /// Whether two positions are the same.
+    #[cfg(any(test, feature = "spans"))]
+    pub(crate) fn is_at(&self, other: &Position) -> bool {
+        self.is_beside(other) && self.span == other.span
+    }
+
+    /// The number of the span, and that of the one around it.
+    #[cfg(any(test, feature = "spans"))]
+    pub(crate) fn numbers(&self) -> (u32, u32) {
+        (self.span, self.parent)
+    }
+
     /// Whether two positions are in the trace of one run.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "spans"))]
     pub(crate) fn is_beside(&self, other: &Position) -> bool {
         Rc::ptr_eq(&self.run, &other.run)
     }

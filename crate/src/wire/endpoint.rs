@@ -75,3 +75,14 @@ fn auth(dsn: &Dsn) -> String {
     }
     auth
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_user_agent_is_the_sdk_and_its_version() {
+        let version = env!("CARGO_PKG_VERSION");
+        assert_eq!(user_agent(), format!("sentry.rust.cloudflare/{version}"));
+    }
+}

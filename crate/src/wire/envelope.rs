@@ -54,6 +54,27 @@ struct ItemHeaders {
     #[serde(rename = "type")]
     kind: &'static str,
     length: usize,
+    #[cfg(any(test, feature = "logs"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    item_count: Option<usize>,
+    #[cfg(any(test, feature = "logs"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_type: Option<&'static str>,
+}
+
+impl ItemHeaders {
+    fn of(item: &dyn Item, length: usize) -> Self {
+        #[cfg(any(test, feature = "logs"))]
+        let list = item.list();
+        ItemHeaders {
+            kind: item.kind(),
+            length,
+            #[cfg(any(test, feature = "logs"))]
+            item_count: list.map(|(count, _)| count),
+            #[cfg(any(test, feature = "logs"))]
+            content_type: list.map(|(_, content_type)| content_type),
+        }
+    }
 }
 
 // ANCHOR: write
@@ -71,16 +92,15 @@ pub(crate) fn write(sender: Sender<'_>, item: &mut dyn Item) -> Option<Envelope>
     let mut step = 0;
     loop {
         let payload = item.write()?;
-        let item_headers = ItemHeaders {
-            kind: item.kind(),
-            length: payload.len(),
-        };
+        let item_headers = ItemHeaders::of(item, payload.len());
         let mut bytes = serde_json::to_vec(&headers).ok()?;
         bytes.push(b'\n');
         serde_json::to_writer(&mut bytes, &item_headers).ok()?;
         bytes.push(b'\n');
         bytes.extend(payload);
         bytes.push(b'\n');
+        #[cfg(any(test, feature = "logs"))]
+        write_beside(&mut bytes, item)?;
         if bytes.len() <= MAX_ENVELOPE || !item.trim(step) {
             return Some(Envelope {
                 id: item.id(),
@@ -91,6 +111,24 @@ pub(crate) fn write(sender: Sender<'_>, item: &mut dyn Item) -> Option<Envelope>
     }
 }
 // ANCHOR_END: write
+
+/// The item that goes with another one, if there is one.
+#[cfg(any(test, feature = "logs"))]
+fn write_beside(bytes: &mut Vec<u8>, item: &dyn Item) -> Option<()> {
+    if let Some((kind, payload)) = item.beside() {
+        let headers = ItemHeaders {
+            kind,
+            length: payload.len(),
+            item_count: None,
+            content_type: None,
+        };
+        serde_json::to_writer(&mut *bytes, &headers).ok()?;
+        bytes.push(b'\n');
+        bytes.extend(payload);
+        bytes.push(b'\n');
+    }
+    Some(())
+}
 
 #[cfg(test)]
 mod tests {

@@ -25,31 +25,28 @@ impl RateLimits {
     /// Learns from an answer. Never shortens a pause already in force.
     pub(crate) fn learn(&mut self, runtime: &impl Runtime, reply: &Reply) {
         let now_ms = runtime.now_ms();
-        match &reply.rate_limits {
-            // Where this header is present, `Retry-After` adds nothing to it.
-            Some(header) => {
-                for limit in header.split(',') {
-                    self.learn_limit(runtime, limit, now_ms);
-                }
-            }
-            None => {
-                let pause_ms = retry_pause_ms(runtime, reply);
-                for category in Category::ALL {
-                    self.pause(category, now_ms, pause_ms);
-                }
+        // Where one limit of this header can be read, `Retry-After` adds nothing to it.
+        let mut is_read = false;
+        for limit in reply.rate_limits.as_deref().unwrap_or_default().split(',') {
+            is_read |= self.learn_limit(runtime, limit, now_ms);
+        }
+        if !is_read {
+            let pause_ms = retry_pause_ms(runtime, reply);
+            for category in Category::ALL {
+                self.pause(category, now_ms, pause_ms);
             }
         }
     }
 
-    /// Learns from one limit of `X-Sentry-Rate-Limits`.
+    /// Learns from one limit of `X-Sentry-Rate-Limits`, and tells whether it could be read.
     ///
     /// It reads `seconds:categories:scope:reason`. Several categories are joined by `;`, and
     /// an empty list means all of them.
-    fn learn_limit(&mut self, runtime: &impl Runtime, limit: &str, now_ms: f64) {
+    fn learn_limit(&mut self, runtime: &impl Runtime, limit: &str, now_ms: f64) -> bool {
         let mut fields = limit.trim().split(':');
         let seconds = fields.next().unwrap_or_default().trim();
         let Some(seconds) = runtime.decimal(seconds) else {
-            return;
+            return false;
         };
         let categories = fields.next().unwrap_or_default().trim();
         for category in Category::ALL {
@@ -61,6 +58,7 @@ impl RateLimits {
                 self.pause(category, now_ms, seconds * 1_000.0);
             }
         }
+        true
     }
 
     fn pause(&mut self, category: Category, now_ms: f64, pause_ms: f64) {
@@ -72,7 +70,7 @@ impl RateLimits {
     }
 }
 
-/// The pause of an answer without `X-Sentry-Rate-Limits`.
+/// The pause of an answer without an `X-Sentry-Rate-Limits` that can be read.
 fn retry_pause_ms(runtime: &impl Runtime, reply: &Reply) -> f64 {
     let asked = reply
         .retry_after
@@ -129,7 +127,7 @@ mod tests {
     #[test]
     fn every_form_of_asking_for_a_pause_is_understood() {
         type Row = (u16, Option<&'static str>, Option<&'static str>, f64);
-        let table: [Row; 24] = [
+        let table: [Row; 28] = [
             (200, None, None, 0.0),
             (400, None, None, 0.0),
             (500, None, None, 0.0),
@@ -153,6 +151,11 @@ mod tests {
             (200, None, Some(""), 0.0),
             (200, None, Some("x:error, :error, 5:error"), 5.0),
             (200, None, Some("-5:error"), 0.0),
+            // One that cannot be read is as none.
+            (429, None, Some(""), 60.0),
+            (429, None, Some("soon:error"), 60.0),
+            (429, Some("7"), Some("soon:error"), 7.0),
+            (429, Some("7"), Some("soon, 0:error"), 0.0),
             (200, None, Some("inf:error"), 0.0),
             (200, None, Some("1e9:error"), 86_400.0),
         ];

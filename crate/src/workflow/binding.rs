@@ -74,9 +74,14 @@ impl Workflow {
         options: CreateOptions<T>,
     ) -> Result<WorkflowInstance> {
         let options = to_js(&options)?;
-        reporting::carry(std::iter::once(options.clone())).await;
-        let instance = settle(self.binding.create(&options)).await?;
-        Ok(WorkflowInstance::new(instance))
+        let creating = async {
+            reporting::carry(std::iter::once(options.clone())).await;
+            let instance = settle(self.binding.create(&options)).await?;
+            Ok(WorkflowInstance::new(instance))
+        };
+        #[cfg(feature = "spans")]
+        let creating = crate::api::spans::create(creating);
+        creating.await
     }
 
     /// Creates an instance with no parameters and an id that the runtime makes up. It
@@ -99,9 +104,14 @@ impl Workflow {
         batch: Vec<CreateOptions<T>>,
     ) -> Result<Vec<WorkflowInstance>> {
         let batch = to_js(&batch)?;
-        reporting::carry(js::elements(batch.clone())).await;
-        let instances = settle(self.binding.create_batch(&batch)).await?;
-        Ok(js::elements(instances).map(WorkflowInstance::new).collect())
+        let creating = async {
+            reporting::carry(js::elements(batch.clone())).await;
+            let instances = settle(self.binding.create_batch(&batch)).await?;
+            Ok(js::elements(instances).map(WorkflowInstance::new).collect())
+        };
+        #[cfg(feature = "spans")]
+        let creating = crate::api::spans::create(creating);
+        creating.await
     }
 
     /// Finds an instance.

@@ -148,6 +148,7 @@ impl<W: WorkflowEntrypoint> Instance<W> {
         let event = js::RunEvent::read(&event);
         let instance_id = event.instance_id.clone().unwrap_or_default();
         let workflow_name = event.workflow_name.clone().unwrap_or_default();
+        let created_ms = reporting::created_ms(&event.timestamp);
         let creator = reporting::take_trace(&event.payload);
         let failed = FailedSteps::default();
         let run = async {
@@ -173,6 +174,7 @@ impl<W: WorkflowEntrypoint> Instance<W> {
             class,
             &instance_id,
             &workflow_name,
+            created_ms,
             creator,
             failed.clone(),
             run,

@@ -7,76 +7,7 @@ use std::rc::Rc;
 use worker::wasm_bindgen::JsValue;
 
 use super::js;
-use super::thrown::{NON_RETRYABLE, Outgoing, Thrown, unwrapped};
-
-/// An error that ends a step's attempts: the same thing would happen again.
-///
-/// Return it from a step's body, as such or as the cause of another error.
-///
-/// ```no_run
-/// # use worker_sentry::workflow::{NonRetryableError, StepFailure, WorkflowStep};
-/// # async fn run(step: WorkflowStep, address: String) -> Result<(), StepFailure> {
-/// step.do_("check the address", move |_| {
-///     let valid = address.contains('@');
-///     async move {
-///         match valid {
-///             true => Ok(()),
-///             false => Err(NonRetryableError::new("this is no address")),
-///         }
-///     }
-/// })
-/// .await
-/// # }
-/// ```
-#[derive(Debug)]
-pub struct NonRetryableError {
-    message: String,
-    source: Option<Box<dyn Error>>,
-}
-
-impl NonRetryableError {
-    /// An error with a message of its own.
-    pub fn new(message: impl Into<String>) -> Self {
-        NonRetryableError {
-            message: message.into(),
-            source: None,
-        }
-    }
-
-    /// Adds what led to it.
-    ///
-    /// ```
-    /// # use worker_sentry::workflow::NonRetryableError;
-    /// let cause = "x".parse::<u32>().unwrap_err();
-    /// let error = NonRetryableError::new("the list has no size").caused_by(cause);
-    /// assert_eq!(error.to_string(), "the list has no size");
-    /// ```
-    #[must_use]
-    pub fn caused_by(mut self, source: impl Into<Box<dyn Error>>) -> Self {
-        self.source = Some(source.into());
-        self
-    }
-}
-
-impl fmt::Display for NonRetryableError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl Error for NonRetryableError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_deref()
-    }
-}
-
-/// For bodies that return [`worker::Result`]. `worker::Error` has no place for
-/// the type and the cause, so return the error itself where you can.
-impl From<NonRetryableError> for worker::Error {
-    fn from(error: NonRetryableError) -> Self {
-        worker::Error::RustError(format!("{NON_RETRYABLE}: {error}"))
-    }
-}
+use super::thrown::{Outgoing, Thrown, unwrapped};
 
 /// What the Workflow failed with, as a rollback gets it: see
 /// [`WorkflowRollbackContext`](super::WorkflowRollbackContext).
@@ -235,14 +166,6 @@ impl Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_cause_of_a_non_retryable_error_is_its_source() {
-        let cause = "x".parse::<u32>().expect_err("not a number");
-        let error = NonRetryableError::new("no").caused_by(cause.clone());
-        let source = error.source().and_then(|source| source.downcast_ref());
-        assert_eq!(source, Some(&cause));
-    }
 
     #[test]
     fn a_rollbacks_error_has_the_name_and_the_message_of_what_was_thrown() {

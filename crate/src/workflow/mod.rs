@@ -137,6 +137,7 @@ mod duration;
 mod entrypoint;
 mod error;
 mod js;
+mod non_retryable;
 mod reporting;
 mod step;
 mod thrown;
@@ -154,7 +155,8 @@ pub use context::{
 };
 pub use duration::{WorkflowDuration, WorkflowSleepDuration};
 pub use entrypoint::{WorkflowCronSchedule, WorkflowEntrypoint, WorkflowEvent};
-pub use error::{NonRetryableError, StepError, StepFailure};
+pub use error::{StepError, StepFailure};
+pub use non_retryable::NonRetryableError;
 pub use step::{Rollback, WorkflowStep, WorkflowStepEvent};
 
 /// What the expansion of [`workflow!`](crate::workflow!) needs. Not an API.

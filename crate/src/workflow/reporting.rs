@@ -1,5 +1,5 @@
-//! The one place where the Workflows meet the rest of the crate. No other module of
-//! `workflow` knows of captures, scopes and events.
+//! The one place where the Workflows meet captures, scopes and events. No other module of
+//! `workflow` knows of them.
 //!
 //! Whatever is captured in a run or in a step's body carries a context `workflow`:
 //!
@@ -14,6 +14,7 @@ use std::cell::RefCell;
 use std::error::Error;
 use std::future::Future;
 use std::iter::successors;
+use std::pin::pin;
 use std::rc::Rc;
 
 use sentry_core::protocol::{Map, Value};
@@ -22,21 +23,17 @@ use worker::wasm_bindgen::JsValue;
 
 use super::error::StepFailure;
 use crate::api::propagation::{OfInstance, TraceHeaders, current_trace};
+use crate::api::recording;
+pub(super) use crate::api::recording::created_ms;
 use crate::item::draft::Details;
 use crate::item::exception::{Subject, read};
 use crate::item::place::{Handler, Place};
-use crate::item::type_name;
 use crate::panics;
 use crate::platform::workerd::{Workerd, get_or_put};
 use crate::scope::{Contribute, Said, Scope, resume};
 use crate::steps::slot::shared;
 use crate::steps::{finish, guard};
 use crate::{Report, capture_exception_in_isolate};
-
-/// The name of an error's type.
-pub(super) fn type_name(error: &(dyn Error + 'static)) -> String {
-    type_name::type_name(error, None)
-}
 
 const CONTEXT: &str = "workflow";
 /// Errors in a chain beyond this one are not looked at.
@@ -87,16 +84,21 @@ pub(super) fn current() -> Option<Current> {
 /// Runs what the runtime calls `run` for, so that its panics are reported and its events
 /// know the instance. Its errors are the application's to report. Without a DSN, `future`
 /// runs as it is.
-pub(super) async fn enter_run<F: Future>(
+#[expect(clippy::too_many_arguments, reason = "each is told by the engine")]
+pub(super) async fn enter_run<T, E>(
     env: &Env,
     class: &'static str,
     instance_id: &str,
     workflow_name: &str,
+    created_ms: f64,
     creator: Option<TraceHeaders>,
     failed: FailedSteps,
-    future: F,
-) -> F::Output {
-    if !guard::is_configured(&Workerd::new(env), shared()) {
+    future: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    // Here and once: each function that takes a future as a value has room for it.
+    let future = pin!(future);
+    let runtime = Workerd::new(env);
+    if !guard::is_configured(&runtime, shared()) {
         return future.await;
     }
     panics::arm(env);
@@ -106,6 +108,8 @@ pub(super) async fn enter_run<F: Future>(
         creator,
         instance_id: instance_id.to_owned(),
     }));
+    // Of a run that sleeps, only the last one ends. The transaction is all of it.
+    recording::begin_at(&runtime, &scope, created_ms);
     run_in(scope, future).await
 }
 
@@ -126,9 +130,16 @@ pub(super) async fn carry(options: impl Iterator<Item = JsValue>) {
 
 /// Runs a future in a scope, and delivers what it has left there. A panic goes on after
 /// that, in a build that unwinds.
-async fn run_in<F: Future>(scope: Current, future: F) -> F::Output {
+async fn run_in<T, E>(scope: Current, future: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     let outcome = scope.run(future).await;
     if let Some(env) = panics::env() {
+        if let Some(transaction) = recording::end(&env, &scope, matches!(outcome, Ok(Ok(_)))) {
+            scope.send(transaction);
+        }
+        // A run that sleeps may be gone when it is woken.
+        if let Some(logs) = recording::end_part(&env, &scope) {
+            scope.send(logs);
+        }
         let runtime = Workerd::owned(&env);
         for draft in scope.take_panics() {
             finish(&runtime, shared(), draft.into()).await;
@@ -141,7 +152,10 @@ async fn run_in<F: Future>(scope: Current, future: F) -> F::Output {
 }
 
 /// Runs a future in a scope, if there is one.
-async fn run_in_some<F: Future>(scope: Option<Current>, future: F) -> F::Output {
+async fn run_in_some<T, E>(
+    scope: Option<Current>,
+    future: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
     match scope {
         Some(scope) => run_in(scope, future).await,
         None => future.await,
@@ -149,34 +163,47 @@ async fn run_in_some<F: Future>(scope: Option<Current>, future: F) -> F::Output 
 }
 
 /// Runs one attempt of a step's body.
-pub(super) async fn enter_step<F: Future>(
+pub(super) async fn enter_step<T, E>(
     parent: Option<Current>,
     name: &str,
     attempt: u32,
     failed: FailedSteps,
-    future: F,
-) -> F::Output {
+    future: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
     let scope = parent.map(|parent| {
         let place = parent.place().clone();
-        below(parent, place, of_step(name, attempt, failed))
+        let scope = below(parent, place, of_step(name, attempt, failed));
+        recorded(scope, name, attempt)
     });
-    run_in_some(scope, future).await
+    run_in_some(scope, pin!(future)).await
 }
 
 /// Runs one attempt of a step's rollback, which is a handler of its own.
-pub(super) async fn enter_rollback<F: Future>(
+pub(super) async fn enter_rollback<T, E>(
     parent: Option<Current>,
     class: &'static str,
     name: &str,
     attempt: u32,
     failed: FailedSteps,
-    future: F,
-) -> F::Output {
+    future: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
     let scope = parent.map(|parent| {
         let place = place(class, Handler::Rollback);
-        below(parent, place, of_step(name, attempt, failed))
+        let scope = below(parent, place, of_step(name, attempt, failed));
+        recorded(scope, name, attempt)
     });
-    run_in_some(scope, future).await
+    run_in_some(scope, pin!(future)).await
+}
+
+/// Records an attempt, which is a transaction of its own.
+fn recorded(scope: Current, name: &str, attempt: u32) -> Current {
+    #[cfg(feature = "spans")]
+    if let Some(env) = panics::env() {
+        recording::begin_attempt(&Workerd::new(&env), &scope, name, attempt);
+    }
+    #[cfg(not(feature = "spans"))]
+    let _ = (name, attempt);
+    scope
 }
 
 /// Reports what fails outside of the application's `run`, where the application
@@ -304,6 +331,7 @@ mod tests {
     use crate::platform::testing::{Fake, block_on, yield_once};
     use crate::workflow::error::Failure;
     use uuid::Uuid;
+    use worker::wasm_bindgen::JsCast;
 
     const CLASS: &str = "CompilationWorkflow";
 
@@ -347,6 +375,27 @@ mod tests {
 
     fn captured(error: &(dyn Error + 'static)) -> Value {
         workflow_context(drafted(&Fake::default(), error), Some(error))
+    }
+
+    /// A body that does not fail.
+    async fn fine<F: Future>(body: F) -> Result<F::Output, ()> {
+        Ok(body.await)
+    }
+
+    async fn run_in_some<F: Future>(scope: Option<Current>, body: F) -> F::Output {
+        let outcome = super::run_in_some(scope, fine(body)).await;
+        outcome.expect("no failure")
+    }
+
+    async fn enter_step<F: Future>(
+        parent: Option<Current>,
+        name: &str,
+        attempt: u32,
+        failed: FailedSteps,
+        body: F,
+    ) -> F::Output {
+        let outcome = super::enter_step(parent, name, attempt, failed, fine(body)).await;
+        outcome.expect("no failure")
     }
 
     fn current_place() -> Place {
@@ -433,17 +482,41 @@ mod tests {
         assert_eq!(json!(values), json!({ "instance_id": "easylist-42" }));
     }
 
+    /// The stack of WebAssembly is one megabyte, and futures are moved over it.
+    #[test]
+    fn a_run_and_an_attempt_have_room_for_their_body_twice() {
+        const BODY: usize = 10_000;
+        let body = || async {
+            let held = [0u8; BODY];
+            yield_once().await;
+            std::hint::black_box(&held);
+            Ok::<(), ()>(())
+        };
+        let env: Env = JsValue::NULL.unchecked_into();
+        let run = super::enter_run(&env, CLASS, "", "", 0.0, None, failed(), body());
+        let step = super::enter_step(None, "fetch", 1, failed(), body());
+        let rollback = enter_rollback(None, CLASS, "fetch", 1, failed(), body());
+        for size in [
+            size_of_val(&run),
+            size_of_val(&step),
+            size_of_val(&rollback),
+        ] {
+            assert!(size < 23 * BODY / 10, "{size}");
+        }
+    }
+
     #[test]
     fn a_rollback_is_a_handler_of_its_own_in_the_same_instance() {
         let body = async { (current_place(), captured(&Away)) };
-        let (at, seen) = block_on(enter_rollback(
+        let outcome = block_on(enter_rollback(
             Some(run_scope()),
             CLASS,
             "fetch",
             3,
             failed(),
-            body,
+            fine(body),
         ));
+        let (at, seen) = outcome.expect("no failure");
         assert_eq!(at, place(CLASS, Handler::Rollback));
         let expected = json!({
             "instance_id": "easylist-42", "name": "compilation", "step": "fetch", "attempt": 3,

@@ -15,8 +15,9 @@ use worker::{Date, Env};
 use super::config::{RollbackConfig, StepConfig, StepSensitivity, WaitForEventOptions};
 use super::context::{ResolvedRetryConfig, WorkflowRollbackContext, WorkflowStepContext};
 use super::duration::WorkflowSleepDuration;
-use super::error::{Failure, NonRetryableError, StepFailure};
+use super::error::{Failure, StepFailure};
 use super::js::{self, Callback, from_js, settle, to_js};
+use super::non_retryable::NonRetryableError;
 use super::reporting::{self, FailedSteps};
 use super::thrown::ends_attempts;
 

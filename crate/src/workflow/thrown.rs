@@ -6,13 +6,9 @@ use std::error::Error;
 use worker::KvError;
 use worker::wasm_bindgen::JsValue;
 
-use super::error::NonRetryableError;
-use super::reporting::type_name;
+use super::non_retryable::{NON_RETRYABLE, NonRetryableError};
+use crate::item::type_name::type_name;
 
-/// The name by which the runtime knows an error that it must not retry. Where
-/// an error's name does not survive the way to the engine, it looks for this at
-/// the start of the message.
-pub(super) const NON_RETRYABLE: &str = "NonRetryableError";
 /// The name of the engine's error for a step or an event that took too long.
 const TIMEOUT: &str = "WorkflowTimeoutError";
 /// How the engine marks the rejections with which it stops a run.
@@ -96,7 +92,7 @@ impl Outgoing {
                 | Kv(KvError::JavaScript(original)),
             ) => Outgoing::Original(original.clone()),
             _ => Outgoing::Made {
-                class: Class::Named(type_name(error)),
+                class: Class::Named(type_name(error, None)),
                 message: error.to_string(),
                 cause: cause(error, causes),
             },

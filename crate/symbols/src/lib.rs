@@ -12,9 +12,11 @@
 #![warn(missing_docs)]
 
 mod audit;
+mod dwarf;
 mod failure;
 pub mod files;
 mod module;
+mod optimize;
 mod paths;
 mod resolve;
 mod sourcemap;
@@ -24,6 +26,7 @@ mod symbols;
 pub use audit::Audit;
 pub use failure::Failure;
 pub use module::{BUILD_ID, BuildId, Function, Module, Section};
+pub use optimize::{Optimized, WasmOpt, level, optimize};
 pub use paths::{Paths, is_foreign};
 pub use resolve::{Resolver, console_frame};
 pub use sourcemap::source_map;

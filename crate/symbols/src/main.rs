@@ -13,8 +13,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use serde_json::Value;
 use worker_sentry_symbols::{
-    BuildId, Failure, Module, Paths, Resolver, Symbols, check, compressed, console_frame, files,
-    source_map, split,
+    BuildId, Failure, Module, Paths, Resolver, Symbols, WasmOpt, check, compressed, console_frame,
+    files, level, optimize, source_map, split,
 };
 
 /// Readable stacks for Cloudflare Workers in Rust.
@@ -110,6 +110,18 @@ struct Build {
     /// Leave the names in the upload, for consoles; they cost a few per cent of its size
     #[arg(long)]
     keep_names: bool,
+    /// Run wasm-opt first, and keep every line right
+    ///
+    /// LEVEL is s, z, 1, 2, 3 or 4. The wasm-opt is the one that WASM_OPT_BIN names, else
+    /// the one on PATH, else that of npm's binaryen through npx.
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "s"
+    )]
+    optimize: Option<String>,
 }
 
 #[derive(Args)]
@@ -193,12 +205,23 @@ impl Build {
         if Module::parse(&data, &file)?.build_id().is_some() {
             return self.again(&data, &file, &beside);
         }
-        let parts = split(&data, &file, self.keep_names)?;
+        let optimized = match &self.optimize {
+            Some(level) => Some(optimize(&data, &file, &WasmOpt::find(level)?)?),
+            None => None,
+        };
+        let made = optimized.as_ref().map_or(&data, |it| &it.data);
+        let parts = split(made, &file, self.keep_names)?;
         // The companion first: if this ends in between, the next run starts afresh.
         files::write(&beside, &parts.companion)?;
         files::write(&path, &parts.upload)?;
         println!("build      {}", parts.id);
         println!("before     {}", size(&data));
+        if let (Some(level), Some(optimized)) = (&self.optimize, &optimized) {
+            println!(
+                "wasm-opt   -O{level}, {} calls, of which {} have no line any more",
+                optimized.calls, optimized.without_origin
+            );
+        }
         println!("upload     {}  {file}", size(&parts.upload));
         println!(
             "companion  {:>10} bytes  {}",
@@ -228,11 +251,17 @@ impl Build {
             )
         })?;
         let debug_file = beside.display().to_string();
+        let debug = Module::parse(&companion, &debug_file)?;
         let module = Module::parse(upload, file)?;
-        let checked = check(
-            (&Module::parse(&companion, &debug_file)?, &debug_file),
-            (&module, file),
-        )?;
+        let checked = check((&debug, &debug_file), (&module, file))?;
+        let done = level(&debug);
+        if done != self.optimize {
+            let how = done.map_or("without wasm-opt".to_owned(), |it| format!("with -O{it}"));
+            return Err(Failure::new(
+                format!("{file} is split already, {how}"),
+                AGAIN,
+            ));
+        }
         if checked.names_kept != self.keep_names {
             let has = if checked.names_kept {
                 "with"
@@ -264,6 +293,9 @@ impl Check {
         let checked = check((&companion, &debug_file), (&upload, &file))?;
         println!("build      {}", checked.id);
         println!("upload     {}  {file}", size(&data));
+        if let Some(level) = level(&companion) {
+            println!("wasm-opt   -O{level}");
+        }
         println!("calls      {}", checked.calls);
         let share = |count: usize| 100.0 * count as f64 / checked.calls.max(1) as f64;
         for (name, count) in [

@@ -58,6 +58,13 @@ pub struct Function {
     pub calls: Vec<(usize, Option<u32>)>,
 }
 
+impl Function {
+    /// Whether the instruction at this offset of the file calls.
+    pub fn calls_at(&self, offset: usize) -> bool {
+        self.calls.binary_search_by_key(&offset, |it| it.0).is_ok()
+    }
+}
+
 /// A module and what was found in it.
 #[derive(Debug, Clone)]
 pub struct Module<'d> {

@@ -126,7 +126,7 @@ const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 
 /// Appends a number as source maps write it: five bits to a digit, the sign in the
 /// lowest.
-fn vlq(out: &mut String, value: i64) {
+pub(crate) fn vlq(out: &mut String, value: i64) {
     let mut rest = value.unsigned_abs() << 1 | u64::from(value < 0);
     loop {
         let more = rest >> 5 != 0;
@@ -140,8 +140,7 @@ fn vlq(out: &mut String, value: i64) {
 }
 
 /// The numbers of a segment of a source map's mappings. What is no digit ends it.
-#[cfg(test)]
-fn numbers(segment: &str) -> Vec<i64> {
+pub(crate) fn numbers(segment: &str) -> Vec<i64> {
     let mut out = Vec::new();
     let (mut value, mut shift) = (0u64, 0u32);
     for byte in segment.bytes() {

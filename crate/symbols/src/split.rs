@@ -35,6 +35,8 @@ pub struct Split {
 pub fn split(data: &[u8], file: &str, keep_names: bool) -> Result<Split, Failure> {
     let module = Module::parse(data, file)?;
     refuse_unsplittable(&module, file)?;
+    // The companion is read with its names, which the audit leaves out.
+    Symbols::read(&module, file)?;
     let audit = Audit::of(&module, file)?;
     refuse_inexact(&audit, file)?;
     let id = module.computed_id();

@@ -3,7 +3,8 @@
 //! It is read with the library that Sentry's own symbolicator is made of, so what is
 //! found here is what Sentry finds.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 
 use symbolic_debuginfo::Object;
 use symbolic_symcache::{SymCache, SymCacheConverter};
@@ -11,6 +12,10 @@ use symbolic_symcache::{SymCache, SymCacheConverter};
 use crate::Failure;
 use crate::module::{BuildId, Module};
 use crate::paths::is_foreign;
+
+/// The file of a place that is not known. One without a file would be taken for one in the
+/// file of the unit. `symbolic` leaves a name in these brackets as it is.
+pub(crate) const UNKNOWN: &str = "<unknown>";
 
 /// One function at an offset. An offset has several where functions were inlined.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -112,28 +117,45 @@ impl Symbols {
 
     /// What can be asked for many offsets.
     pub fn lookup(&self) -> Lookup<'_> {
-        Lookup(SymCache::parse(&self.cache).ok())
+        Lookup {
+            cache: SymCache::parse(&self.cache).ok(),
+            readable: RefCell::default(),
+        }
     }
 }
 
 /// Answers for offsets. See [`Symbols::lookup`].
-pub struct Lookup<'s>(Option<SymCache<'s>>);
+pub struct Lookup<'s> {
+    cache: Option<SymCache<'s>>,
+    /// What one reads for each of the linker's names that were asked for.
+    readable: RefCell<HashMap<String, String>>,
+}
 
 impl Lookup<'_> {
     /// The functions at this offset of the file, the innermost first. Empty if nothing
     /// is known.
     pub fn at(&self, offset: usize) -> Vec<Location> {
-        let Some(cache) = &self.0 else {
+        let Some(cache) = &self.cache else {
             return Vec::new();
         };
+        let mut known = self.readable.borrow_mut();
         let locations = cache.lookup(offset as u64).map(|location| {
             let symbol = location.function().name().to_owned();
+            let function = match known.get(&symbol) {
+                Some(function) => function.clone(),
+                None => {
+                    let function = readable(&symbol);
+                    known.insert(symbol.clone(), function.clone());
+                    function
+                }
+            };
             Location {
-                function: readable(&symbol),
+                function,
                 symbol,
                 path: location
                     .file()
                     .map(|file| file.full_path())
+                    .filter(|path| path != UNKNOWN)
                     .unwrap_or_default(),
                 line: location.line(),
             }
@@ -144,7 +166,7 @@ impl Lookup<'_> {
     /// The outermost function at this offset, which is the one that the code is part of,
     /// by the linker's name.
     pub(crate) fn outermost(&self, offset: usize) -> Option<&str> {
-        let last = self.0.as_ref()?.lookup(offset as u64).last()?;
+        let last = self.cache.as_ref()?.lookup(offset as u64).last()?;
         Some(last.function().name())
     }
 }

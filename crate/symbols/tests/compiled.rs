@@ -119,6 +119,7 @@ impl Project {
         use std::io::Write as _;
         let mut child = Command::new(env!("CARGO_BIN_EXE_worker-sentry-symbols"))
             .args(arguments)
+            .env("WASM_OPT_BIN", self.path("wasm-opt"))
             .current_dir(self.folder.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -229,6 +230,132 @@ fn build_may_run_again_and_says_the_sizes() {
     assert!(checked.contains("exact"), "{checked}");
     fs::remove_file(project.path("build/index_bg.debug.wasm")).expect("there");
     assert!(project.bad(&["build"], "").contains("its companion"));
+}
+
+impl Project {
+    /// Stands in for wasm-opt. It is called as `IN -o OUT -Os …`.
+    #[cfg(unix)]
+    fn wasm_opt(&self, script: &str) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.path("wasm-opt");
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("set");
+    }
+}
+
+/// One that changes nothing: what comes out of it is written anew from the maps alone.
+#[cfg(unix)]
+const UNCHANGED: &str = r#"cp "$1" "$3" && cp "${1%.wasm}.map" "${3%.wasm}.map""#;
+
+#[cfg(unix)]
+#[test]
+fn optimised_code_keeps_the_functions_and_lines_of_every_call() {
+    let Some(made) = made() else { return };
+    let project = Project::new(made);
+    project.wasm_opt(&format!("echo \"$@\" >> called\n{UNCHANGED}"));
+    let said = project.good(&["build", "--optimize"], "");
+    assert!(said.contains("of which 0 have no line"), "{said}");
+    let called = fs::read_to_string(project.path("called")).expect("it was called");
+    assert!(called.contains(" -Os --debuginfo "), "{called}");
+    assert!(called.contains("--skip-pass=inlining "), "{called}");
+    let data = fs::read(project.path("build/index_bg.debug.wasm")).expect("there");
+    let (before, after) = (
+        Module::parse(&made.data, "before").expect("a module"),
+        Module::parse(&data, "after").expect("a module"),
+    );
+    assert_eq!(after.names.len(), before.names.len());
+    let (old, new) = (
+        Symbols::read(&before, "before").expect("symbols"),
+        Symbols::read(&after, "after").expect("symbols"),
+    );
+    assert!(new.roots().iter().all(|it| old.roots().contains(it)));
+    let (old, new) = (old.lookup(), new.lookup());
+    let mut inlined = 0;
+    for function in &before.functions {
+        for at in &function.instructions {
+            let there = old.at(*at);
+            if !there.is_empty() {
+                assert_eq!(new.at(*at), there, "{at:#x}");
+            }
+            inlined += usize::from(there.len() > 1);
+        }
+    }
+    assert!(inlined > 0);
+    let checked = project.good(&["check"], "");
+    assert!(checked.contains("wasm-opt   -Os\n"), "{checked}");
+    assert!(!String::from_utf8_lossy(&data).contains("f12"));
+}
+
+#[cfg(unix)]
+#[test]
+fn optimised_code_may_be_built_again_at_its_level_only() {
+    let Some(made) = made() else { return };
+    let project = Project::new(made);
+    project.wasm_opt(UNCHANGED);
+    project.good(&["build", "--optimize=z"], "");
+    let upload = fs::read(project.path("build/index_bg.wasm")).expect("there");
+    let again = project.good(&["build", "--optimize=z"], "");
+    assert!(again.contains("split already"), "{again}");
+    for other in [&["build"][..], &["build", "--optimize"]] {
+        let said = project.bad(other, "");
+        assert!(said.contains("split already, with -Oz"), "{said}");
+    }
+    let now = fs::read(project.path("build/index_bg.wasm")).expect("there");
+    assert_eq!(now, upload);
+    let other = Project::new(made);
+    other.good(&["build"], "");
+    let said = other.bad(&["build", "--optimize"], "");
+    assert!(said.contains("split already, without wasm-opt"), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_call_that_wasm_opt_made_has_a_function_and_no_line() {
+    let Some(made) = made() else { return };
+    let project = Project::new(made);
+    project.wasm_opt(r#"cp "$1" "$3" && echo '{"version":3,"mappings":"A"}' > "${3%.wasm}.map""#);
+    let said = project.good(&["build", "--optimize"], "");
+    let data = fs::read(project.path("build/index_bg.debug.wasm")).expect("there");
+    let module = Module::parse(&data, "companion").expect("a module");
+    let calls: usize = module.functions.iter().map(|it| it.calls.len()).sum();
+    let none = format!("{calls} calls, of which {calls} have no line");
+    assert!(said.contains(&none), "{said}");
+    let symbols = Symbols::read(&module, "companion").expect("symbols");
+    let found = symbols.lookup().at(call(&module, "middle", "leaf").1);
+    let shown: Vec<_> = found
+        .iter()
+        .map(|it| (it.function.as_str(), it.path.as_str(), it.line))
+        .collect();
+    assert_eq!(shown, [("app::middle", "", 0)]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_wasm_opt_that_fails_leaves_the_module_as_it_was() {
+    let Some(made) = made() else { return };
+    let project = Project::new(made);
+    let said = project.bad(&["build", "--optimize"], "");
+    assert!(said.contains("cannot start"), "{said}");
+    for (script, words) in [
+        ("echo no such option >&2; exit 3", "no such option"),
+        ("exit 0", "cannot read"),
+        (
+            r#"cp "$1" "$3"; echo '{}' > "${3%.wasm}.map""#,
+            "source map",
+        ),
+    ] {
+        project.wasm_opt(script);
+        let said = project.bad(&["build", "--optimize"], "");
+        assert!(
+            said.contains(words) && said.contains("without --optimize"),
+            "{said}"
+        );
+    }
+    let said = project.bad(&["build", "--optimize=9"], "");
+    assert!(said.contains("--optimize=z"), "{said}");
+    let data = fs::read(project.path("build/index_bg.wasm")).expect("there");
+    assert_eq!(data, made.data);
+    assert!(!project.path("build/index_bg.debug.wasm").exists());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::domain;
-use super::line::Reason;
+use super::reason::Reason;
 
 /// What stands between the domains and the selector. Longer ones first.
 const SEPARATORS: [(&str, Kind); 4] = [

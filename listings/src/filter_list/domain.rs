@@ -1,6 +1,6 @@
 //! Names of hosts, alone and in the lists that limit a rule to some of them.
 
-use super::line::Reason;
+use super::reason::Reason;
 
 /// The longest name DNS allows, and the longest label in it.
 const MAX_NAME: usize = 253;

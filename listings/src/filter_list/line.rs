@@ -3,11 +3,11 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
 use super::cosmetic::Cosmetic;
 use super::domain;
 use super::network::Network;
+use super::reason::Reason;
 
 /// Lines beyond this are no rules but accidents.
 const MAX_LINE: usize = 4_096;
@@ -33,39 +33,6 @@ pub enum Rule {
     Network(Network),
     /// Hides elements of a page, or shows them.
     Cosmetic(Cosmetic),
-}
-
-/// Why a line is not a rule.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reason {
-    /// Blanks inside a rule that has none.
-    #[error("a network rule has no spaces")]
-    Space,
-    /// A rule without a pattern that is not limited to anything either.
-    #[error("the rule would match every request")]
-    MatchesEverything,
-    /// An option no blocker knows, or one that is malformed.
-    #[error("unknown option")]
-    UnknownOption,
-    /// A list of domains with something else in it.
-    #[error("not a domain")]
-    NotADomain,
-    /// A cosmetic rule that selects nothing.
-    #[error("the selector is empty")]
-    NoSelector,
-    /// Syntax that only one product understands.
-    #[error("syntax of one product only")]
-    Unsupported,
-    /// Not a line a person wrote.
-    #[error("the line is too long")]
-    TooLong,
-    /// A comment where a rule is expected.
-    #[error("not a rule")]
-    NotARule,
-    /// Control characters.
-    #[error("the line is not text")]
-    NotText,
 }
 
 /// A line that was left out, and why.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::domain;
-use super::line::Reason;
+use super::reason::Reason;
 
 /// Options that are switches. A `~` may stand before them.
 const SWITCHES: [&str; 37] = [

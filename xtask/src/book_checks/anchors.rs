@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{assert_none, is_apart, links, pages, read};
+use super::{assert_none, is_apart, links};
 use crate::anchors::LIST;
+use crate::pages::{pages, read};
 
 #[test]
 fn every_page_and_heading_is_in_the_list_of_anchors_and_none_of_the_list_is_lost() {

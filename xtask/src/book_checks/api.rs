@@ -1,7 +1,8 @@
 //! A page that names an item of the crate leads to its documentation. Whether the
 //! item is there is checked where the book is rendered, in `api.rs`.
 
-use super::{Page, assert_none, is_apart, page, pages, read};
+use super::{assert_none, is_apart, page};
+use crate::pages::{Page, pages, read};
 
 #[test]
 fn the_first_mention_of_an_item_of_the_crate_leads_to_its_documentation() {

@@ -1,14 +1,14 @@
 //! Every block of code comes from a file that is compiled and tested, or is of a
 //! kind that the tests run or compare.
 
-use std::path::{Path, PathBuf};
-
 use clap::Parser;
 
-use super::{Fence, Page, code_in, drills, rust_blocks, sources};
 #[cfg(test)]
-use super::{assert_none, page, pages, read};
-use crate::html::{link as shown, plain};
+use super::{assert_none, page};
+use super::{drills, sources};
+use crate::pages::{Fence, Listing, Page, code_in, rust_blocks};
+#[cfg(test)]
+use crate::pages::{pages, read};
 use crate::proven::{Proven, test_of_block};
 use crate::setup::versions::locked;
 
@@ -80,11 +80,10 @@ impl<'p> Checks<'p> {
     /// A listing, and a test that proves it.
     fn listing(&self, page: &Page, fence: &Fence<'_>) -> Result<(), String> {
         let listing = Listing::of(page, fence)?;
-        if self.proven.of(&listing).is_empty() && !self.proven.is_ahead() {
-            let Listing { file, anchor, .. } = &listing;
-            return Err(format!("no test proves {file}:{anchor}"));
+        match self.proven.wrong(&listing, page.reason(fence)) {
+            Some(wrong) if !self.proven.is_ahead() => Err(wrong),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Rust that is written into the page, and that `skeptic` ran as it stands.
@@ -211,120 +210,6 @@ fn beside_fences(page: &Page) -> Vec<String> {
     wrong
 }
 
-/// A piece of a file that a page shows.
-#[derive(Debug)]
-pub struct Listing {
-    /// The file below the root.
-    pub file: String,
-    /// The anchor's name.
-    pub anchor: String,
-    /// The lines between the anchors, without comments and empty ones.
-    pub lines: Vec<String>,
-}
-
-impl Listing {
-    /// One include of one anchor, in a figure that names the file.
-    pub fn of(page: &Page, fence: &Fence<'_>) -> Result<Self, String> {
-        let [line] = fence.body.as_slice() else {
-            return Err("an include stands alone in its block".to_owned());
-        };
-        let target = line
-            .strip_prefix("{{#include ")
-            .and_then(|line| line.strip_suffix("}}"))
-            .ok_or_else(|| format!("not an include of an anchor: {line}"))?;
-        let (path, anchor) = target
-            .rsplit_once(':')
-            .ok_or_else(|| format!("an include without an anchor: {target}"))?;
-        let path = plain(&page.folder().join(path));
-        let file = shown(&path);
-        let text = std::fs::read_to_string(crate::root().join(&path))
-            .map_err(|_| format!("there is no {file}"))?;
-        if !is_compiled(&path) {
-            return Err(format!("{file} is not compiled"));
-        }
-        let language = match path.extension().and_then(|extension| extension.to_str()) {
-            Some("rs") => "rust",
-            Some(extension) => extension,
-            None => "",
-        };
-        if fence.language != language {
-            return Err(format!("is `{}` and shows {file}", fence.language));
-        }
-        let lines =
-            anchored(&text, anchor).ok_or_else(|| format!("{file} has no anchor `{anchor}`"))?;
-        if lines.is_empty() {
-            return Err(format!("anchor `{anchor}` of {file} is empty"));
-        }
-        let caption = caption(&file);
-        if fence.after != caption {
-            return Err(format!("the caption is not {caption}"));
-        }
-        Ok(Listing {
-            anchor: anchor.to_owned(),
-            lines: lines.into_iter().map(str::to_owned).collect(),
-            file,
-        })
-    }
-}
-
-/// The line below a listing that names its file.
-pub fn caption(file: &str) -> String {
-    format!("<figcaption><code>{file}</code></figcaption>")
-}
-
-/// What mdBook puts in place of an include: the lines of code of an anchor that
-/// is there exactly once.
-fn anchored<'t>(text: &'t str, anchor: &str) -> Option<Vec<&'t str>> {
-    let is = |line: &str, mark: &str| {
-        let name = line.split_once(mark).map(|(_, name)| name.trim());
-        name == Some(anchor)
-    };
-    let starts = text.lines().filter(|line| is(line, "ANCHOR:")).count();
-    let ends = text.lines().filter(|line| is(line, "ANCHOR_END:")).count();
-    if (starts, ends) != (1, 1) {
-        return None;
-    }
-    let lines = text.lines().skip_while(|line| !is(line, "ANCHOR:"));
-    let lines = lines.skip(1).take_while(|line| !is(line, "ANCHOR_END:"));
-    // A comment alone is what is left of an item that has moved.
-    let is_comment = |line: &str| line.starts_with("//") || line.starts_with("# ");
-    let shown = lines
-        .map(str::trim)
-        .filter(|line| !is_comment(line) && !line.is_empty());
-    Some(shown.collect())
-}
-
-/// Whether cargo or wrangler reads this file: a configuration beside a package,
-/// a module that its parent names, or JavaScript that the Rust beside it binds.
-fn is_compiled(path: &Path) -> bool {
-    let parent = path.parent().unwrap_or(Path::new(""));
-    let name = path.file_stem().and_then(|name| name.to_str());
-    match (path.extension().and_then(|it| it.to_str()), name) {
-        (Some("toml"), _) => crate::root().join(parent).join("Cargo.toml").is_file(),
-        (Some("rs"), Some("lib" | "main")) => true,
-        // A folder's own module is declared where the folder is.
-        (Some("rs"), Some("mod")) => is_compiled(&parent.with_extension("rs")),
-        (Some("js"), Some(_)) => {
-            let rust = std::fs::read_to_string(crate::root().join(path.with_extension("rs")));
-            // The path in the attribute is that within the package.
-            let mut within = path.iter().skip_while(|part| *part != "src");
-            let within = within.by_ref().collect::<PathBuf>().display().to_string();
-            rust.is_ok_and(|text| text.contains(&format!("module = \"/{within}\"")))
-        }
-        (Some("rs"), Some(name)) => {
-            let declared = |file: PathBuf| {
-                let text = std::fs::read_to_string(crate::root().join(file));
-                text.is_ok_and(|text| text.contains(&format!("mod {name};")))
-            };
-            declared(parent.with_extension("rs"))
-                || ["mod.rs", "lib.rs", "main.rs"]
-                    .iter()
-                    .any(|file| declared(parent.join(file)))
-        }
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 fn wrong_in(text: &str) -> Vec<String> {
     let proven = Proven::of_a_test();
@@ -372,28 +257,6 @@ fn a_listing_is_an_include_of_an_anchor_of_a_compiled_file() {
         "guard.rs",
     ));
     assert!(caption[0].contains("caption"), "{caption:?}");
-}
-
-#[test]
-fn an_anchor_that_is_empty_or_there_twice_is_no_anchor() {
-    let once = "// ANCHOR: a\nfn a() {}\n// ANCHOR_END: a\n";
-    assert_eq!(anchored(once, "a"), Some(vec!["fn a() {}"]));
-    assert_eq!(anchored(&once.repeat(2), "a"), None);
-    assert_eq!(anchored("// ANCHOR: a\nfn a() {}\n", "a"), None);
-    assert_eq!(anchored(once, "b"), None);
-    let empty = "// ANCHOR: a\n\n/// An item.\n// ANCHOR: b\n// ANCHOR_END: b\n// ANCHOR_END: a\n";
-    assert_eq!(anchored(empty, "a"), Some(vec![]));
-}
-
-#[test]
-fn a_file_that_no_module_names_is_not_compiled() {
-    assert!(is_compiled(Path::new("crate/src/steps/guard.rs")));
-    assert!(is_compiled(Path::new(
-        "listings/src/workflows/compilation.rs"
-    )));
-    assert!(is_compiled(Path::new("listings/wrangler.toml")));
-    assert!(!is_compiled(Path::new("crate/src/left_over.rs")));
-    assert!(!is_compiled(Path::new("src/wrangler.toml")));
 }
 
 #[test]

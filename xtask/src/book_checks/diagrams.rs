@@ -6,10 +6,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{Fence, Page, assert_none, page, pages, read};
+use super::{assert_none, page};
+use crate::pages::{Fence, Page, pages, read};
 
 /// A key of a message, and how the words below the drawing say it.
-const SAID: [(&str, &str); 24] = [
+const SAID: [(&str, &str); 40] = [
     ("alarm()", "`alarm`"),
     ("the runtime's retry", "runs the alarm again"),
     ("websocket_error()", "`websocket_error`"),
@@ -40,6 +41,28 @@ const SAID: [(&str, &str); 24] = [
         "its own error, unchanged|its own error unchanged",
     ),
     ("before the answer", "before the answer"),
+    ("sentry-trace:", "`sentry-trace`"),
+    ("__sentry_trace:", "`__sentry_trace`"),
+    ("T-client-", "the client's span"),
+    ("T-main-", "main Worker's span"),
+    ("T-object-", "the object's span"),
+    ("T-queue-", "the span of `queue`"),
+    ("queue()", "`queue`"),
+    ("attempt 1", "first attempt"),
+    ("attempt 2", "second attempt"),
+    (", below run", "below the span of `run`"),
+    ("panic", "panics"),
+    ("the WebAssembly instance ends", "WebAssembly instance ends"),
+    ("as hung", "cancels the request as hung"),
+    ("as an error", "to the runtime as an error"),
+    (
+        "in a new WebAssembly instance",
+        "in a new WebAssembly instance",
+    ),
+    (
+        "in the same WebAssembly instance",
+        "in the same WebAssembly instance",
+    ),
 ];
 
 #[test]

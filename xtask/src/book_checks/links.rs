@@ -1,10 +1,12 @@
 //! Links between pages, to their headings too.
 
-use super::Page;
 #[cfg(test)]
-use super::{assert_none, page, pages};
+use super::{assert_none, page};
 use crate::anchors::ids;
 use crate::html::plain;
+use crate::pages::Page;
+#[cfg(test)]
+use crate::pages::pages;
 
 pub(super) fn wrong(pages: &[Page]) -> Vec<String> {
     pages.iter().flat_map(|page| broken(page, pages)).collect()
@@ -40,6 +42,10 @@ fn leads_nowhere(page: &Page, pages: &[Page], target: &str) -> Option<&'static s
     if path.starts_with("src/api") {
         // The API is there only when the book is rendered, and checked then.
         return None;
+    }
+    if path.starts_with("src/pictures") {
+        let is_there = crate::root().join(&path).is_file();
+        return (!is_there).then_some("is no picture");
     }
     let path = path.strip_prefix("src").unwrap_or(&path).to_str()?;
     // The page of a test is not among them.
@@ -108,6 +114,7 @@ fn a_link_that_leads_nowhere_is_named_with_its_line() {
         "hosts/index.md",
         "architecture.md#states",
         "#code-and-more",
+        "pictures/issue-light.webp",
         "api/worker_sentry/index.html",
         "https://docs.rs/worker",
     ] {

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    Host, Page, Table, assert_none, code_in, drills, page, pages, read, reporting, sources,
-};
-use crate::drift::Seen;
+use super::{Host, assert_none, drills, page, reporting, sources};
+use crate::pages::{Page, Table, code_in, pages, read};
+use crate::seen::Seen;
 use crate::setup::versions::{self, locked};
 
 fn page_named(path: &str) -> Page {
@@ -122,7 +121,11 @@ fn bindings(load: &str) -> Vec<&str> {
     let (_, list) = load.split_once("BINDINGS: [&str;").expect("BINDINGS");
     let (_, list) = list.split_once("= [").expect("its elements");
     let (list, _) = list.split_once("];").expect("its end");
-    let elements = list.split(',').map(str::trim).filter(|it| !it.is_empty());
+    // An element of a feature's has its attribute in front.
+    let lines = list.lines().filter(|line| !line.trim().starts_with("#["));
+    let list = Vec::from_iter(lines.flat_map(|line| line.split(',')));
+    let elements = list.into_iter().map(str::trim);
+    let elements = elements.filter(|it| !it.is_empty());
     elements
         .map(|element| match element.strip_prefix('"') {
             Some(text) => text.trim_end_matches('"'),
@@ -137,7 +140,7 @@ fn bindings(load: &str) -> Vec<&str> {
 
 #[test]
 fn a_binding_is_known_by_its_text_or_its_constant() {
-    let load = "const DSN: &str = \"A\";\nconst BINDINGS: [&str; 2] = [\n    DSN,\n    \"B\",\n];";
+    let load = "const DSN: &str = \"A\";\nconst BINDINGS: [&str; 2] = [\n    DSN,\n    #[cfg(any(a, b))]\n    \"B\",\n];";
     assert_eq!(bindings(load), ["A", "B"]);
 }
 
@@ -165,7 +168,7 @@ fn the_tables_of_console_lines_have_every_line_that_the_crate_prints() {
 fn printed(sources: &str) -> BTreeSet<String> {
     let code = sources.lines().map(str::trim);
     let code = Vec::from_iter(code.filter(|line| !line.starts_with("//"))).join(" ");
-    let said = ["debug(", "debug(&format!(", "complain("].map(|call| {
+    let said = [".debug(", ".debug(&format!(", "complain("].map(|call| {
         let calls = code.split(call).skip(1);
         Vec::from_iter(calls.filter_map(|rest| rest.trim_start().strip_prefix('"')))
     });
@@ -200,6 +203,7 @@ const PYTHON: &str = "`tests/tools/requirements.txt`";
 /// What the tests themselves ask for of PyPI; the rest comes with these.
 const PYTHON_TOOLS: [&str; 2] = ["bugsink", "sentry-relay"];
 const SDK: &str = "`tests/bench/js/package.json`";
+const SPOTLIGHT: &str = "`tests/tools/spotlight/package.json`";
 
 #[test]
 fn the_version_table_has_what_the_pins_say() {
@@ -213,7 +217,7 @@ fn the_version_table_has_what_the_pins_say() {
             TOOLS => tools()
                 .into_iter()
                 .find_map(|it| (it.0 == name).then_some(it.1)),
-            NPM | SDK => packages(cells[2])
+            NPM | SDK | SPOTLIGHT => packages(cells[2])
                 .into_iter()
                 .find_map(|it| (it.0 == name).then_some(it.1)),
             NPM_LOCK => locked_by_npm(&read("tests/tools/package-lock.json"), name),
@@ -227,7 +231,8 @@ fn the_version_table_has_what_the_pins_say() {
     }
     // Of these places every pin is in the table.
     let of_python = PYTHON_TOOLS.map(|name| (name.to_owned(), String::new()));
-    let pins = tools().into_iter().chain(packages(NPM)).chain(of_python);
+    let of_npm = [NPM, SPOTLIGHT].map(packages).into_iter().flatten();
+    let pins = tools().into_iter().chain(of_npm).chain(of_python);
     for (name, _) in pins {
         if !rows
             .iter()

@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use super::cache::Cache;
-use super::node::{self, Node};
+use super::node;
+use super::npm::Node;
 use super::{packages, versions};
 use crate::run;
 

@@ -20,10 +20,9 @@ use crate::run;
 use cache::Cache;
 pub use cache::fingerprint;
 pub use cargo_tools::Tools;
-pub use node::Node;
-pub use npm::Npm;
+pub use npm::{Node, Npm};
 pub use unwinding::Unwinding;
-use versions::{MDBOOK, MDBOOK_MERMAID, WASM_BINDGEN, WORKER_BUILD};
+use versions::{CARGO_DENY, CARGO_MUTANTS, MDBOOK, MDBOOK_MERMAID, WASM_BINDGEN, WORKER_BUILD};
 pub use wasm::Wasm;
 
 /// The set-up of one run: where the checkout is, and where the tools are.
@@ -49,6 +48,7 @@ pub fn everything(root: &Path) -> Result<()> {
     setup.npm()?;
     setup.sdk()?;
     setup.bugsink()?;
+    setup.spotlight()?;
     setup.chromium()?;
     setup.typed()?;
     eprintln!("set-up complete after {}", run::duration(begin.elapsed()));
@@ -123,7 +123,17 @@ impl Setup {
         cargo_tools::install(&self.cache, &self.root, &[WASM_BINDGEN])
     }
 
-    /// Every tool that cargo installs; together they share what they compile.
+    /// cargo-deny.
+    pub fn release_tools(&self) -> Result<Tools> {
+        cargo_tools::install(&self.cache, &self.root, &[CARGO_DENY])
+    }
+
+    /// cargo-mutants.
+    pub fn mutants_tools(&self) -> Result<Tools> {
+        cargo_tools::install(&self.cache, &self.root, &[CARGO_MUTANTS])
+    }
+
+    /// Every tool of the tests that cargo installs; together they share what they compile.
     pub fn all_tools(&self) -> Result<Tools> {
         let tools = [WASM_BINDGEN, WORKER_BUILD, MDBOOK, MDBOOK_MERMAID];
         cargo_tools::install(&self.cache, &self.root, &tools)
@@ -149,7 +159,7 @@ impl Setup {
         })
     }
 
-    /// The folder of the packages that the bench compares with.
+    /// The folder of the JavaScript SDK, which the bench compares with and the proof calls.
     pub fn sdk(&self) -> Result<PathBuf> {
         let node = self.node()?;
         step("@sentry/cloudflare", || {
@@ -160,6 +170,14 @@ impl Setup {
     /// The `bin` folder of the environment with Bugsink and sentry-relay.
     pub fn bugsink(&self) -> Result<PathBuf> {
         step("Bugsink", || python::install(&self.cache, &self.root))
+    }
+
+    /// The folder of Spotlight's packages.
+    pub fn spotlight(&self) -> Result<PathBuf> {
+        let node = self.node()?;
+        step("Spotlight", || {
+            npm::install_spotlight(&self.cache, &self.root, &node)
+        })
     }
 
     /// What the pages have a reader type, beside wrangler.

@@ -8,46 +8,16 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
 use super::cache::{Cache, fingerprint};
-use super::{npm, python, version_of, versions};
+use super::npm::{self, Node};
+use super::{python, version_of, versions};
 use crate::run;
 
 const SWITCH: &str = "WORKER_SENTRY_NODE";
-
-/// Node.js and where its npm is.
-pub struct Node {
-    /// The executable of Node.js.
-    pub file: PathBuf,
-    /// The folder with npm and npx, where that is not the machine's own.
-    npm: Option<PathBuf>,
-}
-
-impl Node {
-    /// Lets a command find this Node.js first.
-    pub fn on_path(&self, command: &mut Command) {
-        if let Some(folder) = self.file.parent() {
-            run::prepend_path(command, folder);
-        }
-    }
-
-    /// npm or npx. Those of the machine run on the machine's Node.js, for which they
-    /// were made.
-    pub fn npm(&self, program: &str) -> Command {
-        match &self.npm {
-            Some(folder) => {
-                let mut command = run::command(folder.join(program));
-                self.on_path(&mut command);
-                command
-            }
-            None => run::command(program),
-        }
-    }
-}
 
 /// Where Node.js comes from.
 #[derive(Debug, PartialEq, Eq)]

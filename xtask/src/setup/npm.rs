@@ -1,4 +1,5 @@
-//! The tools that come from npm: wrangler with workerd, esbuild, wasm-opt, axe.
+//! npm, and the tools that come from it: wrangler with workerd, esbuild, wasm-opt, axe;
+//! Spotlight.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,8 +10,37 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::cache::{Cache, fingerprint};
-use super::node::Node;
 use crate::run;
+
+/// Node.js and where its npm is.
+pub struct Node {
+    /// The executable of Node.js.
+    pub file: PathBuf,
+    /// The folder with npm and npx, where that is not the machine's own.
+    pub(super) npm: Option<PathBuf>,
+}
+
+impl Node {
+    /// Lets a command find this Node.js first.
+    pub fn on_path(&self, command: &mut Command) {
+        if let Some(folder) = self.file.parent() {
+            run::prepend_path(command, folder);
+        }
+    }
+
+    /// npm or npx. Those of the machine run on the machine's Node.js, for which they
+    /// were made.
+    pub fn npm(&self, program: &str) -> Command {
+        match &self.npm {
+            Some(folder) => {
+                let mut command = run::command(folder.join(program));
+                self.on_path(&mut command);
+                command
+            }
+            None => run::command(program),
+        }
+    }
+}
 
 /// Node.js and the folder of the installed packages.
 pub struct Npm {
@@ -89,6 +119,14 @@ pub fn install_unlocked(cache: &Cache, node: &Node, package: &Value) -> Result<(
 pub fn install_sdk(cache: &Cache, root: &Path, node: &Node) -> Result<(PathBuf, String)> {
     let folder = root.join("tests/bench/js");
     locked(cache, "bench", &folder, node, |_| Ok(()))
+}
+
+/// Installs the receiver that shows traces; returns the folder of the packages.
+///
+/// Apart from the other tools: it is 115 MB, and only who looks at traces needs it.
+pub fn install_spotlight(cache: &Cache, root: &Path, node: &Node) -> Result<(PathBuf, String)> {
+    let folder = root.join("tests/tools/spotlight");
+    locked(cache, "spotlight", &folder, node, |_| Ok(()))
 }
 
 /// Installs what the lock file in `from` says, and nothing else.

@@ -50,7 +50,26 @@ pub const MDBOOK_MERMAID: CargoTool = CargoTool {
     arguments: &["--locked"],
 };
 
-/// All of them.
+/// What reads licences and the tree of dependencies before a release.
+pub const CARGO_DENY: CargoTool = CargoTool {
+    package: "cargo-deny",
+    binary: "cargo-deny",
+    version: "0.20.2",
+    arguments: &["--locked"],
+};
+
+/// What changes code to see whether a test notices.
+pub const CARGO_MUTANTS: CargoTool = CargoTool {
+    package: "cargo-mutants",
+    binary: "cargo-mutants",
+    version: "27.1.0",
+    arguments: &["--locked"],
+};
+
+/// Those of single chores: set-up leaves them alone until one of these asks.
+pub const CHORE_TOOLS: [&CargoTool; 2] = [&CARGO_DENY, &CARGO_MUTANTS];
+
+/// What the book, the Workers and the tests need.
 pub const CARGO_TOOLS: [&CargoTool; 4] = [&WASM_BINDGEN, &WORKER_BUILD, &MDBOOK, &MDBOOK_MERMAID];
 
 /// The oldest Node.js that the pinned wrangler runs on. Where the machine's is older,
@@ -118,7 +137,7 @@ mod tests {
     fn the_npm_tools_are_pinned_exactly_and_their_lock_file_names_no_registry() {
         let folder = crate::root().join("tests/tools");
         let package = std::fs::read_to_string(folder.join("package.json")).unwrap();
-        for tool in ["binaryen", "esbuild", "wrangler"] {
+        for tool in ["@sentry/cli", "binaryen", "esbuild", "wrangler"] {
             let line = package
                 .lines()
                 .find(|l| l.contains(&format!("\"{tool}\":")))
@@ -134,8 +153,14 @@ mod tests {
     }
 
     #[test]
-    fn the_sdk_of_the_bench_is_pinned_exactly_and_its_lock_file_names_no_registry() {
-        let folder = crate::root().join("tests/bench/js");
+    fn the_sdk_and_spotlight_are_pinned_exactly_and_their_lock_files_name_no_registry() {
+        for folder in ["tests/bench/js", "tests/tools/spotlight"] {
+            is_pinned(folder);
+        }
+    }
+
+    fn is_pinned(folder: &str) {
+        let folder = crate::root().join(folder);
         let package = std::fs::read_to_string(folder.join("package.json")).unwrap();
         let (_, dependencies) = package.split_once("\"dependencies\"").unwrap();
         // Names and versions, by turns.

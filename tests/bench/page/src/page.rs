@@ -119,7 +119,11 @@ fn rows(group: Group, results: &Results) -> Vec<&Row> {
 fn group(id: &str, group: Group, results: &Results) -> String {
     let rows = rows(group, results);
     let title = format!("Ratios: {id}");
-    format!("{}\n{}", plot(id, &title, &rows), table(&rows))
+    format!(
+        "{}\n<details class=\"figures\">\n<summary>The figures</summary>\n\n{}\n</details>\n",
+        plot(id, &title, &rows),
+        table(&rows)
+    )
 }
 
 fn table(rows: &[&Row]) -> String {

@@ -1,0 +1,334 @@
+//! A bad deploy: many isolates fail at once, and the receiver limits what it takes.
+//!
+//! The steps, the states and the pauses are the crate's own, those of each isolate by itself.
+//! The receiver is played: it takes so many events a minute, and answers the rest with `429`
+//! and the time that is left of the minute, as Sentry does.
+//! <https://develop.sentry.dev/sdk/foundations/transport/rate-limiting/>
+
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::error::Error;
+use std::fmt::{self, Write};
+use std::rc::Rc;
+use std::task::{Context, Waker};
+
+use worker_sentry::laboratory::{Ending, Isolate, Task, Wait, World};
+use worker_sentry::{Handler, Report};
+
+/// How long the failures go on, and how long a limit of the receiver counts.
+const MINUTE_MS: u64 = 60_000;
+/// How long the store takes.
+const STORE_MS: u64 = 20;
+/// How long the receiver takes.
+const RECEIVER_MS: u64 = 80;
+/// One failure in so many is another error than the rest: the one that is looked for.
+const RARE: u64 = 100;
+const DSN: &str = "https://key@errors.example.com/1";
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug)]
+pub struct Flood {
+    /// Isolates among which the failures are spread.
+    pub isolates: usize,
+    /// Failures of all isolates together, in one minute.
+    pub failures: usize,
+    /// Events that the receiver takes in that minute.
+    pub quota: usize,
+    /// How many events of one error an isolate sends in that minute, where the application
+    /// counts them itself.
+    pub repeats: Option<usize>,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Toll {
+    /// Requests to the receiver.
+    pub requests: usize,
+    /// Events that it took.
+    pub delivered: usize,
+    /// Events that it refused.
+    pub refused: usize,
+    /// Events that an isolate dropped without a request, because it was asked for a pause.
+    pub dropped: usize,
+    /// Events that the application's own count held back.
+    pub held_back: usize,
+    /// Of the rare error: what was delivered, and how often it happened.
+    pub rare: (usize, usize),
+}
+
+#[derive(Debug)]
+struct Failure {
+    is_rare: bool,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.is_rare {
+            true => "the index is corrupt",
+            false => "the new table is missing",
+        })
+    }
+}
+
+impl Error for Failure {}
+
+/// What happens next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Next {
+    /// An isolate fails, and whether by the rare error.
+    Fails { isolate: usize, is_rare: bool },
+    /// A wait of an isolate's ends.
+    Ends { isolate: usize, wait: usize },
+}
+
+/// One isolate and what is under way in it.
+struct Place {
+    world: World,
+    isolate: Isolate,
+    tasks: Rc<RefCell<Vec<Task>>>,
+    /// Waits up to this one are in the queue already.
+    known: usize,
+    /// The requests that were looked at.
+    posts: usize,
+    /// How often each error was reported, where that is counted.
+    reports: [usize; 2],
+}
+
+impl Place {
+    fn new() -> Self {
+        let world = World::default();
+        world.bind_store(true);
+        Place {
+            world,
+            isolate: Isolate::default(),
+            tasks: Rc::default(),
+            known: 0,
+            posts: 0,
+            reports: [0; 2],
+        }
+    }
+
+    fn poll(&self) {
+        let mut context = Context::from_waker(Waker::noop());
+        self.tasks
+            .borrow_mut()
+            .retain_mut(|task| task.as_mut().poll(&mut context).is_pending());
+    }
+}
+
+impl Flood {
+    /// Lets it happen.
+    pub fn run(self) -> Toll {
+        let mut toll = Toll::default();
+        let mut places: Vec<_> = (0..self.isolates).map(|_| Place::new()).collect();
+        let began_ms = places[0].world.now_ms();
+        let mut queue = BinaryHeap::new();
+        let mut dice = Dice(1);
+        for at in 0..self.failures as u64 {
+            let due_ms = at * MINUTE_MS / self.failures as u64;
+            let isolate = dice.below(self.isolates as u64) as usize;
+            let is_rare = dice.below(RARE) == 0;
+            queue.push(Reverse((due_ms, Next::Fails { isolate, is_rare })));
+        }
+        while let Some(Reverse((now_ms, next))) = queue.pop() {
+            let (Next::Fails { isolate, .. } | Next::Ends { isolate, .. }) = next;
+            let place = &mut places[isolate];
+            place.world.advance_to(began_ms + now_ms);
+            match next {
+                Next::Fails { is_rare, .. } => self.fail(place, is_rare, &mut toll),
+                Next::Ends { wait, .. } => {
+                    let waiting = place.world.waiting();
+                    // Whoever waited for it may have gone on by something else.
+                    let Some(waiting) = waiting.into_iter().find(|it| it.id == wait) else {
+                        continue;
+                    };
+                    let ending = match waiting.wait {
+                        Wait::Store => Ending::Secret(Some(DSN)),
+                        Wait::Timer { .. } => Ending::Fired,
+                        Wait::Receiver => self.answer(now_ms, waiting.handler, &mut toll),
+                    };
+                    place.world.end(wait, ending);
+                }
+            }
+            place.poll();
+            let posts = place.world.posted(place.posts).len();
+            place.posts += posts;
+            toll.requests += posts;
+            for waiting in place.world.waiting() {
+                if waiting.id < place.known {
+                    continue;
+                }
+                place.known = waiting.id + 1;
+                let due_ms = match waiting.wait {
+                    Wait::Store => now_ms + STORE_MS,
+                    Wait::Receiver => now_ms + RECEIVER_MS,
+                    Wait::Timer { due_ms } => due_ms - began_ms,
+                };
+                let wait = waiting.id;
+                queue.push(Reverse((due_ms, Next::Ends { isolate, wait })));
+            }
+        }
+        let settled = toll.delivered + toll.refused + toll.held_back;
+        toll.dropped = self.failures - settled;
+        toll
+    }
+
+    fn fail(self, place: &mut Place, is_rare: bool, toll: &mut Toll) {
+        toll.rare.1 += usize::from(is_rare);
+        let reports = &mut place.reports[usize::from(is_rare)];
+        if self.repeats.is_some_and(|most| *reports >= most) {
+            toll.held_back += 1;
+            return;
+        }
+        *reports += 1;
+        let tasks = Rc::clone(&place.tasks);
+        let error = Failure { is_rare };
+        let report = Report::new(&error).in_handler("main", Handler::Fetch);
+        // The number of the request tells the receiver which error it gets.
+        place
+            .world
+            .platform(usize::from(is_rare))
+            .capture_in_background(&place.isolate, |task| tasks.borrow_mut().push(task), report);
+    }
+
+    fn answer(self, now_ms: u64, handler: usize, toll: &mut Toll) -> Ending {
+        let is_taken = toll.delivered < self.quota;
+        let (status, rate_limits) = match is_taken {
+            true => {
+                toll.delivered += 1;
+                toll.rare.0 += handler;
+                (200, None)
+            }
+            false => {
+                toll.refused += 1;
+                (
+                    429,
+                    Some(limit(MINUTE_MS.saturating_sub(now_ms).div_ceil(1_000))),
+                )
+            }
+        };
+        Ending::Answered {
+            status,
+            retry_after: None,
+            rate_limits,
+        }
+    }
+}
+
+/// The header of a limit that ends in so many seconds.
+fn limit(seconds: u64) -> &'static str {
+    thread_local! {
+        static LIMITS: Vec<&'static str> = (0..=60)
+            .map(|seconds| &*format!("{seconds}:error:key").leak())
+            .collect();
+    }
+    LIMITS.with(|limits| limits[seconds.clamp(1, 60) as usize])
+}
+
+/// Numbers that look random and are the same in each run.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, most: u64) -> u64 {
+        // The multiplier and the addend are Knuth's, of MMIX.
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % most
+    }
+}
+
+/// The page's table: the same flood, spread over more and more isolates.
+pub fn table() -> String {
+    let mut table = String::from(
+        "| Isolates | Each isolate sends | Requests | Taken | Refused | Dropped without a request | Of the rare error |\n\
+         | --- | --- | --- | --- | --- | --- | --- |\n",
+    );
+    for isolates in [1, 100, 1_000, 5_000] {
+        for repeats in [None, Some(5), Some(1)] {
+            let toll = flood(isolates, repeats).run();
+            let sends = match repeats {
+                None => "everything".to_owned(),
+                Some(1) => "an error once".to_owned(),
+                Some(most) => format!("an error {most} times"),
+            };
+            let _ = writeln!(
+                table,
+                "| {} | {sends} | {} | {} | {} | {} | {} of {} |",
+                grouped(isolates),
+                grouped(toll.requests),
+                grouped(toll.delivered),
+                grouped(toll.refused),
+                grouped(toll.dropped + toll.held_back),
+                toll.rare.0,
+                toll.rare.1,
+            );
+        }
+    }
+    table.trim_end().to_owned()
+}
+
+/// 10,000 failures within a minute, of which the receiver takes 1,000.
+fn flood(isolates: usize, repeats: Option<usize>) -> Flood {
+    Flood {
+        isolates,
+        failures: 10_000,
+        quota: 1_000,
+        repeats,
+    }
+}
+
+/// A number with a comma before each three digits.
+fn grouped(number: usize) -> String {
+    match number {
+        0..1_000 => number.to_string(),
+        _ => format!("{},{:03}", number / 1_000, number % 1_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiments::tests::assert_page_has;
+
+    #[test]
+    fn an_isolate_costs_the_receiver_little_more_than_the_request_that_is_refused() {
+        for isolates in [1, 10, 100, 1_000, 5_000] {
+            let toll = flood(isolates, None).run();
+            // What was under way when the first one was refused is refused as well.
+            let under_way = 2 * 10_000 * RECEIVER_MS as usize / MINUTE_MS as usize;
+            assert!(toll.refused <= isolates + under_way, "{isolates}: {toll:?}");
+            assert_eq!(toll.requests, toll.delivered + toll.refused);
+            assert_eq!(toll.dropped, 10_000 - toll.requests);
+        }
+    }
+
+    #[test]
+    fn without_a_limit_everything_arrives() {
+        let toll = Flood {
+            quota: usize::MAX,
+            ..flood(100, None)
+        };
+        let toll = toll.run();
+        assert_eq!((toll.delivered, toll.refused, toll.dropped), (10_000, 0, 0));
+        assert_eq!(toll.rare.0, toll.rare.1);
+    }
+
+    #[test]
+    fn a_count_of_repeats_saves_the_rare_error_only_while_all_isolates_stay_below_the_quota() {
+        let saved = |isolates, repeats| {
+            let (delivered, of) = flood(isolates, repeats).run().rare;
+            (delivered * 100).checked_div(of).unwrap_or_default()
+        };
+        assert!(saved(100, None) < 20);
+        assert_eq!(saved(100, Some(5)), 100);
+        assert!(saved(5_000, Some(5)) < 20);
+    }
+
+    #[test]
+    fn the_page_shows_what_came_of_it() {
+        assert_page_has("src/failure.md", &[("flood", table())]);
+    }
+}

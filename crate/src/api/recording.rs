@@ -1,0 +1,202 @@
+//! Recording a run: joins the scope of a run to the exit of what was recorded and logged.
+//! Without the features `spans` and `logs`, each function here does nothing.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use worker::Env;
+
+use crate::platform::workerd::Workerd;
+use crate::scope::Scope;
+
+/// What is on its way when a run has ended.
+pub(crate) type Errand = Pin<Box<dyn Future<Output = ()>>>;
+
+#[cfg(not(feature = "spans"))]
+mod off {
+    use super::*;
+
+    #[inline(always)]
+    pub(crate) fn begin(_: &Workerd<'_>, scope: Rc<Scope>) -> Rc<Scope> {
+        scope
+    }
+
+    #[inline(always)]
+    pub(crate) fn begin_at(_: &Workerd<'_>, _: &Scope, _: f64) {}
+
+    #[inline(always)]
+    pub(crate) fn created_ms(_: &worker::Date) -> f64 {
+        0.0
+    }
+
+    #[cfg(feature = "queue")]
+    #[inline(always)]
+    pub(crate) fn begin_message(_: &Scope, scope: Rc<Scope>) -> Rc<Scope> {
+        scope
+    }
+
+    #[cfg(feature = "queue")]
+    #[inline(always)]
+    pub(crate) fn end_message(_: &Scope, _: &Scope, _: bool) {}
+
+    #[inline(always)]
+    pub(super) fn transaction(_: &Env, _: &Scope, _: bool) -> Option<Errand> {
+        None
+    }
+}
+#[cfg(not(feature = "spans"))]
+pub(crate) use off::*;
+
+/// Ends the recording of a run, and gives back what sends it, with the run's logs.
+#[cfg(not(feature = "logs"))]
+#[inline(always)]
+pub(crate) fn end(env: &Env, scope: &Scope, is_ok: bool) -> Option<Errand> {
+    transaction(env, scope, is_ok)
+}
+
+/// What sends the logs that a run has by now, which may not go on after this.
+#[cfg(not(feature = "logs"))]
+#[inline(always)]
+pub(crate) fn end_part(_: &Env, _: &Scope) -> Option<Errand> {
+    None
+}
+
+#[cfg(feature = "logs")]
+pub(crate) use logs::*;
+
+#[cfg(feature = "logs")]
+mod logs {
+    use super::*;
+    use crate::api::log::deliver;
+    use crate::scope::logs::Batch;
+
+    /// Ends the recording of a run, and gives back what sends it, with the run's logs.
+    pub(crate) fn end(env: &Env, scope: &Scope, is_ok: bool) -> Option<Errand> {
+        let transaction = transaction(env, scope, is_ok);
+        let logs = errand(env, scope.end_logs());
+        match (transaction, logs) {
+            // Nobody but the scope itself keeps what it has started.
+            (transaction, Some(logs)) if scope.outlives_handler() => {
+                scope.send(logs);
+                transaction
+            }
+            (Some(transaction), Some(logs)) => Some(Box::pin(async {
+                futures_util::future::join(transaction, logs).await;
+            })),
+            (transaction, logs) => transaction.or(logs),
+        }
+    }
+
+    /// What sends the logs that a run has by now, which may not go on after this.
+    pub(crate) fn end_part(env: &Env, scope: &Scope) -> Option<Errand> {
+        errand(env, scope.take_logs())
+    }
+
+    fn errand(env: &Env, batches: Vec<Batch>) -> Option<Errand> {
+        (!batches.is_empty()).then(|| -> Errand { Box::pin(deliver(env, batches)) })
+    }
+}
+
+#[cfg(feature = "spans")]
+pub(crate) use on::*;
+
+#[cfg(feature = "spans")]
+mod on {
+    use super::*;
+    use crate::item::transaction::{Sealed, Source};
+    use crate::item::{Category, Item};
+    use crate::platform::workerd::SENSES;
+    use crate::scope::spans::{Record, Recorder};
+    use crate::steps;
+    use crate::steps::client::IsolateClient;
+    use crate::steps::guard::traces_sample_rate;
+    use crate::steps::prepare::{Make, Parcel};
+    use crate::steps::slot::shared;
+    use crate::trace::ids::Id;
+
+    /// Records a run from now on, where the Worker has a rate.
+    pub(crate) fn begin(runtime: &Workerd<'_>, scope: Rc<Scope>) -> Rc<Scope> {
+        if let Some(rate) = traces_sample_rate(runtime, shared()) {
+            scope.record(|position| Recorder::new(position, rate, SENSES, None));
+        }
+        scope
+    }
+
+    /// Records a run that has begun before.
+    pub(crate) fn begin_at(runtime: &Workerd<'_>, scope: &Scope, ms: f64) {
+        if let Some(rate) = traces_sample_rate(runtime, shared()) {
+            scope.record(|position| Recorder::new(position, rate, SENSES, Some(ms)));
+        }
+    }
+
+    /// When a Workflow's instance was created.
+    pub(crate) fn created_ms(created: &worker::Date) -> f64 {
+        created.as_millis() as f64
+    }
+
+    /// Records what is done for a message that is in another trace than its batch.
+    #[cfg(feature = "queue")]
+    pub(crate) fn begin_message(around: &Scope, scope: Rc<Scope>) -> Rc<Scope> {
+        let Some(env) = crate::panics::env() else {
+            return scope;
+        };
+        let scope = begin(&Workerd::new(&env), scope);
+        scope.resemble(around);
+        scope
+    }
+
+    /// Ends that recording.
+    #[cfg(feature = "queue")]
+    pub(crate) fn end_message(around: &Scope, scope: &Scope, is_ok: bool) {
+        if let Some(env) = crate::panics::env()
+            && let Some(transaction) = transaction(&env, scope, is_ok)
+        {
+            around.send(transaction);
+        }
+    }
+
+    /// Records an attempt of a Workflow's step.
+    pub(crate) fn begin_attempt(runtime: &Workerd<'_>, scope: &Scope, name: &str, attempt: u32) {
+        let Some(rate) = traces_sample_rate(runtime, shared()) else {
+            return;
+        };
+        scope.record(|position| Recorder::new(position, rate, SENSES, None));
+        scope.suggest_name(name.to_owned(), Source::Task);
+        scope.set_data("workflow.step.name", name.to_owned());
+        scope.set_data("cloudflare.workflow.attempt", u64::from(attempt));
+    }
+
+    /// Ends the recording of a run, and gives back what sends it.
+    pub(super) fn transaction(env: &Env, scope: &Scope, is_ok: bool) -> Option<Errand> {
+        let record = scope.end(is_ok)?;
+        let runtime = Workerd::owned(env);
+        Some(Box::pin(async move {
+            let parcel = Parcel::Item(Category::Transaction, make(record));
+            steps::finish(&runtime, shared(), parcel).await;
+        }))
+    }
+
+    fn make(record: Record) -> Make {
+        let make = move |client: &IsolateClient| -> Option<Box<dyn Item>> {
+            // Whoever decided that it is sent has drawn the numbers of the trace.
+            let located = record.position.locate(&client.own(), || None)?;
+            // The organisation was not known then.
+            if !located.trace.records {
+                return None;
+            }
+            let mut id = [0; 16];
+            getrandom::fill(&mut id).ok()?;
+            let id = uuid::Builder::from_random_bytes(id).into_uuid();
+            let transaction = record.into_transaction(Id::random(*id.as_bytes()), &located);
+            let own = client.own();
+            Some(Box::new(Sealed {
+                transaction,
+                release: own.release.map(str::to_owned),
+                environment: own.environment.to_owned(),
+                trace: located.trace,
+            }))
+        };
+        Box::new(make)
+    }
+}

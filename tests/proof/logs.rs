@@ -1,0 +1,379 @@
+//! Structured logs: what arrives of a run, when, and what it must not hold up.
+
+use std::collections::BTreeSet;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Trial;
+use proof::case::test;
+use proof::receiver::{Answer, Receiver};
+use proof::wait;
+use proof::worker::{Worker, WorkerOptions};
+use serde_json::{Value, json};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        test(
+            "logs::the_logs_of_a_run_arrive_in_one_item_with_its_trace_when_it_has_ended",
+            a_runs_logs_arrive,
+        ),
+        test(
+            "logs::each_level_and_each_type_of_a_value_is_as_sentry_specifies_it",
+            each_level_and_each_type,
+        ),
+        test(
+            "logs::unless_they_are_turned_on_no_log_leaves_and_nothing_calls_out",
+            off_by_default,
+        ),
+        test(
+            "logs::twenty_runs_at_once_are_twenty_items_and_nothing_is_crossed",
+            twenty_runs_at_once,
+        ),
+        test(
+            "logs::a_run_sends_ten_items_at_most_and_tells_how_many_logs_it_dropped",
+            the_bounds_hold,
+        ),
+        test(
+            "logs::a_limit_for_logs_keeps_no_event_back",
+            a_limit_for_logs,
+        ),
+        test(
+            "logs::a_log_in_a_span_is_on_that_span_and_its_error_in_the_same_trace",
+            spans_and_errors,
+        ),
+        test(
+            "logs::a_run_that_panics_sends_its_logs_in_either_build",
+            a_panicking_run,
+        ),
+        test(
+            "logs::what_goes_on_after_the_handler_sends_its_logs_when_it_ends",
+            after_the_handler,
+        ),
+        test(
+            "logs::an_object_sends_its_logs_and_a_workflow_those_of_each_step_that_has_ended",
+            objects_and_workflows,
+        ),
+        test(
+            "logs::a_receiver_that_hangs_holds_no_handler_up",
+            nothing_is_held_up,
+        ),
+    ]
+}
+
+fn logging(options: WorkerOptions) -> (Worker, Receiver) {
+    let receiver = Receiver::accepting();
+    let worker = options.logging_to(&receiver.dsn()).start();
+    (worker, receiver)
+}
+
+fn post(worker: &Worker, case: &str, marker: &str) {
+    let answer = worker.post(&format!("/logs/{case}?marker={marker}"));
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+/// The one trace that logs are in.
+#[track_caller]
+fn trace(logs: &[Value]) -> Value {
+    let ids: BTreeSet<_> = logs.iter().map(|log| log["trace_id"].to_string()).collect();
+    assert_eq!(ids.len(), 1, "{logs:#?}");
+    logs[0]["trace_id"].clone()
+}
+
+/// Nothing more of a marker comes than this.
+#[track_caller]
+fn settled(receiver: &Receiver, marker: &str, items: usize) {
+    thread::sleep(Duration::from_millis(300));
+    assert_eq!(receiver.logs(marker).len(), items, "{marker}");
+}
+
+fn a_runs_logs_arrive() {
+    let options = Worker::fixture().var("SENTRY_RELEASE", "app@1.2.3");
+    let (worker, receiver) = logging(options.var("SENTRY_ENVIRONMENT", "canary"));
+    post(&worker, "told", "arrive");
+    let answered = Instant::now();
+    let logs = receiver.wait_for_logs("arrive");
+    assert_eq!(
+        logs.texts(),
+        ["log 0 of arrive", "log 1 of arrive", "log 2 of arrive"]
+    );
+    assert_eq!(logs.values("at"), [0, 1, 2]);
+    let times = logs.logs.iter().map(|log| log["timestamp"].as_f64());
+    assert!(times.is_sorted(), "{:#?}", logs.logs);
+    trace(&logs.logs);
+    for (name, value) in [
+        ("sentry.release", "app@1.2.3"),
+        ("sentry.environment", "canary"),
+        ("sentry.sdk.name", "sentry.rust.cloudflare"),
+    ] {
+        assert_eq!(logs.values(name), [value; 3], "{name}");
+    }
+    for log in &logs.logs {
+        assert_eq!(log.get("span_id"), None, "no span is recorded");
+    }
+    // The run had ended.
+    assert!(logs.at + Duration::from_millis(60) > answered);
+    settled(&receiver, "arrive", 1);
+    assert_eq!(receiver.requests().len(), 1);
+    // Another run is another trace.
+    post(&worker, "nested", "nested");
+    let nested = receiver.wait_for_logs("nested");
+    assert_eq!(nested.values("at"), [0, 1, 2, 3]);
+    assert_ne!(trace(&nested.logs), trace(&logs.logs));
+    settled(&receiver, "nested", 1);
+}
+
+fn each_level_and_each_type() {
+    let (worker, receiver) = logging(Worker::fixture());
+    post(&worker, "levels", "levels");
+    let logs = receiver.wait_for_logs("levels");
+    let levels: Vec<_> = logs.logs.iter().map(|log| log["level"].clone()).collect();
+    assert_eq!(levels, logs.values("word"));
+    assert_eq!(levels.len(), 6);
+    let last = &logs.logs[5];
+    assert_eq!(last["body"], "ads has 7120 rules");
+    for (name, value, kind) in [
+        (
+            "sentry.message.template",
+            json!("{} has {} rules"),
+            "string",
+        ),
+        ("sentry.message.parameter.0", json!("ads"), "string"),
+        ("sentry.message.parameter.1", json!(7_120), "integer"),
+        ("share", json!(0.5), "double"),
+        ("is_new", json!(true), "boolean"),
+        ("list", json!("[1,2]"), "string"),
+    ] {
+        let expected = json!({"value": value, "type": kind});
+        assert_eq!(last["attributes"][name], expected, "{name}");
+    }
+    // No I/O between them, so the clock may have stood still: their order is told.
+    let order = logs.logs.iter().map(|log| {
+        let sequence = &log["attributes"]["sentry.timestamp.sequence"]["value"];
+        (log["timestamp"].as_f64(), sequence.as_u64())
+    });
+    assert!(order.is_sorted());
+}
+
+fn off_by_default() {
+    for value in [None, Some("false"), Some("sloppy")] {
+        let receiver = Receiver::accepting();
+        let mut options = Worker::fixture().reporting_to(&receiver.dsn());
+        if let Some(value) = value {
+            options = options.var("SENTRY_ENABLE_LOGS", value);
+        }
+        let worker = options.start();
+        post(&worker, "told", "off");
+        post(&worker, "outside", "off");
+        thread::sleep(Duration::from_millis(500));
+        assert_eq!(receiver.connections(), 0, "{value:?}");
+    }
+    // Where there is no DSN, and where nothing is wrapped, there is nobody to send them.
+    let worker = Worker::fixture().var("SENTRY_ENABLE_LOGS", "true").start();
+    post(&worker, "told", "no-dsn");
+    let (worker, receiver) = logging(Worker::fixture());
+    post(&worker, "told", "on");
+    post(&worker, "outside", "outside");
+    receiver.wait_for_logs("on");
+    settled(&receiver, "outside", 0);
+
+    // Leaving logs costs no call where they are off.
+    let receiver = Receiver::accepting();
+    let counted = || Worker::fixture().reporting_to(&receiver.dsn()).counted();
+    let worker = counted().start();
+    let calls = |case: &str| {
+        worker.post(&format!("/logs/{case}?marker=counted"));
+        worker.get("/counts");
+        worker.post(&format!("/logs/{case}?marker=counted"));
+        worker.get("/counts").json()["out"]
+            .as_f64()
+            .expect("a count")
+    };
+    let (few, many) = (calls("levels"), calls("many"));
+    assert!((many - few).abs() < 20.0, "{few} and {many}");
+    println!(
+        "figure: calls of a request with 6 and with 1,007 logs that are off: {few} and {many}"
+    );
+}
+
+fn twenty_runs_at_once() {
+    let (worker, receiver) = logging(Worker::fixture());
+    thread::scope(|scope| {
+        for at in 0..20 {
+            let worker = &worker;
+            scope.spawn(move || post(worker, "told", &format!("run-{at}.")));
+        }
+    });
+    let mut traces = BTreeSet::new();
+    for at in 0..20 {
+        let marker = format!("run-{at}.");
+        // Every log of the item has this marker, or this panics.
+        let logs = receiver.wait_for_logs(&marker);
+        assert_eq!(logs.values("at"), [0, 1, 2]);
+        for text in logs.texts() {
+            assert!(text.ends_with(&format!("of {marker}")), "{text}");
+        }
+        traces.insert(trace(&logs.logs).to_string());
+    }
+    assert_eq!(traces.len(), 20);
+    thread::sleep(Duration::from_millis(300));
+    assert_eq!(receiver.requests().len(), 20);
+}
+
+fn the_bounds_hold() {
+    let (worker, receiver) = logging(Worker::fixture());
+    post(&worker, "many", "many");
+    wait::until("ten items", wait::LIMIT, || {
+        (receiver.logs("many").len() >= 10).then_some(())
+    });
+    settled(&receiver, "many", 10);
+    let all = receiver.logs("many");
+    let mut numbers: Vec<u64> = Vec::new();
+    for item in &all {
+        assert_eq!(item.logs.len(), 100);
+        numbers.extend(item.values("at").iter().filter_map(Value::as_u64));
+    }
+    numbers.sort_unstable();
+    assert_eq!(numbers, Vec::from_iter(0..1_000));
+    let reports: Vec<_> = all.iter().filter_map(|it| it.report.as_ref()).collect();
+    let [report] = &reports[..] else {
+        panic!("{reports:#?}");
+    };
+    let items = json!({"reason": "buffer_overflow", "category": "log_item", "quantity": 7});
+    assert_eq!(report["discarded_events"][0], items);
+    assert_eq!(report["discarded_events"][1]["category"], "log_byte");
+    let line = "one run logged more than 1,000 logs or a megabyte; the rest is dropped";
+    worker.process().wait_for_line(line, wait::LIMIT);
+
+    post(&worker, "large", "large");
+    wait::until("ten items", wait::LIMIT, || {
+        (receiver.logs("large").len() >= 10).then_some(())
+    });
+    settled(&receiver, "large", 10);
+    let largest = receiver
+        .requests()
+        .iter()
+        .map(|it| it.request.body.len())
+        .max();
+    let largest = largest.unwrap_or_default();
+    println!("figure: the largest item of logs: {largest} bytes");
+    assert!(largest < 1_000_000, "{largest}");
+    let said = worker.log().lines();
+    assert_eq!(said.iter().filter(|it| it.contains(line)).count(), 2);
+}
+
+fn a_limit_for_logs() {
+    let receiver = Receiver::answering(|request, _| match request.text().contains("item_count") {
+        true => {
+            let limit = ("X-Sentry-Rate-Limits", "600:log_item:key".to_owned());
+            Answer::Reply(429, vec![limit], Vec::new())
+        }
+        false => Answer::ok(),
+    });
+    let worker = Worker::fixture().logging_to(&receiver.dsn()).start();
+    for marker in ["limited-1.", "limited-2."] {
+        worker.post(&format!("/logs/error?marker={marker}"));
+        receiver.wait_for_event_that(marker, |event| {
+            event["exception"].to_string().contains(marker)
+        });
+    }
+    // The first run sends both at once, so the second one is the first that knows.
+    thread::sleep(Duration::from_millis(300));
+    assert_eq!(receiver.logs("limited-1.").len(), 1);
+    assert_eq!(receiver.logs("limited-2.").len(), 0);
+    assert_eq!(receiver.events().len(), 2);
+}
+
+fn spans_and_errors() {
+    let (worker, receiver) = logging(Worker::fixture().var("SENTRY_TRACES_SAMPLE_RATE", "1"));
+    post(&worker, "span", "spanned");
+    let logs = receiver.wait_for_logs("spanned");
+    let transaction = receiver.wait_for_transaction("\"description\":\"inner\"");
+    let root = &transaction["contexts"]["trace"];
+    assert_eq!(trace(&logs.logs), root["trace_id"]);
+    assert_eq!(logs.logs[0]["span_id"], root["span_id"]);
+    assert_eq!(logs.logs[1]["span_id"], transaction["spans"][0]["span_id"]);
+
+    worker.post("/logs/error?marker=failing.");
+    let logs = receiver.wait_for_logs("failing.");
+    let event = receiver.wait_for_event_that("event", |event| {
+        event["exception"].to_string().contains("failing.")
+    });
+    let of_event = &event["contexts"]["trace"];
+    assert_eq!(trace(&logs.logs), of_event["trace_id"]);
+    assert_eq!(logs.logs[0]["span_id"], of_event["span_id"]);
+}
+
+fn a_panicking_run() {
+    for options in [Worker::fixture(), Worker::unwinding()] {
+        let (worker, receiver) = logging(options);
+        worker.post("/logs/panic?marker=panicking.");
+        let logs = receiver.wait_for_logs("panicking.");
+        assert_eq!(logs.values("at"), [0, 1, 2]);
+        let event = receiver.wait_for_event_that("panic", |event| event["level"] == "fatal");
+        assert_eq!(trace(&logs.logs), event["contexts"]["trace"]["trace_id"]);
+        settled(&receiver, "panicking.", 1);
+        post(&worker, "told", "next.");
+        receiver.wait_for_logs("next.");
+    }
+}
+
+fn after_the_handler() {
+    let (worker, receiver) = logging(Worker::fixture());
+    post(&worker, "background", "background.");
+    wait::until("two items", wait::LIMIT, || {
+        (receiver.logs("background.").len() >= 2).then_some(())
+    });
+    // Two requests, either of which may arrive first.
+    let mut items = receiver.logs("background.");
+    items.sort_by_key(|it| it.values("at")[0].as_u64());
+    assert_eq!(items[0].values("at"), [0]);
+    assert_eq!(items[1].values("at"), [1]);
+    assert_eq!(trace(&items[0].logs), trace(&items[1].logs));
+
+    post(&worker, "stream", "stream.");
+    let stream = receiver.wait_for_logs("stream.");
+    assert_eq!(stream.values("at"), [0, 1, 2]);
+    settled(&receiver, "stream.", 1);
+    settled(&receiver, "background.", 2);
+}
+
+fn objects_and_workflows() {
+    let (worker, receiver) = logging(Worker::fixture());
+    let answer = worker.post("/subject/logging/logs?marker=object.");
+    assert_eq!(answer.status, 200);
+    assert_eq!(receiver.wait_for_logs("object.").values("at"), [0]);
+    settled(&receiver, "object.", 1);
+
+    let params = json!({"scenario": "logging", "marker": "workflow."});
+    let answer = worker.send(
+        "POST",
+        "/workflows/create/SCENARIO/logging",
+        &[],
+        &params.to_string(),
+    );
+    assert_eq!(answer.status, 202, "{answer:?}");
+    // It waits for an event that nobody sends.
+    let logs = receiver.wait_for_logs("workflow.");
+    assert_eq!(logs.values("at"), [0, 1]);
+    trace(&logs.logs);
+    settled(&receiver, "workflow.", 1);
+}
+
+fn nothing_is_held_up() {
+    let receiver = Receiver::answering(|_, _| Answer::Hang);
+    let worker = Worker::fixture().logging_to(&receiver.dsn()).start();
+    for path in ["/logs/told?marker=m.", "/subject/hanging/logs?marker=o."] {
+        let begin = Instant::now();
+        let answer = worker.post(path);
+        let took = begin.elapsed();
+        assert_eq!(answer.status, 200);
+        assert!(took < Duration::from_secs(2), "{path} took {took:?}");
+    }
+    for marker in ["m.", "o."] {
+        receiver.wait_for_logs(marker);
+    }
+    // Nor longer than a delivery may take, and no timer is left.
+    wait::until("no open connection", wait::LIMIT, || {
+        (receiver.open_connections() == 0).then_some(())
+    });
+}

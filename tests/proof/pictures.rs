@@ -1,0 +1,360 @@
+//! The pictures of the book: issues of the Workers, as Bugsink shows them in Chromium, and a
+//! trace, as Spotlight does.
+//!
+//! `cargo xtask pictures` keeps what is seen here: each picture in `src/pictures`, in light
+//! and in dark, and the text in it below `tests/fixtures/pictures`. Two pictures of the same
+//! page differ in some points on each machine, so what is compared is the text, and roughly
+//! the size.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+
+use libtest_mimic::Trial;
+use proof::browser::{Page, Scheme};
+use proof::bugsink;
+use proof::case::test;
+use proof::spotlight::spotlight;
+use proof::worker::{Build, Worker};
+use proof::{environment, symbols, wait};
+
+const PICTURES: &str = "src/pictures";
+const TEXTS: &str = "tests/fixtures/pictures";
+/// The most that one picture may have.
+const MOST: usize = 60_000;
+/// Set by `cargo xtask pictures`.
+const UPDATE: &str = "WORKER_SENTRY_UPDATE";
+/// How much higher or lower one machine's fonts may make a picture.
+const HEIGHT: f64 = 0.15;
+const AGAIN: &str = "take it again with: cargo xtask pictures";
+
+/// A picture of the book.
+struct Picture {
+    name: &'static str,
+    /// What the error names.
+    marker: &'static str,
+    /// Makes the error, and gives the address of the page that shows it.
+    provoke: fn(&str) -> (Worker, String),
+    /// What the page can look like.
+    schemes: &'static [Scheme],
+    /// Of the window.
+    width: u32,
+    /// How many pixels of the picture a pixel of the page is.
+    scale: f64,
+    /// A script that leaves the page as it is to be seen, and gives the elements to show.
+    show: &'static str,
+}
+
+const BOTH: [Scheme; 2] = [Scheme::Light, Scheme::Dark];
+
+const ALL: [Picture; 5] = [
+    Picture {
+        name: "issue",
+        marker: "easylist",
+        provoke: |marker| {
+            let project = bugsink::project();
+            let options = Worker::listings().with_drills();
+            let worker = options.secret("SENTRY_DSN", &project.dsn).start();
+            worker.drill("compilation-coordinator/alarm", marker);
+            let page = project.page_of(marker);
+            (worker, format!("{page}details/"))
+        },
+        schemes: &BOTH,
+        width: 760,
+        scale: 0.8,
+        show: r#"(() => {
+            const tags = document.querySelector('#tags');
+            const kept = [tags, tags.nextElementSibling];
+            [...tags.parentElement.children].filter((it) => !kept.includes(it)).forEach((it) => it.remove());
+            document.querySelector('form[method=post]').remove();
+            const heading = document.querySelector('h1.text-4xl').parentElement;
+            return [heading, ...kept];
+        })()"#,
+    },
+    Picture {
+        name: "panic",
+        marker: "annoyances",
+        provoke: |marker| {
+            let project = bugsink::project();
+            let companion = Build::Listings.output().join("index_bg.debug.wasm");
+            project.take_source_map(&symbols::source_map(&companion));
+            let options = Worker::listings().with_drills();
+            let options = options.secret("SENTRY_DSN", &project.dsn);
+            let worker = options.secret("SENTRY_SOURCE_MAPS", "on").start();
+            worker.drill("panic/alarm", marker);
+            (worker, project.page_of(marker))
+        },
+        schemes: &BOTH,
+        width: 960,
+        scale: 0.75,
+        show: r#"(() => {
+            const frames = [...document.querySelectorAll('.js-frame-details')].map((it) => it.parentElement);
+            const first = frames.findIndex((it) => it.textContent.includes('::give_up::'));
+            const last = frames.findIndex((it) => it.textContent.includes('DurableObject>::alarm::'));
+            const details = frames[first].querySelector('.js-frame-details');
+            toggleFrameVisibility(details.previousElementSibling);
+            details.style.height = 'auto';
+            return frames.slice(first, last + 1);
+        })()"#,
+    },
+    Picture {
+        name: "trail",
+        marker: "easyprivacy",
+        provoke: |marker| told(marker, "breadcrumbs/"),
+        schemes: &BOTH,
+        width: 700,
+        scale: 0.8,
+        show: "[...document.querySelectorAll('table')]",
+    },
+    Picture {
+        name: "who",
+        marker: "easyprivacy",
+        provoke: |marker| told(marker, "details/"),
+        schemes: &BOTH,
+        width: 700,
+        scale: 0.8,
+        show: r#"['tags', 'user'].flatMap((id) => {
+            const heading = document.getElementById(id);
+            return [heading, heading.nextElementSibling];
+        })"#,
+    },
+    Picture {
+        name: "waterfall",
+        marker: "waterfall",
+        provoke: traced,
+        // Spotlight has no other.
+        schemes: &[Scheme::Dark],
+        width: 1800,
+        scale: 0.8,
+        show: "[document.querySelector('ul.tree')]",
+    },
+];
+
+/// A chain of runs, each of which is in the trace of the request.
+fn traced(marker: &str) -> (Worker, String) {
+    let spotlight = spotlight();
+    let options = Worker::fixture().reporting_to(&spotlight.dsn());
+    let worker = options.var("SENTRY_TRACES_SAMPLE_RATE", "1").start();
+    worker.post(&format!("/traces/chain?marker={marker}."));
+    let trace = wait::until("trace of the first error", wait::LIMIT, || {
+        let errors = spotlight.errors();
+        let mut errors = errors.split("### Error");
+        let error = errors.find(|it| it.contains(&format!("main:{marker}.")))?;
+        let (_, id) = error.split_once("trace_id: \"")?;
+        Some(id.split('"').next()?.to_owned())
+    });
+    // The run is told last. Its error is a line of its own.
+    wait::until("whole trace", wait::LIMIT, || {
+        let tree = spotlight.tree(&trace);
+        let runs = tree.iter().filter(|it| it.name == "ChainWorkflow.run");
+        (runs.filter(|it| it.has_length).count() == 1).then_some(())
+    });
+    let page = format!("{}/telemetry/traces/{trace}", spotlight.page());
+    (worker, page)
+}
+
+/// A run that says who it is for and what it does, and then fails.
+fn told(marker: &str, tab: &str) -> (Worker, String) {
+    let project = bugsink::project();
+    let worker = Worker::fixture().reporting_to(&project.dsn).start();
+    worker.post(&format!("/story/pictured?marker={marker}"));
+    (worker, format!("{}{tab}", project.page_of(marker)))
+}
+
+pub fn trials() -> Vec<Trial> {
+    let mut trials: Vec<Trial> = ALL
+        .iter()
+        .map(|picture| {
+            let name = picture.name;
+            let name = format!("pictures::the_picture_{name}_shows_what_bugsink_shows_now");
+            test(&name, || picture.is_of_now())
+        })
+        .collect();
+    trials.push(test(
+        "pictures::each_picture_is_small_and_stands_in_a_page_with_words_for_those_who_do_not_see_it",
+        all_are_used,
+    ));
+    trials
+}
+
+/// What is in a picture.
+struct Seen {
+    files: Vec<(String, Vec<u8>)>,
+    text: String,
+}
+
+/// What stays on this machine.
+const HERE: [&str; 4] = ["http://127.0.0.1:", "http://localhost:", "data:", "blob:"];
+
+impl Picture {
+    /// The names of its files: one for each scheme.
+    fn files(&self) -> Vec<String> {
+        let name = self.name;
+        match self.schemes {
+            [_] => vec![format!("{name}.webp")],
+            schemes => Vec::from_iter(
+                schemes
+                    .iter()
+                    .map(|it| format!("{name}-{}.webp", it.name())),
+            ),
+        }
+    }
+
+    fn see(&self) -> Seen {
+        let (_worker, address) = (self.provoke)(self.marker);
+        let mut page = Page::empty(Scheme::Light);
+        page.resize(self.width, 1200);
+        let (mut files, mut text) = (Vec::new(), String::new());
+        for (scheme, name) in self.schemes.iter().zip(self.files()) {
+            // The page looks at what the system prefers when it is loaded.
+            page.prefer(*scheme);
+            page.go(&address);
+            page.evaluate("document.fonts.ready.then(() => true)");
+            page.wait_until(
+                "what to show",
+                "document.querySelector('h1, ul.tree') !== null",
+            );
+            let seen = page.evaluate(&SEE.replace("SHOWN", self.show));
+            if self.schemes.len() > 1 {
+                assert_eq!(seen["theme"], scheme.name());
+            }
+            let region = [0, 1, 2, 3].map(|at| {
+                let number = seen["region"][at].as_u64().expect("a region");
+                u32::try_from(number).expect("the size of a page")
+            });
+            files.push((name, page.picture(region, self.scale)));
+            text = seen["text"].as_str().expect("a text").to_owned();
+        }
+        let elsewhere: Vec<&String> = page
+            .requests()
+            .iter()
+            .filter(|url| !HERE.iter().any(|it| url.starts_with(it)))
+            .collect();
+        assert!(elsewhere.is_empty(), "{elsewhere:?}");
+        Seen { files, text }
+    }
+
+    fn is_of_now(&self) {
+        let seen = self.see();
+        let text = environment::workspace()
+            .join(TEXTS)
+            .join(format!("{}.txt", self.name));
+        if env::var_os(UPDATE).is_some() {
+            fs::create_dir_all(pictures()).expect("a folder for pictures");
+            for (name, bytes) in &seen.files {
+                fs::write(pictures().join(name), bytes).expect("a file of ours");
+            }
+            fs::create_dir_all(text.parent().expect("a folder")).expect("a folder for texts");
+            fs::write(&text, &seen.text).expect("a file of ours");
+            return;
+        }
+        let kept = fs::read_to_string(&text).unwrap_or_default();
+        assert_eq!(
+            kept, seen.text,
+            "{}: left is the kept picture, right is now; {AGAIN}",
+            self.name
+        );
+        for (name, now) in &seen.files {
+            let kept = fs::read(pictures().join(name)).unwrap_or_default();
+            let ([width, height], now) = (size(&kept), size(now));
+            let is_near = f64::from(height.abs_diff(now[1])) <= f64::from(height) * HEIGHT;
+            assert!(
+                width == now[0] && is_near,
+                "{name} is {width} by {height}, now {now:?}; {AGAIN}"
+            );
+        }
+    }
+}
+
+fn pictures() -> PathBuf {
+    environment::workspace().join(PICTURES)
+}
+
+/// Width and height of a WebP in the extended format, as Chromium writes it:
+/// <https://www.rfc-editor.org/rfc/rfc9649.html#section-2.7>
+fn size(webp: &[u8]) -> [u32; 2] {
+    let is_extended = webp.get(8..16) == Some(b"WEBPVP8X");
+    let number = |at: usize| {
+        let bytes = webp.get(at..at + 3).filter(|_| is_extended);
+        bytes.map_or(0, |it| u32::from_le_bytes([it[0], it[1], it[2], 0]) + 1)
+    };
+    [number(24), number(27)]
+}
+
+fn all_are_used() {
+    let files = fs::read_dir(pictures()).expect("a folder of pictures");
+    let mut files: Vec<PathBuf> = files.flatten().map(|it| it.path()).collect();
+    files.sort();
+    let mut names = Vec::new();
+    for file in &files {
+        names.push(
+            file.file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
+        );
+        let bytes = fs::read(file).expect("a picture");
+        assert!(
+            bytes.len() <= MOST,
+            "{}: {} bytes",
+            file.display(),
+            bytes.len()
+        );
+        assert_ne!(size(&bytes), [0, 0], "{}", file.display());
+    }
+    let mut wanted = Vec::new();
+    for picture in &ALL {
+        let (name, files) = (picture.name, picture.files());
+        // The one in Markdown.
+        let shown = format!("](pictures/{})", files[0]);
+        wanted.extend(files);
+        let pages = fs::read_dir(environment::workspace().join("src")).expect("the pages");
+        let texts = pages
+            .flatten()
+            .filter_map(|it| fs::read_to_string(it.path()).ok());
+        let lines: Vec<String> = texts
+            .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+            .filter(|line| line.contains(&shown))
+            .collect();
+        let [line] = &lines[..] else {
+            panic!("{name} stands in {} pages", lines.len());
+        };
+        let words = line
+            .strip_prefix("![")
+            .and_then(|line| line.strip_suffix(&shown));
+        let words = words.unwrap_or_default().split_whitespace().count();
+        assert!(words >= 8, "{name}: {line}");
+    }
+    wanted.sort();
+    assert_eq!(names, wanted);
+}
+
+/// Leaves the page as a picture shows it. What is seen of it is text, as lines, without what
+/// is another in each run: times, ids, addresses, and numbers of lines.
+const SEE: &str = r"(() => {
+    const still = document.createElement('style');
+    still.textContent = '* { transition: none !important; }';
+    document.head.append(still);
+    const shown = SHOWN;
+    const boxes = shown.map((it) => it.getBoundingClientRect());
+    const least = (side) => Math.floor(Math.min(...boxes.map((it) => it[side])));
+    const most = (side) => Math.ceil(Math.max(...boxes.map((it) => it[side])));
+    const room = 8;
+    const [left, top] = [Math.max(0, least('left') - room), Math.max(0, least('top') + scrollY - room)];
+    const region = [left, top, most('right') + room - left, most('bottom') + scrollY + room - top];
+    const lines = [];
+    for (const element of shown) {
+        const texts = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+        while (texts.nextNode()) {
+            const { textContent, parentElement } = texts.currentNode;
+            const text = textContent.replace(/\s+/g, ' ').trim();
+            if (text && !parentElement.closest('[data-collapsed=true]')) lines.push(text);
+        }
+    }
+    const text = lines.join('\n')
+        .replace(/\b\d{1,2} [A-Z][a-z]{2} \d\d:\d\d(:\d\d\.\n\d{3})?/g, '…')
+        .replace(/\b\d+(\.\d+)?m?s\b/g, '…')
+        .replace(/\b[0-9a-f]{32}\b|\b[0-9a-f]{16}\b|0x[0-9a-f]+/g, '…')
+        .replace(/\b\d+:\d+\b/g, '…');
+    return { region, text, theme: document.documentElement.dataset.theme };
+})()";

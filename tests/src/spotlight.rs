@@ -1,0 +1,171 @@
+//! Spotlight: Sentry's viewer for this machine, which puts a trace together from all that
+//! was sent of it.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::process::Process;
+use crate::shared::Shared;
+use crate::{environment, http, run, wait, worker};
+
+static RUNNING: Shared<Spotlight> = Shared::new();
+
+/// A running viewer, one for the whole run.
+#[derive(Debug)]
+pub struct Spotlight {
+    process: Process,
+    /// Its address, by the name of this machine.
+    page: String,
+    port: String,
+    calls: AtomicU32,
+}
+
+/// A line of the tree that Spotlight makes of a trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// How far it is to the right: 0 for what is below nothing.
+    pub depth: usize,
+    /// What it is called.
+    pub name: String,
+    /// The first eight digits of its id.
+    pub span_id: String,
+    /// The operation of a span, `orphan` for a parent that nobody has sent, and nothing for
+    /// a transaction and an error.
+    pub op: Option<String>,
+    /// Whether it has a length. An error has none.
+    pub has_length: bool,
+}
+
+/// The run's viewer, which the first call starts.
+///
+/// # Panics
+///
+/// If it does not start.
+#[track_caller]
+pub fn spotlight() -> &'static Spotlight {
+    RUNNING.get(Spotlight::start)
+}
+
+impl Spotlight {
+    fn start() -> Self {
+        let directory = run::new_directory("spotlight");
+        let mut command = Command::new(environment::path("PROOF_NODE"));
+        command
+            .arg(environment::workspace().join("tests/fixtures/spotlight.mjs"))
+            .arg(environment::path("PROOF_SPOTLIGHT"));
+        worker::prepare(&mut command, &directory);
+        let process = Process::start("spotlight", &command);
+        let line = process.wait_for_line("Spotlight at http://localhost:", wait::START);
+        let (_, page) = line.split_once(" at ").expect("the part waited for");
+        let (_, port) = page.rsplit_once(':').expect("the part waited for");
+        Spotlight {
+            process,
+            port: port.to_owned(),
+            page: page.to_owned(),
+            calls: AtomicU32::new(1),
+        }
+    }
+
+    /// A DSN whose events come here.
+    pub fn dsn(&self) -> String {
+        self.process.log();
+        format!("http://public@127.0.0.1:{}/1", self.port)
+    }
+
+    /// Where a browser shows what has come.
+    pub fn page(&self) -> &str {
+        &self.page
+    }
+
+    /// The port that it listens on.
+    pub fn port(&self) -> &str {
+        &self.port
+    }
+
+    /// Each connection that it tried to make to another machine, as `host:port`.
+    pub fn outbound(&self) -> Vec<String> {
+        let lines = self.process.log().lines();
+        let lines = lines.iter().filter_map(|it| it.strip_prefix("[outbound] "));
+        lines.map(ToOwned::to_owned).collect()
+    }
+
+    /// The tree of a trace, or nothing if it has come nowhere near here yet.
+    ///
+    /// # Panics
+    ///
+    /// If Spotlight does not answer, or in another form than this reads.
+    #[track_caller]
+    pub fn tree(&self, trace: &str) -> Vec<Line> {
+        let text = self.ask("get_traces", &json!({ "traceId": trace }));
+        if text.contains("not found") {
+            return Vec::new();
+        }
+        text.lines().map(Line::read).collect()
+    }
+
+    /// What it tells of the errors of the last minutes.
+    ///
+    /// # Panics
+    ///
+    /// If Spotlight does not answer.
+    #[track_caller]
+    pub fn errors(&self) -> String {
+        let filters = json!({ "filters": { "timeWindow": 600 } });
+        self.ask("search_errors", &filters)
+    }
+
+    /// Calls one of the tools that it has for programs.
+    /// <https://modelcontextprotocol.io/specification/2025-06-18/basic/transports>
+    #[track_caller]
+    fn ask(&self, tool: &str, arguments: &Value) -> String {
+        self.process.log();
+        let id = self.calls.fetch_add(1, Ordering::Relaxed);
+        let call = json!({
+            "jsonrpc": "2.0", "id": id, "method": "tools/call",
+            "params": { "name": tool, "arguments": arguments },
+        });
+        let headers = [
+            ("Content-Type", "application/json"),
+            ("Accept", "application/json, text/event-stream"),
+        ];
+        let url = format!("http://127.0.0.1:{}/mcp", self.port);
+        let answer = http::request("POST", &url, &headers, &call.to_string());
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let data = answer.body.lines().find_map(|it| it.strip_prefix("data: "));
+        let data: Value = data
+            .and_then(|it| serde_json::from_str(it).ok())
+            .unwrap_or_else(|| panic!("no answer in {answer:?}"));
+        assert_eq!(data["id"], id, "{data:#}");
+        let parts = data["result"]["content"].as_array();
+        let parts = parts.unwrap_or_else(|| panic!("no text in {data:#}"));
+        let parts: Vec<&str> = parts.iter().filter_map(|it| it["text"].as_str()).collect();
+        parts.join("\n")
+    }
+}
+
+impl Line {
+    /// `   │  └─ GET lists [1234abcd · http.client · 12ms]`
+    fn read(line: &str) -> Self {
+        let of_tree = |c: char| matches!(c, ' ' | '│' | '├' | '└' | '─');
+        let text = line.trim_start_matches(of_tree);
+        let before = line.chars().count() - text.chars().count();
+        let parts = text.strip_suffix(']').and_then(|it| it.rsplit_once(" ["));
+        let (name, parts) = parts.unwrap_or_else(|| panic!("no line of a tree: {line:?}"));
+        let parts: Vec<&str> = parts.split(" · ").collect();
+        let (op, length) = match parts[..] {
+            [_, length] => (None, length),
+            [_, op, length] => (Some(op.to_owned()), length),
+            _ => panic!("no line of a tree: {line:?}"),
+        };
+        Line {
+            // Three characters for each, and three more before the first branch.
+            depth: before.saturating_sub(3) / 3,
+            name: name.to_owned(),
+            span_id: parts[0].to_owned(),
+            op,
+            has_length: length != "unknown",
+        }
+    }
+}

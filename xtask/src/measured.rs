@@ -1,0 +1,248 @@
+//! Which test ran which lines of each listing: `tests/coverage.json`.
+//!
+//! `cargo xtask coverage` writes it, nothing in it is typed in. For each listing it has a
+//! fingerprint of the lines that a page shows, the lines among them that hold code, and the
+//! tests by the lines that they ran. Lines are counted from the first that a page shows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::pages::Listing;
+use crate::setup::fingerprint;
+
+/// The committed record.
+pub const FILE: &str = "tests/coverage.json";
+
+/// Numbers of lines, or of tests.
+pub type Numbers = BTreeSet<usize>;
+
+/// The record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Measured {
+    /// The native tests, as `package name`.
+    pub native: Vec<String>,
+    /// Those in the real runtime.
+    pub runtime: Vec<String>,
+    /// Each listing, as `file:anchor`.
+    pub listings: BTreeMap<String, Lines>,
+}
+
+/// What was measured of a listing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lines {
+    /// The fingerprint of its text.
+    pub text: String,
+    /// The lines that hold code, as llvm-cov sees it.
+    pub code: Numbers,
+    /// The tests by the lines that they ran: numbers into the native ones, then into those
+    /// in the real runtime.
+    pub ran: BTreeMap<Numbers, Numbers>,
+}
+
+impl Lines {
+    /// The lines with code that none of these tests ran.
+    pub fn unrun(&self, counts: impl Fn(usize) -> bool) -> Numbers {
+        let ran = self.ran.iter();
+        let ran = ran.filter(|(_, tests)| tests.iter().any(|test| counts(*test)));
+        let ran: Numbers = ran.flat_map(|(lines, _)| lines.iter().copied()).collect();
+        self.code.difference(&ran).copied().collect()
+    }
+}
+
+/// The name of a listing in the record.
+pub fn key(listing: &Listing) -> String {
+    format!("{}:{}", listing.file, listing.anchor)
+}
+
+/// The lines that a page shows of an anchor, each with its number in the file.
+pub fn shown<'t>(text: &'t str, anchor: &str) -> Vec<(usize, &'t str)> {
+    let is = |line: &str, mark: &str| {
+        let name = line.split_once(mark).map(|(_, name)| name.trim());
+        name == Some(anchor)
+    };
+    let lines = text.lines().enumerate();
+    let lines = lines.skip_while(|(_, line)| !is(line, "ANCHOR:")).skip(1);
+    let lines = lines.take_while(|(_, line)| !is(line, "ANCHOR_END:"));
+    // mdBook leaves out the marks of anchors inside.
+    let lines =
+        lines.filter(|(_, line)| !line.contains("ANCHOR:") && !line.contains("ANCHOR_END:"));
+    lines.map(|(index, line)| (index + 1, line)).collect()
+}
+
+/// The fingerprint of what a page shows, whatever its indentation.
+pub fn text_of(lines: &[(usize, &str)]) -> String {
+    let lines: Vec<&[u8]> = lines
+        .iter()
+        .map(|(_, line)| line.trim().as_bytes())
+        .collect();
+    fingerprint(&lines)
+}
+
+impl Measured {
+    /// Reads the committed record.
+    pub fn read(root: &Path) -> Result<Self> {
+        let file = root.join(FILE);
+        let text = std::fs::read_to_string(&file)
+            .with_context(|| format!("cannot read {}", file.display()))?;
+        Self::parsed(&text).with_context(|| format!("{FILE} is no record"))
+    }
+
+    /// A test by its number, and whether it ran in the real runtime.
+    pub fn test(&self, number: usize) -> Option<(&str, bool)> {
+        let native = self.native.get(number).map(|name| (name.as_str(), false));
+        let runtime = || {
+            let name = self.runtime.get(number.checked_sub(self.native.len())?)?;
+            Some((name.as_str(), true))
+        };
+        native.or_else(runtime)
+    }
+
+    fn parsed(text: &str) -> Result<Self> {
+        let value: Value = serde_json::from_str(text)?;
+        let names = |name: &str| -> Result<Vec<String>> {
+            let list = value[name].as_array().with_context(|| name.to_owned())?;
+            let texts = list.iter().map(|it| Some(it.as_str()?.to_owned()));
+            texts.collect::<Option<_>>().context("not a text")
+        };
+        let listings = value["listings"].as_object().context("listings")?;
+        let listings = listings.iter().map(|(key, of)| {
+            let text = |name: &str| of[name].as_str().with_context(|| format!("{key}: {name}"));
+            let ran = of["ran"].as_object().context("ran")?;
+            let ran = ran.iter().map(|(lines, tests)| {
+                Ok((numbers(lines)?, numbers(tests.as_str().context("tests")?)?))
+            });
+            let lines = Lines {
+                text: text("text")?.to_owned(),
+                code: numbers(text("code")?)?,
+                ran: ran.collect::<Result<_>>()?,
+            };
+            Ok((key.clone(), lines))
+        });
+        Ok(Self {
+            native: names("native")?,
+            runtime: names("runtime")?,
+            listings: listings.collect::<Result<_>>()?,
+        })
+    }
+
+    /// One line for each test, and a few for each listing.
+    pub fn written(&self) -> String {
+        let quoted = |text: &str| Value::from(text).to_string();
+        let names = |names: &[String]| {
+            let names = names.iter().map(|name| format!("    {}", quoted(name)));
+            Vec::from_iter(names).join(",\n")
+        };
+        let listings = self.listings.iter().map(|(key, of)| {
+            let ran = of.ran.iter().map(|(lines, tests)| {
+                format!(
+                    "\n      {}: {}",
+                    quoted(&ranges(lines, "-")),
+                    quoted(&ranges(tests, "-"))
+                )
+            });
+            format!(
+                "    {}: {{ \"text\": {}, \"code\": {}, \"ran\": {{{} }} }}",
+                quoted(key),
+                quoted(&of.text),
+                quoted(&ranges(&of.code, "-")),
+                Vec::from_iter(ran).join(",")
+            )
+        });
+        format!(
+            "{{\n  \"native\": [\n{}\n  ],\n  \"runtime\": [\n{}\n  ],\n  \"listings\": {{\n{}\n  }}\n}}\n",
+            names(&self.native),
+            names(&self.runtime),
+            Vec::from_iter(listings).join(",\n")
+        )
+    }
+}
+
+/// `1-3 5`, with any word between the ends of a range.
+pub fn ranges(numbers: &Numbers, to: &str) -> String {
+    let mut found: Vec<(usize, usize)> = Vec::new();
+    for number in numbers {
+        match found.last_mut() {
+            Some((_, last)) if *last + 1 == *number => *last = *number,
+            _ => found.push((*number, *number)),
+        }
+    }
+    let texts = found.iter().map(|(first, last)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}{to}{last}"),
+    });
+    Vec::from_iter(texts).join(" ")
+}
+
+fn numbers(text: &str) -> Result<Numbers> {
+    let mut numbers = Numbers::new();
+    for range in text.split_whitespace() {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last): (usize, usize) = (first.parse()?, last.parse()?);
+        numbers.extend(first..=last);
+    }
+    Ok(numbers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(numbers: &[usize]) -> Numbers {
+        numbers.iter().copied().collect()
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_was_written() {
+        let lines = Lines {
+            text: "0123".to_owned(),
+            code: set(&[1, 2, 3, 7]),
+            ran: [(set(&[1, 2]), set(&[0, 1])), (set(&[7]), set(&[2]))].into(),
+        };
+        let measured = Measured {
+            native: vec!["crate a::b".to_owned(), "listings c".to_owned()],
+            runtime: vec!["hosts::a \"name\"".to_owned()],
+            listings: [
+                ("a.rs:all".to_owned(), lines),
+                ("b.rs:x".to_owned(), Lines::default()),
+            ]
+            .into(),
+        };
+        assert_eq!(Measured::parsed(&measured.written()).unwrap(), measured);
+        assert_eq!(measured.test(1), Some(("listings c", false)));
+        assert_eq!(measured.test(2), Some(("hosts::a \"name\"", true)));
+        assert_eq!(measured.test(3), None);
+    }
+
+    #[test]
+    fn a_line_is_unrun_if_only_tests_that_do_not_count_ran_it() {
+        let lines = Lines {
+            text: String::new(),
+            code: set(&[1, 2, 3]),
+            ran: [(set(&[1, 2]), set(&[0])), (set(&[2]), set(&[1]))].into(),
+        };
+        assert_eq!(lines.unrun(|_| true), set(&[3]));
+        assert_eq!(lines.unrun(|test| test == 1), set(&[1, 3]));
+        assert_eq!(lines.unrun(|_| false), set(&[1, 2, 3]));
+    }
+
+    #[test]
+    fn a_page_shows_what_is_between_the_marks_and_no_mark() {
+        let text =
+            "a\n// ANCHOR: x\nb\n  // ANCHOR: y\n  c\n// ANCHOR_END: y\n// ANCHOR_END: x\nd\n";
+        assert_eq!(shown(text, "x"), [(3, "b"), (5, "  c")]);
+        assert_eq!(shown(text, "y"), [(5, "  c")]);
+        let moved = "// ANCHOR: y\nc\n// ANCHOR_END: y\n";
+        assert_eq!(text_of(&shown(text, "y")), text_of(&shown(moved, "y")));
+        assert_ne!(text_of(&shown(text, "x")), text_of(&shown(text, "y")));
+    }
+
+    #[test]
+    fn neighbours_become_a_range() {
+        assert_eq!(ranges(&set(&[1, 2, 3, 5, 8, 9]), "–"), "1–3 5 8–9");
+        assert_eq!(numbers("1-3 5").unwrap(), set(&[1, 2, 3, 5]));
+        assert!(numbers("one").is_err());
+    }
+}

@@ -1,0 +1,239 @@
+//! `cargo xtask mutants`: changes the code in one place after another and looks whether a
+//! native test fails. A change that no test notices has survived.
+//!
+//! `tests/mutants.txt` has the survivors that are known, each with the reason. What changes a
+//! constant that only bounds something, or code that only workerd runs, may be there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::run;
+use crate::setup::Setup;
+
+/// The known survivors: a line each, the change and behind a tab the reason.
+const KNOWN: &str = "tests/mutants.txt";
+
+/// What native tests cannot run: the border to JavaScript, and what only passes calls on to
+/// it. The proof in workerd runs these. And what is no product: doubles and the readers for
+/// the fuzzer.
+const NOT_NATIVE: [&str; 9] = [
+    "crate/src/platform/workerd.rs",
+    "crate/src/platform/testing.rs",
+    "crate/src/hostile.rs",
+    "crate/src/laboratory.rs",
+    "crate/src/workflow/js.rs",
+    "crate/src/workflow/binding.rs",
+    "crate/src/workflow/entrypoint.rs",
+    "crate/src/workflow/step.rs",
+    "crate/src/api/**",
+];
+
+/// Each package with the features under which its tests run.
+const PACKAGES: [(&str, &str); 2] = [("worker-sentry", "logs,spans,tracing"), ("listings", "")];
+
+/// What `cargo xtask mutants` is told.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Only files whose path has this text, as `wire` or `trace/baggage.rs`.
+    part: Option<String>,
+    /// Only lines that differ from this commit or branch, as `main`.
+    #[arg(long)]
+    changed: Option<String>,
+}
+
+/// `cargo xtask mutants`.
+pub fn mutants(root: &Path, options: &Options) -> Result<()> {
+    let tools = Setup::new(root)?.mutants_tools()?;
+    let known = Known::read(root)?;
+    let out = root.join("target/mutants");
+    fs::create_dir_all(&out)?;
+    let mut seen = Seen::default();
+    for (package, features) in PACKAGES {
+        let mut command = run::command(tools.bin.join("cargo-mutants"));
+        command.current_dir(root).arg("mutants");
+        command.args(["--package", package, "--no-shuffle", "--timeout", "60"]);
+        if !features.is_empty() {
+            command.args(["--features", features]);
+        }
+        for file in NOT_NATIVE {
+            command.args(["--exclude", file]);
+        }
+        if let Some(part) = &options.part {
+            command.args(["--file", &format!("**/*{part}*"), "--file"]);
+            command.arg(format!("**/*{part}*/**"));
+        }
+        if let Some(base) = &options.changed {
+            command.arg("--in-diff").arg(difference(root, base, &out)?);
+        }
+        let folder = out.join(package);
+        fs::create_dir_all(&folder)?;
+        command.arg("--output").arg(&folder);
+        command.env("CARGO_PROFILE_DEV_DEBUG", "0");
+        command.args(["--", "--lib"]);
+        // Where there is nothing to change, none are written, and those of an earlier run stay.
+        let outcomes = folder.join("mutants.out/outcomes.json");
+        let _ = fs::remove_file(&outcomes);
+        // It fails if one survives, which is judged below, and where a test fails already.
+        let failed = run::inherited(&mut command).err();
+        match fs::read_to_string(&outcomes) {
+            Ok(text) => seen.add(&serde_json::from_str(&text)?),
+            Err(_) => match failed {
+                Some(failed) => return Err(failed),
+                None => eprintln!("{package}: nothing to change"),
+            },
+        }
+    }
+    seen.judge(&known)
+}
+
+/// The difference to another commit, as a file.
+fn difference(root: &Path, base: &str, out: &Path) -> Result<PathBuf> {
+    let mut command = run::command("git");
+    command
+        .current_dir(root)
+        .args(["diff", "--unified=0", base]);
+    let text = run::output_of(&mut command)
+        .with_context(|| format!("git knows no {base} to compare with"))?;
+    let file = out.join("difference.patch");
+    fs::write(&file, text)?;
+    Ok(file)
+}
+
+/// The survivors that are known, with their reasons.
+struct Known(BTreeMap<String, String>);
+
+impl Known {
+    fn read(root: &Path) -> Result<Self> {
+        Self::parsed(&fs::read_to_string(root.join(KNOWN))?)
+    }
+
+    fn parsed(text: &str) -> Result<Self> {
+        let mut known = BTreeMap::new();
+        let lines = text
+            .lines()
+            .filter(|it| !it.is_empty() && !it.starts_with('#'));
+        for line in lines {
+            let Some((change, reason)) = line.split_once('\t') else {
+                bail!("{KNOWN}: no tab and reason behind `{line}`");
+            };
+            known.insert(change.to_owned(), reason.trim().to_owned());
+        }
+        Ok(Self(known))
+    }
+}
+
+/// What became of the changes.
+#[derive(Default)]
+struct Seen {
+    caught: BTreeSet<String>,
+    survived: BTreeSet<String>,
+}
+
+impl Seen {
+    fn add(&mut self, outcomes: &Value) {
+        for outcome in outcomes["outcomes"].as_array().into_iter().flatten() {
+            let Some(name) = outcome["scenario"]["Mutant"]["name"].as_str() else {
+                continue;
+            };
+            let into = match outcome["summary"].as_str() {
+                Some("MissedMutant") => &mut self.survived,
+                Some("CaughtMutant" | "Timeout") => &mut self.caught,
+                _ => continue,
+            };
+            into.insert(without_position(name));
+        }
+    }
+
+    fn judge(&self, known: &Known) -> Result<()> {
+        let mut wrong = Vec::new();
+        for name in self.survived.iter().filter(|it| !known.0.contains_key(*it)) {
+            wrong.push(format!(
+                "  survives, and no test says why it may:\n    {name}"
+            ));
+        }
+        // Two changes of one name, in different places, may end in different ways.
+        let gone = |it: &&String| self.caught.contains(*it) && !self.survived.contains(*it);
+        for name in known.0.keys().filter(gone) {
+            wrong.push(format!("  is caught, take it out of {KNOWN}:\n    {name}"));
+        }
+        println!(
+            "{} changes were noticed, {} were not.",
+            self.caught.len(),
+            self.survived.len()
+        );
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        bail!(
+            "{} changes are not as {KNOWN} has them:\n{}\n\
+             Write a test that notices, or a line there with a tab and the reason.",
+            wrong.len(),
+            wrong.join("\n")
+        )
+    }
+}
+
+/// `file:12:3: change` without line and column, which move.
+fn without_position(name: &str) -> String {
+    let Some((place, change)) = name.split_once(": ") else {
+        return name.to_owned();
+    };
+    let file = place.split(':').next().unwrap_or(place);
+    format!("{file}: {change}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn seen(outcomes: &[(&str, &str)]) -> Seen {
+        let outcome =
+            |it: &(&str, &str)| json!({"scenario": {"Mutant": {"name": it.0}}, "summary": it.1});
+        let mut seen = Seen::default();
+        let all: Vec<Value> = outcomes.iter().map(outcome).collect();
+        seen.add(&json!({ "outcomes": all }));
+        seen
+    }
+
+    #[test]
+    fn a_change_is_known_without_its_position() {
+        let name = "crate/src/a.rs:12:3: replace a -> bool with true";
+        let known = "crate/src/a.rs: replace a -> bool with true";
+        assert_eq!(without_position(name), known);
+        assert_eq!(without_position("nothing"), "nothing");
+    }
+
+    #[test]
+    fn a_new_survivor_and_a_known_one_that_is_caught_are_both_said() {
+        let (a, b) = ("a.rs:1:2: replace a", "b.rs:1:2: replace b");
+        let known = Known::parsed("# why\n\na.rs: replace a\ta bound\n").unwrap();
+        assert!(
+            seen(&[(a, "MissedMutant"), (b, "CaughtMutant")])
+                .judge(&known)
+                .is_ok()
+        );
+        assert!(seen(&[(b, "Timeout")]).judge(&known).is_ok());
+        let new = seen(&[(a, "MissedMutant"), (b, "MissedMutant")]).judge(&known);
+        assert!(new.unwrap_err().to_string().contains("b.rs: replace b"));
+        let caught = seen(&[(a, "CaughtMutant")]).judge(&known);
+        assert!(caught.unwrap_err().to_string().contains("a.rs: replace a"));
+        let both = seen(&[(a, "CaughtMutant"), ("a.rs:9:9: replace a", "MissedMutant")]);
+        assert!(both.judge(&known).is_ok());
+    }
+
+    #[test]
+    fn each_known_survivor_is_of_a_file_that_there_is_and_has_a_reason() {
+        let known = Known::read(&crate::root()).unwrap();
+        for (change, reason) in &known.0 {
+            let (file, _) = change.split_once(": ").unwrap();
+            assert!(crate::root().join(file).is_file(), "{change}");
+            assert!(!reason.is_empty(), "{change}");
+        }
+        assert!(Known::parsed("a.rs: replace a").is_err());
+    }
+}
