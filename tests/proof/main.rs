@@ -142,5 +142,9 @@ fn main() -> ExitCode {
     if let Some(file) = std::env::var_os("PROOF_TIMES") {
         fs::write(file, case::times()).expect("the file for the times can be written");
     }
+    if let Some(flaky) = case::are_too_many_flaky() {
+        eprintln!("{flaky}");
+        return ExitCode::FAILURE;
+    }
     conclusion.exit_code()
 }

@@ -3,6 +3,7 @@
 
 use libtest_mimic::Trial;
 use proof::case::test;
+use proof::http;
 use proof::receiver::{self, Receiver};
 use proof::relay;
 use proof::worker::Worker;
@@ -17,6 +18,10 @@ pub fn trials() -> Vec<Trial> {
         test(
             "relay::the_settings_that_go_into_an_event_are_taken_as_they_are",
             the_settings_that_go_into_an_event_are_taken_as_they_are,
+        ),
+        test(
+            "relay::an_event_is_found_although_its_transaction_came_first",
+            an_event_is_found_although_its_transaction_came_first,
         ),
     ]
 }
@@ -60,6 +65,20 @@ fn what_sentry_does_not_take_as_it_is_has_an_objection() {
         assert_ne!(relay::objections(&bad), [""; 0], "{what}");
     }
     println!("figure: Relay has judged {} events so far", relay::judged());
+}
+
+/// The platform does not say which of two requests of a run arrives first, so that no test may
+/// take the first envelope with its marker for its event.
+fn an_event_is_found_although_its_transaction_came_first() {
+    let event = capture(Worker::fixture());
+    let receiver = Receiver::accepting();
+    let transaction = json!({ "type": "transaction", "transaction": "judged" });
+    for (kind, payload) in [("transaction", &transaction), ("event", &event)] {
+        let body = format!("{{}}\n{}\n{payload}\n", json!({ "type": kind }));
+        let envelopes = format!("{}/api/1/envelope/", receiver.url());
+        http::request("POST", &envelopes, &[], &body);
+    }
+    assert_eq!(receiver.wait_for_event("judged"), event);
 }
 
 fn the_settings_that_go_into_an_event_are_taken_as_they_are() {

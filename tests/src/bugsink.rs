@@ -246,7 +246,17 @@ impl Bugsink {
             &bin,
             &directory,
             "gunicorn",
-            &["--bind", "127.0.0.1:0", "--threads", "4", "bugsink.wsgi"],
+            &[
+                "--bind",
+                "127.0.0.1:0",
+                "--threads",
+                "4",
+                // A connection that the server closes while a Worker begins to send on it
+                // loses an event, so that an idle one stays open for the whole run.
+                "--keep-alive",
+                "600",
+                "bugsink.wsgi",
+            ],
         );
         let listening = process.wait_for_line("Listening at: http://", wait::START);
         let address = listening

@@ -20,6 +20,8 @@ use crate::process::Log;
 
 /// Lines of each log that a failure shows.
 const TAIL: usize = 40;
+/// Tests of one run that may pass only when they are tried again.
+const MAX_FLAKY: usize = 3;
 
 thread_local! {
     static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
@@ -39,6 +41,9 @@ struct Current {
 /// What each test used that has passed so far.
 static PASSED: Mutex<BTreeMap<String, BTreeSet<String>>> = Mutex::new(BTreeMap::new());
 
+/// The tests that passed only when they were tried again.
+static FLAKY: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
 /// How long each test took.
 static TOOK: Mutex<Vec<(Duration, String)>> = Mutex::new(Vec::new());
 
@@ -53,11 +58,26 @@ pub fn times() -> String {
 }
 
 /// A test. Its name is the rule it proves; it fails by panicking.
-pub fn test(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
+///
+/// What fails is tried once more, because a busy machine can end a wait that is long enough
+/// on others. A test that passes then is flaky: its first failure is printed, and
+/// [`are_too_many_flaky`] holds how many there may be in a run.
+pub fn test(name: &str, run: impl Fn() + Send + 'static) -> Trial {
     let named = name.to_owned();
     Trial::test(name, move || {
         let begin = Instant::now();
-        let (outcome, used) = run_noted(Some(named.clone()), run);
+        let (mut outcome, mut used) = run_noted(Some(named.clone()), &run);
+        // Counters of lines belong to one run of a test.
+        if let Err(failed) = &outcome
+            && !coverage::is_on()
+        {
+            let first = failed.message().unwrap_or_default().to_owned();
+            (outcome, used) = run_noted(Some(named.clone()), &run);
+            if outcome.is_ok() {
+                eprintln!("\nFLAKY {named}: it failed, and passed when tried again. {first}\n");
+                flaky().push(named.clone());
+            }
+        }
         let mut took = TOOK.lock().unwrap_or_else(PoisonError::into_inner);
         took.push((begin.elapsed(), named.clone()));
         drop(took);
@@ -67,6 +87,22 @@ pub fn test(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {
         }
         outcome
     })
+}
+
+/// Whether more tests failed at first than chance explains, with a line that names them.
+pub fn are_too_many_flaky() -> Option<String> {
+    let flaky = flaky();
+    (flaky.len() > MAX_FLAKY).then(|| {
+        format!(
+            "{} tests passed only when they were tried again, and {MAX_FLAKY} may: {}",
+            flaky.len(),
+            flaky.join(", ")
+        )
+    })
+}
+
+fn flaky() -> std::sync::MutexGuard<'static, Vec<String>> {
+    FLAKY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs what may panic.
