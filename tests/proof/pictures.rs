@@ -352,7 +352,7 @@ const SEE: &str = r"(() => {
         }
     }
     const text = lines.join('\n')
-        .replace(/\b\d{1,2} [A-Z][a-z]{2} \d\d:\d\d(:\d\d\.\n\d{3})?/g, '…')
+        .replace(/\b\d{1,2} [A-Z][a-z]{2} \d{1,2}:\d\d(:\d\d\.\n\d{3})?/g, '…')
         .replace(/\b\d+(\.\d+)?m?s\b/g, '…')
         .replace(/\b[0-9a-f]{32}\b|\b[0-9a-f]{16}\b|0x[0-9a-f]+/g, '…')
         .replace(/\b\d+:\d+\b/g, '…');
