@@ -80,6 +80,7 @@ mod tests {
     use crate::item::exception;
     use crate::item::place::{self, Handler};
     use crate::platform::testing::Fake;
+    use allocation_counter::measure;
     use std::num::ParseIntError;
     use std::rc::Rc;
     use thiserror::Error;
@@ -206,6 +207,26 @@ mod tests {
         }
         assert_eq!(reported(&scope, &"number 0".to_owned()), [[0; 0]]);
         assert_eq!(reported(&scope, &"number 1".to_owned()), [[1]]);
+    }
+
+    #[test]
+    fn places_that_are_kept_a_thousand_times_take_the_memory_of_eight() {
+        let scope = scope();
+        let fake = Fake::default();
+        fake.world.stack.replace(Some(at(&[7; 60])));
+        let keep = |numbers: std::ops::Range<u32>| {
+            measure(|| {
+                for number in numbers {
+                    let error = format!("number {number:04}");
+                    keep_in(&scope, &fake, (&error).into_report());
+                }
+            })
+        };
+        let first = keep(0..crate::scope::places::REMEMBERED as u32);
+        assert!(first.bytes_current > 0);
+        let more = keep(1_000..2_000);
+        assert_eq!((more.count_current, more.bytes_current), (0, 0));
+        assert_eq!(fake.world.stacks.get(), 1_008);
     }
 
     #[test]

@@ -500,6 +500,25 @@ mod tests {
     }
 
     #[test]
+    fn a_stack_of_any_depth_is_fifty_frames_and_their_bounded_names() {
+        let name = "deep::".repeat(1_000);
+        let frame = |at: u32| format!("\n at {name} (wasm://wasm/0a:wasm-function[7]:{at:#x})");
+        let deep: String = (0x1000..0x2000).map(frame).collect();
+        let (fake, mut draft) = taken(&format!("Error{deep}"));
+        draft.take_stack(&fake);
+        assert_eq!(fake.world.stacks.get(), 1);
+        let event = json(&event(draft));
+        let stack = &event["threads"]["values"][0]["stacktrace"];
+        let frames = stack["frames"].as_array().expect("frames");
+        assert_eq!(frames.len(), 50);
+        // The innermost comes last.
+        assert_eq!(frames[49]["instruction_addr"], "0x1000");
+        assert_eq!(frames[0]["instruction_addr"], "0x1031");
+        let bytes = stack.to_string().len();
+        assert!(bytes < 50 * 350, "{bytes}");
+    }
+
+    #[test]
     fn no_stack_is_taken_where_an_error_has_its_own() {
         let (fake, mut draft) = taken(STACK);
         draft.chain.exceptions[1].stacktrace = stack::parse(" at f (a.js:1:2)");

@@ -153,8 +153,13 @@ fn address(place: &str) -> Option<Address> {
     Some(Address(offset))
 }
 
-/// A function's name, without the hash that each build changes, and bounded.
+/// A function's name, without what each build changes, which is the hash and the number that
+/// LLVM puts behind what was private to a part of the code, and bounded.
 fn name(function: &str) -> String {
+    let function = match find(function, ".llvm.") {
+        Some(at) => &function[..at],
+        None => function,
+    };
     let (stem, end) = match function.strip_suffix('E') {
         // A mangled name ends with the length of the hash, the hash and an `E`.
         Some(stem) if function.starts_with("_ZN") => match without_hash(stem) {
@@ -296,6 +301,19 @@ mod tests {
             ("ü_405e22f390576ce", "ü_405e22f390576ce"),
         ] {
             let frame = read(&format!("at {name} (index.js:1:2)"));
+            assert_eq!(frame.function.as_deref(), Some(function));
+        }
+    }
+
+    #[test]
+    fn names_are_without_the_number_that_llvm_puts_behind_them() {
+        for (name, function) in [
+            ("app::run.llvm.1234567890", "app::run"),
+            ("_ZN3app3run17h0123456789abcdefE.llvm.12", "_ZN3app3runE"),
+            ("app::run::h0123456789abcdef.llvm.9D1C", "app::run"),
+            ("app::llvm.run", "app::llvm.run"),
+        ] {
+            let frame = read(&format!("at {name} (wasm://wasm/0a:wasm-function[1]:0x2)"));
             assert_eq!(frame.function.as_deref(), Some(function));
         }
     }

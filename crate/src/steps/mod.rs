@@ -237,7 +237,7 @@ mod tests {
     use crate::wire::endpoint::user_agent;
     use std::cell::RefCell;
     use std::future::Future;
-    use std::task::{Context, Waker};
+    use std::task::{Context, Poll, Waker};
 
     const GOOD: &str = "https://key:old@s.example.com/1";
 
@@ -324,25 +324,110 @@ mod tests {
         let late_ms = CAPTURE_MS - 1_000.0;
         let _ = isolate.borrow_mut().turn(started_ms, late_ms);
         let error = "x".parse::<u8>().expect_err("no number");
-        let mut capture = pin!(capture(&fake, &isolate, |runtime| {
-            Some(drafted(runtime, &error))
-        }));
+        let capture = capture(&fake, &isolate, |runtime| Some(drafted(runtime, &error)));
+        // The store never answers.
+        with_timers_only(&fake, capture);
+        let took_ms = fake.now_ms() - started_ms;
+        assert!((late_ms..=CAPTURE_MS).contains(&took_ms), "{took_ms}");
+    }
+
+    /// Runs what waits for more than timers, of which only the timers end, each at its time.
+    /// Says how long each was.
+    fn with_timers_only<F: Future>(fake: &Fake, future: F) -> (F::Output, Vec<u64>) {
+        *fake.world.reflex.borrow_mut() = None;
+        let mut future = pin!(future);
         let mut context = Context::from_waker(Waker::noop());
-        while capture.as_mut().poll(&mut context).is_pending() {
+        let mut timers = Vec::new();
+        loop {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+                return (output, timers);
+            }
             let waiting = fake.world.waiting.borrow().clone();
-            // The store never answers; only timers end.
-            let (id, due_ms) = waiting
-                .iter()
-                .find_map(|waiting| match waiting.wait {
-                    Wait::Timer { due_ms } => Some((waiting.id, due_ms)),
-                    _ => None,
-                })
-                .expect("a timer");
+            let due = waiting.iter().find_map(|waiting| match waiting.wait {
+                Wait::Timer { due_ms } => Some((waiting.id, due_ms)),
+                _ => None,
+            });
+            let (id, due_ms) = due.expect("a timer");
+            timers.push(due_ms - fake.world.now_ms.get());
             fake.world.now_ms.set(due_ms);
             fake.world.end(id, Outcome::Fired);
         }
-        let took_ms = fake.now_ms() - started_ms;
-        assert!((late_ms..=CAPTURE_MS).contains(&took_ms), "{took_ms}");
+    }
+
+    /// A store that has to be asked for the DSN, and has not answered yet.
+    fn asking() -> Fake {
+        let fake = Fake::default();
+        let secret = Binding::Secret(());
+        fake.world
+            .bindings
+            .borrow_mut()
+            .insert("SENTRY_DSN", secret);
+        fake
+    }
+
+    #[test]
+    fn step_3_load_failure_a_load_that_fails_gives_its_turn_back_at_once() {
+        let fake = asking();
+        // The store has nothing.
+        *fake.world.reflex.borrow_mut() = Some(|_| Outcome::Secret(None));
+        let isolate = isolate();
+        let started_ms = fake.now_ms();
+        assert_eq!(capture_one(&fake, &isolate), None);
+        assert_eq!(isolate.borrow().state(), "absent");
+        fake.world.bind("SENTRY_DSN", GOOD);
+        *fake.world.reflex.borrow_mut() = Some(|_| Outcome::Posted(Ok((200, None, None))));
+        assert!(capture_one(&fake, &isolate).is_some());
+        assert_eq!(fake.now_ms(), started_ms, "nobody waited for the load");
+    }
+
+    #[test]
+    fn step_3_load_failure_a_load_that_is_dropped_or_too_slow_gives_its_turn_back() {
+        let fake = asking();
+        let isolate = isolate();
+        let deadline_ms = fake.now_ms() + CAPTURE_MS;
+        let mut dropped = Box::pin(client(&fake, &isolate, deadline_ms));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(dropped.as_mut().poll(&mut context).is_pending());
+        assert_eq!(isolate.borrow().state(), "loading");
+        drop(dropped);
+        assert_eq!(isolate.borrow().state(), "absent");
+        let (slow, timers) = with_timers_only(&fake, client(&fake, &isolate, deadline_ms));
+        assert!(slow.is_none());
+        assert_eq!(timers, [LOAD_MS as u64]);
+        assert_eq!(isolate.borrow().state(), "absent");
+    }
+
+    #[test]
+    fn step_2_load_what_only_passes_a_trace_on_waits_as_long_as_a_load_may_take() {
+        // Its own load.
+        let fake = asking();
+        let (none, timers) = with_timers_only(&fake, ready_client(&fake, &isolate()));
+        assert!(none.is_none());
+        assert_eq!(timers, [LOAD_MS as u64]);
+        // That of another, which it looks for less and less often.
+        let isolate = isolate();
+        let _ = isolate.borrow_mut().turn(fake.now_ms(), 2.0 * CAPTURE_MS);
+        let (none, timers) = with_timers_only(&fake, ready_client(&fake, &isolate));
+        assert!(none.is_none());
+        assert_eq!(timers[..5], [5, 10, 20, 40, 50]);
+        assert!(timers[5..].iter().all(|ms| *ms == 50), "{timers:?}");
+        let took_ms: u64 = timers.iter().sum();
+        assert!((2_000..2_050).contains(&took_ms), "{took_ms}");
+    }
+
+    #[test]
+    fn step_2_load_what_only_passes_a_trace_on_takes_the_client_that_is_there_and_waits_for_nothing()
+     {
+        let fake = accepting();
+        let isolate = isolate();
+        assert!(capture_one(&fake, &isolate).is_some());
+        let client = isolate.borrow().ready();
+        let (ready, timers) = with_timers_only(&fake, ready_client(&fake, &isolate));
+        assert!(Rc::ptr_eq(
+            &ready.expect("a client"),
+            &client.expect("a client")
+        ));
+        assert_eq!(timers, [0; 0]);
     }
 
     #[test]
@@ -353,20 +438,8 @@ mod tests {
         // Another request's load that may take longer than this capture.
         let _ = isolate.borrow_mut().turn(started_ms, 2.0 * CAPTURE_MS);
         let error = "x".parse::<u8>().expect_err("no number");
-        let mut capture = pin!(capture(&fake, &isolate, |runtime| {
-            Some(drafted(runtime, &error))
-        }));
-        *fake.world.reflex.borrow_mut() = None;
-        let mut context = Context::from_waker(Waker::noop());
-        while capture.as_mut().poll(&mut context).is_pending() {
-            let waiting = fake.world.waiting.borrow().clone();
-            let wait = waiting.first().expect("a timer");
-            let Wait::Timer { due_ms } = wait.wait else {
-                panic!("nothing else to wait for");
-            };
-            fake.world.now_ms.set(due_ms);
-            fake.world.end(wait.id, Outcome::Fired);
-        }
+        let capture = capture(&fake, &isolate, |runtime| Some(drafted(runtime, &error)));
+        with_timers_only(&fake, capture);
         let took_ms = fake.now_ms() - started_ms;
         assert!(
             (CAPTURE_MS..CAPTURE_MS + 1_000.0).contains(&took_ms),

@@ -63,6 +63,12 @@ impl Function {
     pub fn calls_at(&self, offset: usize) -> bool {
         self.calls.binary_search_by_key(&offset, |it| it.0).is_ok()
     }
+
+    /// Whether a stack can name this offset of the file for a frame of the function: that of
+    /// an instruction, or the start of the body, where V8 sees that the stack is full.
+    pub fn is_named_at(&self, offset: usize) -> bool {
+        offset == self.body.start || self.instructions.binary_search(&offset).is_ok()
+    }
 }
 
 /// A module and what was found in it.

@@ -51,14 +51,17 @@ impl<'s> Resolver<'s> {
     /// The functions at an offset of the upload, the innermost first.
     ///
     /// An offset that is in no function, or between two instructions, has none: it is
-    /// of another build, or was changed.
+    /// of another build, or was changed. The start of a function's body is in front of its
+    /// first instruction, and stands for it: V8 names it where the stack is full.
     pub fn at(&self, offset: usize) -> Vec<Location> {
-        let known = self.module.function_at(offset);
-        let known = known.is_some_and(|it| it.instructions.binary_search(&offset).is_ok());
-        if known {
-            self.lookup.at(offset)
-        } else {
-            Vec::new()
+        let function = self.module.function_at(offset);
+        let Some(function) = function.filter(|it| it.is_named_at(offset)) else {
+            return Vec::new();
+        };
+        let found = self.lookup.at(offset);
+        match function.instructions.first() {
+            Some(first) if found.is_empty() && *first > offset => self.lookup.at(*first),
+            _ => found,
         }
     }
 
@@ -229,8 +232,7 @@ impl<'s> Resolver<'s> {
     pub fn console(&mut self, line: &str) -> Option<Result<String, Failure>> {
         let (index, offset) = console_frame(line)?;
         let function = self.module.function_at(offset);
-        let fits = function
-            .is_some_and(|it| it.index == index && it.instructions.binary_search(&offset).is_ok());
+        let fits = function.is_some_and(|it| it.index == index && it.is_named_at(offset));
         if !fits {
             return Some(Err(Failure::new(
                 format!(

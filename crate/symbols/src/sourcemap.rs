@@ -50,7 +50,13 @@ pub fn source_map(
             if !mappings.is_empty() {
                 mappings.push(',');
             }
-            let mut fields = [at as i64, last[1], last[2], 0, last[4]];
+            // A column in front of the first instruction is the function's too: see
+            // `Function::is_named_at`.
+            let from = match at == function.instructions[0] {
+                true => function.body.start,
+                false => at,
+            };
+            let mut fields = [from as i64, last[1], last[2], 0, last[4]];
             let mut used = 1;
             if let Some(place) = place {
                 let file = files.index(&place.path);

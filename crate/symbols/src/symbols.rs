@@ -176,6 +176,10 @@ impl Lookup<'_> {
 /// ```
 /// use worker_sentry_symbols::readable;
 /// assert_eq!(readable("_ZN4core9panicking5panic17h0123456789abcdefE"), "core::panicking::panic");
+/// // LLVM marks what was private to a part of the code.
+/// assert_eq!(readable("_ZN3app3run17h0123456789abcdefE.llvm.1234567890"), "app::run");
+/// assert_eq!(readable("_RNvC6_123foo3bar.llvm.9D1C9369"), "123foo::bar");
+/// assert_eq!(readable("run.llvm.1234"), "run");
 /// // wasm-bindgen can demangle too, and keeps the hash.
 /// assert_eq!(readable("core::panicking::panic::h0123456789abcdef"), "core::panicking::panic");
 /// ```

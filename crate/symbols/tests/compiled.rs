@@ -560,6 +560,96 @@ fn a_console_stack_goes_through_with_its_frames_resolved() {
 }
 
 #[test]
+fn a_frame_at_the_start_of_a_function_is_of_that_function() {
+    // What V8 names for the innermost frame where the stack is full.
+    let Some(made) = made() else { return };
+    let project = Project::new(made);
+    project.good(&["build"], "");
+    let data = fs::read(project.path("build/index_bg.debug.wasm")).expect("there");
+    let module = Module::parse(&data, "companion").expect("a module");
+    let (index, _) = call(&module, "middle", "leaf");
+    let function = module.functions.iter().find(|it| it.index == index);
+    let function = function.expect("the function");
+    let start = function.body.start;
+    assert!(start < function.instructions[0]);
+    let id = module.build_id().expect("an id").to_string();
+    let shown = project.good(&["resolve"], &event(&id, &[start]).to_string());
+    assert!(shown.contains("at app::middle ("), "{shown}");
+    let frame = format!("    at wasm://wasm/001326ce:wasm-function[{index}]:{start:#x}\n");
+    let shown = project.good(&["resolve"], &frame);
+    assert!(shown.starts_with("    at app::middle ("), "{shown}");
+    // The length in front of the body is of no function.
+    let said = project.bad(&["resolve"], &event(&id, &[start - 1]).to_string());
+    assert!(said.contains("is no instruction of build"), "{said}");
+    project.good(&["sourcemap", "-o", "out/a.map"], "");
+    let text = fs::read_to_string(project.path("out/a.map")).expect("written");
+    let map: Value = serde_json::from_str(&text).expect("JSON");
+    let mappings = map["mappings"].as_str().expect("mappings");
+    let first = function.instructions[0] as i64;
+    assert!(token(mappings, first).is_some());
+    assert_eq!(token(mappings, start as i64), token(mappings, first));
+    assert_ne!(token(mappings, start as i64 - 1), token(mappings, first));
+}
+
+#[test]
+fn each_form_that_v8_writes_a_frame_in_is_resolved_and_others_stay() {
+    let Some(made) = made() else { return };
+    let project = Project::new(made);
+    project.good(&["build"], "");
+    let data = fs::read(project.path("build/index_bg.debug.wasm")).expect("there");
+    let module = Module::parse(&data, "companion").expect("a module");
+    let (index, at) = call(&module, "run", "middle");
+    let place = format!("wasm-function[{index}]:{at:#x}");
+    for line in [
+        format!("    at wasm://wasm/001326ce:{place}"),
+        format!("    at wasm://wasm/app.wasm-001326ce:{place}"),
+        format!("    at app::run (wasm://wasm/001326ce:{place})"),
+        format!("    at async app.wasm.app::run (wasm://wasm/app.wasm-001326ce:{place})"),
+        // Where a console leaves out the address of the module.
+        format!("    at {place}"),
+        // wrangler's prefix of a line that it passes on.
+        format!("[wrangler:error]     at {place}"),
+    ] {
+        let shown = project.good(&["resolve"], &format!("{line}\n"));
+        assert!(shown.contains("at run ("), "{line}: {shown}");
+        assert!(!shown.contains("wasm-function"), "{line}: {shown}");
+    }
+    for line in [
+        "    at wasm-function[x]:0x10",
+        "    at wasm-function[1]:10",
+        "    at wasm-function[1]:0x",
+        "    at wasm-function[1]:0xfffffffffffffffff",
+        "    at wasm-function[99999999999]:0x10",
+        "    at index.js:0x10",
+    ] {
+        let line = format!("{line}\n");
+        assert_eq!(project.good(&["resolve"], &line), line);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_source_map_has_no_name_for_what_has_no_line() {
+    let Some(made) = made() else { return };
+    let project = Project::new(made);
+    // Nothing of what comes out of it is known to have been there.
+    project.wasm_opt(r#"cp "$1" "$3" && echo '{"version":3,"mappings":"A"}' > "${3%.wasm}.map""#);
+    project.good(&["build", "--optimize"], "");
+    project.good(&["sourcemap", "-o", "out/a.map"], "");
+    let text = fs::read_to_string(project.path("out/a.map")).expect("written");
+    let map: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(map["names"], json!([]));
+    assert_eq!(map["sources"], json!([]));
+    let data = fs::read(project.path("build/index_bg.debug.wasm")).expect("there");
+    let module = Module::parse(&data, "companion").expect("a module");
+    let mappings = map["mappings"].as_str().expect("mappings");
+    // A column without a place ends what the one before it has.
+    assert_eq!(mappings.split(',').count(), module.functions.len());
+    let (_, at) = call(&module, "middle", "leaf");
+    assert_eq!(token(mappings, at as i64), None);
+}
+
+#[test]
 fn the_source_map_has_the_id_the_sources_and_the_line_of_a_column() {
     let Some(made) = made() else { return };
     let project = Project::new(made);
