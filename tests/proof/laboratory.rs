@@ -1,5 +1,8 @@
 //! The laboratory, in a browser: what it shows is what its engine does natively.
 
+use std::fs;
+use std::path::Path;
+
 use laboratory::{EXPERIMENTS, Experiment, Run};
 use libtest_mimic::Trial;
 use proof::book;
@@ -52,6 +55,10 @@ pub fn trials() -> Vec<Trial> {
         test(
             "laboratory::where_a_policy_forbids_the_engine_the_page_says_so_and_shows_the_outcomes",
             where_a_policy_forbids_it,
+        ),
+        test(
+            "laboratory::plain_mdbook_build_makes_the_same_engine",
+            plain_build,
         ),
     ];
     experiments.into_iter().chain(others).collect()
@@ -403,4 +410,14 @@ fn where_a_policy_forbids_it() {
     );
     assert_eq!(page.evaluate(SHOWN), json!([false, true]));
     assert_eq!(page.errors(), [""; 0]);
+}
+
+fn plain_build() {
+    let (ours, plain) = (book::folder(), book::render(&[]));
+    let page = fs::read_to_string(plain.join(PAGE)).expect("the page");
+    let name = page.split("data-engine=\"").nth(1).expect("an engine");
+    let name = name.split('"').next().unwrap_or_default();
+    let engine = |folder: &Path| fs::read(folder.join(name)).expect("the engine");
+    assert!(engine(&plain).starts_with(b"\0asm"), "{name}");
+    assert!(engine(&plain) == engine(&ours), "{name} is another one");
 }

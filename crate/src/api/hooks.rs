@@ -6,7 +6,7 @@ use crate::steps::before_send;
 
 /// Lets the application see, change or drop every event before it is sent.
 ///
-/// Set it where every isolate passes: in the Worker's start event. The hook runs
+/// Set it in the Worker's start event, which runs first in every isolate. The hook runs
 /// once for each event, a panic's included; the last hook set is the one in force.
 /// It must not panic.
 ///

@@ -39,7 +39,7 @@ pub trait TracedQueue {
     ///
     /// The trace is one more property of the message's object. The consumer takes it off with
     /// [`message_traces`] before it reads a message; a consumer that does not know of it finds
-    /// a property `__sentry_trace`. A message that is no object (a text, a list) is sent as it
+    /// a property `__sentry_trace`. A message that is not an object (a text, a list) is sent as it
     /// is. So is every message outside of a wrapper and without a DSN. Waits as
     /// [`current_trace`] does.
     ///

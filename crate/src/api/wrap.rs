@@ -116,7 +116,7 @@ where
 /// For [`Handler::Queue`] and [`Handler::Email`] it waits instead, five seconds at most.
 /// `worker` makes a panic of an error that these handlers return, and nothing in the
 /// background survives that; there is no response that could be delayed. The panic itself
-/// is not reported again. It still ends the isolate's instance: better deal with the
+/// is not reported again. It still ends the WebAssembly instance: better deal with the
 /// error, say by `retry_all`, and return `Ok`.
 ///
 /// An error that comes back from a Durable Object or another Worker through a stub

@@ -113,7 +113,7 @@ impl Log {
         Log::new(Level::Warn, text)
     }
 
-    /// A log of the level `error`. It is no event: nobody is told, and no issue is opened.
+    /// A log of the level `error`. It is not an event: nobody is told, and no issue is opened.
     pub fn error(text: impl Into<Cow<'static, str>>) -> Self {
         Log::new(Level::Error, text)
     }

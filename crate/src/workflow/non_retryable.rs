@@ -20,7 +20,7 @@ pub(super) const NON_RETRYABLE: &str = "NonRetryableError";
 ///     async move {
 ///         match valid {
 ///             true => Ok(()),
-///             false => Err(NonRetryableError::new("this is no address")),
+///             false => Err(NonRetryableError::new("this is not an address")),
 ///         }
 ///     }
 /// })

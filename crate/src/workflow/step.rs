@@ -316,7 +316,7 @@ impl WorkflowStep {
     ///
     /// # Errors
     ///
-    /// If no event came in time, or if its payload is no `T`.
+    /// If no event came in time, or if its payload is not a `T`.
     pub async fn wait_for_event<T: DeserializeOwned>(
         &self,
         name: &str,
