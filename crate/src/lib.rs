@@ -77,6 +77,8 @@ pub use api::ambient::{
 pub use api::background::with_sentry_in_background;
 pub use api::capture::{capture_exception_in_background, capture_exception_in_isolate};
 pub use api::hooks::set_before_send;
+#[cfg(any(test, feature = "logs"))]
+pub use api::hooks::set_before_send_log;
 pub use api::into_report::IntoReport;
 #[doc(hidden)]
 pub use api::into_report::kind;
@@ -102,7 +104,8 @@ pub use item::breadcrumb::Breadcrumb;
 pub use item::log::Log;
 pub use item::place::Handler;
 pub use platform::workerd::WaitUntil;
-/// The types of an event, for [`set_before_send`] and [`Report::level`].
+/// The types of an event and of a log, for [`set_before_send`], `set_before_send_log` and
+/// [`Report::level`].
 #[doc(no_inline)]
 pub use sentry_core::protocol;
 

@@ -31,6 +31,7 @@ mod publish;
 mod reader;
 mod relay;
 mod retries;
+mod router;
 mod same;
 mod snippets;
 mod sockets;
@@ -109,6 +110,7 @@ fn main() -> ExitCode {
         reader::trials(),
         relay::trials(),
         retries::trials(),
+        router::trials(),
         same::trials(),
         snippets::trials(),
         sockets::trials(),

@@ -161,7 +161,7 @@ impl Ready {
 }
 
 /// The packages that run in a Worker, beside the crate itself, and their folders.
-pub const WORKERS: [(&str, &str); 9] = [
+pub const WORKERS: [(&str, &str); 10] = [
     ("listings", "listings"),
     ("fixture", "tests/fixture"),
     ("stacks", "tests/stacks"),
@@ -170,6 +170,7 @@ pub const WORKERS: [(&str, &str); 9] = [
     ("snippet-workflow", "listings/snippets/workflow"),
     ("snippet-fetch", "listings/snippets/fetch"),
     ("snippet-drill", "listings/snippets/drill"),
+    ("snippet-router", "listings/snippets/router"),
     ("snippet-tunnel", "listings/snippets/tunnel"),
 ];
 
@@ -183,6 +184,28 @@ const UNWINDING: [(&str, &str, &str); 2] = [
 /// The Worker whose build is split a second time, optimised: its folder, and the folder
 /// below that for the second output.
 const OPTIMIZED: (&str, &str) = ("tests/stacks", "build-optimized");
+
+/// The package of which each feature is a Worker with one capability of the crate.
+const CAPABILITIES: &str = "tests/capabilities";
+
+/// Its Workers: the folder below that for the output, and the feature. No feature is the
+/// smallest Worker, which the others are compared with.
+const EACH: [(&str, &[&str]); 13] = [
+    ("build", &[]),
+    ("build-ambient", &["ambient"]),
+    ("build-attribute", &["attribute"]),
+    ("build-axum", &["axum"]),
+    ("build-before-send", &["before-send"]),
+    ("build-before-send-log", &["before-send-log"]),
+    ("build-logs", &["logs"]),
+    // The feature is on, and no log is left.
+    ("build-logs-unused", &["worker-sentry/logs"]),
+    ("build-monitors", &["monitors"]),
+    ("build-request", &["request"]),
+    ("build-router", &["router"]),
+    ("build-spans", &["spans"]),
+    ("build-tracing", &["tracing"]),
+];
 
 /// What the proof looks at, and the variables that tell it where that is.
 const FOLDERS: [(&str, &str); 6] = [
@@ -284,6 +307,7 @@ impl Run<'_> {
         for (package, _) in WORKERS {
             command.args(["-p", package]);
         }
+        command.args(["-p", "capabilities"]);
         // Only the bench builds this one.
         command.args(["-p", "bench-worker", "--features", "bench-worker/workflow"]);
         command.args(["--target", "wasm32-unknown-unknown", "--", "-D", "warnings"]);
@@ -304,15 +328,8 @@ impl Run<'_> {
             .iter()
             .map(|folder| (folder.as_path(), "build", &[][..]))
             .collect();
-        let smallest = self.root.join("listings/snippets/fetch");
-        builds.extend([
-            (
-                smallest.as_path(),
-                "build-spans",
-                &["worker-sentry/spans"][..],
-            ),
-            (smallest.as_path(), "build-logs", &["worker-sentry/logs"]),
-        ]);
+        let capabilities = self.root.join(CAPABILITIES);
+        builds.extend(EACH.map(|(output, feature)| (capabilities.as_path(), output, feature)));
         builder.build_all(&builds)?;
         builder.build_twice(&self.root.join(optimized), "build", second)?;
         for (folder, output, _) in UNWINDING {
@@ -343,7 +360,8 @@ impl Run<'_> {
             (format!("{folder}/{second}"), "worker"),
             ("book".to_owned(), "book"),
         ];
-        for (folder, stage) in workers.into_iter().chain(more) {
+        let each = EACH.map(|(output, _)| (format!("{CAPABILITIES}/{output}"), "worker"));
+        for (folder, stage) in workers.into_iter().chain(each).chain(more) {
             if !self.root.join(&folder).is_dir() {
                 bail!("{folder} is missing. Make it with: cargo xtask test --stage {stage}");
             }

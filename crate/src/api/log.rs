@@ -14,6 +14,7 @@ use crate::panics;
 use crate::platform::Runtime;
 use crate::scope::Scope;
 use crate::scope::logs::{Batch, Fate, Kept, Logs};
+use crate::steps::before_send::apply_to_log;
 use crate::steps::client::IsolateClient;
 use crate::steps::guard::sends_logs;
 use crate::steps::prepare::{Make, Parcel};
@@ -28,7 +29,7 @@ impl Log {
     /// One run sends 1,000 logs, and about a megabyte of them; what was dropped is told in the
     /// console once, and to Sentry as a number. Outside of a wrapped handler, without a
     /// `SENTRY_DSN` and unless `SENTRY_ENABLE_LOGS` is `true`, this does nothing.
-    /// [`set_before_send`](crate::set_before_send) does not see logs.
+    /// [`set_before_send_log`](crate::set_before_send_log) sees it before it leaves.
     ///
     /// ```no_run
     /// use worker_sentry::Log;
@@ -42,7 +43,12 @@ impl Log {
 
 /// Keeps a log of a run, also for a panic. Without `SENTRY_ENABLE_LOGS` it is not made.
 pub(super) fn keep_in(env: &Env, runtime: &impl Runtime, scope: &Scope, log: impl FnOnce() -> Log) {
-    if keep(runtime, shared(), scope, log) && !cfg!(panic = "unwind") {
+    if !keep(runtime, shared(), scope, log) {
+        return;
+    }
+    #[cfg(feature = "logs")]
+    super::recording::deliver_with(deliver);
+    if !cfg!(panic = "unwind") {
         arm(env, scope);
     }
 }
@@ -64,16 +70,20 @@ fn keep(
     fate == Fate::Kept
 }
 
-/// Sends the logs of a run, each item by itself and all at once.
+/// Takes the logs that a run has by now, and gives back what sends them.
 #[cfg(feature = "logs")]
-pub(super) fn deliver(
-    env: &Env,
-    batches: Vec<Batch>,
-) -> impl Future<Output = ()> + 'static + use<> {
+fn deliver(env: &Env, scope: &Scope) -> Option<super::recording::Errand> {
+    let batches = scope.take_logs();
+    if batches.is_empty() {
+        return None;
+    }
     let runtime = crate::platform::workerd::Workerd::owned(env);
-    async move { send_all(&runtime, shared(), batches).await }
+    Some(Box::pin(async move {
+        send_all(&runtime, shared(), batches).await;
+    }))
 }
 
+/// Sends each item by itself and all at once.
 async fn send_all(runtime: &impl Runtime, isolate: &Shared, batches: Vec<Batch>) {
     let now_ms = runtime.now_ms();
     let mut sending = Vec::new();
@@ -102,7 +112,7 @@ fn make(batch: Batch, now_ms: f64) -> Make {
         };
         let mut logs = Vec::new();
         for kept in batch.logs {
-            logs.extend(locate(client, kept));
+            logs.extend(locate(client, kept).and_then(apply_to_log));
         }
         Some(Box::new(Sealed::new(logs, sender, now_ms, batch.dropped)?))
     })
@@ -369,6 +379,54 @@ mod tests {
         let line = "warn: one run logged more than 1,000 logs or a megabyte; the rest is dropped";
         let lines = fake.world.lines.borrow();
         assert_eq!(lines.iter().filter(|it| *it == line).count(), 1);
+    }
+
+    #[test]
+    fn a_hook_sees_each_log_as_it_is_sent_and_changes_or_drops_it() {
+        use crate::set_before_send_log;
+        use sentry_core::protocol::LogLevel;
+        let (fake, isolate, scope) = (fake(), isolate(), run());
+        set_before_send_log(|mut log| {
+            if log.level == LogLevel::Debug {
+                return None;
+            }
+            assert_eq!(log.body, "ads has 3 rules");
+            assert_eq!(log.attributes["n"].0, json!(1));
+            let template = &log.attributes["sentry.message.template"].0;
+            assert_eq!(template, "{} has {} rules");
+            assert!(log.trace_id.is_some());
+            log.level = LogLevel::Error;
+            log.body = "changed {}".to_owned();
+            log.attributes.remove("n");
+            log.attributes.insert("list".to_owned(), "ads".into());
+            Some(log)
+        });
+        let said = Log::info("{} has {} rules").parameter("ads").parameter(3);
+        for log in [Log::debug("a"), said.with("n", 1)] {
+            assert!(keep(&fake, &isolate, &scope, || log));
+        }
+        end(&fake, &isolate, &scope);
+        let sent = sent(&fake);
+        assert_eq!(sent[0][1]["item_count"], 1);
+        let log = &sent[0][2]["items"][0];
+        let body = "changed {}";
+        assert_eq!((&log["level"], &log["body"]), (&json!("error"), &json!(body)));
+        assert_eq!(log["severity_number"], 17);
+        assert_eq!(log["timestamp"], 1_767_323_045.678);
+        let attributes = &log["attributes"];
+        assert_eq!(attributes.get("n"), None);
+        assert_eq!(attributes["list"]["value"], "ads");
+        assert_eq!(attributes["sentry.environment"]["value"], "production");
+        assert_eq!(attributes["sentry.message.parameter.1"]["value"], 3);
+    }
+
+    #[test]
+    fn logs_that_a_hook_drops_all_are_no_request() {
+        let (fake, isolate, scope) = (fake(), isolate(), run());
+        crate::set_before_send_log(|_| None);
+        assert!(keep(&fake, &isolate, &scope, || Log::info("a")));
+        end(&fake, &isolate, &scope);
+        assert!(fake.world.posted.borrow().is_empty());
     }
 
     #[test]

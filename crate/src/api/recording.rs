@@ -67,14 +67,31 @@ pub(crate) use logs::*;
 
 #[cfg(feature = "logs")]
 mod logs {
+    use std::cell::Cell;
+
     use super::*;
-    use crate::api::log::deliver;
-    use crate::scope::logs::Batch;
+
+    /// Takes the logs that a run has by now, and gives back what sends them.
+    type Deliver = fn(&Env, &Scope) -> Option<Errand>;
+
+    thread_local! {
+        /// The first log brings this along. So all that sends logs is in no Worker that has the
+        /// feature and leaves none.
+        static DELIVER: Cell<Option<Deliver>> = const { Cell::new(None) };
+    }
+
+    /// Says what delivers the logs of each run from now on.
+    pub(crate) fn deliver_with(deliver: Deliver) {
+        DELIVER.set(Some(deliver));
+    }
 
     /// Ends the recording of a run, and gives back what sends it, with the run's logs.
     pub(crate) fn end(env: &Env, scope: &Scope, is_ok: bool) -> Option<Errand> {
         let transaction = transaction(env, scope, is_ok);
-        let logs = errand(env, scope.end_logs());
+        let logs = match scope.ends_with_logs() {
+            true => end_part(env, scope),
+            false => None,
+        };
         match (transaction, logs) {
             // Nobody but the scope itself keeps what it has started.
             (transaction, Some(logs)) if scope.outlives_handler() => {
@@ -90,11 +107,7 @@ mod logs {
 
     /// What sends the logs that a run has by now, which may not go on after this.
     pub(crate) fn end_part(env: &Env, scope: &Scope) -> Option<Errand> {
-        errand(env, scope.take_logs())
-    }
-
-    fn errand(env: &Env, batches: Vec<Batch>) -> Option<Errand> {
-        (!batches.is_empty()).then(|| -> Errand { Box::pin(deliver(env, batches)) })
+        DELIVER.get()?(env, scope)
     }
 }
 

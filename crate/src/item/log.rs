@@ -3,7 +3,9 @@
 //! <https://develop.sentry.dev/sdk/telemetry/logs/>
 
 use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
 
+use sentry_core::protocol;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, SerializeStruct, Serializer};
 use serde_json::Value as Json;
 
@@ -180,13 +182,16 @@ impl Log {
 
     /// Puts the parameters into the text. A template without parameters says nothing that
     /// the text does not, and Sentry wants it left out.
-    fn fill(&mut self) {
-        if self.parameters == 0 {
+    ///
+    /// Nothing is left to fill after this.
+    pub(crate) fn fill(&mut self) {
+        let parameters = std::mem::take(&mut self.parameters);
+        if parameters == 0 {
             return;
         }
         let mut filled = String::new();
         let mut rest = &*self.text;
-        for number in 0..self.parameters {
+        for number in 0..parameters {
             let Some(at) = find(rest, HOLE) else { break };
             let (before, after) = rest.split_at(at);
             filled.push_str(before);
@@ -203,6 +208,56 @@ impl Log {
         let filled = bounded(filled.into(), MAX_BODY);
         let template = std::mem::replace(&mut self.text, filled);
         self.attributes.set(TEMPLATE, Value::Text(template));
+    }
+}
+
+/// A log in Sentry's own types, for the application to look at before it is sent. As it is
+/// with events, only a Worker that sets a hook has this in it.
+impl Located {
+    /// The log as the hook sees it, with its text filled.
+    pub(crate) fn to_protocol(&self) -> protocol::Log {
+        let seconds = Duration::try_from_secs_f64(seconds(self.at_ms)).unwrap_or_default();
+        let level = self.log.level;
+        protocol::Log {
+            level: match level {
+                Level::Trace => protocol::LogLevel::Trace,
+                Level::Debug => protocol::LogLevel::Debug,
+                Level::Info => protocol::LogLevel::Info,
+                Level::Warn => protocol::LogLevel::Warn,
+                Level::Error => protocol::LogLevel::Error,
+                Level::Fatal => protocol::LogLevel::Fatal,
+            },
+            body: self.log.text.clone().into_owned(),
+            trace_id: Some((*self.trace_id.bytes()).into()),
+            timestamp: SystemTime::UNIX_EPOCH + seconds,
+            severity_number: level.number().try_into().ok(),
+            attributes: self
+                .log
+                .attributes
+                .iter()
+                .map(|(name, value)| {
+                    let value = serde_json::to_value(value).unwrap_or_default();
+                    (name.to_owned(), protocol::LogAttribute(value))
+                })
+                .collect(),
+        }
+    }
+
+    /// What the hook has left of it. Its time and its place in a trace stay.
+    pub(crate) fn changed(self, to: protocol::Log) -> Self {
+        let level = match to.level {
+            protocol::LogLevel::Trace => Level::Trace,
+            protocol::LogLevel::Debug => Level::Debug,
+            protocol::LogLevel::Info => Level::Info,
+            protocol::LogLevel::Warn => Level::Warn,
+            protocol::LogLevel::Error => Level::Error,
+            protocol::LogLevel::Fatal => Level::Fatal,
+        };
+        let mut log = Log::new(level, to.body);
+        for (name, value) in to.attributes {
+            log.attributes.set(name, value.0);
+        }
+        Located { log, ..self }
     }
 }
 

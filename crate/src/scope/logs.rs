@@ -139,17 +139,23 @@ impl Scope {
             .unwrap_or(Fate::Dropped)
     }
 
-    /// Ends this scope's part of the run, and takes the logs that leave with it: all of them
-    /// where it is the run itself, or where the run was over before.
-    pub(crate) fn end_logs(&self) -> Vec<Batch> {
+    /// Ends this scope's part of the run. `true` if the logs leave with it, as they do where it
+    /// is the run itself, or where the run was over before.
+    pub(crate) fn ends_with_logs(&self) -> bool {
         if self.after.has_more.get() {
-            return Vec::new();
+            return false;
         }
         let outermost = self.outwards().last().unwrap_or(self);
         if self.parent.is_none() {
             self.after.is_over.set(true);
         }
-        match outermost.after.is_over.get() {
+        outermost.after.is_over.get()
+    }
+
+    /// The same, with the logs that leave.
+    #[cfg(test)]
+    pub(crate) fn end_logs(&self) -> Vec<Batch> {
+        match self.ends_with_logs() {
             true => self.take_logs(),
             false => Vec::new(),
         }

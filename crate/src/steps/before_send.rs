@@ -1,4 +1,4 @@
-//! The application's last word on an event.
+//! The application's last word on an event, and on a log.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -31,6 +31,53 @@ pub(crate) fn set(change: Box<Change>) {
             *slot = Some(apply);
         }
     });
+}
+
+#[cfg(any(test, feature = "logs"))]
+pub(crate) use logs::{apply_to_log, set_for_logs};
+
+#[cfg(any(test, feature = "logs"))]
+mod logs {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use sentry_core::protocol::Log;
+
+    use crate::item::log::Located;
+
+    thread_local! {
+        static HOOK: RefCell<Option<Apply>> = const { RefCell::new(None) };
+    }
+
+    /// Turns a log into what a hook leaves of it.
+    type Apply = Rc<dyn Fn(Located) -> Option<Located>>;
+
+    /// Sets the hook. Sentry's own type is reached only from here, as it is for events.
+    pub(crate) fn set_for_logs(change: impl Fn(Log) -> Option<Log> + 'static) {
+        let apply: Apply = Rc::new(move |located: Located| {
+            let changed = change(located.to_protocol())?;
+            Some(located.changed(changed))
+        });
+        HOOK.with(|slot| {
+            if let Ok(mut slot) = slot.try_borrow_mut() {
+                *slot = Some(apply);
+            }
+        });
+    }
+
+    /// Runs the hook, if there is one.
+    pub(crate) fn apply_to_log(mut log: Located) -> Option<Located> {
+        // The hook is taken out of the slot first: it may set another one.
+        let hook = HOOK.with(|slot| slot.try_borrow().ok()?.clone());
+        match hook {
+            Some(apply) => {
+                // It is to see what is sent, and no template.
+                log.log.fill();
+                apply(log)
+            }
+            None => Some(log),
+        }
+    }
 }
 
 // ANCHOR: apply

@@ -1,0 +1,37 @@
+//! The Worker of `listings/snippets/fetch` with one capability more, which a feature chooses.
+//! `tests/proof/budget.rs` says what each may add to the upload.
+
+#[cfg(not(feature = "router"))]
+mod plain;
+#[cfg(feature = "router")]
+mod router;
+
+/// Lets the application see each event.
+#[cfg(feature = "before-send")]
+#[worker::event(start)]
+fn start() {
+    worker_sentry::set_before_send(|mut event| {
+        event.server_name = None;
+        Some(event)
+    });
+}
+
+/// Lets the application see each log.
+#[cfg(feature = "before-send-log")]
+#[worker::event(start)]
+fn start() {
+    worker_sentry::set_before_send_log(|mut log| {
+        log.attributes.remove("account");
+        Some(log)
+    });
+}
+
+/// Tells Sentry what `tracing` is told.
+#[cfg(feature = "tracing")]
+#[worker::event(start)]
+fn start() {
+    use tracing_subscriber::prelude::*;
+    tracing_subscriber::registry()
+        .with(worker_sentry::tracing::SentryLayer::new())
+        .init();
+}
