@@ -42,6 +42,64 @@ pub fn check(request: &Request, host: Host) {
     assert_eq!(substance, expected, "{event:#}");
     assert!(event["event_id"].as_str().is_some_and(|id| id.len() == 32));
     assert_ne!(event["timestamp"], Value::Null);
+    let frames = exception["stacktrace"]["frames"].as_array();
+    assert!(frames.is_some_and(|it| !it.is_empty()), "{event:#}");
+}
+
+/// Says that this request carries an error with ten breadcrumbs.
+///
+/// # Panics
+///
+/// If it does not.
+pub fn check_crumbs(request: &Request) {
+    let event = receiver::event(request);
+    let crumbs = &event["breadcrumbs"];
+    let crumbs = crumbs.as_array().or_else(|| crumbs["values"].as_array());
+    let ours = crumbs.into_iter().flatten().filter(|crumb| {
+        let message = crumb["message"].as_str().unwrap_or_default();
+        crumb["category"] == "list" && message.ends_with("of the list is read")
+    });
+    assert_eq!(ours.count(), 10, "{event:#}");
+}
+
+/// Says that this request carries a transaction.
+///
+/// # Panics
+///
+/// If it does not.
+pub fn check_transaction(request: &Request) {
+    let (_, items) = receiver::envelope(request);
+    let (head, transaction) = items.first().expect("an item");
+    assert_eq!(head["type"], "transaction");
+    for field in ["transaction", "start_timestamp", "timestamp"] {
+        assert_ne!(transaction[field], Value::Null, "{field}: {transaction:#}");
+    }
+    let trace = &transaction["contexts"]["trace"];
+    assert!(trace["op"].is_string(), "{transaction:#}");
+}
+
+/// Says that these are the two check-ins of one run, which succeeded.
+///
+/// # Panics
+///
+/// If they are not.
+pub fn check_run_of_monitor(requests: &[Request]) {
+    let said: Vec<Value> = requests
+        .iter()
+        .map(|request| {
+            let (head, check_in) = receiver::envelope(request).1.remove(0);
+            let schedule = &check_in["monitor_config"]["schedule"]["value"];
+            json!([
+                head["type"],
+                check_in["monitor_slug"],
+                check_in["status"],
+                schedule
+            ])
+        })
+        .collect();
+    let expected = ["in_progress", "ok"];
+    let expected = expected.map(|status| json!(["check_in", "bench", status, "*/15 * * * *"]));
+    assert_eq!(said, expected);
 }
 
 /// The bytes of a request, without what TCP and TLS add.

@@ -80,6 +80,10 @@ pub enum Group {
     Memory,
     /// What leaves.
     Wire,
+    /// What each capability adds to the upload.
+    Features,
+    /// Traces, breadcrumbs, monitors, layers and panics.
+    More,
 }
 
 /// What a figure is in.
@@ -112,9 +116,20 @@ pub enum Column {
     Ours,
     /// A bare `fetch`.
     Floor,
+    /// Ours without what the row is about.
+    Without,
 }
 
 impl Column {
     /// The three ways to use the SDK.
     pub const THEIRS: [Column; 3] = [Column::Lazy, Column::Lean, Column::Usual];
+
+    /// All that ours is compared with.
+    pub const OTHERS: [Column; 5] = [
+        Column::Lazy,
+        Column::Lean,
+        Column::Usual,
+        Column::Floor,
+        Column::Without,
+    ];
 }
