@@ -489,11 +489,14 @@ impl Bench<'_> {
                 name: name.to_owned(),
                 out: each(&|counts| counts["out"].as_f64().unwrap_or(f64::NAN)),
                 back: each(&|counts| counts["back"].as_f64().unwrap_or(f64::NAN)),
+                timers: Some(each(&|counts| {
+                    counts["timers"].as_f64().unwrap_or(f64::NAN)
+                })),
                 functions,
             }
         };
         let counts = vec![
-            of("a capture", &reporting, "captures"),
+            of(rows::COUNTED_CAPTURE, &reporting, "captures"),
             of("a call that does not fail", &reporting, "wrapped"),
             of("a capture without a DSN", &silent, "same"),
             of(

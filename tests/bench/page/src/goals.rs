@@ -130,7 +130,20 @@ pub fn goals(results: &Results) -> Vec<Goal> {
             &grown,
             &at_most(Column::Lazy, GROWN),
         ),
+        no_timer(results),
     ]
+}
+
+/// A timer that is left holds the request open.
+fn no_timer(results: &Results) -> Goal {
+    let mut counts = results.counts.iter();
+    let counted = counts.find(|it| it.name == rows::COUNTED_CAPTURE);
+    let left = counted.and_then(|it| it.timers);
+    Goal {
+        aim: "No timer is left behind by a capture that was answered",
+        figures: left.iter().map(|left| number(*left)).collect(),
+        is_met: left == Some(0.0),
+    }
 }
 
 /// Ours divided by another's. The first results have no range for a bare request.
@@ -146,7 +159,17 @@ fn beside(row: &Row, column: Column) -> Option<Figure> {
 mod tests {
     use super::*;
     use crate::page::tests::{of, results};
-    use crate::results::{Group, Unit};
+    use crate::results::{Counts, Group, Unit};
+
+    fn counted(timers: f64) -> Counts {
+        Counts {
+            name: rows::COUNTED_CAPTURE.to_owned(),
+            out: 1.0,
+            back: 1.0,
+            timers: Some(timers),
+            functions: Vec::new(),
+        }
+    }
 
     /// What meets every goal by a hair: ours, and who it is compared with.
     fn met() -> Vec<Row> {
@@ -199,11 +222,15 @@ mod tests {
     fn a_goal_is_met_up_to_its_edge_and_not_beyond() {
         let rows = met();
         let count = rows.len();
-        let all = goals(&results(rows));
-        assert_eq!(all.len(), count);
+        let mut results_of_all = results(rows);
+        results_of_all.counts.push(counted(0.0));
+        let all = goals(&results_of_all);
+        assert_eq!(all.len(), count + 1);
         for goal in &all {
             assert_eq!(goal.verdict(), "met", "{goal:?}");
         }
+        results_of_all.counts[0].timers = Some(0.1);
+        assert_eq!(goals(&results_of_all)[count].verdict(), "**not met**");
         for (index, row) in met().into_iter().enumerate() {
             let more = row.figures.iter().map(|(column, it)| match column {
                 Column::Ours => (*column, it.median * 1.01),
@@ -213,7 +240,7 @@ mod tests {
             let mut rows = met();
             rows[index] = of(row.group, &row.name, row.unit, &more);
             let verdicts = goals(&results(rows));
-            let verdicts: Vec<_> = verdicts.iter().map(Goal::verdict).collect();
+            let verdicts: Vec<_> = verdicts[..count].iter().map(Goal::verdict).collect();
             let mut expected = vec!["met"; count];
             expected[index] = "**not met**";
             assert_eq!(verdicts, expected, "{}", row.name);

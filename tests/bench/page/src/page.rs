@@ -462,6 +462,7 @@ pub(crate) mod tests {
                 name: name.to_owned(),
                 out: 12.0,
                 back: 3.0,
+                timers: None,
                 functions: Vec::new(),
             })
             .into();

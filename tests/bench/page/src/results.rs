@@ -60,6 +60,9 @@ pub struct Counts {
     pub out: f64,
     /// Calls of WebAssembly from JavaScript.
     pub back: f64,
+    /// Timers that were still there after it. The first results do not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timers: Option<f64>,
     /// The functions that are called the most, and how often.
     pub functions: Vec<(String, f64)>,
 }

@@ -36,6 +36,8 @@ pub const PANIC: &str = "a `fetch` that panics or throws, until its answer";
 /// Less the same of the Worker without the integration.
 pub const PANIC_ADDED: &str = "what the integration adds to a panic";
 
+/// What is counted first.
+pub const COUNTED_CAPTURE: &str = "a capture";
 /// The counts that came later.
 pub const COUNTED: [&str; 3] = [
     "a capture after ten breadcrumbs",
