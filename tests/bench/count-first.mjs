@@ -1,7 +1,28 @@
 // Evaluated before the Rust Worker's own main module: makes the instance that it
-// creates one whose calls are counted.
+// creates one whose calls are counted, and counts the timers that are left.
 
-const counts = (globalThis.__counts = { out: 0, back: 0, functions: {} });
+const counts = (globalThis.__counts = { out: 0, back: 0, timers: 0, functions: {} });
+
+// Timers that nobody cleared in time: they would hold a request open.
+const open = new Set();
+const { setTimeout: set, clearTimeout: clear } = globalThis;
+
+globalThis.setTimeout = (body, ...rest) => {
+  counts.timers += 1;
+  const timer = set((...given) => {
+    open.delete(timer);
+    body(...given);
+  }, ...rest);
+  open.add(timer);
+  return timer;
+};
+
+globalThis.clearTimeout = (timer) => {
+  if (open.delete(timer)) {
+    counts.timers -= 1;
+  }
+  clear(timer);
+};
 
 function counted(functions, note) {
   const wrapped = {};

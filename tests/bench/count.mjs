@@ -12,9 +12,10 @@ export default class extends Main {
     if (new URL(request.url).pathname !== "/counts") {
       return super.fetch(request);
     }
-    const told = { out: counts.out, back: counts.back, functions: { ...counts.functions } };
+    const told = { ...counts, functions: { ...counts.functions } };
     counts.out = 0;
     counts.back = 0;
+    counts.timers = 0;
     counts.functions = {};
     return Response.json(told);
   }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bench_page::{Column, Counts, Figure, Group, Results, Row, Unit, number, ratio};
+use bench_page::{Column, Counts, Figure, Group, Results, Row, Unit, number, ratio, rows};
 use serde_json::{Value, json};
 
 use crate::stopwatch::Stopwatch;
@@ -29,6 +29,9 @@ pub struct Effort {
     at_once: usize,
     quiet_calls: usize,
     memory_captures: usize,
+    /// Calls that leave something to send.
+    sending_calls: usize,
+    steps: usize,
 }
 
 impl Effort {
@@ -40,6 +43,8 @@ impl Effort {
         at_once: 100,
         quiet_calls: 20_000,
         memory_captures: 2_000,
+        sending_calls: 50,
+        steps: 20,
     };
     pub const QUICK: Effort = Effort {
         rounds: 5,
@@ -134,6 +139,61 @@ const KINDS: [Kind; 5] = [
     Kind::SilentCall,
 ];
 
+/// What an isolate does again and again before its memory is looked at.
+#[derive(Clone, Copy)]
+enum Kept {
+    Captures,
+    /// Captures, each after ten breadcrumbs.
+    Crumbs,
+    /// Calls that do not fail and are traced.
+    Calls,
+}
+
+/// Who is measured where errors are not all.
+const WITH_ALL: [(Column, Subject); 4] = [
+    SIDES[0],
+    SIDES[1],
+    (Column::Usual, Subject::UsualAll),
+    SIDES[3],
+];
+
+/// One side of a row that is measured in turns.
+struct Side<'w> {
+    column: Column,
+    worker: &'w Worker<'w>,
+    op: &'static str,
+    count: usize,
+    /// What is taken off: how long this takes.
+    base: (&'w Worker<'w>, &'static str, usize),
+    /// How many envelopes arrive before it is over.
+    envelopes: usize,
+}
+
+impl<'w> Side<'w> {
+    fn new(column: Column, worker: &'w Worker<'w>, op: &'static str, count: usize) -> Self {
+        Side {
+            column,
+            worker,
+            op,
+            count,
+            base: (worker, op, 0),
+            envelopes: 0,
+        }
+    }
+
+    /// With so many envelopes for each.
+    fn sending(mut self, each: usize) -> Self {
+        self.envelopes = self.count * each;
+        self
+    }
+
+    /// What it takes more than so many of that.
+    fn beside(mut self, worker: &'w Worker<'w>, op: &'static str) -> Self {
+        self.base = (worker, op, self.count);
+        self
+    }
+}
+
 /// The rounds of each column.
 type Rounds = BTreeMap<Column, Vec<f64>>;
 
@@ -146,13 +206,16 @@ pub struct Bench<'a> {
 
 impl Bench<'_> {
     pub fn results(&self) -> Results {
-        let parts: [(&str, &dyn Fn() -> Vec<Row>); 6] = [
+        let parts: [(&str, &dyn Fn() -> Vec<Row>); 9] = [
             ("what is uploaded", &|| self.upload()),
+            ("what each capability adds to that", &|| self.features()),
             ("what leaves", &|| self.wire()),
             ("memory", &|| self.memory()),
             ("start-up", &|| self.startup()),
             ("the first capture", &|| self.first()),
             ("captures, and calls that do not fail", &|| self.warm()),
+            ("traces, breadcrumbs, monitors, axum", &|| self.more()),
+            ("panics", &|| self.panics()),
         ];
         let mut rows = Vec::new();
         for (name, measure) in parts {
@@ -187,6 +250,13 @@ impl Bench<'_> {
         })
     }
 
+    /// The same with a rate of traces.
+    fn bindings_with(&self, rate: &str) -> Value {
+        let mut bindings = self.bindings();
+        bindings["SENTRY_TRACES_SAMPLE_RATE"] = json!(rate);
+        bindings
+    }
+
     fn start(&self, subject: Subject) -> Worker<'_> {
         self.control.worker(self.bundle(subject), &self.bindings())
     }
@@ -203,9 +273,21 @@ impl Bench<'_> {
     ///
     /// If it loses events again and again.
     fn time_until_arrived(&self, worker: &Worker<'_>, host: Host, op: &str, count: usize) -> f64 {
+        self.time_until(worker, host, op, count, count)
+    }
+
+    /// The same where another number of envelopes is to arrive.
+    fn time_until(
+        &self,
+        worker: &Worker<'_>,
+        host: Host,
+        op: &str,
+        count: usize,
+        envelopes: usize,
+    ) -> f64 {
         for _ in 0..ATTEMPTS {
             let run = self.run(worker, host, op, count);
-            if let Some(took) = self.stopwatch.time_until_arrived(&run, count) {
+            if let Some(took) = self.stopwatch.time_until_arrived(&run, envelopes) {
                 return took.as_secs_f64() * 1e3;
             }
             // The SDK gives a flush up after two seconds, which a busy machine needs.
@@ -253,7 +335,7 @@ impl Bench<'_> {
         vec![
             exact(
                 Group::Upload,
-                "added to the upload, compressed",
+                rows::UPLOAD,
                 Unit::Kib,
                 added(|it| it.upload.1),
             ),
@@ -270,6 +352,52 @@ impl Bench<'_> {
                 added(|it| it.upload.0),
             ),
         ]
+    }
+
+    /// What a capability adds, and what a user uploads.
+    fn features(&self) -> Vec<Row> {
+        let upload = |subject| self.bundle(subject).upload.1;
+        let names = |subject| self.bundle(subject).names();
+        let capabilities = [
+            ("`spans`", Subject::Spans, Some(Subject::Usual)),
+            ("`logs`", Subject::Logs, None),
+            ("`tracing`", Subject::Tracing, None),
+            (
+                "all three, breadcrumbs and monitors",
+                Subject::All,
+                Some(Subject::UsualAll),
+            ),
+        ];
+        let rounded = |value: f64| (value * 100.0).round() / 100.0;
+        let mut rows = Vec::new();
+        for (name, ours, theirs) in capabilities {
+            let added = upload(ours) - upload(Subject::PlainRust);
+            let named = added + names(ours) - names(Subject::PlainRust);
+            let theirs = theirs.map(|it| rounded(upload(it) - upload(Subject::PlainJs)));
+            for (suffix, added) in [("", added), (", names included", named)] {
+                let sides = [(Column::Ours, rounded(added))].into_iter();
+                let sides = sides.chain(theirs.map(|it| (Column::Usual, it)));
+                rows.push(exact(
+                    Group::Features,
+                    format!("added with {name}{suffix}"),
+                    Unit::Kib,
+                    sides.collect(),
+                ));
+            }
+        }
+        // Without a companion, the names stay.
+        let without = upload(Subject::PlainRust) + names(Subject::PlainRust);
+        rows.push(exact(
+            Group::Features,
+            rows::SHIPPED,
+            Unit::Kib,
+            [
+                (Column::Ours, upload(Subject::Shipped)),
+                (Column::Without, rounded(without)),
+            ]
+            .into(),
+        ));
+        rows
     }
 
     /// Each host fails once in each Worker.
@@ -327,14 +455,21 @@ impl Bench<'_> {
 
     fn counts(&self) -> Vec<Counts> {
         let bundle = self.bundle(Subject::Ours).counting();
+        let traced = self.bundle(Subject::Traced).counting();
         let mut silent = self.bindings();
         silent["SENTRY_DSN"] = Value::Null;
         let [reporting, silent] =
             [self.bindings(), silent].map(|bindings| self.control.worker(&bundle, &bindings));
+        let [all, none] = ["1", "0"].map(|rate| {
+            let bindings = self.bindings_with(rate);
+            self.control.worker(&traced, &bindings)
+        });
         let calls = 10;
         let count = |worker: &Worker<'_>, op: &str, count: usize| -> Value {
             worker.get("/counts");
             self.time(worker, Host::Fetch, op, count);
+            // What a call that is traced leaves behind goes out after it.
+            thread::sleep(SETTLED);
             worker.get("/counts").json()
         };
         let of = |name: &str, worker: &Worker<'_>, op: &str| {
@@ -354,11 +489,14 @@ impl Bench<'_> {
                 name: name.to_owned(),
                 out: each(&|counts| counts["out"].as_f64().unwrap_or(f64::NAN)),
                 back: each(&|counts| counts["back"].as_f64().unwrap_or(f64::NAN)),
+                timers: Some(each(&|counts| {
+                    counts["timers"].as_f64().unwrap_or(f64::NAN)
+                })),
                 functions,
             }
         };
         let counts = vec![
-            of("a capture", &reporting, "captures"),
+            of(rows::COUNTED_CAPTURE, &reporting, "captures"),
             of("a call that does not fail", &reporting, "wrapped"),
             of("a capture without a DSN", &silent, "same"),
             of(
@@ -366,6 +504,9 @@ impl Bench<'_> {
                 &silent,
                 "wrapped",
             ),
+            of(rows::COUNTED[0], &reporting, "crumbs"),
+            of(rows::COUNTED[1], &all, "wrapped"),
+            of(rows::COUNTED[2], &none, "wrapped"),
         ];
         self.stopwatch.take(0);
         counts
@@ -413,8 +554,8 @@ impl Bench<'_> {
             }
             let [one, many, wrapped, no_dsn, no_dsn_wrapped] = rounds;
             let name = |what: &str| format!("{what}, {}", host.name());
-            rows.push(timed(Group::Capture, name("one capture"), Unit::Ms, one));
-            rows.push(timed(Group::Capture, name("100 at once"), Unit::Ms, many));
+            rows.push(timed(Group::Capture, name(rows::CAPTURE), Unit::Ms, one));
+            rows.push(timed(Group::Capture, name(rows::AT_ONCE), Unit::Ms, many));
             quiet.push(timed(
                 Group::Quiet,
                 name("a call that does not fail"),
@@ -423,7 +564,7 @@ impl Bench<'_> {
             ));
             quiet.push(timed(
                 Group::Quiet,
-                name("a capture without a DSN"),
+                name(rows::SILENT_CAPTURE),
                 Unit::Us,
                 no_dsn,
             ));
@@ -465,6 +606,213 @@ impl Bench<'_> {
             // Shorter than what the marks vary by is as good as nothing.
             _ => took.max(0.0) / count as f64 * 1e3,
         })
+    }
+
+    /// Everything but errors alone.
+    fn more(&self) -> Vec<Row> {
+        let with = |subject: Subject, bindings: &Value| {
+            let worker = self.control.worker(self.bundle(subject), bindings);
+            (subject, worker)
+        };
+        let off = [
+            Subject::Lazy,
+            Subject::Lean,
+            Subject::UsualAll,
+            Subject::Ours,
+            Subject::Traced,
+            Subject::PlainJs,
+        ];
+        let off: HashMap<_, _> = off.map(|it| with(it, &self.bindings())).into();
+        let traced = [Subject::UsualAll, Subject::Traced];
+        let [one, zero]: [HashMap<_, _>; 2] =
+            ["1", "0"].map(|rate| traced.map(|it| with(it, &self.bindings_with(rate))).into());
+        let mut silent = self.bindings();
+        silent["SENTRY_DSN"] = Value::Null;
+        let (_, silent) = with(Subject::Traced, &silent);
+        self.check_more(&off, &one);
+
+        let effort = self.effort;
+        let (few, some, many) = (
+            effort.sending_calls,
+            effort.quiet_calls / 100,
+            effort.quiet_calls,
+        );
+        let [one_usual, one_ours] = traced.map(|it| &one[&it]);
+        let [zero_usual, zero_ours] = traced.map(|it| &zero[&it]);
+        let (plain, ours) = (&off[&Subject::PlainJs], &off[&Subject::Ours]);
+        let mut rows = Vec::new();
+        let mut row = |name: String, unit, host, sides: &[Side<'_>]| {
+            rows.push(self.in_turns(name, unit, host, sides));
+        };
+        for host in [Host::Fetch, Host::Alarm] {
+            let name = |what: &str| format!("{what}, {}", host.name());
+            let usual = Side::new(Column::Usual, one_usual, "wrapped", few).sending(1);
+            let sides = [
+                usual,
+                Side::new(Column::Ours, one_ours, "wrapped", few).sending(1),
+            ];
+            row(name(rows::TRACED), Unit::Us, host, &sides);
+            let sides = [
+                Side::new(Column::Usual, zero_usual, "wrapped", some),
+                Side::new(Column::Ours, zero_ours, "wrapped", many),
+            ];
+            row(name(rows::UNSAMPLED), Unit::Us, host, &sides);
+            let sides = [
+                Side::new(Column::Ours, &off[&Subject::Traced], "wrapped", many),
+                Side::new(Column::Without, ours, "wrapped", many),
+            ];
+            row(name(rows::UNTRACED), Unit::Us, host, &sides);
+        }
+
+        let steps = |column, worker, base| {
+            Side::new(column, worker, "steps", effort.steps).beside(base, "steps")
+        };
+        let mut ours_traced = steps(Column::Ours, one_ours, &silent).sending(1);
+        // The run itself has a transaction, too.
+        ours_traced.envelopes += 1;
+        let sides = [
+            steps(Column::Usual, one_usual, plain).sending(1),
+            ours_traced,
+        ];
+        row(rows::TRACED_STEP.to_owned(), Unit::Us, Host::Run, &sides);
+        let sides = [
+            steps(Column::Usual, zero_usual, plain),
+            steps(Column::Ours, zero_ours, &silent),
+        ];
+        row(rows::UNSAMPLED_STEP.to_owned(), Unit::Us, Host::Run, &sides);
+
+        let all = |op, count, each| {
+            WITH_ALL
+                .map(|(column, subject)| Side::new(column, &off[&subject], op, count).sending(each))
+        };
+        let sides = all("crumbs", effort.captures, 1);
+        row(rows::CRUMBS.to_owned(), Unit::Us, Host::Fetch, &sides);
+        let sides = all("cron", few, 2);
+        row(rows::CRON.to_owned(), Unit::Us, Host::Fetch, &sides);
+
+        let layer = |column, worker, count| {
+            Side::new(column, worker, "axum", count).beside(worker, "axum-bare")
+        };
+        let sides = [
+            layer(Column::Usual, &off[&Subject::UsualAll], some),
+            layer(Column::Ours, &off[&Subject::Traced], many / 10),
+        ];
+        row(rows::LAYER.to_owned(), Unit::Us, Host::Fetch, &sides);
+        let sides = [
+            layer(Column::Usual, one_usual, few).sending(1),
+            layer(Column::Ours, one_ours, few).sending(1),
+        ];
+        row(rows::TRACED_LAYER.to_owned(), Unit::Us, Host::Fetch, &sides);
+        rows
+    }
+
+    /// The sides of one row in turns, for each of what they count.
+    fn in_turns(&self, name: String, unit: Unit, host: Host, sides: &[Side<'_>]) -> Row {
+        let mut rounds = Rounds::default();
+        // The first round only warms up.
+        for round in 0..=self.effort.rounds {
+            for turn in 0..sides.len() {
+                let side = &sides[(turn + round) % sides.len()];
+                let (base, op, count) = side.base;
+                let base = self.time(base, host, op, count);
+                let took = match side.envelopes {
+                    0 => self.time(side.worker, host, side.op, side.count),
+                    all => self.time_until(side.worker, host, side.op, side.count, all),
+                };
+                if round > 0 {
+                    // Shorter than what the marks vary by is as good as nothing.
+                    let each = (took - base).max(0.0) / side.count as f64;
+                    let each = if unit == Unit::Us { each * 1e3 } else { each };
+                    rounds.entry(side.column).or_default().push(each);
+                }
+            }
+        }
+        timed(Group::More, name, unit, rounds)
+    }
+
+    /// What these rows compare does the same, too.
+    fn check_more(
+        &self,
+        off: &HashMap<Subject, Worker<'_>>,
+        traced: &HashMap<Subject, Worker<'_>>,
+    ) {
+        let arrived = |worker: &Worker<'_>, host, op: &str, count| {
+            self.stopwatch.take(0);
+            self.run(worker, host, op, 1);
+            let arrived = self.stopwatch.take(count);
+            thread::sleep(SETTLED);
+            arrived
+        };
+        for (_, subject) in WITH_ALL {
+            let worker = &off[&subject];
+            same::check_crumbs(&arrived(worker, Host::Fetch, "crumbs", 1)[0]);
+            same::check_run_of_monitor(&arrived(worker, Host::Fetch, "cron", 2));
+        }
+        for worker in traced.values() {
+            for (host, op) in [
+                (Host::Fetch, "wrapped"),
+                (Host::Alarm, "wrapped"),
+                (Host::Fetch, "axum"),
+                (Host::Run, "steps"),
+            ] {
+                same::check_transaction(&arrived(worker, host, op, 1)[0]);
+            }
+        }
+        self.stopwatch.take(0);
+    }
+
+    /// From a request that ends in a panic or an exception to its answer, as who asks sees
+    /// it. A panic ends the WebAssembly instance, so each of these is the first report of
+    /// a new one.
+    fn panics(&self) -> Vec<Row> {
+        let sides = [
+            (Column::Lazy, Subject::Lazy, Subject::PlainJs),
+            (Column::Lean, Subject::Lean, Subject::PlainJs),
+            (Column::Usual, Subject::Usual, Subject::PlainJs),
+            (
+                Column::Ours,
+                Subject::OursWithoutWorkflow,
+                Subject::PlainRust,
+            ),
+        ];
+        let subjects = [
+            Subject::PlainJs,
+            Subject::PlainRust,
+            Subject::Lazy,
+            Subject::Lean,
+            Subject::Usual,
+            Subject::OursWithoutWorkflow,
+        ];
+        let workers = subjects.map(|it| (it, self.start(it)));
+        let mut rounds = HashMap::<Subject, Vec<f64>>::new();
+        for round in 0..=self.effort.rounds {
+            for turn in 0..workers.len() {
+                let (subject, worker) = &workers[(turn + round) % workers.len()];
+                // The new instance is there before the time is taken.
+                worker.get("/");
+                let op = if subject.is_rust() { "panic" } else { "fail" };
+                let began = Instant::now();
+                let answer = worker.post(&format!("/fetch/{op}?run=x&count={}", same::LINE));
+                let took = began.elapsed().as_secs_f64() * 1e3;
+                assert_eq!(answer.status, 500, "{answer:?}");
+                if round > 0 {
+                    rounds.entry(*subject).or_default().push(took);
+                }
+            }
+        }
+        self.stopwatch.take(sides.len() * self.effort.rounds);
+        let whole = sides.map(|(column, with, _)| (column, rounds[&with].clone()));
+        let added = sides.map(|(column, with, without)| {
+            let pairs = rounds[&with].iter().zip(&rounds[&without]);
+            (
+                column,
+                pairs.map(|(with, without)| with - without).collect(),
+            )
+        });
+        vec![
+            timed(Group::More, rows::PANIC, Unit::Ms, whole.into()),
+            timed(Group::More, rows::PANIC_ADDED, Unit::Ms, added.into()),
+        ]
     }
 
     fn startup(&self) -> Vec<Row> {
@@ -559,8 +907,13 @@ impl Bench<'_> {
         let mut added = BTreeMap::new();
         let mut grown = BTreeMap::new();
         let mut without = HashMap::new();
+        let bindings = self.bindings();
+        let run = |subject: Subject, op: Kept, until: &[usize]| match op {
+            Kept::Calls => self.kept(subject, &self.bindings_with("1"), op, until),
+            _ => self.kept(subject, &bindings, op, until),
+        };
         for subject in [Subject::PlainJs, Subject::PlainRust] {
-            without.insert(subject, self.kept(subject, &[1])[0]);
+            without.insert(subject, run(subject, Kept::Captures, &[1])[0]);
         }
         let captures = self.effort.memory_captures;
         for (column, subject) in SIDES {
@@ -569,37 +922,61 @@ impl Bench<'_> {
             } else {
                 Subject::PlainJs
             };
-            let kept = self.kept(subject, &[100, captures]);
+            let kept = run(subject, Kept::Captures, &[100, captures]);
             added.insert(column, (kept[1] - without[&plain]).round());
             grown.insert(column, (kept[1] - kept[0]).round());
         }
+        let grown_by = |sides: &[(Column, Subject)], op: Kept| {
+            let grown = sides.iter().map(|(column, subject)| {
+                let kept = run(*subject, op, &[100, captures]);
+                (*column, (kept[1] - kept[0]).round())
+            });
+            grown.collect::<BTreeMap<_, _>>()
+        };
+        let crumbs = grown_by(&WITH_ALL, Kept::Crumbs);
+        let traced = [
+            (Column::Usual, Subject::UsualAll),
+            (Column::Ours, Subject::Traced),
+        ];
+        let traced = grown_by(&traced, Kept::Calls);
         self.stopwatch.take(0);
         let captures = number(captures as f64);
+        let row = |name: String, figures| exact(Group::Memory, name, Unit::Kib, figures);
         vec![
-            exact(
-                Group::Memory,
+            row(
                 format!("added to the isolate after {captures} captures"),
-                Unit::Kib,
                 added,
             ),
-            exact(
-                Group::Memory,
-                format!("grown between 100 captures and {captures}"),
-                Unit::Kib,
-                grown,
+            row(rows::grown(&captures), grown),
+            row(
+                format!("grown between 100 captures after ten breadcrumbs each and {captures}"),
+                crumbs,
+            ),
+            row(
+                format!("grown between 100 traced calls and {captures}"),
+                traced,
             ),
         ]
     }
 
-    /// KiB of JavaScript's heap and of WebAssembly's memory, after so many captures
+    /// KiB of JavaScript's heap and of WebAssembly's memory, after an alarm has done so much
     /// in a row.
-    fn kept(&self, subject: Subject, captures: &[usize]) -> Vec<f64> {
+    fn kept(&self, subject: Subject, bindings: &Value, op: Kept, until: &[usize]) -> Vec<f64> {
         let bundle = self.bundle(subject);
-        let worker = self.control.inspected(bundle, &self.bindings());
+        let worker = self.control.inspected(bundle, bindings);
         let mut inspector = worker.inspector();
         let mut before = 0;
-        let kept = captures.iter().map(|until| {
-            self.time(&worker, Host::Alarm, "captures", until - before);
+        let kept = until.iter().map(|until| {
+            match op {
+                // No more at once than a Worker would have.
+                Kept::Calls => {
+                    for _ in 0..(until - before) / 50 {
+                        self.time_until_arrived(&worker, Host::Alarm, "wrapped", 50);
+                    }
+                }
+                Kept::Captures => drop(self.time(&worker, Host::Alarm, "captures", until - before)),
+                Kept::Crumbs => drop(self.time(&worker, Host::Alarm, "crumbs", until - before)),
+            }
             before = *until;
             let heap = inspector.heap_after_collection_beside(|| drop(worker.get("/"))) as f64;
             let memory = worker.get("/memory").json().as_f64().expect("bytes");
@@ -627,8 +1004,8 @@ fn exact(group: Group, name: impl Into<String>, unit: Unit, values: BTreeMap<Col
 
 fn timed(group: Group, name: impl Into<String>, unit: Unit, rounds: Rounds) -> Row {
     let ours = &rounds[&Column::Ours];
-    let theirs = Column::THEIRS.into_iter();
-    let ratios = theirs.map(|column| (column, ratio(ours, &rounds[&column])));
+    let others = Column::OTHERS.into_iter();
+    let ratios = others.filter_map(|column| Some((column, ratio(ours, rounds.get(&column)?))));
     Row {
         group,
         name: name.into(),

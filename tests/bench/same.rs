@@ -42,6 +42,62 @@ pub fn check(request: &Request, host: Host) {
     assert_eq!(substance, expected, "{event:#}");
     assert!(event["event_id"].as_str().is_some_and(|id| id.len() == 32));
     assert_ne!(event["timestamp"], Value::Null);
+    let frames = exception["stacktrace"]["frames"].as_array();
+    assert!(frames.is_some_and(|it| !it.is_empty()), "{event:#}");
+}
+
+/// Says that this request carries an error with ten breadcrumbs.
+///
+/// # Panics
+///
+/// If it does not.
+pub fn check_crumbs(request: &Request) {
+    let event = receiver::event(request);
+    let crumbs = &event["breadcrumbs"];
+    let crumbs = crumbs.as_array().or_else(|| crumbs["values"].as_array());
+    let ours = crumbs.into_iter().flatten().filter(|crumb| {
+        let message = crumb["message"].as_str().unwrap_or_default();
+        crumb["category"] == "list" && message.ends_with("of the list is read")
+    });
+    assert_eq!(ours.count(), 10, "{event:#}");
+}
+
+/// Says that this request carries a transaction.
+///
+/// # Panics
+///
+/// If it does not.
+pub fn check_transaction(request: &Request) {
+    let (_, items) = receiver::envelope(request);
+    let (head, transaction) = items.first().expect("an item");
+    assert_eq!(head["type"], "transaction");
+    for field in ["transaction", "start_timestamp", "timestamp"] {
+        assert_ne!(transaction[field], Value::Null, "{field}: {transaction:#}");
+    }
+    let trace = &transaction["contexts"]["trace"];
+    assert!(trace["op"].is_string(), "{transaction:#}");
+}
+
+/// Says that these are the two check-ins of one run, which succeeded.
+///
+/// # Panics
+///
+/// If they are not.
+pub fn check_run_of_monitor(requests: &[Request]) {
+    let mut check_ins: Vec<Value> = requests
+        .iter()
+        .map(|request| receiver::envelope(request).1.remove(0).1)
+        .collect();
+    // They may come in any order, and the schedule with either of them.
+    check_ins.sort_by_key(|it| it["status"].as_str().map(str::to_owned));
+    let said: Vec<Value> = check_ins
+        .iter()
+        .map(|it| json!([it["monitor_slug"], it["status"]]))
+        .collect();
+    assert_eq!(said, [json!(["bench", "in_progress"]), json!(["bench", "ok"])]);
+    assert_eq!(check_ins[0]["check_in_id"], check_ins[1]["check_in_id"]);
+    let schedule = |it: &Value| it["monitor_config"]["schedule"]["value"] == "*/15 * * * *";
+    assert!(check_ins.iter().any(schedule), "{check_ins:#?}");
 }
 
 /// The bytes of a request, without what TCP and TLS add.

@@ -26,23 +26,44 @@ pub enum Subject {
     Lean,
     /// The SDK as its documentation sets it up.
     Usual,
+    /// The same with traces, logs, breadcrumbs and monitors.
+    UsualAll,
     /// Rust without any error reporter, and without a Workflow.
     PlainRust,
     /// The same with the crate.
     OursWithoutWorkflow,
-    /// The same with a Workflow.
+    /// The same with its names and lines in a companion, as a user ships it.
+    Shipped,
+    /// Like `OursWithoutWorkflow`, with the feature `spans`.
+    Spans,
+    /// The same with `logs`.
+    Logs,
+    /// The same with `tracing`.
+    Tracing,
+    /// The same with all three, breadcrumbs and monitors.
+    All,
+    /// With a Workflow, breadcrumbs and monitors.
     Ours,
+    /// The same with `spans` and axum.
+    Traced,
 }
 
 impl Subject {
-    pub const ALL: [Subject; 7] = [
+    pub const ALL: [Subject; 14] = [
         Subject::PlainJs,
         Subject::Lazy,
         Subject::Lean,
         Subject::Usual,
+        Subject::UsualAll,
         Subject::PlainRust,
         Subject::OursWithoutWorkflow,
+        Subject::Shipped,
+        Subject::Spans,
+        Subject::Logs,
+        Subject::Tracing,
+        Subject::All,
         Subject::Ours,
+        Subject::Traced,
     ];
 
     fn name(self) -> &'static str {
@@ -51,9 +72,16 @@ impl Subject {
             Subject::Lazy => "lazy",
             Subject::Lean => "lean",
             Subject::Usual => "usual",
+            Subject::UsualAll => "usual-all",
             Subject::PlainRust => "build-plain",
             Subject::OursWithoutWorkflow => "build-sentry",
+            Subject::Shipped => "build-shipped",
+            Subject::Spans => "build-spans",
+            Subject::Logs => "build-logs",
+            Subject::Tracing => "build-tracing",
+            Subject::All => "build-all",
             Subject::Ours => "build-workflow",
+            Subject::Traced => "build-traced",
         }
     }
 
@@ -62,7 +90,17 @@ impl Subject {
     }
 
     fn has_workflow(self) -> bool {
-        !matches!(self, Subject::PlainRust | Subject::OursWithoutWorkflow)
+        !self.is_rust() || matches!(self, Subject::Ours | Subject::Traced)
+    }
+
+    /// The folder of a Rust Worker that is uploaded: its names are out of it.
+    fn folder(self) -> PathBuf {
+        let folder = match self {
+            // A program of the crate's has done that.
+            Subject::Shipped => self.name().to_owned(),
+            _ => format!("{}-stripped", self.name()),
+        };
+        environment::path("BENCH_RUST").join(folder)
     }
 
     /// The SDK's documentation asks for it; the others would do without.
@@ -108,7 +146,7 @@ impl Sources {
     pub fn bundle(&self, subject: Subject) -> Bundle {
         let name = subject.name();
         let main = if subject.is_rust() {
-            environment::path("BENCH_RUST").join(name).join("index.js")
+            subject.folder().join("index.js")
         } else {
             self.0.join(format!("{name}.mjs"))
         };
@@ -165,9 +203,10 @@ fn sizes(line: &str) -> Option<(f64, f64)> {
 impl Bundle {
     /// What the names of a Rust Worker's functions add to it, compressed, in KiB.
     pub fn names(&self) -> f64 {
-        let folder = environment::path("BENCH_RUST").join(self.subject.name());
-        let [named, plain] = ["named.wasm", "index_bg.wasm"].map(|file| {
-            let bytes = fs::read(folder.join(file)).expect("a Worker built for the bench");
+        let named = environment::path("BENCH_RUST").join(self.subject.name());
+        let [named, plain] = [named, self.subject.folder()].map(|folder| {
+            let module = folder.join("index_bg.wasm");
+            let bytes = fs::read(module).expect("a Worker built for the bench");
             let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
             gzip.write_all(&bytes).expect("memory takes bytes");
             gzip.finish().expect("memory takes bytes").len() as f64 / 1024.0

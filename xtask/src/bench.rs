@@ -7,23 +7,43 @@ use anyhow::{Context, Result};
 
 use crate::run;
 use crate::setup::{Npm, Setup};
-use crate::worker::Builder;
+use crate::worker::{self, Builder};
 
 const PACKAGE: &str = "tests/bench/rust";
 /// The Rust Workers: the folder of each below the package, and its features.
-const BUILDS: [(&str, &[&str]); 3] = [
+const BUILDS: [(&str, &[&str]); 8] = [
     ("build-plain", &[]),
     ("build-sentry", &["sentry"]),
     ("build-workflow", &["workflow"]),
+    ("build-traced", &["workflow", "spans", "axum"]),
+    ("build-spans", &["spans"]),
+    ("build-logs", &["logs"]),
+    ("build-tracing", &["tracing"]),
+    ("build-all", &["more", "spans", "logs", "tracing"]),
 ];
+/// One of them as a user ships it: with a companion.
+const SHIPPED: (&str, &[&str]) = ("build-shipped", &["sentry"]);
 
 /// Takes the names of functions off a built Worker, as minifying takes them off
-/// JavaScript. What it was before stays beside it.
-fn strip(folder: &Path, npm: &Npm) -> Result<()> {
-    let (built, named) = (folder.join("index_bg.wasm"), folder.join("named.wasm"));
-    fs::rename(&built, &named).with_context(|| format!("no {}", built.display()))?;
+/// JavaScript: beside it, in a folder with `-stripped` behind the name. Unless it is there.
+fn strip(package: &Path, folder: &str, npm: &Npm) -> Result<()> {
+    let from = package.join(folder);
+    let to = package.join(format!("{folder}-stripped"));
+    let stamp = |folder: &Path| fs::read(worker::stamp_in(folder)).ok();
+    if stamp(&to).is_some_and(|stripped| Some(stripped) == stamp(&from)) {
+        return Ok(());
+    }
+    if to.exists() {
+        fs::remove_dir_all(&to)?;
+    }
+    worker::copy(&from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
+    // What says that it is there comes last.
+    fs::remove_file(worker::stamp_in(&to))?;
+    let module = "index_bg.wasm";
     let mut command = npm.command("wasm-opt");
-    command.args(["-Os", "-o"]).arg(&built).arg(&named);
+    command
+        .args(["-Os", "-o"])
+        .args([to.join(module), from.join(module)]);
     // What worker-build allows.
     command.args([
         "--enable-mutable-globals",
@@ -34,7 +54,9 @@ fn strip(folder: &Path, npm: &Npm) -> Result<()> {
         "--enable-reference-types",
         "--enable-exception-handling",
     ]);
-    run::inherited(&mut command)
+    run::inherited(&mut command)?;
+    fs::copy(worker::stamp_in(&from), worker::stamp_in(&to))?;
+    Ok(())
 }
 
 /// Measures, or only writes the page again.
@@ -57,8 +79,10 @@ pub fn bench(root: &Path, quick: bool, page: bool) -> Result<()> {
     let package = root.join(PACKAGE);
     builder.build_all(&BUILDS.map(|(folder, features)| (package.as_path(), folder, features)))?;
 
+    let (folder, features) = SHIPPED;
+    builder.build_shipped((package.as_path(), folder, features))?;
     for (folder, _) in BUILDS {
-        strip(&package.join(folder), builder.npm)?;
+        strip(&package, folder, builder.npm)?;
     }
 
     eprintln!("\n== bench");

@@ -87,10 +87,7 @@ impl Builder<'_> {
             copy(&package.join(folder), &target)
                 .with_context(|| format!("cannot copy {name} to {second}"))?;
             run_quietly(&format!("{name}, its companion"), split(package, folder))?;
-            let mut command = split(package, second);
-            command.arg("--optimize");
-            self.npm.on_path(&mut command);
-            command.env("WASM_OPT_BIN", self.npm.binary("wasm-opt"));
+            let command = self.split_optimized(package, second);
             run_quietly(&format!("{name}, optimised"), command)?;
             write_stamp(optimized)
         };
@@ -100,6 +97,31 @@ impl Builder<'_> {
             make()?;
             write_stamp(plain)
         }
+    }
+
+    /// Builds a Worker as one with a companion is shipped: optimised, its names and lines in
+    /// the companion. Unless nothing has changed since the last time.
+    pub fn build_shipped(&self, build: Build<'_>) -> Result<()> {
+        let (package, folder, _) = build;
+        let name = shown(package, folder);
+        unless_built(build, || {
+            let mut command = self.command(build);
+            command.arg("--no-opt");
+            run_quietly(&name, command)?;
+            run_quietly(
+                &format!("{name}, its companion"),
+                self.split_optimized(package, folder),
+            )
+        })
+    }
+
+    /// The second half of a build that is optimised after worker-build.
+    fn split_optimized(&self, package: &Path, folder: &str) -> Command {
+        let mut command = split(package, folder);
+        command.arg("--optimize");
+        self.npm.on_path(&mut command);
+        command.env("WASM_OPT_BIN", self.npm.binary("wasm-opt"));
+        command
     }
 
     /// Builds a Worker that unwinds: the standard library is part of the build.
@@ -148,7 +170,7 @@ impl Builder<'_> {
 }
 
 /// Copies a folder that worker-build wrote.
-fn copy(from: &Path, to: &Path) -> Result<()> {
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
@@ -186,7 +208,12 @@ fn write_stamp(build: Build<'_>) -> Result<()> {
 }
 
 fn stamp_of((package, folder, _): Build<'_>) -> PathBuf {
-    package.join(folder).join(".inputs")
+    stamp_in(&package.join(folder))
+}
+
+/// Where a build keeps what it was made from.
+pub fn stamp_in(folder: &Path) -> PathBuf {
+    folder.join(".inputs")
 }
 
 /// A fingerprint of what was built, and of what from.

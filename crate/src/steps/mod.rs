@@ -61,7 +61,12 @@ pub(crate) async fn finish(
     isolate: &Shared,
     parcel: Parcel,
 ) -> Option<Uuid> {
-    finish_by(runtime, isolate, parcel, runtime.now_ms() + CAPTURE_MS).await
+    let ready = isolate.try_borrow().ok().and_then(|it| it.ready());
+    match ready {
+        // Nothing is waited for before the request leaves, so all of the time is left.
+        Some(client) => send(runtime, &client, parcel, CAPTURE_MS).await,
+        None => finish_by(runtime, isolate, parcel, runtime.now_ms() + CAPTURE_MS).await,
+    }
 }
 
 /// The same, for what has less time left.
@@ -73,10 +78,20 @@ pub(crate) async fn finish_by(
 ) -> Option<Uuid> {
     // 2. Load, 3. load failure, 4. initialise once, 5. build the client.
     let client = client(runtime, isolate, deadline_ms).await?;
+    let left_ms = (deadline_ms - runtime.now_ms()).max(0.0);
+    send(runtime, &client, parcel, left_ms).await
+}
+
+/// The last step, which has so much time left.
+async fn send(
+    runtime: &impl Runtime,
+    client: &IsolateClient,
+    parcel: Parcel,
+    left_ms: f64,
+) -> Option<Uuid> {
     // 6. Capture and deliver.
-    let left_ms = (deadline_ms - runtime.now_ms()).max(0.0) as u32;
-    let delivery = exit(runtime, &client, parcel, Wait::For(left_ms))?;
-    deliver::answer(runtime, &client, delivery).await
+    let delivery = exit(runtime, client, parcel, Wait::For(left_ms as u32))?;
+    deliver::answer(runtime, client, delivery).await
 }
 // ANCHOR_END: capture
 
@@ -505,6 +520,20 @@ mod tests {
         ));
         let posted = fake.world.posted.borrow();
         assert!(posted.iter().all(|sent| sent.url.contains("s.example.com")));
+    }
+
+    #[test]
+    fn step_6_capture_asks_for_the_time_once_where_there_is_a_client() {
+        let fake = accepting();
+        let isolate = isolate();
+        assert!(capture_one(&fake, &isolate).is_some());
+        fake.world.asked_for_time.set(0);
+        assert!(capture_one(&fake, &isolate).is_some());
+        // When it happened. Its envelope's own time is a text.
+        assert_eq!(fake.world.asked_for_time.get(), 1);
+        let posted = fake.world.posted.borrow();
+        let timeouts: Vec<_> = posted.iter().map(|it| f64::from(it.timeout_ms)).collect();
+        assert_eq!(timeouts, [CAPTURE_MS; 2]);
     }
 
     #[test]

@@ -5,16 +5,25 @@ import { hosts } from "./hosts.mjs";
 
 /// The hosts, and how to get hold of the SDK when it is needed.
 export function catching(load) {
-  async function capture(env, place, error) {
+  async function capture(env, place, error, crumbs) {
     if (!env.SENTRY_DSN) {
       return;
     }
     const [Sentry, { report }] = await Promise.all([load(), import("./report.mjs")]);
-    await report(Sentry, env, place, error);
+    await report(Sentry, env, place, error, crumbs);
+  }
+
+  async function monitor(env, context, body) {
+    if (!env.SENTRY_DSN) {
+      return body();
+    }
+    const [Sentry, { monitored }] = await Promise.all([load(), import("./report.mjs")]);
+    return monitored(Sentry, env, context, body);
   }
 
   return hosts({
     wrapHandler: (handler) => ({
+      ...handler,
       async fetch(request, env, context) {
         try {
           return await handler.fetch(request, env, context);
@@ -47,5 +56,6 @@ export function catching(load) {
         }
       },
     capture,
+    monitor,
   });
 }

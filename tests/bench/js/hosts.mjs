@@ -10,8 +10,13 @@
 // | `nothing`                | nothing between the two                             |
 // | `captures`, `at-once`    | captures errors, in a row or at once                |
 // | `same`                   | captures one error again and again                  |
+// | `crumbs`                 | captures errors in a row, each after ten breadcrumbs |
 // | `wrapped`                | is called by its wrapper, does not fail             |
+// | `axum`, `axum-bare`      | the same with the wrapper and without; in Rust, that of axum |
+// | `cron`                   | `scheduled` is called by its wrapper, as one run of a monitor |
+// | `steps`                  | runs steps that do nothing; the host `run` only     |
 // | `fail`                   | throws, and tells nobody                            |
+// | `said`                   | uses a span and a log, so that they are in the bundle |
 // | `floor`, `floor-at-once` | sends S bytes, in a row or at once; JavaScript only |
 
 import { DurableObject, WorkflowEntrypoint } from "cloudflare:workers";
@@ -24,6 +29,15 @@ export class BrokenLine extends Error {
   }
 }
 
+/// The breadcrumbs that `crumbs` leaves before each error.
+function crumbs() {
+  return Array.from({ length: 10 }, (_, n) => ({
+    category: "list",
+    message: `line ${n} of the list is read`,
+    level: "info",
+  }));
+}
+
 /// Makes the Worker: how it wraps each host, and how it captures. What is not
 /// given is what a Worker without any of it does.
 export function hosts({
@@ -32,6 +46,8 @@ export function hosts({
   wrapFlow = (flow) => flow,
   enter = () => {},
   capture = async () => {},
+  monitor = (env, context, body) => body(),
+  said = async () => {},
 }) {
   // Does what is asked of a host, from inside the wrapper.
   async function work(env, place, order) {
@@ -47,6 +63,14 @@ export function hosts({
             await capture(env, place, new BrokenLine(n));
           }
         });
+      case "crumbs":
+        return measured(env, order, async () => {
+          for (let n = 0; n < order.count; n++) {
+            await capture(env, place, new BrokenLine(n), crumbs());
+          }
+        });
+      case "said":
+        return said();
       case "at-once":
         return measured(env, order, () => {
           const one = (_, n) => capture(env, place, new BrokenLine(n));
@@ -82,7 +106,7 @@ export function hosts({
   // A request that is answered at once, so that its wrapper's work is all there is.
   let idle = { request: null, response: null };
 
-  const handler = wrapHandler({
+  const makeHandler = () => ({
     async fetch(request, env, context) {
       if (request === idle.request) {
         return idle.response;
@@ -90,7 +114,12 @@ export function hosts({
       await work(env, "main.fetch", orderOf(request));
       return new Response("done\n");
     },
+    async scheduled(controller, env, context) {
+      await monitor(env, context, async () => {});
+    },
   });
+  const handler = wrapHandler(makeHandler());
+  const bare = makeHandler();
 
   const Inner = wrapObject(
     class Bench extends DurableObject {
@@ -102,8 +131,16 @@ export function hosts({
 
   const InnerFlow = wrapFlow(
     class BenchFlow extends WorkflowEntrypoint {
-      async run(event) {
-        await work(this.env, "BenchFlow.run", event.payload);
+      async run(event, step) {
+        const order = event.payload;
+        if (order.op !== "steps") {
+          return work(this.env, "BenchFlow.run", order);
+        }
+        await measured(this.env, order, async () => {
+          for (let n = 0; n < order.count; n++) {
+            await step.do(`step ${n}`, async () => {});
+          }
+        });
       }
     },
   );
@@ -162,14 +199,24 @@ export function hosts({
       const [, host, op] = new URL(request.url).pathname.split("/");
       switch (host) {
         case "fetch": {
-          if (op !== "wrapped") {
+          const order = orderOf(request);
+          if (op === "cron") {
+            const controller = { cron: "*/15 * * * *", scheduledTime: Date.now(), noRetry() {} };
+            await measured(env, order, async () => {
+              for (let n = 0; n < order.count; n++) {
+                await handler.scheduled(controller, env, context);
+              }
+            });
+            return new Response("done\n");
+          }
+          if (!["wrapped", "axum", "axum-bare"].includes(op)) {
             return handler.fetch(request, env, context);
           }
-          const order = orderOf(request);
+          const called = op === "axum-bare" ? bare : handler;
           idle = { request: new Request(request.url), response: new Response(null) };
           await measured(env, order, async () => {
             for (let n = 0; n < order.count; n++) {
-              await handler.fetch(idle.request, env, context);
+              await called.fetch(idle.request, env, context);
             }
           });
           return new Response("done\n");

@@ -8,13 +8,34 @@ import { nodeStackLineParser } from "@sentry/core/server";
 let client;
 
 /// Captures an error with the parts of `Sentry`, and waits for its delivery.
-export async function report(Sentry, env, place, error) {
+export async function report(Sentry, env, place, error, crumbs = []) {
   client ??= create(Sentry, env);
   const scope = new Sentry.Scope();
   scope.setClient(client);
   scope.setTransactionName(place);
+  for (const crumb of crumbs) {
+    scope.addBreadcrumb(crumb);
+  }
   scope.captureException(error);
   await client.flush(2000);
+}
+
+/// Runs a body as one run of a monitor. Its end is sent in the background.
+export async function monitored(Sentry, env, context, body) {
+  client ??= create(Sentry, env);
+  const config = { schedule: { type: "crontab", value: "*/15 * * * *" } };
+  const run = { monitorSlug: "bench", status: "in_progress" };
+  const checkInId = client.captureCheckIn(run, config);
+  const began = Date.now();
+  let status = "error";
+  try {
+    await body();
+    status = "ok";
+  } finally {
+    const duration = (Date.now() - began) / 1000;
+    client.captureCheckIn({ ...run, checkInId, status, duration }, config);
+    context.waitUntil(client.flush(2000));
+  }
 }
 
 function create(Sentry, env) {

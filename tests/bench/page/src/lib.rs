@@ -2,13 +2,17 @@
 //!
 //! - `results`: the file `tests/bench/results.json`.
 //! - `figure`: a median with its spread, and a ratio with its.
+//! - `rows`: the names by which rows are found again.
+//! - `goals`: what is aimed at, and whether it is met.
 //! - `words`, `plot`: figures and ratios as a reader sees them.
 //! - `page`: the parts of `src/performance.md` between marks.
 
 mod figure;
+mod goals;
 mod page;
 mod plot;
 mod results;
+pub mod rows;
 mod words;
 
 use std::path::{Path, PathBuf};

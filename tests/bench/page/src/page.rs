@@ -5,9 +5,10 @@
 
 use std::fmt::Write;
 
+use crate::goals::goals;
 use crate::plot::plot;
 use crate::results::{Column, Fact, Group, Results, Row};
-use crate::words::{Verdict, figure, goal, number};
+use crate::words::{Verdict, day, figure, goal, number};
 
 const BEGIN: &str = "<!-- bench: ";
 const BEGUN: &str = " -->\n";
@@ -88,20 +89,24 @@ const FIVE: [(&str, &str); 5] = [
     ),
 ];
 
-const PARTS: [&str; 12] = [
-    "five", "summary", "behind", "upload", "start", "capture", "quiet", "memory", "wire", "counts",
-    "machine", "versions",
+const PARTS: [&str; 16] = [
+    "five", "age", "goals", "summary", "behind", "upload", "features", "start", "capture", "quiet",
+    "more", "memory", "wire", "counts", "machine", "versions",
 ];
 
 fn part(name: &str, results: &Results) -> Option<String> {
     Some(match name {
         "five" => five(results)?,
+        "age" => age(results),
+        "goals" => goals_table(results),
         "summary" => summary(results),
         "behind" => behind(results),
         "upload" => group(name, Group::Upload, results),
+        "features" => plain_group(Group::Features, results),
         "start" => group(name, Group::Start, results),
         "capture" => group(name, Group::Capture, results),
         "quiet" => group(name, Group::Quiet, results),
+        "more" => plain_group(Group::More, results),
         "memory" => group(name, Group::Memory, results),
         "wire" => group(name, Group::Wire, results),
         "counts" => counts(results),
@@ -148,6 +153,72 @@ fn table(rows: &[&Row]) -> String {
             cells.join(" | "),
             goal(row)
         );
+    }
+    table
+}
+
+/// A table without a plot, with the columns that its rows have.
+fn plain_group(group: Group, results: &Results) -> String {
+    let rows = rows(group, results);
+    let columns = [
+        Column::Lazy,
+        Column::Lean,
+        Column::Usual,
+        Column::Ours,
+        Column::Without,
+    ];
+    let is_there = |column: &Column| rows.iter().any(|row| row.figures.contains_key(column));
+    let columns: Vec<Column> = columns.into_iter().filter(is_there).collect();
+    if columns.is_empty() {
+        return "Not measured yet.\n".to_owned();
+    }
+    let names: Vec<&str> = columns.iter().map(|column| column.name()).collect();
+    let mut table = format!("| What | {} | Ours to the others |\n", names.join(" | "));
+    let _ = writeln!(table, "|{}", " --- |".repeat(columns.len() + 2));
+    for row in rows {
+        let cells = columns.iter().map(|column| match row.figures.get(column) {
+            Some(it) => figure(it, row.unit),
+            None => "does not apply".to_owned(),
+        });
+        let cells: Vec<String> = cells.collect();
+        let ratios = columns.iter().filter_map(|column| {
+            let ratio = crate::words::ratio(row.ratios.get(column)?);
+            Some(format!("{ratio} of {}", column.short_name()))
+        });
+        let ratios: Vec<String> = ratios.collect();
+        let ratios = match ratios.is_empty() {
+            true => "nothing to compare with".to_owned(),
+            false => ratios.join(", "),
+        };
+        let _ = writeln!(table, "| {} | {} | {ratios} |", row.name, cells.join(" | "));
+    }
+    table
+}
+
+/// Of when the figures are.
+fn age(results: &Results) -> String {
+    let day = day(&results.date);
+    if results.rows.iter().any(|row| row.group == Group::More) {
+        return format!(
+            "These figures are of {day}. Each capture is with its stack and its trace, on both \
+             sides.\n"
+        );
+    }
+    format!(
+        "**These figures are of {day}, before each event had a stack and a trace.** The SDK's \
+         event had a stack then, and that of a Rust error had not.\n"
+    )
+}
+
+/// What is aimed at.
+fn goals_table(results: &Results) -> String {
+    let mut table = "| Goal | Figure | Verdict |\n| --- | --- | --- |\n".to_owned();
+    for goal in goals(results) {
+        let figures = match goal.figures.is_empty() {
+            true => "none".to_owned(),
+            false => goal.figures.join("; "),
+        };
+        let _ = writeln!(table, "| {} | {figures} | {} |", goal.aim, goal.verdict());
     }
     table
 }
@@ -242,8 +313,44 @@ fn facts<'f>(name: &str, value: &str, facts: impl IntoIterator<Item = &'f Fact>)
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use crate::figure::Figure;
+    use crate::results::{Counts, Unit};
+    use crate::rows;
+
+    /// A row of figures that do not vary.
+    pub(crate) fn of(group: Group, name: &str, unit: Unit, sides: &[(Column, f64)]) -> Row {
+        let ours = sides.iter().find(|(column, _)| *column == Column::Ours);
+        let ours = ours.map_or(f64::NAN, |(_, figure)| *figure);
+        let others = sides.iter().filter(|(column, _)| *column != Column::Ours);
+        Row {
+            group,
+            name: name.to_owned(),
+            unit,
+            figures: sides
+                .iter()
+                .map(|(column, figure)| (*column, Figure::exact(*figure)))
+                .collect(),
+            ratios: others
+                .map(|(column, figure)| (*column, Figure::exact(ours / figure)))
+                .collect(),
+        }
+    }
+
+    /// Results with these rows.
+    pub(crate) fn results(rows: Vec<Row>) -> Results {
+        Results {
+            date: "2026-12-01".to_owned(),
+            rounds: 1,
+            fresh_rounds: 1,
+            startup_rounds: 1,
+            machine: Vec::new(),
+            versions: Vec::new(),
+            rows,
+            counts: Vec::new(),
+        }
+    }
 
     fn committed() -> Results {
         let text = std::fs::read_to_string(crate::results_file()).unwrap();
@@ -284,5 +391,84 @@ mod tests {
         assert!(wrong("<!-- bench: sumary -->\n<!-- /bench -->").contains("no part sumary"));
         assert!(wrong("<!-- bench: summary -->\n").contains("summary has no end"));
         assert!(wrong("<!-- bench: summary -->\n<!-- /bench -->").contains("upload"));
+    }
+
+    #[test]
+    fn figures_are_said_to_be_old_until_traces_were_measured() {
+        let mut old = results(Vec::new());
+        let text = part("age", &old).unwrap();
+        assert!(
+            text.contains("of 1 December 2026, before each event had a stack"),
+            "{text}"
+        );
+        let sides = [(Column::Ours, 1.0)];
+        old.rows
+            .push(of(Group::More, rows::CRUMBS, Unit::Us, &sides));
+        let text = part("age", &old).unwrap();
+        assert!(text.starts_with("These figures are of 1 December 2026. Each capture is with"));
+    }
+
+    #[test]
+    fn a_table_without_a_plot_has_the_columns_of_its_rows() {
+        let mut results = results(vec![
+            of(
+                Group::Features,
+                "added",
+                Unit::Kib,
+                &[(Column::Usual, 60.0), (Column::Ours, 30.0)],
+            ),
+            of(
+                Group::Features,
+                "whole",
+                Unit::Kib,
+                &[(Column::Ours, 3.0), (Column::Without, 4.0)],
+            ),
+        ]);
+        let table = part("features", &results).unwrap();
+        let expected = "\
+| What | SDK, usual | This crate | Without it | Ours to the others |
+| --- | --- | --- | --- | --- |
+| added | 60 KiB | 30 KiB | does not apply | 0.50 of usual |
+| whole | does not apply | 3 KiB | 4 KiB | 0.75 of what is without it |
+";
+        assert_eq!(table, expected);
+        results.rows.clear();
+        assert_eq!(part("features", &results).unwrap(), "Not measured yet.\n");
+    }
+
+    #[test]
+    fn the_goals_are_a_table_of_aims_figures_and_verdicts() {
+        let sides = [(Column::Ours, 50.0), (Column::Lean, 40.0)];
+        let table = goals_table(&results(vec![of(
+            Group::Upload,
+            rows::UPLOAD,
+            Unit::Kib,
+            &sides,
+        )]));
+        let rows: Vec<&str> = table.lines().skip(2).collect();
+        assert!(
+            rows[0].ends_with("| 50 KiB to 40 KiB | **not met** |"),
+            "{}",
+            rows[0]
+        );
+        assert!(rows[1].ends_with("| none | not measured |"), "{}", rows[1]);
+    }
+
+    #[test]
+    fn every_count_is_shown_those_of_what_came_later_too() {
+        let mut results = results(Vec::new());
+        results.counts = rows::COUNTED
+            .map(|name| Counts {
+                name: name.to_owned(),
+                out: 12.0,
+                back: 3.0,
+                timers: None,
+                functions: Vec::new(),
+            })
+            .into();
+        let table = part("counts", &results).unwrap();
+        for name in rows::COUNTED {
+            assert!(table.contains(&format!("| {name} | 12 | 3 |")), "{table}");
+        }
     }
 }

@@ -60,6 +60,9 @@ pub struct Counts {
     pub out: f64,
     /// Calls of WebAssembly from JavaScript.
     pub back: f64,
+    /// Timers that were still there after it. The first results do not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timers: Option<f64>,
     /// The functions that are called the most, and how often.
     pub functions: Vec<(String, f64)>,
 }
@@ -80,6 +83,10 @@ pub enum Group {
     Memory,
     /// What leaves.
     Wire,
+    /// What each capability adds to the upload.
+    Features,
+    /// Traces, breadcrumbs, monitors, layers and panics.
+    More,
 }
 
 /// What a figure is in.
@@ -112,9 +119,20 @@ pub enum Column {
     Ours,
     /// A bare `fetch`.
     Floor,
+    /// Ours without what the row is about.
+    Without,
 }
 
 impl Column {
     /// The three ways to use the SDK.
     pub const THEIRS: [Column; 3] = [Column::Lazy, Column::Lean, Column::Usual];
+
+    /// All that ours is compared with.
+    pub const OTHERS: [Column; 5] = [
+        Column::Lazy,
+        Column::Lean,
+        Column::Usual,
+        Column::Floor,
+        Column::Without,
+    ];
 }

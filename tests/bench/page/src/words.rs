@@ -27,12 +27,16 @@ impl Column {
             Column::Usual => "SDK, usual",
             Column::Ours => "This crate",
             Column::Floor => "Bare `fetch`",
+            Column::Without => "Without it",
         }
     }
 
     /// Where it is clear whose it is.
     pub fn short_name(self) -> &'static str {
-        self.name().trim_start_matches("SDK, ")
+        match self {
+            Column::Without => "what is without it",
+            _ => self.name().trim_start_matches("SDK, "),
+        }
     }
 }
 
@@ -110,6 +114,32 @@ fn thousands(digits: &str) -> String {
     text
 }
 
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+
+/// `2026-11-05` as `5 November 2026`; anything else as it is.
+pub fn day(date: &str) -> String {
+    let words = || {
+        let mut parts = date.split('-');
+        let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+        let month = MONTHS.get(month.parse::<usize>().ok()?.checked_sub(1)?)?;
+        Some(format!("{} {month} {year}", day.trim_start_matches('0')))
+    };
+    words().unwrap_or_else(|| date.to_owned())
+}
+
 /// `1.42 ms (1.27 to 1.63)`
 pub fn figure(figure: &Figure, unit: Unit) -> String {
     format!("{}{}{}", number(figure.median), unit.name(), spread(figure))
@@ -166,6 +196,13 @@ mod tests {
             "−1.50",
         ];
         assert_eq!(numbers.map(number), expected);
+    }
+
+    #[test]
+    fn a_day_is_said_in_words() {
+        let days = ["2026-11-05", "2027-01-31", "today", "2026-13-01"].map(day);
+        let expected = ["5 November 2026", "31 January 2027", "today", "2026-13-01"];
+        assert_eq!(days, expected);
     }
 
     #[test]

@@ -20,10 +20,22 @@ impl WorkflowEntrypoint for BenchFlow {
         BenchFlow(env)
     }
 
-    async fn run(&self, event: WorkflowEvent<Order>, _: WorkflowStep) -> Result<()> {
+    async fn run(&self, event: WorkflowEvent<Order>, step: WorkflowStep) -> Result<()> {
         let order = event.payload;
         if order.op == "fail" {
             let body = work(&self.0, Place::Run, &order);
+            return Ok(reporting::in_run(&self.0, body).await?);
+        }
+        if order.op == "steps" {
+            let body = async {
+                measured(&self.0, &order, async {
+                    for n in 0..order.count {
+                        let _ = step.do_(&format!("step {n}"), |_| idle()).await;
+                    }
+                })
+                .await;
+                Ok(())
+            };
             return Ok(reporting::in_run(&self.0, body).await?);
         }
         if order.op != "wrapped" {

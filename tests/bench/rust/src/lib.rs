@@ -4,6 +4,8 @@
 //! inside its wrapper. The Worker tells the receiver when it begins and when it is
 //! done, so the time is taken outside.
 
+#[cfg(feature = "axum")]
+mod axum;
 #[cfg(feature = "workflow")]
 mod flow;
 mod object;
@@ -67,9 +69,29 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<Response>
                     }
                 })
                 .await;
-            } else if order.op == "fail" {
+            } else if matches!(order.op.as_str(), "fail" | "panic" | "said") {
                 let body = work(&env, Place::Fetch, &order);
                 reporting::in_main(&env, &context, body).await?;
+            } else if order.op == "crumbs" {
+                #[cfg(feature = "more")]
+                measured(&env, &order, async {
+                    for n in 0..order.count {
+                        let body = reporting::capture_after_ten(&env, Place::Fetch, n);
+                        let _ = reporting::in_main(&env, &context, body).await;
+                    }
+                })
+                .await;
+            } else if order.op == "cron" {
+                #[cfg(feature = "more")]
+                measured(&env, &order, async {
+                    for _ in 0..order.count {
+                        let _ = reporting::in_cron(&env, &context, idle()).await;
+                    }
+                })
+                .await;
+            } else if order.op.starts_with("axum") {
+                #[cfg(feature = "axum")]
+                axum::calls(&env, &context, &order).await?;
             } else {
                 // Outside of a run, which reports 25 captures and no more.
                 work(&env, Place::Fetch, &order).await?;
@@ -91,6 +113,8 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<Response>
 async fn work(env: &Env, place: Place, order: &Order) -> Result<(), BrokenLine> {
     match order.op.as_str() {
         "fail" => return Err(BrokenLine(order.count)),
+        "panic" => panic!("{}", BrokenLine(order.count)),
+        "said" => reporting::said(order.count).await,
         "captures" => {
             measured(env, order, async {
                 for n in 0..order.count {

@@ -39,6 +39,16 @@ impl DurableObject for Bench {
                 })
                 .await;
             }
+            #[cfg(feature = "more")]
+            Some(order) if order.op == "crumbs" => {
+                measured(&self.env, &order, async {
+                    for n in 0..order.count {
+                        let body = reporting::capture_after_ten(&self.env, Place::Alarm, n);
+                        let _ = reporting::in_alarm(&self.env, body).await;
+                    }
+                })
+                .await;
+            }
             Some(order) if order.op == "fail" => {
                 let body = work(&self.env, Place::Alarm, &order);
                 reporting::in_alarm(&self.env, body).await?;

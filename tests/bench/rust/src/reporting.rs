@@ -34,6 +34,57 @@ mod with {
         capture_exception_in_isolate(env, report).await;
     }
 
+    /// A capture of what ten breadcrumbs have led to. Each is in a run of its own: they are
+    /// the run's.
+    #[cfg(feature = "more")]
+    pub(crate) async fn capture_after_ten(
+        env: &Env,
+        place: Place,
+        line: usize,
+    ) -> Result<(), BrokenLine> {
+        use worker_sentry::{Breadcrumb, add_breadcrumb};
+        for n in 0..10 {
+            let read = format!("line {n} of the list is read");
+            add_breadcrumb(Breadcrumb::new(read).category("list"));
+        }
+        capture(env, place, &BrokenLine(line)).await;
+        Ok(())
+    }
+
+    /// Uses what the capabilities offer, each where its feature is on.
+    pub(crate) async fn said(_line: usize) {
+        #[cfg(feature = "logs")]
+        worker_sentry::Log::info("a line is broken")
+            .with("line", _line)
+            .send();
+        #[cfg(feature = "tracing")]
+        tracing::info!(line = _line, "a line is broken");
+        #[cfg(feature = "spans")]
+        worker_sentry::span("list", "read", async {}).await;
+    }
+
+    #[cfg(feature = "tracing")]
+    #[worker::event(start)]
+    fn start() {
+        use tracing_subscriber::prelude::*;
+        tracing_subscriber::registry()
+            .with(worker_sentry::tracing::SentryLayer::new())
+            .init();
+    }
+
+    /// As one run of a monitor.
+    #[cfg(feature = "more")]
+    pub(crate) async fn in_cron(
+        env: &Env,
+        context: &Context,
+        body: impl Future<Output = Result<(), BrokenLine>>,
+    ) -> Result<(), BrokenLine> {
+        use worker_sentry::{Monitor, with_monitor};
+        let monitor = Monitor::cron("*/15 * * * *").slug("bench");
+        let body = with_monitor(monitor, body);
+        with_sentry_worker(env, context, Handler::Scheduled, body).await
+    }
+
     pub(crate) async fn in_main(
         env: &Env,
         context: &Context,
@@ -63,6 +114,8 @@ mod without {
     use super::{BrokenLine, Context, Env, Future, Place};
 
     pub(crate) async fn capture(_: &Env, _: Place, _: &BrokenLine) {}
+
+    pub(crate) async fn said(_: usize) {}
 
     pub(crate) async fn in_main(
         _: &Env,
