@@ -410,7 +410,10 @@ mod tests {
         assert_eq!(sent[0][1]["item_count"], 1);
         let log = &sent[0][2]["items"][0];
         let body = "changed {}";
-        assert_eq!((&log["level"], &log["body"]), (&json!("error"), &json!(body)));
+        assert_eq!(
+            (&log["level"], &log["body"]),
+            (&json!("error"), &json!(body))
+        );
         assert_eq!(log["severity_number"], 17);
         assert_eq!(log["timestamp"], 1_767_323_045.678);
         let attributes = &log["attributes"];

@@ -3,6 +3,7 @@
 use sentry_core::protocol::{Map, Value};
 
 use super::text::cut;
+use super::value::object;
 
 /// The name of the context that it is in.
 pub(crate) const CONTEXT: &str = "request";
@@ -63,10 +64,7 @@ pub(crate) fn fields(
     fields.insert("method".to_owned(), text(method.to_owned()));
     fields.insert("route".to_owned(), text(route.to_owned()));
     if !named.is_empty() {
-        fields.insert(
-            "headers".to_owned(),
-            Value::Object(named.into_iter().collect()),
-        );
+        fields.insert("headers".to_owned(), object(named));
     }
     fields
 }

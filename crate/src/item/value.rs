@@ -163,6 +163,25 @@ impl Serialize for Entries {
     }
 }
 
+/// Removes an entry. `BTreeMap::remove` would do the same, and it is much code that nothing
+/// else here needs.
+pub(crate) fn remove<V>(map: &mut BTreeMap<String, V>, name: &str) {
+    for (each, value) in std::mem::take(map) {
+        if each != name {
+            map.insert(each, value);
+        }
+    }
+}
+
+/// The entries as an object of JSON's. To collect them would sort them first.
+pub(crate) fn object(entries: impl IntoIterator<Item = (String, Json)>) -> Json {
+    let mut object = serde_json::Map::new();
+    for (name, value) in entries {
+        object.insert(name, value);
+    }
+    Json::Object(object)
+}
+
 /// A key or a name of the caller's, bounded.
 pub(crate) fn name(text: String) -> String {
     bounded(Cow::Owned(text), MAX_NAME).into_owned()
@@ -202,9 +221,9 @@ impl Room {
             }
             Json::Object(entries) => {
                 self.depth -= 1;
-                let entries = self.entries(entries).collect();
+                let object = object(self.entries(entries));
                 self.depth += 1;
-                Json::Object(entries)
+                object
             }
             other => other,
         }
@@ -212,7 +231,11 @@ impl Room {
 
     /// The entries of an object, as far as there is room.
     pub(crate) fn object(&mut self, entries: BTreeMap<String, Json>) -> BTreeMap<String, Json> {
-        self.entries(entries).collect()
+        let mut kept = BTreeMap::new();
+        for (name, value) in self.entries(entries) {
+            kept.insert(name, value);
+        }
+        kept
     }
 
     fn entries(

@@ -15,7 +15,7 @@ use sentry_core::protocol::{Map, Value};
 use super::{Contribute, Said, Scope};
 use crate::item::breadcrumb::{Breadcrumb, Trail};
 use crate::item::draft::{Details, MAX_TAGS, tag, tag_key};
-use crate::item::value::{Room, name};
+use crate::item::value::{Room, name, object, remove};
 
 /// Contexts beyond this one are dropped.
 const MAX_CONTEXTS: usize = 32;
@@ -57,10 +57,9 @@ impl Data {
                     self.tags.insert(key, value);
                 }
             }
-            Change::Tag(key, None) => drop(self.tags.remove(&tag_key(&key))),
+            Change::Tag(key, None) => remove(&mut self.tags, &tag_key(&key)),
             Change::User(user) => {
-                let bounded = |user| Room::new().object(user);
-                self.user = user.map(|user| Value::Object(bounded(user).into_iter().collect()));
+                self.user = user.map(|user| object(Room::new().object(user)));
             }
             Change::Context(key, values) => {
                 let values = values.map(|values| Room::new().object(values));
@@ -82,7 +81,7 @@ impl Data {
 fn set<V>(map: &mut BTreeMap<String, V>, most: usize, key: String, value: Option<V>) {
     let key = name(key);
     match value {
-        None => drop(map.remove(&key)),
+        None => remove(map, &key),
         Some(value) if map.len() < most || map.contains_key(&key) => {
             map.insert(key, value);
         }
@@ -92,6 +91,10 @@ fn set<V>(map: &mut BTreeMap<String, V>, most: usize, key: String, value: Option
 
 /// What an event's own report has said stays as it is.
 impl Contribute for RefCell<Data> {
+    #[expect(
+        clippy::map_entry,
+        reason = "an entry is code that nothing else here needs"
+    )]
     fn contribute(&self, details: &mut Details, said: &Said, _: Option<&(dyn Error + 'static)>) {
         let Ok(data) = self.try_borrow() else {
             return;
@@ -106,16 +109,23 @@ impl Contribute for RefCell<Data> {
             if said.contains(name) {
                 continue;
             }
-            let context = details.contexts.entry(name.clone()).or_default();
+            if !details.contexts.contains_key(name) {
+                details.contexts.insert(name.clone(), Map::new());
+            }
+            let Some(context) = details.contexts.get_mut(name) else {
+                continue;
+            };
             for (key, value) in values {
-                context.entry(key.clone()).or_insert_with(|| value.clone());
+                if !context.contains_key(key) {
+                    context.insert(key.clone(), value.clone());
+                }
             }
         }
         if details.user.is_none() {
             details.user = data.user.clone();
         }
         if details.extra.is_none() && !data.extra.is_empty() {
-            details.extra = Some(Value::Object(data.extra.clone().into_iter().collect()));
+            details.extra = Some(object(data.extra.clone()));
         }
         if details.breadcrumbs.is_none() && !data.trail.is_empty() {
             details.breadcrumbs = serde_json::to_value(&data.trail).ok();
