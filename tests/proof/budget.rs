@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ use proof::case::test;
 use proof::environment;
 use proof::receiver::Receiver;
 use proof::worker::Worker;
+use worker_sentry_symbols::{BUILD_ID, Module};
+
+use crate::{newcomer, stacks};
 
 /// The smallest Worker with a wrapped `fetch`, `worker` and all, compressed, with the
 /// names of its functions, which `worker-build` keeps. 5 KB of it are for stacks; with
@@ -24,6 +28,9 @@ const UPLOAD: usize = 140_000;
 const SPANS: f64 = 9_100.0;
 /// How many bytes more they are with the feature `logs`.
 const LOGS: f64 = 7_900.0;
+/// What the upload of a Worker is, with worker-sentry-symbols, of what it is without, where the
+/// names of its functions stay in it. Stacks made it larger by less than that.
+const WITH_SYMBOLS: f64 = 0.9;
 /// Calls out of WebAssembly for a request that succeeds, without a DSN.
 const CALLS_WITHOUT_A_DSN: f64 = 25.0;
 /// How many more they are with a DSN.
@@ -43,7 +50,7 @@ const REQUESTS: usize = 50;
 const REST: Duration = Duration::from_millis(500);
 
 pub fn trials() -> Vec<Trial> {
-    vec![
+    let mut trials = vec![
         test(
             "budget::the_smallest_worker_stays_within_its_upload",
             the_upload,
@@ -60,7 +67,18 @@ pub fn trials() -> Vec<Trial> {
             "budget::calls_into_javascript_and_bytes_of_a_report_stay_within_their_figures",
             calls_and_bytes,
         ),
-    ]
+        test(
+            "budget::the_examples_upload_is_a_tenth_smaller_with_readable_stacks_than_without",
+            the_examples_upload_with_symbols,
+        ),
+    ];
+    if newcomer::can_build() {
+        trials.push(test(
+            "budget::the_smallest_workers_upload_is_a_tenth_smaller_with_readable_stacks_too",
+            the_smallest_upload_with_symbols,
+        ));
+    }
+    trials
 }
 
 /// Fails with what to do about it.
@@ -107,18 +125,69 @@ fn the_upload_with_logs() {
     );
 }
 
+/// Before the tool has run, the example's module is its companion without the lines, which
+/// nobody would upload. wasm-opt, which the example's build leaves out, would make that
+/// smaller, so the upload is compared with both.
+fn the_examples_upload_with_symbols() {
+    let folder = environment::path("PROOF_LISTINGS");
+    let script = gzipped(&read(&folder.join("index.js")));
+    let with = script + gzipped(&read(&folder.join("index_bg.wasm")));
+    let companion = read(&folder.join("index_bg.debug.wasm"));
+    let optimized = &stacks::example_optimized().data;
+    for (what, module) in [
+        ("the module of worker-build", &companion),
+        ("what wasm-opt makes of it", optimized),
+    ] {
+        let module = Module::parse(module, what).expect("a module");
+        assert!(!module.names.is_empty(), "{what} has no names");
+        let named = module.rebuilt(|it| !it.is_dwarf() && !it.is_custom(BUILD_ID), &[]);
+        let without = script + gzipped(&named);
+        println!("figure: upload of the example, bytes with gzip: {with} and {without}, {what}");
+        within(
+            &format!("upload of the example, share of {what} with its names"),
+            with as f64 / without as f64,
+            WITH_SYMBOLS,
+            SYMBOLS,
+        );
+    }
+}
+
+/// The newcomer's Worker is the smallest one and a panic more. The smallest as it is built
+/// here has its names, and wasm-opt has seen it.
+fn the_smallest_upload_with_symbols() {
+    let with = uploaded(&newcomer::folder().join("build"));
+    let without = compressed("build");
+    println!("figure: upload of the smallest Worker, bytes with gzip: {with} and {without}");
+    within(
+        "upload of the smallest Worker, share of what it is with its names",
+        with as f64 / without as f64,
+        WITH_SYMBOLS,
+        SYMBOLS,
+    );
+}
+
+const SYMBOLS: &str = "crate/symbols/src/split.rs decides which sections an upload keeps.";
+
 /// The size of a build of the smallest Worker, compressed.
 fn compressed(build: &str) -> usize {
-    let build = environment::path("PROOF_SNIPPETS")
-        .join("fetch")
-        .join(build);
-    let compressed = ["index.js", "index_bg.wasm"].map(|file| {
-        let bytes = fs::read(build.join(file)).expect("a built Worker");
-        let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
-        gzip.write_all(&bytes).expect("memory takes bytes");
-        gzip.finish().expect("memory takes bytes").len()
-    });
-    compressed.iter().sum()
+    let folder = environment::path("PROOF_SNIPPETS").join("fetch");
+    uploaded(&folder.join(build))
+}
+
+/// The size of what a build uploads, compressed.
+fn uploaded(build: &Path) -> usize {
+    let files = ["index.js", "index_bg.wasm"].map(|file| gzipped(&read(&build.join(file))));
+    files.iter().sum()
+}
+
+fn read(file: &Path) -> Vec<u8> {
+    fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+fn gzipped(bytes: &[u8]) -> usize {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    gzip.write_all(bytes).expect("memory takes bytes");
+    gzip.finish().expect("memory takes bytes").len()
 }
 
 fn calls_and_bytes() {
