@@ -24,6 +24,7 @@ mod javascript;
 mod laboratory;
 mod logs;
 mod monitors;
+mod newcomer;
 mod pages;
 mod panics;
 mod pictures;
@@ -103,6 +104,7 @@ fn main() -> ExitCode {
         laboratory::trials(),
         logs::trials(),
         monitors::trials(),
+        newcomer::trials(),
         pages::trials(),
         panics::trials(),
         pictures::trials(),

@@ -15,7 +15,8 @@ use proof::symbols;
 use proof::worker::{Build, Worker};
 use serde_json::{Value, json};
 use worker_sentry_symbols::{
-    BUILD_ID, Checked, Location, Module, Symbols, WasmOpt, check, compressed, optimize, split,
+    BUILD_ID, Checked, Location, Module, Optimized, Symbols, WasmOpt, check, compressed, optimize,
+    split,
 };
 
 pub fn trials() -> Vec<Trial> {
@@ -23,6 +24,10 @@ pub fn trials() -> Vec<Trial> {
         test(
             "stacks::a_place_is_given_to_no_other_error",
             a_place_is_given_to_no_other_error,
+        ),
+        test(
+            "stacks::a_deep_stack_that_is_taken_a_thousand_times_is_at_most_fifty_frames_of_one_event",
+            a_deep_stack_that_is_taken_often_is_bounded,
         ),
         test(
             "stacks::an_event_of_another_build_or_a_changed_address_is_noticed",
@@ -301,6 +306,33 @@ fn a_place_is_given_to_no_other_error() {
     assert_eq!(reported(&quiet), in_fetch(&[]));
 }
 
+/// The most that a report of 50 frames may be, in bytes.
+const DEEP: usize = 5_000;
+
+fn a_deep_stack_that_is_taken_often_is_bounded() {
+    let stage = stage(Build::Stacks);
+    let event = stage.sent("often");
+    let stack = &exceptions(&event)[0]["stacktrace"];
+    // The call that takes the stack is the innermost of the fifty, and is not sent.
+    let frames = stack["frames"].as_array().map_or(0, Vec::len);
+    assert!((45..=50).contains(&frames), "{frames}");
+    let bytes = event.to_string().len();
+    println!("figure: bytes of an event with {frames} frames: {bytes}");
+    assert!(bytes < DEEP, "{bytes}: {event:#}");
+    let event = stage.named(event);
+    let way = came_up(exceptions(&event)[0]);
+    let (last, rest) = way.split_first().expect("marks");
+    assert_eq!(last, "bottom");
+    assert!(rest.len() > 40, "{way:?}");
+    assert!(rest.iter().all(|mark| mark == "deeper"), "{way:?}");
+    let reported = stage.receiver.requests().into_iter();
+    let of_it = reported.filter(|it| {
+        let body = String::from_utf8_lossy(&it.request.body);
+        body.contains("at-often")
+    });
+    assert_eq!(of_it.count(), 1, "each of the others was dealt with");
+}
+
 fn a_changed_address_is_noticed() {
     let event = stage(Build::Stacks).sent("captured");
     let frame = "/threads/values/0/stacktrace/frames/3/instruction_addr";
@@ -397,14 +429,10 @@ fn optimised_code_is_smaller_and_has_as_many_lines() {
 /// The example's companion is the module that worker-build left, and an id. So its calls
 /// are looked up there, and in what wasm-opt makes of it now.
 fn every_call_has_its_place() {
-    let folder = environment::path("PROOF_LISTINGS");
-    let data = read(&folder.join("index_bg.debug.wasm"));
+    let data = example_companion();
     let companion = Module::parse(&data, "companion").expect("a module");
-    let before = companion.rebuilt(|it| !it.is_custom(BUILD_ID), &[]);
-    let node = environment::path("PROOF_NODE");
-    let script = environment::path("PROOF_NPM").join("binaryen/bin/wasm-opt");
-    let wasm_opt = WasmOpt::new(&[node, script], "s").expect("a level");
-    let made = optimize(&before, "before", &wasm_opt).unwrap_or_else(|it| panic!("{it}"));
+    let before = unsplit(&companion);
+    let made = example_optimized();
     assert_eq!(made.without_origin, 0);
     assert_eq!(made.origins.len(), made.calls);
     let parts = split(&made.data, "made", false).unwrap_or_else(|it| panic!("{it}"));
@@ -429,6 +457,28 @@ fn every_call_has_its_place() {
     println!("figure: calls with a line: {lines} of {}", made.calls);
     assert!(made.calls > 1_000);
     assert!(lines > made.calls * 9 / 10);
+}
+
+fn example_companion() -> Vec<u8> {
+    read(&environment::path("PROOF_LISTINGS").join("index_bg.debug.wasm"))
+}
+
+/// What worker-build left, of which the tool made this companion.
+fn unsplit(companion: &Module<'_>) -> Vec<u8> {
+    companion.rebuilt(|it| !it.is_custom(BUILD_ID), &[])
+}
+
+/// What wasm-opt makes of the example's module, with names and lines.
+pub fn example_optimized() -> &'static Optimized {
+    static OPTIMIZED: Shared<Optimized> = Shared::new();
+    OPTIMIZED.get(|| {
+        let data = example_companion();
+        let before = unsplit(&Module::parse(&data, "companion").expect("a module"));
+        let node = environment::path("PROOF_NODE");
+        let script = environment::path("PROOF_NPM").join("binaryen/bin/wasm-opt");
+        let wasm_opt = WasmOpt::new(&[node, script], "s").expect("a level");
+        optimize(&before, "before", &wasm_opt).unwrap_or_else(|it| panic!("{it}"))
+    })
 }
 
 /// The name of the function that an instruction is in, and of that which it calls.
@@ -478,10 +528,10 @@ fn sentry_cli_takes_a_companion(program: &Path) {
     assert_eq!(judged(program, &upload).as_deref(), Ok("symtab"));
     let data = read(&companion(Build::Stacks));
     let module = Module::parse(&data, "companion").expect("a module");
-    let unsplit = environment::path("PROOF_STACKS").join("unsplit.tmp");
-    fs::write(&unsplit, module.rebuilt(|it| !it.is_custom(BUILD_ID), &[])).expect("written");
-    let said = judged(program, &unsplit);
-    fs::remove_file(&unsplit).expect("it is there");
+    let file = environment::path("PROOF_STACKS").join("unsplit.tmp");
+    fs::write(&file, unsplit(&module)).expect("written");
+    let said = judged(program, &file);
+    fs::remove_file(&file).expect("it is there");
     let problem = said.expect_err("it has no id");
     assert!(problem.contains("missing debug identifier"), "{problem}");
 }

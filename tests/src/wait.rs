@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 pub const LIMIT: Duration = Duration::from_secs(60);
 /// The same for a program's start, when all the others start too.
 pub const START: Duration = Duration::from_secs(180);
+/// The same for cargo, which may have to compile everything anew.
+pub const BUILD: Duration = Duration::from_secs(900);
 
 const PAUSE: Duration = Duration::from_millis(25);
 

@@ -527,9 +527,15 @@ fn on_this_machine(inspector: u16) -> Vec<String> {
 
 /// A line that a reader types, in a folder where `npx` finds the same tools as in a
 /// project that has installed them.
-fn typed(line: &str, directory: &Path) -> Command {
+///
+/// # Panics
+///
+/// If the folder takes no link to them.
+pub fn typed(line: &str, directory: &Path) -> Command {
     let modules = directory.join("node_modules");
-    symlink(environment::path("PROOF_NPM"), modules).expect("the run's directory takes a link");
+    if !modules.exists() {
+        symlink(environment::path("PROOF_NPM"), modules).expect("the run's directory takes a link");
+    }
     let mut command = Command::new("sh");
     command.args(["-c", line]);
     prepare(&mut command, directory);

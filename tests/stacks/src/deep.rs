@@ -59,3 +59,13 @@ fn inlined<T: Debug>(what: &T, text: impl FnOnce() -> String) -> Result<(), Fail
     std::hint::black_box(what);
     Err(Failed(text())).with_stack() // AT inlined
 }
+
+/// Fails as deep as it is told to.
+#[inline(never)]
+pub fn descended(depth: u32, marker: &str) -> Result<(), Failed> {
+    if depth == 0 {
+        return Err(Failed::of(marker)).with_stack(); // AT bottom
+    }
+    let below = descended(depth - 1, marker); // AT deeper
+    std::hint::black_box(below)
+}

@@ -77,6 +77,13 @@ async fn main(env: &Env, context: &Context, case: &str, marker: &str) -> Result<
             env.workflow("COUNTING")?.create(order).await?;
         }
         "quiet" => return quiet(marker),
+        "often" => {
+            let mut last = Ok(());
+            for number in 0..1_000 {
+                last = deep::descended(100, &format!("{marker} {number}"));
+            }
+            last.map_err(|error| error.to_string())?;
+        }
         _ => return Response::error("Not Found", 404),
     }
     Response::ok("done\n")

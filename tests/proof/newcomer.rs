@@ -1,0 +1,277 @@
+//! Somebody who has a Worker of their own and reads the page on stack traces: an empty folder
+//! outside of this repository, the tool as cargo installs it, and the lines that the page says.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use libtest_mimic::Trial;
+use proof::case::{self, test};
+use proof::pages::{self, Page};
+use proof::process::Process;
+use proof::receiver::Receiver;
+use proof::shared::Shared;
+use proof::worker::{self, Worker};
+use proof::{environment, run, wait};
+use toml::Table;
+use worker_sentry_symbols::Module;
+
+/// The page that says what to add.
+const PAGE: &str = "stack-traces.md";
+/// How many lines it says there are.
+const LINES: usize = 5;
+/// What the newcomer's Worker is told so that it panics, and what it panics with.
+const UNLUCKY: &str = "13";
+const MESSAGE: &str = "failed on purpose: unlucky";
+/// Not every machine has a compiler that builds for wasm32 without this repository's help.
+const INSTALLED: &str = "cargo install";
+
+pub fn trials() -> Vec<Trial> {
+    if !can_build() {
+        eprintln!(
+            "NOT CHECKED: what a newcomer builds, because rustc has no wasm32-unknown-unknown"
+        );
+        return Vec::new();
+    }
+    vec![test(
+        "newcomer::the_tool_and_the_five_lines_of_the_page_name_a_panics_line_in_an_empty_folder",
+        the_tool_and_the_five_lines_are_enough,
+    )]
+}
+
+/// Whether the compiler that a newcomer would use builds Workers.
+pub fn can_build() -> bool {
+    let mut rustc = Command::new("rustc");
+    rustc.args(["--print", "target-libdir", "--target"]);
+    let printed = rustc.arg("wasm32-unknown-unknown").output();
+    let folder = printed.map(|it| String::from_utf8_lossy(&it.stdout).trim().to_owned());
+    let files = folder.and_then(fs::read_dir).into_iter().flatten();
+    let mut names = files.flatten().map(|it| it.file_name());
+    names.any(|it| it.to_string_lossy().starts_with("libstd-"))
+}
+
+/// The newcomer's folder, built.
+pub fn folder() -> &'static Path {
+    static FOLDER: Shared<PathBuf> = Shared::new();
+    let folder = FOLDER.get(|| {
+        let folder = run::new_directory("newcomer");
+        install(&folder);
+        write(&folder);
+        build(&folder);
+        folder
+    });
+    case::used(INSTALLED);
+    folder
+}
+
+fn installed(folder: &Path) -> PathBuf {
+    folder.join("installed/bin")
+}
+
+fn install(folder: &Path) {
+    let mut cargo = Command::new("cargo");
+    cargo
+        // The quickest of the profiles: it shares what `cargo run` has compiled.
+        .args(["install", "--locked", "--offline", "--debug", "--path"])
+        .arg(environment::workspace().join("crate/symbols"))
+        .arg("--root")
+        .arg(folder.join("installed"))
+        .current_dir(folder)
+        .env("CARGO_TARGET_DIR", target());
+    Process::start("cargo install", &cargo).wait_for_success(wait::BUILD);
+}
+
+/// Cargo's folder of this repository, where dependencies are compiled already.
+fn target() -> PathBuf {
+    let elsewhere = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    elsewhere.unwrap_or_else(|| environment::workspace().join("target"))
+}
+
+/// The Worker: the smallest of the book, with one arm that panics, and the page's lines.
+fn write(folder: &Path) {
+    let snippet = environment::path("PROOF_SNIPPETS").join("fetch");
+    let read = |file: &str| {
+        let text = fs::read_to_string(snippet.join(file));
+        text.unwrap_or_else(|error| panic!("{file}: {error}"))
+    };
+    let put = |file: &str, text: &str| {
+        fs::write(folder.join(file), text).unwrap_or_else(|error| panic!("{file}: {error}"));
+    };
+    let lines = Lines::of_the_page();
+
+    let krate = environment::workspace().join("crate");
+    let manifest = replaced(&read("Cargo.toml"), "snippet-fetch", "unrelated");
+    // As long as the crate is on no registry, it is at a path.
+    let manifest = replaced(&manifest, "../../../crate", &krate.display().to_string());
+    let profile = profile();
+    put(
+        "Cargo.toml",
+        &format!(
+            "{manifest}\n[profile.release]\n{profile}{}\n\n{}\n",
+            lines.profile, lines.package
+        ),
+    );
+    // The versions that this repository has, which need no network.
+    let lock = environment::workspace().join("Cargo.lock");
+    fs::copy(lock, folder.join("Cargo.lock")).expect("a lock file");
+
+    let config = read("wrangler.toml");
+    let (before, _) = config.split_once("[build]").expect("a build command");
+    put("wrangler.toml", &format!("{before}{}\n", lines.build));
+
+    fs::create_dir(folder.join("src")).expect("a folder");
+    let arm = format!("Ok({UNLUCKY}) => unlucky(),\n            Ok(number) =>");
+    let source = replaced(&read("src/lib.rs"), "Ok(number) =>", &arm);
+    put(
+        "src/lib.rs",
+        &format!("{source}\nfn unlucky() -> Result<Response> {{\n    panic!(\"{MESSAGE}\")\n}}\n"),
+    );
+}
+
+fn replaced(text: &str, from: &str, to: &str) -> String {
+    assert!(text.contains(from), "no {from} in {text}");
+    text.replace(from, to)
+}
+
+/// What the Workers here are built with, without what the page says.
+fn profile() -> String {
+    let manifest = fs::read_to_string(environment::workspace().join("Cargo.toml"));
+    let manifest: Table = manifest.expect("a manifest").parse().expect("TOML");
+    let mut profile = manifest["profile"]["release"]
+        .as_table()
+        .expect("a profile")
+        .clone();
+    profile.remove("debug");
+    toml::to_string(&profile).expect("a table is TOML")
+}
+
+/// What the page tells a reader to add.
+struct Lines {
+    /// Below `[profile.release]`.
+    profile: String,
+    /// In the package's `Cargo.toml`.
+    package: String,
+    /// In `wrangler.toml`.
+    build: String,
+}
+
+impl Lines {
+    fn of_the_page() -> Self {
+        let page = pages::all().into_iter().find(|page| page.path == PAGE);
+        let page = page.unwrap_or_else(|| panic!("no page {PAGE}"));
+        let listed = page.blocks.iter().filter(|block| block.kind == "toml");
+        let listed: Vec<(String, String)> = listed
+            .filter_map(|block| block.listed(&page.path))
+            .collect();
+        let lines_of = |file: &str| -> String {
+            let found = listed.iter().filter(|(of, _)| of.ends_with(file));
+            let [(_, lines)] = found.collect::<Vec<_>>()[..] else {
+                panic!("{PAGE} shows not one part of {file}: {listed:?}");
+            };
+            lines.trim().to_owned()
+        };
+        let lines = Lines {
+            profile: in_profile(&page),
+            package: lines_of("Cargo.toml"),
+            build: lines_of("wrangler.toml"),
+        };
+        // The section of the build command is there without them, with another command.
+        let added = [&lines.profile, &lines.package, &lines.build]
+            .iter()
+            .map(|it| it.lines().count())
+            .sum::<usize>()
+            - 1;
+        assert_eq!(added, LINES, "{PAGE} says how many");
+        assert!(page.text.contains("add five lines"), "{PAGE}");
+        lines
+    }
+}
+
+/// The line that stands in the text: `` `LINE` in `[profile.release]` ``.
+fn in_profile(page: &Page) -> String {
+    let (before, _) = page
+        .text
+        .split_once("` in `[profile.release]`")
+        .unwrap_or_else(|| panic!("{PAGE} names no line of the profile"));
+    let (_, line) = before.rsplit_once('`').expect("where the line begins");
+    line.to_owned()
+}
+
+/// Runs what a reader types, with the tools that they have installed.
+fn typed(line: &str, folder: &Path) -> Process {
+    let mut command = worker::typed(line, folder);
+    let path = command.get_envs().find(|(name, _)| *name == "PATH");
+    let path = path.and_then(|(_, path)| path).expect("a PATH").to_owned();
+    let tools = environment::path("PROOF_MDBOOK");
+    let folders = [installed(folder), tools.clone()].into_iter();
+    let folders = folders.chain(env::split_paths(&path));
+    command
+        .env("PATH", env::join_paths(folders).expect("a PATH"))
+        .env("CARGO_NET_OFFLINE", "true")
+        .env("CARGO_TARGET_DIR", target())
+        // worker-build downloads what these do not name.
+        .env("WASM_BINDGEN_BIN", tools.join("wasm-bindgen"))
+        .env(
+            "ESBUILD_BIN",
+            environment::path("PROOF_NPM").join(".bin/esbuild"),
+        );
+    let process = Process::start(line, &command);
+    process.wait_for_success(wait::BUILD);
+    process
+}
+
+/// wrangler runs the build command itself, and then does all of a deployment but the upload.
+fn build(folder: &Path) {
+    typed("npx wrangler deploy --dry-run --outdir bundle", folder);
+}
+
+fn the_tool_and_the_five_lines_are_enough() {
+    let folder = folder();
+    let checked = typed("worker-sentry-symbols check", folder);
+    let checked = checked.log().lines().join("\n");
+    assert!(checked.contains("exact"), "{checked}");
+    only_the_upload_is_deployed(folder);
+
+    let receiver = Receiver::accepting();
+    let main = folder.join("build/index.js").display().to_string();
+    let options = Worker::snippet("fetch").secret("SENTRY_DSN", &receiver.dsn());
+    let options = options.config(|config| {
+        config.insert("main".to_owned(), main.into());
+    });
+    let worker = options.start();
+    assert_eq!(worker.post_text("/", "12").body, "144\n");
+    worker.post_text("/", UNLUCKY);
+    let event = receiver.wait_for_event(MESSAGE);
+    fs::write(folder.join("event.json"), event.to_string()).expect("written");
+    let resolved = typed("worker-sentry-symbols resolve event.json", folder);
+    let resolved = resolved.log().lines().join("\n");
+    let source = fs::read_to_string(folder.join("src/lib.rs")).expect("the source");
+    let panics = |line: &str| line.trim_start().starts_with("panic!");
+    let line = source.lines().position(panics).expect("the panic") + 1;
+    for wanted in [
+        format!("at unrelated::unlucky (src/lib.rs:{line})"),
+        format!("{line} | panic!(\"{MESSAGE}\")"),
+        "at unrelated::fetch".to_owned(),
+    ] {
+        assert!(resolved.contains(&wanted), "no {wanted} in\n{resolved}");
+    }
+}
+
+/// The companion stays at home, and what is deployed knows no name.
+fn only_the_upload_is_deployed(folder: &Path) {
+    let files = fs::read_dir(folder.join("bundle")).expect("a bundle");
+    let files = files.flatten().map(|it| it.path());
+    let modules: Vec<PathBuf> = files
+        .filter(|it| it.extension().is_some_and(|it| it == "wasm"))
+        .collect();
+    let [module] = &modules[..] else {
+        panic!("{modules:?}");
+    };
+    let deployed = fs::read(module).expect("a module");
+    let upload = fs::read(folder.join("build/index_bg.wasm")).expect("the upload");
+    assert!(deployed == upload, "wrangler has changed the module");
+    let module = Module::parse(&deployed, "the deployed module").expect("a module");
+    assert!(module.names.is_empty());
+    assert!(module.build_id().is_some());
+}
