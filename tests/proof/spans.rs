@@ -56,6 +56,10 @@ pub fn trials() -> Vec<Trial> {
             "spans::a_handler_that_succeeds_does_not_wait_for_the_receiver",
             success_does_not_wait,
         ),
+        test(
+            "spans::a_step_that_succeeds_does_not_wait_for_the_receiver_and_no_transaction_is_lost",
+            steps_do_not_wait,
+        ),
     ]
 }
 
@@ -419,13 +423,19 @@ fn rates() {
     transactions(receiver, &trace, 0);
 }
 
-fn success_does_not_wait() {
+/// A Worker that records every trace, and a receiver that takes three seconds to answer.
+fn slow() -> (Worker, Receiver) {
     let receiver = Receiver::answering(|_, _| {
         thread::sleep(Duration::from_secs(3));
         Answer::ok()
     });
     let options = Worker::fixture().reporting_to(&receiver.dsn());
     let worker = options.var("SENTRY_TRACES_SAMPLE_RATE", "1").start();
+    (worker, receiver)
+}
+
+fn success_does_not_wait() {
+    let (worker, receiver) = slow();
     worker.post("/traces/echo?marker=warm.");
     let begin = Instant::now();
     let answer = worker.post("/traces/echo?marker=quick.");
@@ -439,4 +449,92 @@ fn success_does_not_wait() {
     wait::until("four transactions", wait::LIMIT, || {
         Some(()).filter(|()| items(&receiver, "transaction").len() == 4)
     });
+}
+
+/// An instance of the Workflow of scenarios, which nobody's trace has created.
+struct Instance<'w> {
+    worker: &'w Worker,
+    id: &'static str,
+}
+
+impl<'w> Instance<'w> {
+    fn play(worker: &'w Worker, id: &'static str, scenario: &Value) -> Self {
+        let path = format!("/workflows/create/SCENARIO/{id}");
+        assert_eq!(worker.post_json(&path, scenario).status, 202);
+        Instance { worker, id }
+    }
+
+    fn act(&self, action: &str) {
+        let path = format!("/workflows/{action}/SCENARIO/{}", self.id);
+        let answer = self.worker.post(&path);
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+
+    fn send_approval(&self) {
+        let path = format!("/workflows/event/SCENARIO/{}/approval", self.id);
+        let approval = json!({ "by": "Ada", "votes": 3 });
+        assert_eq!(self.worker.post_json(&path, &approval).status, 200);
+    }
+
+    fn wait_for(&self, status: &str) -> Value {
+        let path = format!("/workflows/status/SCENARIO/{}", self.id);
+        wait::until(
+            &format!("{} that is {status}", self.id),
+            wait::LIMIT,
+            || {
+                let seen = self.worker.get(&path).json();
+                (seen["status"] == status).then(|| seen["output"].clone())
+            },
+        )
+    }
+
+    fn wait_for_notes(&self, count: usize) {
+        let path = format!("/tally/{}", self.id);
+        wait::until(
+            &format!("{count} notes of {}", self.id),
+            wait::LIMIT,
+            || {
+                let notes = self.worker.get(&path).json();
+                (notes.as_array().map(Vec::len) == Some(count)).then_some(())
+            },
+        );
+    }
+
+    /// The names of its transactions, once there are so many of them. All are in the trace
+    /// that the instance's id makes.
+    fn transactions(&self, receiver: &Receiver, count: usize) -> Vec<String> {
+        let all = transactions(receiver, &self.id.replace('-', ""), count);
+        let names = all.iter().map(|(_, it)| it["transaction"].as_str());
+        let mut names: Vec<_> = names.map(|it| it.unwrap_or_default().to_owned()).collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+fn steps_do_not_wait() {
+    let (worker, receiver) = slow();
+    let scenario = json!({ "scenario": "sleep", "ms": 100 });
+    let slept = Instance::play(&worker, "4bf92f35-77b3-4da6-a3ce-929d0e0e0001", &scenario);
+    let slept_ms = slept.wait_for("complete")["slept_ms"].as_u64();
+    println!("figure: from a step over a sleep of 100 ms to the next step: {slept_ms:?} ms");
+    assert!(slept_ms.is_some_and(|ms| ms < 2_000), "{slept_ms:?}");
+    let all = ["ScenarioWorkflow.run", "after", "before"];
+    assert_eq!(slept.transactions(&receiver, 3), all);
+
+    // Paused while a transaction is on its way, and gone when it is resumed.
+    let scenario = json!({ "scenario": "event", "timeout_ms": 60_000 });
+    let resumed = Instance::play(&worker, "4bf92f35-77b3-4da6-a3ce-929d0e0e0002", &scenario);
+    resumed.wait_for_notes(2);
+    resumed.act("pause");
+    resumed.wait_for("paused");
+    resumed.act("resume");
+    resumed.wait_for_notes(3);
+    resumed.send_approval();
+    resumed.wait_for("complete");
+    assert_eq!(resumed.transactions(&receiver, 3), all);
+
+    let ended = Instance::play(&worker, "4bf92f35-77b3-4da6-a3ce-929d0e0e0003", &scenario);
+    ended.wait_for_notes(2);
+    ended.act("terminate");
+    assert_eq!(ended.transactions(&receiver, 1), ["before"]);
 }

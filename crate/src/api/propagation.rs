@@ -338,6 +338,14 @@ impl TraceHeaders {
         put_texts(object, KEY, &texts);
     }
 
+    /// The same, with so many bytes of baggage at most.
+    #[cfg(feature = "queue")]
+    pub(crate) fn within(mut self, room: usize) -> Self {
+        let baggage = self.baggage.map(|it| baggage::bounded(it, room));
+        self.baggage = baggage.filter(|it| !it.is_empty());
+        self
+    }
+
     /// Takes it off an object, so that the application does not see it.
     pub(crate) fn take_from(object: &JsValue) -> Option<Self> {
         let carried = take(object, KEY)?;

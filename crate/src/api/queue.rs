@@ -15,6 +15,7 @@ use super::recording;
 #[cfg(feature = "spans")]
 use crate::item::transaction::Source;
 use crate::scope::{Scope, resume};
+use crate::trace::baggage;
 use crate::trace::run::{Origin, Position};
 
 /// Messages that pass the trace of the current run on.
@@ -51,8 +52,9 @@ pub trait TracedQueue {
     /// Sends messages as [`Queue::send_batch`] does, each with the trace of the current run in
     /// it.
     ///
-    /// That is about 500 bytes for each message, and up to 8 KB if whoever began the trace has
-    /// put as much into its `baggage`. A queue takes [256 KB at once].
+    /// That is about 400 bytes for each message, and never more than 1,200 bytes for one and
+    /// 64 KB for all of them, whatever came in: of a larger `baggage`, entries are left out, the
+    /// ones first that Sentry does not specify. A queue takes [256 KB at once].
     ///
     /// [256 KB at once]: https://developers.cloudflare.com/queues/platform/limits/
     ///
@@ -74,7 +76,7 @@ pub trait TracedQueue {
 
 impl TracedQueue for Queue {
     async fn traced_send<T: Serialize + ?Sized>(&self, message: &T) -> Result<()> {
-        let sending = async { self.send_raw(json(message).await?).await };
+        let sending = async { self.send_raw(json(message, 1).await?).await };
         #[cfg(feature = "spans")]
         let sending = super::spans::publish(sending);
         sending.await
@@ -84,7 +86,7 @@ impl TracedQueue for Queue {
         let sending = async {
             let mut batch = Vec::with_capacity(messages.len());
             for message in messages {
-                batch.push(json(message).await?);
+                batch.push(json(message, messages.len()).await?);
             }
             self.send_raw_batch(batch).await
         };
@@ -94,13 +96,14 @@ impl TracedQueue for Queue {
     }
 }
 
-async fn json<T: Serialize + ?Sized>(message: &T) -> Result<SendMessage<JsValue>> {
-    let message = RawMessageBuilder::new(traced_message(message).await?);
+/// One of so many messages.
+async fn json<T: Serialize + ?Sized>(message: &T, of: usize) -> Result<SendMessage<JsValue>> {
+    let message = RawMessageBuilder::new(traced(message, of).await?);
     Ok(message.build_with_content_type(QueueContentType::Json))
 }
 
 /// A message with the trace of the current run in it, for
-/// [`RawMessageBuilder`] and [`Queue::send_raw_batch`].
+/// [`RawMessageBuilder`] and [`Queue::send_raw_batch`]. The trace is 1,200 bytes at most.
 ///
 /// ```no_run
 /// use worker::{Queue, QueueContentType, RawMessageBuilder, Result};
@@ -116,9 +119,13 @@ async fn json<T: Serialize + ?Sized>(message: &T) -> Result<SendMessage<JsValue>
 ///
 /// If the message cannot be serialised.
 pub async fn traced_message<T: Serialize + ?Sized>(message: &T) -> Result<JsValue> {
+    traced(message, 1).await
+}
+
+async fn traced<T: Serialize + ?Sized>(message: &T, of: usize) -> Result<JsValue> {
     let message = message.serialize(&Serializer::json_compatible())?;
     if let Some(trace) = current_trace().await {
-        trace.put_into(&message);
+        trace.within(baggage::room(of)).put_into(&message);
     }
     Ok(message)
 }

@@ -192,22 +192,22 @@ mod on {
 
     fn make(record: Record) -> Make {
         let make = move |client: &IsolateClient| -> Option<Box<dyn Item>> {
+            let own = client.own();
             // Whoever decided that it is sent has drawn the numbers of the trace.
-            let located = record.position.locate(&client.own(), || None)?;
+            let at = record.position.locate(&own, || None)?;
             // The organisation was not known then.
-            if !located.trace.records {
+            if !at.trace.records {
                 return None;
             }
             let mut id = [0; 16];
-            getrandom::fill(&mut id).ok()?;
+            id.copy_from_slice(&(SENSES.random)()?[..16]);
             let id = uuid::Builder::from_random_bytes(id).into_uuid();
-            let transaction = record.into_transaction(Id::random(*id.as_bytes()), &located);
-            let own = client.own();
             Some(Box::new(Sealed {
-                transaction,
+                transaction: record.transaction,
+                event_id: Id::random(*id.as_bytes()),
+                at,
                 release: own.release.map(str::to_owned),
                 environment: own.environment.to_owned(),
-                trace: located.trace,
             }))
         };
         Box::new(make)

@@ -117,8 +117,8 @@ pub fn set_response_status(code: u16) {
 
 fn status<T, E>(result: &std::result::Result<T, E>) -> Status {
     match result {
-        Ok(_) => Status::Ok,
-        Err(_) => Status::InternalError,
+        Ok(_) => Status::OK,
+        Err(_) => Status::INTERNAL_ERROR,
     }
 }
 

@@ -721,12 +721,12 @@ mod tests {
             let record = record.expect("recorded");
             let client = IsolateClient::build(config(&[("SENTRY_TRACES_SAMPLE_RATE", "1")]));
             let located = record.position.locate(&client.own(), || None);
-            let located = located.expect("ids");
             let sealed = Sealed {
-                transaction: record.into_transaction(Id::random([7; 16]), &located),
+                transaction: record.transaction,
+                event_id: Id::random([7; 16]),
+                at: located.expect("ids"),
                 release: None,
                 environment: "production".to_owned(),
-                trace: located.trace,
             };
             serde_json::from_slice(&sealed.write().expect("JSON")).expect("JSON")
         }

@@ -498,6 +498,21 @@ pub(crate) fn go_on(future: impl Future<Output = ()> + 'static) {
     drop(promise(future));
 }
 
+/// Lets `future` go on, which the runtime waits for as for its context's `waitUntil`. What
+/// comes back ends with it, and need not be polled.
+pub(crate) fn go_on_within(
+    context: &worker::Context,
+    future: impl Future<Output = ()> + 'static,
+) -> impl Future<Output = ()> + 'static {
+    let promise = promise(future);
+    // A runtime that refuses lets it go on all the same, as long as the handler runs.
+    let _ = context.as_ref().wait_until(&promise);
+    let ended = JsFuture::from(promise);
+    async move {
+        let _ = ended.await;
+    }
+}
+
 fn promise(future: impl Future<Output = ()> + 'static) -> Promise {
     future_to_promise(AssertUnwindSafe(async {
         future.await;

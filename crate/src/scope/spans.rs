@@ -11,12 +11,10 @@ use std::rc::Rc;
 
 use super::{Scope, resume};
 use crate::item::place::{Handler, Place};
-use crate::item::transaction::{Link, MAX_SPANS, Source, Span, Status, Transaction};
+use crate::item::transaction::{self, Link, MAX_SPANS, Source, Span, Status, Transaction};
 use crate::item::value::{Entries, Value, bounded};
 use crate::platform::Senses;
-use crate::trace::SpanId;
-use crate::trace::ids::Id;
-use crate::trace::run::{Located, Position};
+use crate::trace::run::Position;
 use crate::trace::sampling::Rate;
 
 /// The most bytes of texts that the spans of one run keep.
@@ -55,23 +53,10 @@ struct Kept {
     data: Entries,
     status: Option<Status>,
     links: Vec<Link>,
-    spans: Vec<Ended>,
+    spans: Vec<Span>,
     dropped: u32,
     bytes: usize,
     is_over: bool,
-}
-
-/// A span that has ended.
-struct Ended {
-    number: u32,
-    parent: u32,
-    op: Cow<'static, str>,
-    name: Cow<'static, str>,
-    origin: &'static str,
-    start_ms: f64,
-    end_ms: f64,
-    status: Option<Status>,
-    data: Entries,
 }
 
 /// A span that has not ended.
@@ -86,13 +71,7 @@ pub(crate) struct Open {
 /// What a run has left when it has ended.
 pub(crate) struct Record {
     pub(crate) position: Position,
-    place: Place,
-    name: Option<String>,
-    method: Option<String>,
-    status: Status,
-    start_ms: f64,
-    end_ms: f64,
-    kept: Kept,
+    pub(crate) transaction: Transaction,
 }
 
 impl Recorder {
@@ -132,7 +111,7 @@ impl Recorder {
         }
     }
 
-    fn push(&self, span: Ended) {
+    fn push(&self, span: Span) {
         self.change(|kept| {
             if kept.is_over {
                 return;
@@ -287,20 +266,75 @@ impl Scope {
         if !is_sent {
             return None;
         }
-        let status = match is_ok {
-            true => kept.status.unwrap_or(Status::Ok),
-            false => Status::InternalError,
-        };
         Some(Record {
             position: recorder.position.clone(),
-            place: self.place.clone(),
-            name: self.name(),
-            method: recorder.position.run().method(),
-            status,
-            start_ms: recorder.start_ms,
-            end_ms: (recorder.senses.now_ms)(),
-            kept,
+            transaction: self.transaction(&recorder, kept, is_ok),
         })
+    }
+
+    fn transaction(&self, recorder: &Recorder, kept: Kept, is_ok: bool) -> Transaction {
+        let kind = Kind::of(&self.place);
+        let mut data = kept.data;
+        if let Some(trigger) = kind.trigger {
+            data.set("faas.trigger", trigger);
+        }
+        if kind.op == QUEUE {
+            data.set("messaging.system", "cloudflare");
+        }
+        let method = recorder.position.run().method();
+        let method = method.filter(|_| kind.op == HTTP);
+        if let Some(method) = &method {
+            data.set("http.request.method", method.clone());
+        }
+        if kept.dropped > 0 {
+            data.set("spans.dropped", u64::from(kept.dropped));
+        }
+        let (name, source) = self.named(&kind, kept.name, method);
+        let status = match is_ok {
+            true => kept.status.unwrap_or(Status::OK),
+            false => Status::INTERNAL_ERROR,
+        };
+        Transaction {
+            span: Span {
+                number: 0,
+                parent: 0,
+                op: kind.op.into(),
+                name: transaction::name(name),
+                origin: kind.origin,
+                start_ms: recorder.start_ms,
+                end_ms: (recorder.senses.now_ms)(),
+                status: Some(status),
+                data,
+            },
+            source,
+            links: kept.links,
+            spans: kept.spans,
+        }
+    }
+
+    /// The name and where it comes from. No part of it is a URL's unless the application has
+    /// said so.
+    fn named(
+        &self,
+        kind: &Kind,
+        suggested: Option<(Cow<'static, str>, Source)>,
+        method: Option<String>,
+    ) -> (Cow<'static, str>, Source) {
+        if let Some(name) = self.name() {
+            let source = match kind.op == HTTP {
+                true => Source::Route,
+                false => Source::Custom,
+            };
+            return (name.into(), source);
+        }
+        if let Some(named) = suggested {
+            return named;
+        }
+        let place = self.place.transaction().unwrap_or_default();
+        match method {
+            Some(method) => ([&*method, " ", &*place].concat().into(), Source::Custom),
+            None => (place.into(), Source::Task),
+        }
     }
 }
 
@@ -321,7 +355,7 @@ pub(crate) async fn span<F: Future>(
     let outcome = scope.run(future).await;
     running.ended(match &outcome {
         Ok(output) => status(output),
-        Err(_) => Some(Status::InternalError),
+        Err(_) => Some(Status::INTERNAL_ERROR),
     });
     drop(running);
     hand_over(&around, scope);
@@ -344,7 +378,7 @@ fn begin(
         *spans = Spans::Span(Rc::clone(&open));
     }
     let running = Running {
-        span: Some(Ended {
+        span: Some(Span {
             number,
             parent,
             op: bounded(op, MAX_OP),
@@ -353,7 +387,7 @@ fn begin(
             start_ms: (recorder.senses.now_ms)(),
             end_ms: 0.0,
             // What a future that is dropped leaves.
-            status: Some(Status::Cancelled),
+            status: Some(Status::CANCELLED),
             data: Entries::default(),
         }),
         recorder,
@@ -467,7 +501,7 @@ fn hand_over(around: &Rc<Scope>, inner: Rc<Scope>) {
 
 /// A span whose future runs. It ends when this is dropped, also by a future that is given up.
 struct Running {
-    span: Option<Ended>,
+    span: Option<Span>,
     recorder: Rc<Recorder>,
     open: Rc<Open>,
 }
@@ -489,88 +523,6 @@ impl Drop for Running {
         span.data = self.open.data.take();
         span.status = self.open.status.get().or(span.status);
         self.recorder.push(span);
-    }
-}
-
-impl Record {
-    /// The transaction, given where in its trace the run is.
-    pub(crate) fn into_transaction(mut self, event_id: Id<16>, at: &Located) -> Transaction {
-        let trace_id = at.trace.trace_id;
-        let kind = Kind::of(&self.place);
-        self.describe(&kind);
-        let (name, source) = self.named(&kind);
-        if self.kept.dropped > 0 {
-            let dropped = u64::from(self.kept.dropped);
-            self.kept.data.set("spans.dropped", dropped);
-        }
-        let root = Span {
-            trace_id,
-            span_id: at.span_id,
-            parent_span_id: at.parent_span_id,
-            op: kind.op.into(),
-            name,
-            origin: kind.origin.into(),
-            start_ms: self.start_ms,
-            end_ms: self.end_ms,
-            status: Some(self.status),
-            data: self.kept.data,
-            links: self.kept.links,
-        };
-        let mut transaction = Transaction::new(event_id, root, source);
-        let id = |number| -> SpanId { at.trace.span(number) };
-        for span in self.kept.spans {
-            transaction.push(Span {
-                trace_id,
-                span_id: id(span.number),
-                parent_span_id: Some(id(span.parent)),
-                op: span.op,
-                name: span.name,
-                origin: span.origin.into(),
-                start_ms: span.start_ms,
-                end_ms: span.end_ms,
-                status: span.status,
-                data: span.data,
-                links: Vec::new(),
-            });
-        }
-        transaction
-    }
-
-    fn describe(&mut self, kind: &Kind) {
-        let data = &mut self.kept.data;
-        if let Some(trigger) = kind.trigger {
-            data.set("faas.trigger", trigger);
-        }
-        if kind.op == QUEUE {
-            data.set("messaging.system", "cloudflare");
-        }
-        if let Some(method) = &self.method
-            && kind.op == HTTP
-        {
-            data.set("http.request.method", method.clone());
-        }
-    }
-
-    /// The name and where it comes from. No part of it is a URL's unless the application has
-    /// said so.
-    fn named(&mut self, kind: &Kind) -> (Cow<'static, str>, Source) {
-        if let Some(name) = self.name.take() {
-            let source = match kind.op == HTTP {
-                true => Source::Route,
-                false => Source::Custom,
-            };
-            return (name.into(), source);
-        }
-        if let Some(named) = self.kept.name.take() {
-            return named;
-        }
-        let place = self.place.transaction().unwrap_or_default();
-        match self.method.take() {
-            Some(method) if kind.op == HTTP => {
-                ([&*method, " ", &*place].concat().into(), Source::Custom)
-            }
-            _ => (place.into(), Source::Task),
-        }
     }
 }
 
@@ -615,8 +567,9 @@ mod tests {
     use crate::item::transaction::Sealed;
     use crate::platform::testing::{block_on, yield_once};
     use crate::trace::head::Random;
+    use crate::trace::ids::Id;
     use crate::trace::run::Origin;
-    use crate::trace::{Incoming, Own, Trace};
+    use crate::trace::{Incoming, Own, SpanId, Trace};
     use futures_util::future::{Either, select};
     use serde_json::{Value as Json, json};
     use std::pin::{Pin, pin};
@@ -665,13 +618,12 @@ mod tests {
 
     fn sealed(record: Record) -> Sealed {
         let at = record.position.locate(&own(1.0), || None);
-        let at = at.expect("drawn when it was decided");
-        let transaction = record.into_transaction(Id::random([7; 16]), &at);
         Sealed {
-            transaction,
+            transaction: record.transaction,
+            event_id: Id::random([7; 16]),
+            at: at.expect("drawn when it was decided"),
             release: None,
             environment: "production".to_owned(),
-            trace: at.trace,
         }
     }
 
@@ -872,7 +824,7 @@ mod tests {
         let scope = recorded(1.0);
         let record = scope.end(true).expect("sampled");
         let drawn = DRAWN.get();
-        let first = sealed(record).transaction.span.trace_id;
+        let first = sealed(record).at.trace.trace_id;
         assert_eq!(DRAWN.get(), drawn);
         assert_eq!(first.last_four_digits(), u16::from_be_bytes([drawn; 2]));
     }
@@ -972,7 +924,7 @@ mod tests {
         let mut sealed = sealed(scope.end(true).expect("a record"));
         let size = sealed.write().expect("JSON").len();
         assert!(size < MAX_BYTES + 100_000, "{size}");
-        assert_eq!(sealed.transaction.span.links.len(), MAX_LINKS);
+        assert_eq!(sealed.transaction.links.len(), MAX_LINKS);
         while sealed.trim(0) {}
         let json: Json = serde_json::from_slice(&sealed.write().expect("JSON")).expect("JSON");
         assert_eq!(json["spans"], json!([]));

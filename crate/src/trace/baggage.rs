@@ -13,6 +13,67 @@ pub(crate) const MAX_BYTES: usize = 8_192;
 
 const PREFIX: &str = "sentry-";
 
+/// What a trace may add to one message of a queue, and to all messages of a batch, in bytes:
+/// a queue takes 128 KB for a message and 256 KB at once.
+/// <https://developers.cloudflare.com/queues/platform/limits/>
+#[cfg(any(test, feature = "queue"))]
+const MAX_MESSAGE: usize = 1_200;
+#[cfg(any(test, feature = "queue"))]
+const MAX_BATCH: usize = 65_536;
+/// What it adds without baggage: 51 bytes of ids, and the properties of JSON that hold them.
+#[cfg(any(test, feature = "queue"))]
+const BESIDE: usize = 101;
+
+/// How much baggage each of so many messages carries at most.
+#[cfg(any(test, feature = "queue"))]
+pub(crate) fn room(messages: usize) -> usize {
+    let each = MAX_BATCH / messages.max(1);
+    each.min(MAX_MESSAGE).saturating_sub(BESIDE)
+}
+
+/// The entries that Sentry specifies, those first without which a receiver knows least of a
+/// trace.
+#[cfg(any(test, feature = "queue"))]
+const KNOWN: [&str; 9] = [
+    "trace_id",
+    "public_key",
+    "sampled",
+    "sample_rand",
+    "sample_rate",
+    "org_id",
+    "environment",
+    "release",
+    "transaction",
+];
+
+/// Entries of Sentry's in at most `max` bytes, as they are if they fit. Otherwise those that
+/// Sentry specifies come first, and the others as far as there is room. An entry that does not
+/// fit is left out, and none is cut.
+#[cfg(any(test, feature = "queue"))]
+pub(crate) fn bounded(ours: String, max: usize) -> String {
+    if ours.len() <= max {
+        return ours;
+    }
+    let mut kept = String::new();
+    for known in KNOWN {
+        for entry in entries(&ours).filter(|entry| key(entry) == Some(known)) {
+            append(&mut kept, entry, max);
+        }
+    }
+    let is_known = |entry: &&str| key(entry).is_some_and(|key| KNOWN.contains(&key));
+    for entry in entries(&ours).filter(|entry| !is_known(entry)) {
+        append(&mut kept, entry, max);
+    }
+    kept
+}
+
+/// The key of an entry of Sentry's, without `sentry-`.
+#[cfg(any(test, feature = "queue"))]
+fn key(entry: &str) -> Option<&str> {
+    let entry = entry.strip_prefix(PREFIX)?;
+    Some(entry.split_once('=').map_or(entry, |(key, _)| key).trim())
+}
+
 /// The entries of a header, blanks around them taken off.
 fn entries(value: &str) -> impl Iterator<Item = &str> {
     value
@@ -26,7 +87,7 @@ fn entries(value: &str) -> impl Iterator<Item = &str> {
 pub(crate) fn sentry_entries(value: &str) -> String {
     let mut ours = String::new();
     for entry in entries(value).filter(|entry| entry.starts_with(PREFIX)) {
-        append(&mut ours, entry);
+        append(&mut ours, entry, MAX_BYTES);
     }
     ours
 }
@@ -67,14 +128,15 @@ pub(crate) fn join(existing: Option<&str>, ours: &str) -> Option<String> {
     }
     let mut joined = String::from(existing);
     for entry in entries(ours) {
-        append(&mut joined, entry);
+        append(&mut joined, entry, MAX_BYTES);
     }
     (joined.len() > existing.len()).then_some(joined)
 }
 
-fn append(to: &mut String, entry: &str) {
+/// Appends an entry, if the whole has at most `max` bytes with it.
+fn append(to: &mut String, entry: &str, max: usize) {
     let comma = usize::from(!to.is_empty());
-    if to.len() + comma + entry.len() <= MAX_BYTES {
+    if to.len() + comma + entry.len() <= max {
         if comma == 1 {
             to.push(',');
         }
@@ -227,7 +289,66 @@ mod tests {
         assert!(joined.ends_with("x,sentry-a=b"));
     }
 
+    #[test]
+    fn a_trace_adds_1_200_bytes_to_a_message_at_most_and_64_kb_to_a_batch() {
+        for (messages, bytes) in [
+            (0, 1_099),
+            (1, 1_099),
+            (54, 1_099),
+            (55, 1_090),
+            (100, 554),
+            (648, 0),
+            (100_000, 0),
+        ] {
+            assert_eq!(room(messages), bytes, "{messages}");
+        }
+        for messages in 1..=100 {
+            assert!(messages * (room(messages) + BESIDE) <= MAX_BATCH);
+        }
+        let ids = "771a43a4192642f0b136d5159a501700-b0e6f15b45c36b12-1".len();
+        let least = r#","__sentry_trace":{"sentry-trace":"","baggage":""}"#.len();
+        assert_eq!(ids + least, BESIDE);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_out_whole_and_what_sentry_does_not_specify_first() {
+        let ours = "sentry-new=1,sentry-release=r,sentry-trace_id=t,sentry-sampled=true,\
+                    sentry-flag,sentry-public_key=k";
+        let known = "sentry-trace_id=t,sentry-public_key=k,sentry-sampled=true,sentry-release=r";
+        for (max, kept) in [
+            (ours.len(), ours.to_owned()),
+            (ours.len() - 1, format!("{known},sentry-new=1")),
+            (known.len() + 12, format!("{known},sentry-flag")),
+            (known.len() + 11, known.to_owned()),
+            (known.len(), known.to_owned()),
+            (known.len() - 1, format!("{},sentry-new=1", &known[..57])),
+            (17, "sentry-trace_id=t".to_owned()),
+            (16, "sentry-release=r".to_owned()),
+            (0, String::new()),
+        ] {
+            assert_eq!(bounded(ours.to_owned(), max), kept, "{max}");
+        }
+    }
+
+    #[test]
+    fn one_entry_that_is_too_long_takes_no_other_one_along() {
+        let long = format!("sentry-transaction={}", "x".repeat(8_000));
+        let all = format!("sentry-trace_id=t,{long},sentry-public_key=k,sentry-sampled=true");
+        let kept = "sentry-trace_id=t,sentry-public_key=k,sentry-sampled=true";
+        assert_eq!(bounded(all, room(1)), kept);
+    }
+
     proptest! {
+        #[test]
+        fn what_is_kept_fits_and_each_entry_is_whole(
+            ours in prop::collection::vec("sentry-[a-z_]{1,9}(=[a-z%0-9]{0,300})?", 0..12),
+            max in 0..1_500usize,
+        ) {
+            let kept = bounded(ours.join(","), max);
+            prop_assert!(kept.len() <= max);
+            prop_assert!(entries(&kept).all(|entry| ours.iter().any(|it| it == entry)));
+        }
+
         #[test]
         fn any_text_survives_the_way_through_a_header(
             values in prop::collection::vec(".{0,40}", 0..8),

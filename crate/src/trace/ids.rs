@@ -48,19 +48,23 @@ impl<const N: usize> Id<N> {
 
     /// The id as text, without an allocation.
     pub(crate) fn with_text<R>(&self, use_text: impl FnOnce(&str) -> R) -> R {
-        let mut text = [0; 32];
-        for (byte, pair) in self.0.iter().zip(text.chunks_exact_mut(2)) {
-            pair[0] = DIGITS[usize::from(byte >> 4)];
-            pair[1] = DIGITS[usize::from(byte & 15)];
-        }
-        let digits = text.get(..2 * N).unwrap_or(&text);
-        use_text(core::str::from_utf8(digits).unwrap_or_default())
+        use_text(hex(&self.0, &mut [0; 32]))
     }
 
     /// Appends the id's text.
     pub(crate) fn write(&self, to: &mut String) {
         self.with_text(|text| to.push_str(text));
     }
+}
+
+/// Bytes as lower-case hexadecimal digits, 16 bytes at most.
+pub(crate) fn hex<'t>(bytes: &[u8], text: &'t mut [u8; 32]) -> &'t str {
+    for (byte, pair) in bytes.iter().zip(text.chunks_exact_mut(2)) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    let digits = text.get(..2 * bytes.len()).unwrap_or_default();
+    core::str::from_utf8(digits).unwrap_or_default()
 }
 
 impl TraceId {

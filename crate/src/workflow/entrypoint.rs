@@ -8,12 +8,12 @@ use futures_util::future::{Either, select};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use worker::wasm_bindgen::JsValue;
+use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::worker_sys::Context as JsContext;
 use worker::{Context, Date, DateInit, Env};
 
 use super::js::{self, from_js, to_js};
-use super::reporting::{self, FailedSteps};
+use super::reporting::{self, Background, FailedSteps};
 use super::step::WorkflowStep;
 
 /// A Workflow. Export it with [`workflow!`](crate::workflow!).
@@ -121,13 +121,14 @@ macro_rules! workflow {
 
 /// An object of the exported class. It asserts what a build that unwinds wants
 /// asserted: after a panic in `run`, nobody looks at it again.
-pub struct Instance<W>(AssertUnwindSafe<Option<(W, Env)>>);
+pub struct Instance<W>(AssertUnwindSafe<Option<(W, Env, JsValue)>>);
 
 impl<W: WorkflowEntrypoint> Instance<W> {
     /// What `new WorkflowEntrypoint(context, env)` does.
     pub fn new(context: JsContext, env: Env) -> Self {
+        let handle = JsValue::clone(context.as_ref());
         let workflow = W::new(Context::new(context), env.clone());
-        Instance(AssertUnwindSafe(Some((workflow, env))))
+        Instance(AssertUnwindSafe(Some((workflow, env, handle))))
     }
 
     /// One with nothing in it, to get at its class.
@@ -142,7 +143,7 @@ impl<W: WorkflowEntrypoint> Instance<W> {
         event: JsValue,
         step: JsValue,
     ) -> Result<JsValue, JsValue> {
-        let Some((workflow, env)) = &*self.0 else {
+        let Some((workflow, env, context)) = &*self.0 else {
             return Err(js::new_error("this Workflow was not constructed"));
         };
         let event = js::RunEvent::read(&event);
@@ -156,7 +157,9 @@ impl<W: WorkflowEntrypoint> Instance<W> {
                 Ok(event) => event,
                 Err(error) => return Err(unread(env, class, error).await),
             };
-            let step = WorkflowStep::new(step, env, class, failed.clone());
+            let context = Context::new(context.clone().unchecked_into());
+            let background = Background::of(context);
+            let step = WorkflowStep::new(step, env, class, failed.clone(), background);
             let interrupted = pin!(step.interrupted());
             let run = pin!(workflow.run(event, step));
             match select(run, interrupted).await {

@@ -10,7 +10,7 @@
 //! | `step` | the step that is running, or the one whose failure is reported |
 //! | `attempt` | that step's attempt, if it is known |
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::future::Future;
 use std::iter::successors;
@@ -18,18 +18,18 @@ use std::pin::pin;
 use std::rc::Rc;
 
 use sentry_core::protocol::{Map, Value};
-use worker::Env;
 use worker::wasm_bindgen::JsValue;
+use worker::{Context, Env};
 
 use super::error::StepFailure;
 use crate::api::propagation::{OfInstance, TraceHeaders, current_trace};
-use crate::api::recording;
 pub(super) use crate::api::recording::created_ms;
+use crate::api::recording::{self, Errand};
 use crate::item::draft::Details;
 use crate::item::exception::{Subject, read};
 use crate::item::place::{Handler, Place};
 use crate::panics;
-use crate::platform::workerd::{Workerd, get_or_put};
+use crate::platform::workerd::{Workerd, get_or_put, go_on_within};
 use crate::scope::{Contribute, Said, Scope, resume};
 use crate::steps::slot::shared;
 use crate::steps::{finish, guard};
@@ -75,6 +75,51 @@ impl FailedSteps {
     }
 }
 
+/// How many attempts' transactions may be on their way beside a run. A run has six
+/// connections at once, and they are the application's.
+/// <https://developers.cloudflare.com/workers/platform/limits/#simultaneous-open-connections>
+const MOST_BESIDE: u32 = 2;
+
+/// What goes on beside a run: `waitUntil` of the run's own context keeps it going where the run
+/// ends early.
+///
+/// The run waits for it too. What is left to `waitUntil` alone after a Workflow's run, the
+/// runtime has been seen to cancel.
+/// <https://github.com/getsentry/sentry-javascript/issues/23111>
+pub(super) struct Background {
+    start: Box<dyn Fn(Errand) -> Errand>,
+    under_way: Rc<Cell<u32>>,
+}
+
+impl Background {
+    /// That of the run that has this context.
+    pub(super) fn of(context: Context) -> Self {
+        Background::by(move |errand| Box::pin(go_on_within(&context, errand)))
+    }
+
+    /// `start` starts an errand, and gives back what ends with it.
+    fn by(start: impl Fn(Errand) -> Errand + 'static) -> Self {
+        Background {
+            start: Box::new(start),
+            under_way: Rc::default(),
+        }
+    }
+
+    /// Starts an errand, and gives back what ends with it. Where there is no room beside the
+    /// run, the errand itself comes back.
+    fn start(&self, errand: Errand) -> Result<Errand, Errand> {
+        if self.under_way.get() >= MOST_BESIDE {
+            return Err(errand);
+        }
+        let under_way = Rc::clone(&self.under_way);
+        under_way.set(under_way.get() + 1);
+        Ok((self.start)(Box::pin(async move {
+            errand.await;
+            under_way.set(under_way.get().saturating_sub(1));
+        })))
+    }
+}
+
 /// What the code that is polled right now belongs to. A step's body is called back by the
 /// runtime, so it enters what was current when the step was started.
 pub(super) fn current() -> Option<Current> {
@@ -110,7 +155,7 @@ pub(super) async fn enter_run<T, E>(
     }));
     // Of a run that sleeps, only the last one ends. The transaction is all of it.
     recording::begin_at(&runtime, &scope, created_ms);
-    run_in(scope, future).await
+    run_in(scope, None, future).await
 }
 
 /// Takes the trace of an instance's creator off its parameters.
@@ -129,12 +174,18 @@ pub(super) async fn carry(options: impl Iterator<Item = JsValue>) {
 }
 
 /// Runs a future in a scope, and delivers what it has left there. A panic goes on after
-/// that, in a build that unwinds.
-async fn run_in<T, E>(scope: Current, future: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+/// that, in a build that unwinds. The transaction of a success is delivered beside the scope
+/// that `beside` names, where there is one with room.
+async fn run_in<T, E>(
+    scope: Current,
+    beside: Option<(&Background, Current)>,
+    future: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
     let outcome = scope.run(future).await;
     if let Some(env) = panics::env() {
-        if let Some(transaction) = recording::end(&env, &scope, matches!(outcome, Ok(Ok(_)))) {
-            scope.send(transaction);
+        let is_ok = matches!(outcome, Ok(Ok(_)));
+        if let Some(transaction) = recording::end(&env, &scope, is_ok) {
+            leave(beside.filter(|_| is_ok), &scope, transaction);
         }
         // A run that sleeps may be gone when it is woken.
         if let Some(logs) = recording::end_part(&env, &scope) {
@@ -151,31 +202,37 @@ async fn run_in<T, E>(scope: Current, future: impl Future<Output = Result<T, E>>
     resume(outcome)
 }
 
-/// Runs a future in a scope, if there is one.
-async fn run_in_some<T, E>(
-    scope: Option<Current>,
-    future: impl Future<Output = Result<T, E>>,
-) -> Result<T, E> {
-    match scope {
-        Some(scope) => run_in(scope, future).await,
-        None => future.await,
+/// Delivers a transaction: beside another scope, which then waits for it at its end, or else
+/// before its own scope ends.
+fn leave(beside: Option<(&Background, Current)>, scope: &Scope, transaction: Errand) {
+    let Some((background, around)) = beside else {
+        return scope.send(transaction);
+    };
+    match background.start(transaction) {
+        Ok(ended) => around.send(ended),
+        Err(transaction) => scope.send(transaction),
     }
 }
 
-/// Runs one attempt of a step's body.
+/// Runs one attempt of a step's body. What a success leaves to deliver may go on in the
+/// background.
 pub(super) async fn enter_step<T, E>(
     parent: Option<Current>,
     name: &str,
     attempt: u32,
     failed: FailedSteps,
+    background: Option<&Background>,
     future: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
-    let scope = parent.map(|parent| {
-        let place = parent.place().clone();
-        let scope = below(parent, place, of_step(name, attempt, failed));
-        recorded(scope, name, attempt)
-    });
-    run_in_some(scope, pin!(future)).await
+    let future = pin!(future);
+    let Some(parent) = parent else {
+        return future.await;
+    };
+    let place = parent.place().clone();
+    let scope = below(Rc::clone(&parent), place, of_step(name, attempt, failed));
+    let scope = recorded(scope, name, attempt);
+    let beside = background.map(|background| (background, parent));
+    run_in(scope, beside, future).await
 }
 
 /// Runs one attempt of a step's rollback, which is a handler of its own.
@@ -187,12 +244,15 @@ pub(super) async fn enter_rollback<T, E>(
     failed: FailedSteps,
     future: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
-    let scope = parent.map(|parent| {
-        let place = place(class, Handler::Rollback);
-        let scope = below(parent, place, of_step(name, attempt, failed));
-        recorded(scope, name, attempt)
-    });
-    run_in_some(scope, pin!(future)).await
+    let future = pin!(future);
+    let Some(parent) = parent else {
+        return future.await;
+    };
+    let place = place(class, Handler::Rollback);
+    let scope = below(parent, place, of_step(name, attempt, failed));
+    let scope = recorded(scope, name, attempt);
+    // `run` has returned, and waits for nothing any more.
+    run_in(scope, None, future).await
 }
 
 /// Records an attempt, which is a transaction of its own.
@@ -330,6 +390,8 @@ mod tests {
     use crate::item::event::Context;
     use crate::platform::testing::{Fake, block_on, yield_once};
     use crate::workflow::error::Failure;
+    use std::future::poll_fn;
+    use std::task::Poll;
     use uuid::Uuid;
     use worker::wasm_bindgen::JsCast;
 
@@ -382,8 +444,8 @@ mod tests {
         Ok(body.await)
     }
 
-    async fn run_in_some<F: Future>(scope: Option<Current>, body: F) -> F::Output {
-        let outcome = super::run_in_some(scope, fine(body)).await;
+    async fn run_in<F: Future>(scope: Current, body: F) -> F::Output {
+        let outcome = super::run_in(scope, None, fine(body)).await;
         outcome.expect("no failure")
     }
 
@@ -394,7 +456,7 @@ mod tests {
         failed: FailedSteps,
         body: F,
     ) -> F::Output {
-        let outcome = super::enter_step(parent, name, attempt, failed, fine(body)).await;
+        let outcome = super::enter_step(parent, name, attempt, failed, None, fine(body)).await;
         outcome.expect("no failure")
     }
 
@@ -404,7 +466,7 @@ mod tests {
 
     #[test]
     fn an_event_of_a_run_knows_the_instance_and_the_workflow() {
-        let seen = block_on(run_in_some(Some(run_scope()), async { captured(&Away) }));
+        let seen = block_on(run_in(run_scope(), async { captured(&Away) }));
         let expected = json!({ "instance_id": "easylist-42", "name": "compilation" });
         assert_eq!(seen, expected);
         assert_eq!(captured(&Away), json!(null), "outside of the run");
@@ -436,7 +498,7 @@ mod tests {
     #[test]
     fn the_failure_of_a_step_names_that_step_wherever_it_is_reported() {
         let error = Failed(failure("fetch", Some(6)));
-        let in_run = block_on(run_in_some(Some(run_scope()), async { captured(&error) }));
+        let in_run = block_on(run_in(run_scope(), async { captured(&error) }));
         let expected = json!({
             "instance_id": "easylist-42", "name": "compilation", "step": "fetch", "attempt": 6,
         });
@@ -494,7 +556,7 @@ mod tests {
         };
         let env: Env = JsValue::NULL.unchecked_into();
         let run = super::enter_run(&env, CLASS, "", "", 0.0, None, failed(), body());
-        let step = super::enter_step(None, "fetch", 1, failed(), body());
+        let step = super::enter_step(None, "fetch", 1, failed(), None, body());
         let rollback = enter_rollback(None, CLASS, "fetch", 1, failed(), body());
         for size in [
             size_of_val(&run),
@@ -535,7 +597,64 @@ mod tests {
                 .insert(CONTEXT.to_owned(), own.into());
             workflow_context(draft, Some(&Away))
         };
-        let seen = block_on(run_in_some(Some(run_scope()), body));
+        let seen = block_on(run_in(run_scope(), body));
         assert_eq!(seen, json!({ "instance_id": "mine" }));
+    }
+
+    #[test]
+    fn an_attempts_transaction_goes_on_beside_the_run_which_waits_for_it_at_its_end() {
+        let started = Rc::new(RefCell::new(Vec::new()));
+        let going_on = Rc::clone(&started);
+        let background = Background::by(move |errand| {
+            let done = Rc::new(Cell::new(false));
+            let flag = Rc::clone(&done);
+            let errand: Errand = Box::pin(async move {
+                errand.await;
+                flag.set(true);
+            });
+            going_on.borrow_mut().push(errand);
+            Box::pin(poll_fn(move |_| match done.get() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }))
+        });
+        let run = run_scope();
+        let attempt = || below(Rc::clone(&run), place(CLASS, Handler::Run), |_| Map::new());
+        let transaction = || -> Errand { Box::pin(yield_once()) };
+        for _ in 0..MOST_BESIDE {
+            let attempt = attempt();
+            let beside = Some((&background, Rc::clone(&run)));
+            leave(beside, &attempt, transaction());
+            assert!(!attempt.has_errands());
+        }
+        // No more of the application's connections than that are taken.
+        let one_more = attempt();
+        leave(
+            Some((&background, Rc::clone(&run))),
+            &one_more,
+            transaction(),
+        );
+        assert!(one_more.has_errands());
+        block_on(one_more.finish());
+        // A failure is not left to the background.
+        let failed = attempt();
+        leave(None, &failed, transaction());
+        assert!(failed.has_errands());
+
+        let mut end = pin!(Rc::clone(&run).finish());
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(end.as_mut().poll(&mut context).is_pending());
+        let started = started.take();
+        assert_eq!(started.len(), MOST_BESIDE as usize);
+        started.into_iter().for_each(block_on);
+        assert!(end.as_mut().poll(&mut context).is_ready());
+        // Each that has ended leaves its place to another one.
+        let attempt = attempt();
+        leave(
+            Some((&background, Rc::clone(&run))),
+            &attempt,
+            transaction(),
+        );
+        assert!(!attempt.has_errands());
     }
 }

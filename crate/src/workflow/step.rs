@@ -18,7 +18,7 @@ use super::duration::WorkflowSleepDuration;
 use super::error::{Failure, StepFailure};
 use super::js::{self, Callback, from_js, settle, to_js};
 use super::non_retryable::NonRetryableError;
-use super::reporting::{self, FailedSteps};
+use super::reporting::{self, Background, FailedSteps};
 use super::thrown::ends_attempts;
 
 /// What a replayed run is ended with, where nothing more is to be replayed. The runtime
@@ -69,6 +69,7 @@ struct Run {
     class: &'static str,
     interruption: Interruption,
     failed: FailedSteps,
+    background: Background,
 }
 
 impl fmt::Debug for WorkflowStep {
@@ -143,7 +144,13 @@ impl<R> fmt::Debug for Rollback<R> {
 }
 
 impl WorkflowStep {
-    pub(super) fn new(stub: JsValue, env: &Env, class: &'static str, failed: FailedSteps) -> Self {
+    pub(super) fn new(
+        stub: JsValue,
+        env: &Env,
+        class: &'static str,
+        failed: FailedSteps,
+        background: Background,
+    ) -> Self {
         WorkflowStep {
             stub: js::as_step(stub),
             run: Rc::new(Run {
@@ -151,6 +158,7 @@ impl WorkflowStep {
                 class,
                 interruption: Interruption::default(),
                 failed,
+                background,
             }),
         }
     }
@@ -349,7 +357,7 @@ impl WorkflowStep {
         let config = config.map(|config| to_js(&config)).transpose();
         let config = config.map_err(|error| fail(name, error))?;
         let latest = Rc::<Latest>::default();
-        let body = attempts(name, body, latest.clone(), self.run.failed.clone());
+        let body = attempts(name, body, latest.clone(), Rc::clone(&self.run));
         let body = body.function();
         let called = match (&config, &rollback) {
             (Some(config), Some(undo)) => self.stub.do_with_rollback(name, config, body, undo),
@@ -451,7 +459,7 @@ struct Latest {
 }
 
 /// The function that the engine calls for each attempt.
-fn attempts<T, E, F, Fut>(name: &str, body: F, latest: Rc<Latest>, failed: FailedSteps) -> Callback
+fn attempts<T, E, F, Fut>(name: &str, body: F, latest: Rc<Latest>, run: Rc<Run>) -> Callback
 where
     T: Serialize + 'static,
     E: Into<Box<dyn Error>> + 'static,
@@ -467,12 +475,15 @@ where
         let context = WorkflowStepContext::read(&js::to_value(told), &name, counted);
         latest.attempt.set(Some(context.attempt));
         let (body, latest) = (body.clone(), latest.clone());
-        let (current, name, failed) = (current.clone(), name.clone(), failed.clone());
+        let (current, name, run) = (current.clone(), name.clone(), run.clone());
         async move {
             let attempt = context.attempt;
             // The body is called in there too: it can panic before it is polled.
             let body = async { body(context).await };
-            let failure = match reporting::enter_step(current, &name, attempt, failed, body).await {
+            let (failed, background) = (run.failed.clone(), &run.background);
+            let entered =
+                reporting::enter_step(current, &name, attempt, failed, Some(background), body);
+            let failure = match entered.await {
                 Ok(result) => match to_js(&result) {
                     Ok(result) => return Ok(result),
                     // The next attempt would have the same result.
