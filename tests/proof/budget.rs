@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -15,13 +15,21 @@ use proof::case::test;
 use proof::environment;
 use proof::receiver::Receiver;
 use proof::worker::Worker;
+use worker_sentry_symbols::{BUILD_ID, Module};
+
+use crate::{newcomer, stacks};
 
 /// The smallest Worker with a wrapped `fetch`, `worker` and all, compressed, with the
 /// names of its functions, which `worker-build` keeps. 5 KB of it are for stacks; with
 /// worker-sentry-symbols, which takes the names out, it is 112,000. The trace of each event,
 /// with what its head tells of itself, is 5,800 of them, and what a run may say of itself 200.
 const UPLOAD: usize = 140_000;
-/// How many bytes more they are with one capability of the crate, in the Workers of
+/// What the upload of a Worker is, with worker-sentry-symbols, of what it is without, where the
+/// names of its functions stay in it. Stacks made it larger by less than that.
+const WITH_SYMBOLS: f64 = 0.9;
+/// Where the Workers with one capability each are.
+const CAPABILITY_BUILDS: &str = "tests/capabilities";
+/// How many bytes more the smallest Worker has with one capability of the crate, in the Workers of
 /// `tests/capabilities`: what it is, the build, the build that it is compared with, the bytes,
 /// and where to look.
 const CAPABILITIES: [Capability; 11] = [
@@ -114,6 +122,9 @@ const CALLS_WITH_A_DSN: f64 = 0.0;
 const CALLS_OF_A_REPORT: f64 = 30.0;
 /// Connections of a report, where they come one after the other.
 const CONNECTIONS: f64 = 0.5;
+/// How many more a request makes with the feature `spans` and a rate, if it is not recorded:
+/// the time, and the numbers that the decision is made with.
+const CALLS_OF_A_DECISION: f64 = 5.0;
 /// What is sent for an error of a few words, in bytes. Half of it is the stack; 250 of them
 /// say which trace it is in.
 const BODY: usize = 1_860;
@@ -140,8 +151,22 @@ pub fn trials() -> Vec<Trial> {
             "budget::calls_into_javascript_and_bytes_of_a_report_stay_within_their_figures",
             calls_and_bytes,
         ),
+        test(
+            "budget::the_feature_for_spans_makes_no_call_more_without_a_rate_and_sends_nothing_at_rate_0",
+            calls_with_spans,
+        ),
+        test(
+            "budget::the_examples_upload_is_a_tenth_smaller_with_readable_stacks_than_without",
+            the_examples_upload_with_symbols,
+        ),
     ];
     trials.extend(capabilities);
+    if newcomer::can_build() {
+        trials.push(test(
+            "budget::the_smallest_workers_upload_is_a_tenth_smaller_with_readable_stacks_too",
+            the_smallest_upload_with_symbols,
+        ));
+    }
     trials
 }
 
@@ -156,7 +181,7 @@ struct Capability {
 
 impl Capability {
     fn stays_within(&self) {
-        let folder = environment::workspace().join("tests/capabilities");
+        let folder = environment::workspace().join(CAPABILITY_BUILDS);
         let size = |build: &str| compressed(&folder.join(build)) as f64;
         within(
             &format!(
@@ -182,10 +207,9 @@ fn within(what: &str, cost: f64, budget: f64, look: &str) {
 }
 
 fn the_upload() {
-    let smallest = environment::path("PROOF_SNIPPETS").join("fetch/build");
     within(
         "upload of the smallest Worker, bytes with gzip",
-        compressed(&smallest) as f64,
+        compressed(&smallest()) as f64,
         UPLOAD as f64,
         "To see what is in it: cargo install twiggy, build listings/snippets/fetch for wasm32 \
          in release, and ask `twiggy top` of that file, which still has its names. Tables of \
@@ -193,15 +217,68 @@ fn the_upload() {
     );
 }
 
+/// Before the tool has run, the example's module is its companion without the lines, which
+/// nobody would upload. wasm-opt, which the example's build leaves out, would make that
+/// smaller, so the upload is compared with both.
+fn the_examples_upload_with_symbols() {
+    let folder = environment::path("PROOF_LISTINGS");
+    let script = gzipped(&read(&folder.join("index.js")));
+    let with = script + gzipped(&read(&folder.join("index_bg.wasm")));
+    let companion = read(&folder.join("index_bg.debug.wasm"));
+    let optimized = &stacks::example_optimized().data;
+    for (what, module) in [
+        ("the module of worker-build", &companion),
+        ("what wasm-opt makes of it", optimized),
+    ] {
+        let module = Module::parse(module, what).expect("a module");
+        assert!(!module.names.is_empty(), "{what} has no names");
+        let named = module.rebuilt(|it| !it.is_dwarf() && !it.is_custom(BUILD_ID), &[]);
+        let without = script + gzipped(&named);
+        println!("figure: upload of the example, bytes with gzip: {with} and {without}, {what}");
+        within(
+            &format!("upload of the example, share of {what} with its names"),
+            with as f64 / without as f64,
+            WITH_SYMBOLS,
+            SYMBOLS,
+        );
+    }
+}
+
+/// The newcomer's Worker is the smallest one and a panic more. The smallest as it is built
+/// here has its names, and wasm-opt has seen it.
+fn the_smallest_upload_with_symbols() {
+    let with = compressed(&newcomer::folder().join("build"));
+    let without = compressed(&smallest());
+    println!("figure: upload of the smallest Worker, bytes with gzip: {with} and {without}");
+    within(
+        "upload of the smallest Worker, share of what it is with its names",
+        with as f64 / without as f64,
+        WITH_SYMBOLS,
+        SYMBOLS,
+    );
+}
+
+const SYMBOLS: &str = "crate/symbols/src/split.rs decides which sections an upload keeps.";
+
+/// The build of the smallest Worker.
+fn smallest() -> PathBuf {
+    environment::path("PROOF_SNIPPETS").join("fetch/build")
+}
+
 /// The size of a built Worker, compressed.
 fn compressed(build: &Path) -> usize {
-    let compressed = ["index.js", "index_bg.wasm"].map(|file| {
-        let bytes = fs::read(build.join(file)).expect("a built Worker");
-        let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
-        gzip.write_all(&bytes).expect("memory takes bytes");
-        gzip.finish().expect("memory takes bytes").len()
-    });
-    compressed.iter().sum()
+    let files = ["index.js", "index_bg.wasm"].map(|file| gzipped(&read(&build.join(file))));
+    files.iter().sum()
+}
+
+fn read(file: &Path) -> Vec<u8> {
+    fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+fn gzipped(bytes: &[u8]) -> usize {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    gzip.write_all(bytes).expect("memory takes bytes");
+    gzip.finish().expect("memory takes bytes").len()
 }
 
 fn calls_and_bytes() {
@@ -249,6 +326,40 @@ fn calls_and_bytes() {
         BODY as f64,
         "Print the envelope: a field is in it that was not.",
     );
+}
+
+fn calls_with_spans() {
+    let receiver = Receiver::accepting();
+    let start = |build: &str, rate: Option<&str>| {
+        let options = Worker::snippet("fetch").config(|config| {
+            let build = environment::workspace().join(CAPABILITY_BUILDS).join(build);
+            let main = config["main"].as_str().expect("a path of our own");
+            let file = Path::new(main).file_name().expect("the name of a script");
+            let main = build.join(file).display().to_string();
+            config.insert("main".to_owned(), main.into());
+        });
+        let options = options.secret("SENTRY_DSN", &receiver.dsn());
+        let options = match rate {
+            Some(rate) => options.var("SENTRY_TRACES_SAMPLE_RATE", rate),
+            None => options,
+        };
+        calls(&options.counted().start(), "12")
+    };
+    let look = "`begin` and `end` in crate/src/api/recording.rs: what they do without a rate.";
+    let without = start("build", None);
+    within(
+        "more calls with the feature `spans` and no rate",
+        start("build-spans", None) - without,
+        0.0,
+        look,
+    );
+    within(
+        "more calls of a request that is not recorded",
+        start("build-spans", Some("0")) - without,
+        CALLS_OF_A_DECISION,
+        look,
+    );
+    assert_eq!(receiver.requests().len(), 0, "nothing of it was recorded");
 }
 
 /// Calls out of WebAssembly for each request with this body, on average.
