@@ -91,10 +91,6 @@ fn set<V>(map: &mut BTreeMap<String, V>, most: usize, key: String, value: Option
 
 /// What an event's own report has said stays as it is.
 impl Contribute for RefCell<Data> {
-    #[expect(
-        clippy::map_entry,
-        reason = "an entry is code that nothing else here needs"
-    )]
     fn contribute(&self, details: &mut Details, said: &Said, _: Option<&(dyn Error + 'static)>) {
         let Ok(data) = self.try_borrow() else {
             return;
@@ -109,6 +105,7 @@ impl Contribute for RefCell<Data> {
             if said.contains(name) {
                 continue;
             }
+            // An entry of a map is much code that nothing else here needs.
             if !details.contexts.contains_key(name) {
                 details.contexts.insert(name.clone(), Map::new());
             }
