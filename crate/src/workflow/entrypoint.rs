@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
+use std::rc::Rc;
 
 use futures_util::future::{Either, select};
 use serde::Serialize;
@@ -152,14 +153,15 @@ impl<W: WorkflowEntrypoint> Instance<W> {
         let created_ms = reporting::created_ms(&event.timestamp);
         let creator = reporting::take_trace(&event.payload);
         let failed = FailedSteps::default();
+        let context = Context::new(context.clone().unchecked_into());
+        let background = Rc::new(Background::of(context));
         let run = async {
             let event = match workflow_event(event) {
                 Ok(event) => event,
                 Err(error) => return Err(unread(env, class, error).await),
             };
-            let context = Context::new(context.clone().unchecked_into());
-            let background = Background::of(context);
-            let step = WorkflowStep::new(step, env, class, failed.clone(), background);
+            let beside = Rc::clone(&background);
+            let step = WorkflowStep::new(step, env, class, failed.clone(), beside);
             let interrupted = pin!(step.interrupted());
             let run = pin!(workflow.run(event, step));
             match select(run, interrupted).await {
@@ -169,7 +171,10 @@ impl<W: WorkflowEntrypoint> Instance<W> {
                 },
                 Either::Left((Err(error), _)) => Err(error.into()),
                 // The engine recognises its own error.
-                Either::Right((thrown, _)) => Err(thrown),
+                Either::Right((thrown, _)) => {
+                    background.interrupt();
+                    Err(thrown)
+                }
             }
         };
         reporting::enter_run(
@@ -180,6 +185,7 @@ impl<W: WorkflowEntrypoint> Instance<W> {
             created_ms,
             creator,
             failed.clone(),
+            &background,
             run,
         )
         .await

@@ -89,6 +89,7 @@ const MOST_BESIDE: u32 = 2;
 pub(super) struct Background {
     start: Box<dyn Fn(Errand) -> Errand>,
     under_way: Rc<Cell<u32>>,
+    is_interrupted: Cell<bool>,
 }
 
 impl Background {
@@ -102,7 +103,14 @@ impl Background {
         Background {
             start: Box::new(start),
             under_way: Rc::default(),
+            is_interrupted: Cell::new(false),
         }
+    }
+
+    /// Says that the engine has interrupted the run, which goes on in another one or not at
+    /// all. The engine waits for the end of this one.
+    pub(super) fn interrupt(&self) {
+        self.is_interrupted.set(true);
     }
 
     /// Starts an errand, and gives back what ends with it. Where there is no room beside the
@@ -138,6 +146,7 @@ pub(super) async fn enter_run<T, E>(
     created_ms: f64,
     creator: Option<TraceHeaders>,
     failed: FailedSteps,
+    background: &Background,
     future: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
     // Here and once: each function that takes a future as a value has room for it.
@@ -155,7 +164,7 @@ pub(super) async fn enter_run<T, E>(
     }));
     // Of a run that sleeps, only the last one ends. The transaction is all of it.
     recording::begin_at(&runtime, &scope, created_ms);
-    run_in(scope, None, future).await
+    run_in(scope, Some((background, None)), future).await
 }
 
 /// Takes the trace of an instance's creator off its parameters.
@@ -174,22 +183,29 @@ pub(super) async fn carry(options: impl Iterator<Item = JsValue>) {
 }
 
 /// Runs a future in a scope, and delivers what it has left there. A panic goes on after
-/// that, in a build that unwinds. The transaction of a success is delivered beside the scope
-/// that `beside` names, where there is one with room.
+/// that, in a build that unwinds. In the background of a run goes what is left of that run, if
+/// it was interrupted, and the transaction of an attempt that succeeded, beside the scope that
+/// is named.
 async fn run_in<T, E>(
     scope: Current,
-    beside: Option<(&Background, Current)>,
+    background: Option<(&Background, Option<Current>)>,
     future: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
     let outcome = scope.run(future).await;
+    let interrupted = match &background {
+        Some((background, None)) if background.is_interrupted.get() => Some(*background),
+        _ => None,
+    };
     if let Some(env) = panics::env() {
-        let is_ok = matches!(outcome, Ok(Ok(_)));
-        if let Some(transaction) = recording::end(&env, &scope, is_ok) {
-            leave(beside.filter(|_| is_ok), &scope, transaction);
-        }
         // A run that sleeps may be gone when it is woken.
         if let Some(logs) = recording::end_part(&env, &scope) {
             scope.send(logs);
+        }
+        let is_ok = matches!(outcome, Ok(Ok(_)));
+        if let Some(transaction) = recording::end(&env, &scope, is_ok)
+            && interrupted.is_none()
+        {
+            leave(background.filter(|_| is_ok), &scope, transaction);
         }
         let runtime = Workerd::owned(&env);
         for draft in scope.take_panics() {
@@ -197,15 +213,18 @@ async fn run_in<T, E>(
         }
     }
     if scope.has_errands() {
-        scope.finish().await;
+        match interrupted {
+            Some(background) => drop((background.start)(Box::pin(scope.finish()))),
+            None => scope.finish().await,
+        }
     }
     resume(outcome)
 }
 
 /// Delivers a transaction: beside another scope, which then waits for it at its end, or else
 /// before its own scope ends.
-fn leave(beside: Option<(&Background, Current)>, scope: &Scope, transaction: Errand) {
-    let Some((background, around)) = beside else {
+fn leave(background: Option<(&Background, Option<Current>)>, scope: &Scope, transaction: Errand) {
+    let Some((background, Some(around))) = background else {
         return scope.send(transaction);
     };
     match background.start(transaction) {
@@ -231,8 +250,8 @@ pub(super) async fn enter_step<T, E>(
     let place = parent.place().clone();
     let scope = below(Rc::clone(&parent), place, of_step(name, attempt, failed));
     let scope = recorded(scope, name, attempt);
-    let beside = background.map(|background| (background, parent));
-    run_in(scope, beside, future).await
+    let background = background.map(|background| (background, Some(parent)));
+    run_in(scope, background, future).await
 }
 
 /// Runs one attempt of a step's rollback, which is a handler of its own.
@@ -555,7 +574,18 @@ mod tests {
             Ok::<(), ()>(())
         };
         let env: Env = JsValue::NULL.unchecked_into();
-        let run = super::enter_run(&env, CLASS, "", "", 0.0, None, failed(), body());
+        let background = Background::by(|errand| errand);
+        let run = super::enter_run(
+            &env,
+            CLASS,
+            "",
+            "",
+            0.0,
+            None,
+            failed(),
+            &background,
+            body(),
+        );
         let step = super::enter_step(None, "fetch", 1, failed(), None, body());
         let rollback = enter_rollback(None, CLASS, "fetch", 1, failed(), body());
         for size in [
@@ -621,19 +651,15 @@ mod tests {
         let run = run_scope();
         let attempt = || below(Rc::clone(&run), place(CLASS, Handler::Run), |_| Map::new());
         let transaction = || -> Errand { Box::pin(yield_once()) };
+        let beside = || Some((&background, Some(Rc::clone(&run))));
         for _ in 0..MOST_BESIDE {
             let attempt = attempt();
-            let beside = Some((&background, Rc::clone(&run)));
-            leave(beside, &attempt, transaction());
+            leave(beside(), &attempt, transaction());
             assert!(!attempt.has_errands());
         }
         // No more of the application's connections than that are taken.
         let one_more = attempt();
-        leave(
-            Some((&background, Rc::clone(&run))),
-            &one_more,
-            transaction(),
-        );
+        leave(beside(), &one_more, transaction());
         assert!(one_more.has_errands());
         block_on(one_more.finish());
         // A failure is not left to the background.
@@ -650,11 +676,37 @@ mod tests {
         assert!(end.as_mut().poll(&mut context).is_ready());
         // Each that has ended leaves its place to another one.
         let attempt = attempt();
-        leave(
-            Some((&background, Rc::clone(&run))),
-            &attempt,
-            transaction(),
-        );
+        leave(beside(), &attempt, transaction());
         assert!(!attempt.has_errands());
+    }
+
+    #[test]
+    fn an_interrupted_run_ends_at_once_and_what_it_has_left_goes_on_in_the_background() {
+        let left = Rc::new(RefCell::new(None));
+        let slot = Rc::clone(&left);
+        let background = Background::by(move |errand| {
+            slot.replace(Some(errand));
+            Box::pin(async {})
+        });
+        let done = Rc::new(Cell::new(false));
+        for is_interrupted in [false, true] {
+            done.set(false);
+            let flag = Rc::clone(&done);
+            let body = async {
+                current().expect("a scope").send(async move {
+                    yield_once().await;
+                    flag.set(true);
+                });
+                if is_interrupted {
+                    background.interrupt();
+                }
+                Err::<(), ()>(())
+            };
+            let outcome = super::run_in(run_scope(), Some((&background, None)), body);
+            assert!(block_on(outcome).is_err());
+            assert_eq!(done.get(), !is_interrupted);
+        }
+        block_on(left.take().expect("what was left"));
+        assert!(done.get());
     }
 }

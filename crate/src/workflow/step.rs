@@ -69,7 +69,7 @@ struct Run {
     class: &'static str,
     interruption: Interruption,
     failed: FailedSteps,
-    background: Background,
+    background: Rc<Background>,
 }
 
 impl fmt::Debug for WorkflowStep {
@@ -149,7 +149,7 @@ impl WorkflowStep {
         env: &Env,
         class: &'static str,
         failed: FailedSteps,
-        background: Background,
+        background: Rc<Background>,
     ) -> Self {
         WorkflowStep {
             stub: js::as_step(stub),
@@ -482,7 +482,7 @@ where
             let body = async { body(context).await };
             let (failed, background) = (run.failed.clone(), &run.background);
             let entered =
-                reporting::enter_step(current, &name, attempt, failed, Some(background), body);
+                reporting::enter_step(current, &name, attempt, failed, Some(&**background), body);
             let failure = match entered.await {
                 Ok(result) => match to_js(&result) {
                     Ok(result) => return Ok(result),
