@@ -94,7 +94,10 @@ pub fn check_run_of_monitor(requests: &[Request]) {
         .iter()
         .map(|it| json!([it["monitor_slug"], it["status"]]))
         .collect();
-    assert_eq!(said, [json!(["bench", "in_progress"]), json!(["bench", "ok"])]);
+    assert_eq!(
+        said,
+        [json!(["bench", "in_progress"]), json!(["bench", "ok"])]
+    );
     assert_eq!(check_ins[0]["check_in_id"], check_ins[1]["check_in_id"]);
     let schedule = |it: &Value| it["monitor_config"]["schedule"]["value"] == "*/15 * * * *";
     assert!(check_ins.iter().any(schedule), "{check_ins:#?}");
