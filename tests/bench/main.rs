@@ -4,6 +4,7 @@
 //! - `stopwatch`: the receiver of all of them, which takes the time.
 //! - `same`: the events have the same substance, before anything is measured.
 //! - `measure`: the measurements.
+//! - `more`: those of traces, breadcrumbs, monitors, axum and panics.
 //! - `machine`: where it ran, and with what.
 //!
 //! The measurements take turns: in each round every Worker is measured once, in an
@@ -11,6 +12,7 @@
 
 mod machine;
 mod measure;
+mod more;
 mod same;
 mod stopwatch;
 mod workers;

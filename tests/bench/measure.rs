@@ -17,21 +17,21 @@ pub const ENVIRONMENT: &str = "bench";
 /// How often a run that loses events is made.
 const ATTEMPTS: usize = 3;
 /// What a receiver may still get after the last thing that was waited for.
-const SETTLED: Duration = Duration::from_millis(500);
+pub const SETTLED: Duration = Duration::from_millis(500);
 
 /// How much of everything.
 #[derive(Clone, Copy)]
 pub struct Effort {
-    rounds: usize,
+    pub rounds: usize,
     fresh_rounds: usize,
     startup_rounds: usize,
-    captures: usize,
+    pub captures: usize,
     at_once: usize,
-    quiet_calls: usize,
+    pub quiet_calls: usize,
     memory_captures: usize,
     /// Calls that leave something to send.
-    sending_calls: usize,
-    steps: usize,
+    pub sending_calls: usize,
+    pub steps: usize,
 }
 
 impl Effort {
@@ -82,7 +82,7 @@ impl Host {
         }
     }
 
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Host::Fetch => "main `fetch`",
             Host::Alarm => "alarm",
@@ -150,52 +150,15 @@ enum Kept {
 }
 
 /// Who is measured where errors are not all.
-const WITH_ALL: [(Column, Subject); 4] = [
+pub const WITH_ALL: [(Column, Subject); 4] = [
     SIDES[0],
     SIDES[1],
     (Column::Usual, Subject::UsualAll),
     SIDES[3],
 ];
 
-/// One side of a row that is measured in turns.
-struct Side<'w> {
-    column: Column,
-    worker: &'w Worker<'w>,
-    op: &'static str,
-    count: usize,
-    /// What is taken off: how long this takes.
-    base: (&'w Worker<'w>, &'static str, usize),
-    /// How many envelopes arrive before it is over.
-    envelopes: usize,
-}
-
-impl<'w> Side<'w> {
-    fn new(column: Column, worker: &'w Worker<'w>, op: &'static str, count: usize) -> Self {
-        Side {
-            column,
-            worker,
-            op,
-            count,
-            base: (worker, op, 0),
-            envelopes: 0,
-        }
-    }
-
-    /// With so many envelopes for each.
-    fn sending(mut self, each: usize) -> Self {
-        self.envelopes = self.count * each;
-        self
-    }
-
-    /// What it takes more than so many of that.
-    fn beside(mut self, worker: &'w Worker<'w>, op: &'static str) -> Self {
-        self.base = (worker, op, self.count);
-        self
-    }
-}
-
 /// The rounds of each column.
-type Rounds = BTreeMap<Column, Vec<f64>>;
+pub type Rounds = BTreeMap<Column, Vec<f64>>;
 
 pub struct Bench<'a> {
     pub bundles: &'a [Bundle],
@@ -235,13 +198,13 @@ impl Bench<'_> {
         }
     }
 
-    fn bundle(&self, subject: Subject) -> &Bundle {
+    pub fn bundle(&self, subject: Subject) -> &Bundle {
         let mut bundles = self.bundles.iter();
         let found = bundles.find(|bundle| bundle.subject == subject);
         found.expect("all are bundled")
     }
 
-    fn bindings(&self) -> Value {
+    pub fn bindings(&self) -> Value {
         json!({
             "MARKS": self.stopwatch.url(),
             "SENTRY_DSN": self.stopwatch.dsn(),
@@ -251,18 +214,18 @@ impl Bench<'_> {
     }
 
     /// The same with a rate of traces.
-    fn bindings_with(&self, rate: &str) -> Value {
+    pub fn bindings_with(&self, rate: &str) -> Value {
         let mut bindings = self.bindings();
         bindings["SENTRY_TRACES_SAMPLE_RATE"] = json!(rate);
         bindings
     }
 
-    fn start(&self, subject: Subject) -> Worker<'_> {
+    pub fn start(&self, subject: Subject) -> Worker<'_> {
         self.control.worker(self.bundle(subject), &self.bindings())
     }
 
     /// Has a host do something, and returns how long that took, in milliseconds.
-    fn time(&self, worker: &Worker<'_>, host: Host, op: &str, count: usize) -> f64 {
+    pub fn time(&self, worker: &Worker<'_>, host: Host, op: &str, count: usize) -> f64 {
         let run = self.run(worker, host, op, count);
         self.stopwatch.time(&run).as_secs_f64() * 1e3
     }
@@ -277,7 +240,7 @@ impl Bench<'_> {
     }
 
     /// The same where another number of envelopes is to arrive.
-    fn time_until(
+    pub fn time_until(
         &self,
         worker: &Worker<'_>,
         host: Host,
@@ -297,7 +260,7 @@ impl Bench<'_> {
     }
 
     /// Has a host do something; the name of that run.
-    fn run(&self, worker: &Worker<'_>, host: Host, op: &str, count: usize) -> String {
+    pub fn run(&self, worker: &Worker<'_>, host: Host, op: &str, count: usize) -> String {
         let run = self.stopwatch.new_run();
         // The size of our event.
         let path = format!("/{}/{op}?run={run}&count={count}&size=500", host.path());
@@ -608,213 +571,6 @@ impl Bench<'_> {
         })
     }
 
-    /// Everything but errors alone.
-    fn more(&self) -> Vec<Row> {
-        let with = |subject: Subject, bindings: &Value| {
-            let worker = self.control.worker(self.bundle(subject), bindings);
-            (subject, worker)
-        };
-        let off = [
-            Subject::Lazy,
-            Subject::Lean,
-            Subject::UsualAll,
-            Subject::Ours,
-            Subject::Traced,
-            Subject::PlainJs,
-        ];
-        let off: HashMap<_, _> = off.map(|it| with(it, &self.bindings())).into();
-        let traced = [Subject::UsualAll, Subject::Traced];
-        let [one, zero]: [HashMap<_, _>; 2] =
-            ["1", "0"].map(|rate| traced.map(|it| with(it, &self.bindings_with(rate))).into());
-        let mut silent = self.bindings();
-        silent["SENTRY_DSN"] = Value::Null;
-        let (_, silent) = with(Subject::Traced, &silent);
-        self.check_more(&off, &one);
-
-        let effort = self.effort;
-        let (few, some, many) = (
-            effort.sending_calls,
-            effort.quiet_calls / 100,
-            effort.quiet_calls,
-        );
-        let [one_usual, one_ours] = traced.map(|it| &one[&it]);
-        let [zero_usual, zero_ours] = traced.map(|it| &zero[&it]);
-        let (plain, ours) = (&off[&Subject::PlainJs], &off[&Subject::Ours]);
-        let mut rows = Vec::new();
-        let mut row = |name: String, unit, host, sides: &[Side<'_>]| {
-            rows.push(self.in_turns(name, unit, host, sides));
-        };
-        for host in [Host::Fetch, Host::Alarm] {
-            let name = |what: &str| format!("{what}, {}", host.name());
-            let usual = Side::new(Column::Usual, one_usual, "wrapped", few).sending(1);
-            let sides = [
-                usual,
-                Side::new(Column::Ours, one_ours, "wrapped", few).sending(1),
-            ];
-            row(name(rows::TRACED), Unit::Us, host, &sides);
-            let sides = [
-                Side::new(Column::Usual, zero_usual, "wrapped", some),
-                Side::new(Column::Ours, zero_ours, "wrapped", many),
-            ];
-            row(name(rows::UNSAMPLED), Unit::Us, host, &sides);
-            let sides = [
-                Side::new(Column::Ours, &off[&Subject::Traced], "wrapped", many),
-                Side::new(Column::Without, ours, "wrapped", many),
-            ];
-            row(name(rows::UNTRACED), Unit::Us, host, &sides);
-        }
-
-        let steps = |column, worker, base| {
-            Side::new(column, worker, "steps", effort.steps).beside(base, "steps")
-        };
-        let mut ours_traced = steps(Column::Ours, one_ours, &silent).sending(1);
-        // The run itself has a transaction, too.
-        ours_traced.envelopes += 1;
-        let sides = [
-            steps(Column::Usual, one_usual, plain).sending(1),
-            ours_traced,
-        ];
-        row(rows::TRACED_STEP.to_owned(), Unit::Us, Host::Run, &sides);
-        let sides = [
-            steps(Column::Usual, zero_usual, plain),
-            steps(Column::Ours, zero_ours, &silent),
-        ];
-        row(rows::UNSAMPLED_STEP.to_owned(), Unit::Us, Host::Run, &sides);
-
-        let all = |op, count, each| {
-            WITH_ALL
-                .map(|(column, subject)| Side::new(column, &off[&subject], op, count).sending(each))
-        };
-        let sides = all("crumbs", effort.captures, 1);
-        row(rows::CRUMBS.to_owned(), Unit::Us, Host::Fetch, &sides);
-        let sides = all("cron", few, 2);
-        row(rows::CRON.to_owned(), Unit::Us, Host::Fetch, &sides);
-
-        let layer = |column, worker, count| {
-            Side::new(column, worker, "axum", count).beside(worker, "axum-bare")
-        };
-        let sides = [
-            layer(Column::Usual, &off[&Subject::UsualAll], some),
-            layer(Column::Ours, &off[&Subject::Traced], many / 10),
-        ];
-        row(rows::LAYER.to_owned(), Unit::Us, Host::Fetch, &sides);
-        let sides = [
-            layer(Column::Usual, one_usual, few).sending(1),
-            layer(Column::Ours, one_ours, few).sending(1),
-        ];
-        row(rows::TRACED_LAYER.to_owned(), Unit::Us, Host::Fetch, &sides);
-        rows
-    }
-
-    /// The sides of one row in turns, for each of what they count.
-    fn in_turns(&self, name: String, unit: Unit, host: Host, sides: &[Side<'_>]) -> Row {
-        let mut rounds = Rounds::default();
-        // The first round only warms up.
-        for round in 0..=self.effort.rounds {
-            for turn in 0..sides.len() {
-                let side = &sides[(turn + round) % sides.len()];
-                let (base, op, count) = side.base;
-                let base = self.time(base, host, op, count);
-                let took = match side.envelopes {
-                    0 => self.time(side.worker, host, side.op, side.count),
-                    all => self.time_until(side.worker, host, side.op, side.count, all),
-                };
-                if round > 0 {
-                    // Shorter than what the marks vary by is as good as nothing.
-                    let each = (took - base).max(0.0) / side.count as f64;
-                    let each = if unit == Unit::Us { each * 1e3 } else { each };
-                    rounds.entry(side.column).or_default().push(each);
-                }
-            }
-        }
-        timed(Group::More, name, unit, rounds)
-    }
-
-    /// What these rows compare does the same, too.
-    fn check_more(
-        &self,
-        off: &HashMap<Subject, Worker<'_>>,
-        traced: &HashMap<Subject, Worker<'_>>,
-    ) {
-        let arrived = |worker: &Worker<'_>, host, op: &str, count| {
-            self.stopwatch.take(0);
-            self.run(worker, host, op, 1);
-            let arrived = self.stopwatch.take(count);
-            thread::sleep(SETTLED);
-            arrived
-        };
-        for (_, subject) in WITH_ALL {
-            let worker = &off[&subject];
-            same::check_crumbs(&arrived(worker, Host::Fetch, "crumbs", 1)[0]);
-            same::check_run_of_monitor(&arrived(worker, Host::Fetch, "cron", 2));
-        }
-        for worker in traced.values() {
-            for (host, op) in [
-                (Host::Fetch, "wrapped"),
-                (Host::Alarm, "wrapped"),
-                (Host::Fetch, "axum"),
-                (Host::Run, "steps"),
-            ] {
-                same::check_transaction(&arrived(worker, host, op, 1)[0]);
-            }
-        }
-        self.stopwatch.take(0);
-    }
-
-    /// From a request that ends in a panic or an exception to its answer, as who asks sees
-    /// it. A panic ends the WebAssembly instance, so each of these is the first report of
-    /// a new one.
-    fn panics(&self) -> Vec<Row> {
-        let sides = [
-            (Column::Lazy, Subject::Lazy, Subject::PlainJs),
-            (Column::Lean, Subject::Lean, Subject::PlainJs),
-            (Column::Usual, Subject::Usual, Subject::PlainJs),
-            (
-                Column::Ours,
-                Subject::OursWithoutWorkflow,
-                Subject::PlainRust,
-            ),
-        ];
-        let subjects = [
-            Subject::PlainJs,
-            Subject::PlainRust,
-            Subject::Lazy,
-            Subject::Lean,
-            Subject::Usual,
-            Subject::OursWithoutWorkflow,
-        ];
-        let workers = subjects.map(|it| (it, self.start(it)));
-        let mut rounds = HashMap::<Subject, Vec<f64>>::new();
-        for round in 0..=self.effort.rounds {
-            for turn in 0..workers.len() {
-                let (subject, worker) = &workers[(turn + round) % workers.len()];
-                // The new instance is there before the time is taken.
-                worker.get("/");
-                let op = if subject.is_rust() { "panic" } else { "fail" };
-                let began = Instant::now();
-                let answer = worker.post(&format!("/fetch/{op}?run=x&count={}", same::LINE));
-                let took = began.elapsed().as_secs_f64() * 1e3;
-                assert_eq!(answer.status, 500, "{answer:?}");
-                if round > 0 {
-                    rounds.entry(*subject).or_default().push(took);
-                }
-            }
-        }
-        self.stopwatch.take(sides.len() * self.effort.rounds);
-        let whole = sides.map(|(column, with, _)| (column, rounds[&with].clone()));
-        let added = sides.map(|(column, with, without)| {
-            let pairs = rounds[&with].iter().zip(&rounds[&without]);
-            (
-                column,
-                pairs.map(|(with, without)| with - without).collect(),
-            )
-        });
-        vec![
-            timed(Group::More, rows::PANIC, Unit::Ms, whole.into()),
-            timed(Group::More, rows::PANIC_ADDED, Unit::Ms, added.into()),
-        ]
-    }
-
     fn startup(&self) -> Vec<Row> {
         let mut rounds = HashMap::<Subject, Vec<f64>>::new();
         let subjects = [
@@ -974,8 +730,12 @@ impl Bench<'_> {
                         self.time_until_arrived(&worker, Host::Alarm, "wrapped", 50);
                     }
                 }
-                Kept::Captures => drop(self.time(&worker, Host::Alarm, "captures", until - before)),
-                Kept::Crumbs => drop(self.time(&worker, Host::Alarm, "crumbs", until - before)),
+                Kept::Captures => {
+                    self.time(&worker, Host::Alarm, "captures", until - before);
+                }
+                Kept::Crumbs => {
+                    self.time(&worker, Host::Alarm, "crumbs", until - before);
+                }
             }
             before = *until;
             let heap = inspector.heap_after_collection_beside(|| drop(worker.get("/"))) as f64;
@@ -1002,7 +762,7 @@ fn exact(group: Group, name: impl Into<String>, unit: Unit, values: BTreeMap<Col
     timed(group, name, unit, rounds.collect())
 }
 
-fn timed(group: Group, name: impl Into<String>, unit: Unit, rounds: Rounds) -> Row {
+pub fn timed(group: Group, name: impl Into<String>, unit: Unit, rounds: Rounds) -> Row {
     let ours = &rounds[&Column::Ours];
     let others = Column::OTHERS.into_iter();
     let ratios = others.filter_map(|column| Some((column, ratio(ours, rounds.get(&column)?))));

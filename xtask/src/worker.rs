@@ -1,6 +1,7 @@
 //! Building a Worker.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -105,14 +106,28 @@ impl Builder<'_> {
         let (package, folder, _) = build;
         let name = shown(package, folder);
         unless_built(build, || {
-            let mut command = self.command(build);
-            command.arg("--no-opt");
+            let mut command = self.command_of(build, true);
+            command.env("WASM_BINDGEN_BIN", self.keeping_lines()?);
             run_quietly(&name, command)?;
             run_quietly(
                 &format!("{name}, its companion"),
                 self.split_optimized(package, folder),
             )
         })
+    }
+
+    /// A wasm-bindgen that keeps what a companion is made of. A package's manifest says that
+    /// for each build of it, and the others would have it in their upload.
+    fn keeping_lines(&self) -> Result<PathBuf> {
+        let real = self.tools.bin.join("wasm-bindgen");
+        let text = format!(
+            "#!/bin/sh\nexec '{}' --keep-debug --no-demangle \"$@\"\n",
+            real.display()
+        );
+        let script = crate::root().join("target/wasm-bindgen-keeping-lines");
+        fs::write(&script, text)?;
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+        Ok(script)
     }
 
     /// The second half of a build that is optimised after worker-build.
@@ -147,14 +162,20 @@ impl Builder<'_> {
     }
 
     /// The command that builds one.
-    pub fn command(&self, (package, folder, features): Build<'_>) -> Command {
+    pub fn command(&self, build: Build<'_>) -> Command {
+        self.command_of(build, splits(build.0))
+    }
+
+    /// The same, said whether a companion is made of it.
+    fn command_of(&self, (package, folder, features): Build<'_>, is_split: bool) -> Command {
         let mut command = run::command(self.tools.bin.join("worker-build"));
         command.args(["--release", "--out-dir", folder, "."]);
+        // What follows the features is cargo's.
+        if is_split {
+            command.arg("--no-opt");
+        }
         if !features.is_empty() {
             command.args(["--features", &features.join(",")]);
-        }
-        if splits(package) {
-            command.arg("--no-opt");
         }
         command.current_dir(package);
         self.tools.on_path(&mut command);

@@ -61,37 +61,30 @@ pub(crate) async fn finish(
     isolate: &Shared,
     parcel: Parcel,
 ) -> Option<Uuid> {
-    let ready = isolate.try_borrow().ok().and_then(|it| it.ready());
-    match ready {
-        // Nothing is waited for before the request leaves, so all of the time is left.
-        Some(client) => send(runtime, &client, parcel, CAPTURE_MS).await,
-        None => finish_by(runtime, isolate, parcel, runtime.now_ms() + CAPTURE_MS).await,
-    }
+    finish_by(runtime, isolate, parcel, None).await
 }
 
-/// The same, for what has less time left.
+/// The same, for what may have less time left.
 pub(crate) async fn finish_by(
     runtime: &impl Runtime,
     isolate: &Shared,
     parcel: Parcel,
-    deadline_ms: f64,
+    deadline_ms: Option<f64>,
 ) -> Option<Uuid> {
-    // 2. Load, 3. load failure, 4. initialise once, 5. build the client.
-    let client = client(runtime, isolate, deadline_ms).await?;
-    let left_ms = (deadline_ms - runtime.now_ms()).max(0.0);
-    send(runtime, &client, parcel, left_ms).await
-}
-
-/// The last step, which has so much time left.
-async fn send(
-    runtime: &impl Runtime,
-    client: &IsolateClient,
-    parcel: Parcel,
-    left_ms: f64,
-) -> Option<Uuid> {
+    let ready = isolate.try_borrow().ok().and_then(|it| it.ready());
+    let (client, left_ms) = match (ready, deadline_ms) {
+        // Nothing was waited for, so all of the time is left, and no clock is asked.
+        (Some(client), None) => (client, CAPTURE_MS),
+        _ => {
+            let deadline_ms = deadline_ms.unwrap_or_else(|| runtime.now_ms() + CAPTURE_MS);
+            // 2. Load, 3. load failure, 4. initialise once, 5. build the client.
+            let client = client(runtime, isolate, deadline_ms).await?;
+            (client, (deadline_ms - runtime.now_ms()).max(0.0))
+        }
+    };
     // 6. Capture and deliver.
-    let delivery = exit(runtime, client, parcel, Wait::For(left_ms as u32))?;
-    deliver::answer(runtime, client, delivery).await
+    let delivery = exit(runtime, &client, parcel, Wait::For(left_ms as u32))?;
+    deliver::answer(runtime, &client, delivery).await
 }
 // ANCHOR_END: capture
 

@@ -71,7 +71,11 @@ pub fn goals(results: &Results) -> Vec<Goal> {
     let beside_another = |column: Column, is_met: fn(f64, f64) -> bool| {
         move |row: &Row| {
             let (ours, other) = (row.figures.get(&Column::Ours)?, row.figures.get(&column)?);
-            let text = format!("{} to {}", figure(ours, row.unit), figure(other, row.unit));
+            let text = format!(
+                "{} beside {}",
+                figure(ours, row.unit),
+                figure(other, row.unit)
+            );
             Some((text, is_met(ours.median, other.median)))
         }
     };

@@ -447,7 +447,7 @@ pub(crate) mod tests {
         )]));
         let rows: Vec<&str> = table.lines().skip(2).collect();
         assert!(
-            rows[0].ends_with("| 50 KiB to 40 KiB | **not met** |"),
+            rows[0].ends_with("| 50 KiB beside 40 KiB | **not met** |"),
             "{}",
             rows[0]
         );
