@@ -281,7 +281,7 @@ impl Checked {
                 let deadline_ms = runtime.now_ms() + CAPTURE_MS;
                 select(begins, patience).await;
                 let ends = self.ends(runtime, succeeded);
-                steps::finish_by(runtime, isolate, ends, Some(deadline_ms)).await;
+                steps::finish_by(runtime, isolate, ends, deadline_ms).await;
                 return;
             }
         };

@@ -52,8 +52,6 @@ pub(crate) type Reflex = fn(Wait) -> Outcome;
 pub(crate) struct World {
     pub(crate) bindings: RefCell<BTreeMap<&'static str, Binding<()>>>,
     pub(crate) now_ms: Cell<u64>,
-    /// How often somebody has asked for the time.
-    pub(crate) asked_for_time: Cell<u32>,
     pub(crate) waiting: RefCell<Vec<Waiting>>,
     outcomes: RefCell<BTreeMap<usize, Outcome>>,
     next_id: Cell<usize>,
@@ -91,7 +89,6 @@ impl Default for World {
             bindings: RefCell::default(),
             // 2026-01-02T03:04:05.678Z
             now_ms: Cell::new(1_767_323_045_678),
-            asked_for_time: Cell::new(0),
             waiting: RefCell::default(),
             outcomes: RefCell::default(),
             next_id: Cell::default(),
@@ -252,8 +249,6 @@ impl Runtime for Fake {
     type Sent = Started;
 
     fn now_ms(&self) -> f64 {
-        let asked = &self.world.asked_for_time;
-        asked.set(asked.get() + 1);
         self.world.now_ms.get() as f64
     }
 

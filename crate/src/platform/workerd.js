@@ -21,11 +21,6 @@ export function debugSwitch(env) {
   return ["string", "number", "boolean"].includes(typeof value) ? String(value) : undefined;
 }
 
-/** The time, as envelopes say it. */
-export function nowText() {
-  return new Date().toISOString();
-}
-
 /** A URL in its parts, or `undefined` where the text is not one. */
 export function parseUrl(text) {
   try {

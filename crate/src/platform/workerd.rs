@@ -49,8 +49,6 @@ extern "C" {
     fn stack_here(most: u32) -> Option<String>;
     #[wasm_bindgen(js_namespace = life, js_name = buildId)]
     fn build_id(module: &JsValue) -> Option<Vec<u8>>;
-    #[wasm_bindgen(js_name = nowText)]
-    fn now_text() -> String;
     #[wasm_bindgen(js_name = parseUrl)]
     fn parse_url(text: &str) -> Option<Url>;
     #[wasm_bindgen(js_namespace = life)]
@@ -367,7 +365,7 @@ impl Runtime for Workerd<'_> {
     }
 
     fn now_text(&self) -> String {
-        now_text()
+        Date::new_0().to_iso_string().into()
     }
 
     fn random_bytes<const N: usize>(&self) -> Option<[u8; N]> {

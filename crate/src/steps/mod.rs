@@ -61,29 +61,21 @@ pub(crate) async fn finish(
     isolate: &Shared,
     parcel: Parcel,
 ) -> Option<Uuid> {
-    finish_by(runtime, isolate, parcel, None).await
+    finish_by(runtime, isolate, parcel, runtime.now_ms() + CAPTURE_MS).await
 }
 
-/// The same, for what may have less time left.
+/// The same, for what has less time left.
 pub(crate) async fn finish_by(
     runtime: &impl Runtime,
     isolate: &Shared,
     parcel: Parcel,
-    deadline_ms: Option<f64>,
+    deadline_ms: f64,
 ) -> Option<Uuid> {
-    let ready = isolate.try_borrow().ok().and_then(|it| it.ready());
-    let (client, left_ms) = match (ready, deadline_ms) {
-        // Nothing was waited for, so all of the time is left, and no clock is asked.
-        (Some(client), None) => (client, CAPTURE_MS),
-        _ => {
-            let deadline_ms = deadline_ms.unwrap_or_else(|| runtime.now_ms() + CAPTURE_MS);
-            // 2. Load, 3. load failure, 4. initialise once, 5. build the client.
-            let client = client(runtime, isolate, deadline_ms).await?;
-            (client, (deadline_ms - runtime.now_ms()).max(0.0))
-        }
-    };
+    // 2. Load, 3. load failure, 4. initialise once, 5. build the client.
+    let client = client(runtime, isolate, deadline_ms).await?;
     // 6. Capture and deliver.
-    let delivery = exit(runtime, &client, parcel, Wait::For(left_ms as u32))?;
+    let left_ms = (deadline_ms - runtime.now_ms()).max(0.0) as u32;
+    let delivery = exit(runtime, &client, parcel, Wait::For(left_ms))?;
     deliver::answer(runtime, &client, delivery).await
 }
 // ANCHOR_END: capture
@@ -513,20 +505,6 @@ mod tests {
         ));
         let posted = fake.world.posted.borrow();
         assert!(posted.iter().all(|sent| sent.url.contains("s.example.com")));
-    }
-
-    #[test]
-    fn step_6_capture_asks_for_the_time_once_where_there_is_a_client() {
-        let fake = accepting();
-        let isolate = isolate();
-        assert!(capture_one(&fake, &isolate).is_some());
-        fake.world.asked_for_time.set(0);
-        assert!(capture_one(&fake, &isolate).is_some());
-        // When it happened. Its envelope's own time is a text.
-        assert_eq!(fake.world.asked_for_time.get(), 1);
-        let posted = fake.world.posted.borrow();
-        let timeouts: Vec<_> = posted.iter().map(|it| f64::from(it.timeout_ms)).collect();
-        assert_eq!(timeouts, [CAPTURE_MS; 2]);
     }
 
     #[test]

@@ -88,10 +88,7 @@ pub(crate) fn envelope(
 
 fn is_allowed(runtime: &impl Runtime, client: &IsolateClient, category: Category) -> bool {
     let limits = client.limits.try_borrow();
-    limits.is_ok_and(|limits| {
-        // Asking for the time is a call into JavaScript.
-        !limits.has_paused(category) || limits.allow(category, runtime.now_ms())
-    })
+    limits.is_ok_and(|limits| limits.allow(category, runtime.now_ms()))
 }
 
 /// An item and the trace that it is a part of, if it says so itself.

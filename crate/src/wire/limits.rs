@@ -17,11 +17,6 @@ pub(crate) struct RateLimits {
 }
 
 impl RateLimits {
-    /// Whether the receiver has ever asked for a pause of this category.
-    pub(crate) fn has_paused(&self, category: Category) -> bool {
-        self.until_ms[category as usize] > 0.0
-    }
-
     /// Whether an item of this category may be sent now.
     pub(crate) fn allow(&self, category: Category, now_ms: f64) -> bool {
         now_ms >= self.until_ms[category as usize]
@@ -29,11 +24,6 @@ impl RateLimits {
 
     /// Learns from an answer. Never shortens a pause already in force.
     pub(crate) fn learn(&mut self, runtime: &impl Runtime, reply: &Reply) {
-        let says_nothing = reply.rate_limits.is_none() && reply.retry_after.is_none();
-        if says_nothing && reply.status != 429 {
-            // Most answers, and they need no clock.
-            return;
-        }
         let now_ms = runtime.now_ms();
         // Where one limit of this header can be read, `Retry-After` adds nothing to it.
         let mut is_read = false;
