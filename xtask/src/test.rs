@@ -190,7 +190,7 @@ const CAPABILITIES: &str = "tests/capabilities";
 
 /// Its Workers: the folder below that for the output, and the feature. No feature is the
 /// smallest Worker, which the others are compared with.
-const EACH: [(&str, &[&str]); 13] = [
+const EACH: [(&str, &[&str]); 14] = [
     ("build", &[]),
     ("build-ambient", &["ambient"]),
     ("build-attribute", &["attribute"]),
@@ -205,6 +205,8 @@ const EACH: [(&str, &[&str]); 13] = [
     ("build-router", &["router"]),
     ("build-spans", &["spans"]),
     ("build-tracing", &["tracing"]),
+    // The feature is on, and no span is made by hand.
+    ("build-transactions", &["worker-sentry/spans"]),
 ];
 
 /// What the proof looks at, and the variables that tell it where that is.
