@@ -1,5 +1,7 @@
 //! The Workflow, whose `run` does what is asked.
 
+use worker::wasm_bindgen::JsValue;
+use worker::wasm_bindgen_futures::{JsFuture, future_to_promise};
 use worker::{Context, Env, Response, Result};
 use worker_sentry::workflow::{
     CreateOptions, WorkflowEntrypoint, WorkflowEnv, WorkflowEvent, WorkflowStep,
@@ -39,8 +41,15 @@ impl WorkflowEntrypoint for BenchFlow {
             return Ok(reporting::in_run(&self.0, body).await?);
         }
         if order.op != "wrapped" {
-            // Outside of a run, which reports 25 captures and no more.
-            return Ok(work(&self.0, Place::Run, &order).await?);
+            // Outside of the run, which reports 25 captures and no more: what is spawned is in
+            // no run.
+            let env = self.0.clone();
+            let outside = future_to_promise(async move {
+                let _ = work(&env, Place::Run, &order).await;
+                Ok(JsValue::UNDEFINED)
+            });
+            JsFuture::from(outside).await?;
+            return Ok(());
         }
         measured(&self.0, &order, async {
             for _ in 0..order.count {
