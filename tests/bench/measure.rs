@@ -704,10 +704,7 @@ impl Bench<'_> {
                 added,
             ),
             row(rows::grown(&captures), grown),
-            row(
-                format!("grown between 100 captures after ten breadcrumbs each and {captures}"),
-                crumbs,
-            ),
+            row("the same, each after ten breadcrumbs".to_owned(), crumbs),
             row(
                 format!("grown between 100 traced calls and {captures}"),
                 traced,
