@@ -116,6 +116,18 @@ const WITH_FLOOR: [(Column, Subject); 5] = [
     (Column::Floor, Subject::PlainJs),
 ];
 
+/// Who adds what to which Worker without it.
+pub const ADDED: [(Column, Subject, Subject); 4] = [
+    (Column::Lazy, Subject::Lazy, Subject::PlainJs),
+    (Column::Lean, Subject::Lean, Subject::PlainJs),
+    (Column::Usual, Subject::Usual, Subject::PlainJs),
+    (
+        Column::Ours,
+        Subject::OursWithoutWorkflow,
+        Subject::PlainRust,
+    ),
+];
+
 /// What is measured in every host of a Worker that has started long ago.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -273,17 +285,7 @@ impl Bench<'_> {
 
     fn upload(&self) -> Vec<Row> {
         let added = |part: fn(&Bundle) -> f64| {
-            let sides = [
-                (Column::Lazy, Subject::Lazy, Subject::PlainJs),
-                (Column::Lean, Subject::Lean, Subject::PlainJs),
-                (Column::Usual, Subject::Usual, Subject::PlainJs),
-                (
-                    Column::Ours,
-                    Subject::OursWithoutWorkflow,
-                    Subject::PlainRust,
-                ),
-            ];
-            let sides = sides.map(|(column, with, without)| {
+            let sides = ADDED.map(|(column, with, without)| {
                 let added = part(self.bundle(with)) - part(self.bundle(without));
                 (column, (added * 100.0).round() / 100.0)
             });

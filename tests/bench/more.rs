@@ -7,7 +7,7 @@ use std::time::Instant;
 use bench_page::{Column, Group, Row, Unit, rows};
 use serde_json::Value;
 
-use crate::measure::{Bench, Host, Rounds, SETTLED, WITH_ALL, timed};
+use crate::measure::{ADDED, Bench, Host, Rounds, SETTLED, WITH_ALL, timed};
 use crate::same;
 use crate::workers::{Subject, Worker};
 
@@ -206,16 +206,6 @@ impl Bench<'_> {
     /// it. A panic ends the WebAssembly instance, so each of these is the first report of
     /// a new one.
     pub fn panics(&self) -> Vec<Row> {
-        let sides = [
-            (Column::Lazy, Subject::Lazy, Subject::PlainJs),
-            (Column::Lean, Subject::Lean, Subject::PlainJs),
-            (Column::Usual, Subject::Usual, Subject::PlainJs),
-            (
-                Column::Ours,
-                Subject::OursWithoutWorkflow,
-                Subject::PlainRust,
-            ),
-        ];
         let subjects = [
             Subject::PlainJs,
             Subject::PlainRust,
@@ -242,9 +232,9 @@ impl Bench<'_> {
                 }
             }
         }
-        self.stopwatch.take(sides.len() * self.effort.rounds);
-        let whole = sides.map(|(column, with, _)| (column, rounds[&with].clone()));
-        let added = sides.map(|(column, with, without)| {
+        self.stopwatch.take(ADDED.len() * self.effort.rounds);
+        let whole = ADDED.map(|(column, with, _)| (column, rounds[&with].clone()));
+        let added = ADDED.map(|(column, with, without)| {
             let pairs = rounds[&with].iter().zip(&rounds[&without]);
             (
                 column,

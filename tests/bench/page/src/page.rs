@@ -131,28 +131,32 @@ fn group(id: &str, group: Group, results: &Results) -> String {
     )
 }
 
+/// The first two lines of a table with a column for each side.
+fn heading(columns: &[Column], last: &str) -> String {
+    let names: Vec<&str> = columns.iter().map(|column| column.name()).collect();
+    let rule = " --- |".repeat(columns.len() + 2);
+    format!("| What | {} | {last} |\n|{rule}\n", names.join(" | "))
+}
+
+/// A row's figures, a cell for each side.
+fn cells(columns: &[Column], row: &Row) -> String {
+    let cells = columns.iter().map(|column| match row.figures.get(column) {
+        Some(it) => figure(it, row.unit),
+        None => "does not apply".to_owned(),
+    });
+    Vec::from_iter(cells).join(" | ")
+}
+
 fn table(rows: &[&Row]) -> String {
     let floor = rows
         .iter()
         .any(|row| row.figures.contains_key(&Column::Floor));
     let mut columns = vec![Column::Lazy, Column::Lean, Column::Usual, Column::Ours];
     columns.extend(floor.then_some(Column::Floor));
-    let names: Vec<&str> = columns.iter().map(|column| column.name()).collect();
-    let mut table = format!("| What | {} | Ours to lazy |\n", names.join(" | "));
-    let _ = writeln!(table, "|{}", " --- |".repeat(columns.len() + 2));
+    let mut table = heading(&columns, "Ours to lazy");
     for row in rows {
-        let cells = columns.iter().map(|column| match row.figures.get(column) {
-            Some(it) => figure(it, row.unit),
-            None => "does not apply".to_owned(),
-        });
-        let cells: Vec<String> = cells.collect();
-        let _ = writeln!(
-            table,
-            "| {} | {} | {} |",
-            row.name,
-            cells.join(" | "),
-            goal(row)
-        );
+        let cells = cells(&columns, row);
+        let _ = writeln!(table, "| {} | {} | {} |", row.name, cells, goal(row));
     }
     table
 }
@@ -172,15 +176,9 @@ fn plain_group(group: Group, results: &Results) -> String {
     if columns.is_empty() {
         return "Not measured yet.\n".to_owned();
     }
-    let names: Vec<&str> = columns.iter().map(|column| column.name()).collect();
-    let mut table = format!("| What | {} | Ours to the others |\n", names.join(" | "));
-    let _ = writeln!(table, "|{}", " --- |".repeat(columns.len() + 2));
+    let mut table = heading(&columns, "Ours to the others");
     for row in rows {
-        let cells = columns.iter().map(|column| match row.figures.get(column) {
-            Some(it) => figure(it, row.unit),
-            None => "does not apply".to_owned(),
-        });
-        let cells: Vec<String> = cells.collect();
+        let cells = cells(&columns, row);
         let ratios = columns.iter().filter_map(|column| {
             let ratio = crate::words::ratio(row.ratios.get(column)?);
             Some(format!("{ratio} of {}", column.short_name()))
@@ -190,7 +188,7 @@ fn plain_group(group: Group, results: &Results) -> String {
             true => "nothing to compare with".to_owned(),
             false => ratios.join(", "),
         };
-        let _ = writeln!(table, "| {} | {} | {ratios} |", row.name, cells.join(" | "));
+        let _ = writeln!(table, "| {} | {} | {ratios} |", row.name, cells);
     }
     table
 }
