@@ -44,6 +44,12 @@ window.hljs = (() => {
         ['string', /'[^']*'/y],
         ['variable', /\$\w+/y],
     ];
+    const yaml = [
+        ['comment', /(?<=^|\s)#.*/y],
+        ['attr', /[\w.-]+(?=:\s)/y],
+        ['string', TEXT_IN_QUOTES],
+        ['variable', /\$\{\{.*?\}\}/y],
+    ];
     const js = [
         ['comment', /\/\/.*|\/\*[^]*?\*\//y],
         ['string', TEXT_IN_QUOTES],
@@ -60,7 +66,7 @@ window.hljs = (() => {
         ['title', /\w+(?=\()/y],
         ['type', /[A-Z]\w*/y],
     ];
-    const languages = { rust, toml, sh, js, javascript: js };
+    const languages = { rust, toml, sh, yaml, js, javascript: js };
     const ORDINARY = /\w+|[^]/y;
 
     function part(kinds, text, at) {

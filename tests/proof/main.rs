@@ -34,6 +34,7 @@ mod relay;
 mod retries;
 mod router;
 mod same;
+mod shown;
 mod snippets;
 mod sockets;
 mod spans;
@@ -42,9 +43,11 @@ mod stacks;
 mod storm;
 mod story;
 mod success;
+mod tiers;
 mod trace;
 mod tracing;
 mod transport;
+mod upload;
 mod weight;
 mod workflows;
 mod zero_trust;
@@ -122,9 +125,11 @@ fn main() -> ExitCode {
         storm::trials(),
         story::trials(),
         success::trials(),
+        tiers::trials(),
         trace::trials(),
         tracing::trials(),
         transport::trials(),
+        upload::trials(),
         weight::trials(),
         workflows::trials(),
         zero_trust::trials(),

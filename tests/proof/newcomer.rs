@@ -200,6 +200,11 @@ fn in_profile(page: &Page) -> String {
 
 /// Runs what a reader types, with the tools that they have installed.
 fn typed(line: &str, folder: &Path) -> Process {
+    typed_with(line, folder, &[])
+}
+
+/// The same, with variables.
+pub fn typed_with(line: &str, folder: &Path, variables: &[(&str, &str)]) -> Process {
     let mut command = worker::typed(line, folder);
     let path = command.get_envs().find(|(name, _)| *name == "PATH");
     let path = path.and_then(|(_, path)| path).expect("a PATH").to_owned();
@@ -207,6 +212,7 @@ fn typed(line: &str, folder: &Path) -> Process {
     let folders = [installed(folder), tools.clone()].into_iter();
     let folders = folders.chain(env::split_paths(&path));
     command
+        .envs(variables.iter().copied())
         .env("PATH", env::join_paths(folders).expect("a PATH"))
         .env("CARGO_NET_OFFLINE", "true")
         .env("CARGO_TARGET_DIR", target())

@@ -459,7 +459,7 @@ fn every_call_has_its_place() {
     assert!(lines > made.calls * 9 / 10);
 }
 
-fn example_companion() -> Vec<u8> {
+pub fn example_companion() -> Vec<u8> {
     read(&environment::path("PROOF_LISTINGS").join("index_bg.debug.wasm"))
 }
 
@@ -492,7 +492,7 @@ fn named(module: &Module<'_>, at: usize) -> (Option<String>, Option<String>) {
 }
 
 /// The program in the package for this machine, if npm has installed one.
-fn sentry_cli() -> Option<PathBuf> {
+pub fn sentry_cli() -> Option<PathBuf> {
     let npm = std::env::var_os("PROOF_NPM")?;
     let packages = fs::read_dir(Path::new(&npm).join("@sentry")).ok()?;
     let mut programs = packages

@@ -1,7 +1,6 @@
 //! What a reader downloads, in bytes, and how that compares with a default book.
 
 use std::collections::BTreeSet;
-use std::env;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
@@ -10,11 +9,13 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use libtest_mimic::Trial;
+use proof::book;
 use proof::browser::{Page, Scheme};
 use proof::case::test;
 use proof::site::Site;
 use proof::walk::{self, Visit};
-use proof::{book, environment};
+
+use crate::shown::compare;
 
 /// The most that a first visit may download, compressed, to a page with words only, and to
 /// one with a diagram or a picture. A picture comes last, when the page can be read.
@@ -39,11 +40,8 @@ const SEARCH: usize = 268_000;
 /// Where the pictures are.
 const PICTURES: &str = "pictures/";
 
-/// The page that shows the figures, and what surrounds them there.
+/// The page that shows the figures.
 const SHOWN_ON: &str = "src/verified.md";
-const BEGIN: &str = "<!-- weight: begin -->\n";
-const END: &str = "<!-- weight: end -->\n";
-const UPDATE: &str = "WORKER_SENTRY_UPDATE";
 
 /// The rows of the table: what a reader opens first.
 const FIRST: [(&str, &str); 3] = [
@@ -227,22 +225,8 @@ fn shown() {
         let [a, b, c, d] = cells.map(kilobytes);
         let _ = writeln!(table, "| {name} | {a} | {b} | {c} | {d} |");
     }
-    let file = environment::workspace().join(SHOWN_ON);
-    let text = fs::read_to_string(&file).expect(SHOWN_ON);
-    let (before, rest) = text.split_once(BEGIN).expect("where the figures begin");
-    let (shown, after) = rest.split_once(END).expect("where the figures end");
-    if agree(shown.trim(), table.trim()) {
-        return;
-    }
-    if env::var_os(UPDATE).is_some() {
-        let text = format!("{before}{BEGIN}\n{table}\n{END}{after}");
-        fs::write(&file, text).expect(SHOWN_ON);
-        return;
-    }
-    panic!(
-        "{SHOWN_ON} shows\n\n{shown}\nbut it is\n\n{table}\n\
-         To write that there, run:\n  {UPDATE}=1 cargo xtask test --stage proof weight"
-    );
+    // A sentence more on a page changes that much.
+    compare(SHOWN_ON, "weight", &table, 0.1, "weight");
 }
 
 fn kilobytes(bytes: usize) -> String {
@@ -251,23 +235,4 @@ fn kilobytes(bytes: usize) -> String {
     } else {
         (bytes / 1000).to_string()
     }
-}
-
-/// Whether two tables say the same, give or take what a sentence more on a page
-/// changes.
-fn agree(shown: &str, measured: &str) -> bool {
-    let words = |table: &str| -> Vec<String> {
-        let cells = table.split('|').map(|cell| cell.trim().to_owned());
-        cells.collect()
-    };
-    let (shown, measured) = (words(shown), words(measured));
-    shown.len() == measured.len()
-        && shown.iter().zip(&measured).all(|(shown, measured)| {
-            match (shown.parse::<f64>(), measured.parse::<f64>()) {
-                (Ok(shown), Ok(measured)) => {
-                    (shown - measured).abs() <= f64::max(1.0, measured * 0.1)
-                }
-                _ => shown == measured,
-            }
-        })
 }

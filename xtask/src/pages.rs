@@ -293,13 +293,14 @@ fn anchored<'t>(text: &'t str, anchor: &str) -> Option<Vec<&'t str>> {
     Some(shown.collect())
 }
 
-/// Whether cargo or wrangler reads this file: a configuration beside a package,
-/// a module that its parent names, or JavaScript that the Rust beside it binds.
+/// Whether cargo or wrangler reads this file: a configuration beside a package, a workflow
+/// beside it, whose commands a trial runs, a module that its parent names, or JavaScript that
+/// the Rust beside it binds.
 fn is_compiled(path: &Path) -> bool {
     let parent = path.parent().unwrap_or(Path::new(""));
     let name = path.file_stem().and_then(|name| name.to_str());
     match (path.extension().and_then(|it| it.to_str()), name) {
-        (Some("toml"), _) => crate::root().join(parent).join("Cargo.toml").is_file(),
+        (Some("toml" | "yaml"), _) => crate::root().join(parent).join("Cargo.toml").is_file(),
         (Some("rs"), Some("lib" | "main")) => true,
         // A folder's own module is declared where the folder is.
         (Some("rs"), Some("mod")) => is_compiled(&parent.with_extension("rs")),

@@ -11,7 +11,8 @@
 //! - `request /FOLDER`: where a request went;
 //! - `event CLASS.HANDLER`: a report that it waited for and got;
 //! - `line TEXT`: a line of the crate's that it waited for and got;
-//! - `command LINE`: a line of a page that it ran.
+//! - `command LINE`: a line of a page that it ran;
+//! - `file PATH`: a workflow whose commands it read or ran.
 //!
 //! Which lines of a listing a test ran is measured: see `measured.rs`.
 
@@ -347,8 +348,8 @@ impl Proven {
         }
     }
 
-    /// The tests that ran or bundled a Worker with this configuration. JavaScript has no
-    /// counters: the tests that ran the function of Rust that calls it.
+    /// The tests that ran or bundled a Worker with this configuration, or read this workflow.
+    /// JavaScript has no counters: the tests that ran the function of Rust that calls it.
     fn of_other(&self, listing: &Listing) -> Proof {
         if let Some(module) = listing.file.strip_suffix(".js") {
             let caller = Listing {
@@ -357,19 +358,22 @@ impl Proven {
             };
             return self.of(&caller, None);
         }
+        let with = |used: String| -> Vec<String> {
+            let tests = self.record.runtime.iter();
+            let tests = tests.filter(|(_, it)| it.contains(&used));
+            tests.map(|(test, _)| test.clone()).collect()
+        };
+        if listing.file.ends_with(".yaml") {
+            return Proof::named(Vec::new(), with(format!("file {}", listing.file)));
+        }
         let path: Vec<&str> = listing.file.split('/').collect();
         let worker = match path.as_slice() {
             ["listings", "snippets", name, _] => format!("snippet {name}"),
             [.., folder, _] => (*folder).to_owned(),
             _ => return Proof::default(),
         };
-        let with = |what: &str| -> Vec<String> {
-            let used = format!("{what} {worker}");
-            let tests = self.record.runtime.iter();
-            let tests = tests.filter(|(_, it)| it.contains(&used));
-            tests.map(|(test, _)| test.clone()).collect()
-        };
-        let (mut tests, ran) = (with("deploy"), with("worker"));
+        let used = |what: &str| with(format!("{what} {worker}"));
+        let (mut tests, ran) = (used("deploy"), used("worker"));
         tests.extend(
             ran.into_iter()
                 .filter(|test| !tests.contains(test))

@@ -26,7 +26,7 @@ mod symbols;
 pub use audit::Audit;
 pub use failure::Failure;
 pub use module::{BUILD_ID, BuildId, Function, Module, Section};
-pub use optimize::{Optimized, WasmOpt, level, optimize};
+pub use optimize::{FEATURES, Optimized, WasmOpt, level, optimize};
 pub use paths::{Paths, is_foreign};
 pub use resolve::{Resolver, console_frame};
 pub use sourcemap::source_map;

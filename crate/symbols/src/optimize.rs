@@ -26,8 +26,9 @@ use crate::split::{refuse_inexact, refuse_unsplittable};
 use crate::symbols::{Location, Lookup, Symbols, readable};
 use crate::{Failure, files};
 
-/// What workerd can run of WebAssembly's extensions: what worker-build allows wasm-opt to use.
-const FEATURES: [&str; 7] = [
+/// Options of wasm-opt that allow it what workerd runs of WebAssembly's extensions, as
+/// worker-build allows it.
+pub const FEATURES: [&str; 7] = [
     "--enable-mutable-globals",
     "--enable-sign-ext",
     "--enable-nontrapping-float-to-int",

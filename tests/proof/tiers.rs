@@ -1,0 +1,106 @@
+//! What each way to build a Worker costs and buys in readable stacks, measured on the example.
+
+use std::fs;
+use std::process::Command;
+
+use bench_page::number;
+use libtest_mimic::Trial;
+use proof::case::test;
+use proof::{environment, run};
+use worker_sentry_symbols::{BUILD_ID, Checked, FEATURES, Module, check, compressed, split};
+
+use crate::{shown, stacks};
+
+const PAGE: &str = "src/stack-traces.md";
+/// A change of the example, or of another machine's paths in messages of panics, is less.
+const SHARE: f64 = 0.03;
+
+pub fn trials() -> Vec<Trial> {
+    vec![test(
+        "tiers::the_page_says_what_each_way_to_build_costs_and_buys",
+        the_page_says_what_each_way_costs,
+    )]
+}
+
+fn the_page_says_what_each_way_costs() {
+    let data = stacks::example_companion();
+    let companion = Module::parse(&data, "companion").expect("a module");
+    let plain = Way::split_of(&companion.rebuilt(|it| !it.is_custom(BUILD_ID), &[]));
+    let optimized = Way::split_of(&stacks::example_optimized().data);
+    let alone = alone(&companion);
+    let bytes = |size: usize| format!("{} bytes", number(size as f64));
+    let row = |what: &str, cells: [String; 3]| format!("| {what} | {} |\n", cells.join(" | "));
+    let ways = [&plain, &optimized];
+    let of_both = |first: &str, cell: &dyn Fn(&Way) -> String| {
+        let [plain, optimized] = ways.map(cell);
+        [first.to_owned(), plain, optimized]
+    };
+    let with_line = |way: &Way| {
+        let share = 100.0 * way.checked.exact as f64 / way.checked.calls as f64;
+        format!("{share:.1} %")
+    };
+    let table = [
+        "| The example | `worker-build` alone | with the program | with `--optimize` |\n\
+         | --- | --- | --- | --- |\n"
+            .to_owned(),
+        row(
+            "`index_bg.wasm`",
+            of_both(&bytes(alone.len()), &|it| bytes(it.upload.len())),
+        ),
+        row(
+            "the same, compressed",
+            of_both(&bytes(compressed(&alone)), &|it| {
+                bytes(compressed(&it.upload))
+            }),
+        ),
+        row("companion", of_both("none", &|it| bytes(it.companion))),
+        row(
+            "calls with function, file and line",
+            of_both("none", &with_line),
+        ),
+    ]
+    .concat();
+    // The upload is what is paid for on each start of an isolate.
+    assert!(compressed(&plain.upload) * 10 < compressed(&alone) * 9);
+    shown::compare(PAGE, "tiers", &table, SHARE, "tiers");
+}
+
+/// A way to build with a companion.
+struct Way {
+    upload: Vec<u8>,
+    companion: usize,
+    checked: Checked,
+}
+
+impl Way {
+    fn split_of(module: &[u8]) -> Self {
+        let parts = split(module, "the module", false).unwrap_or_else(|it| panic!("{it}"));
+        let parsed = |data| Module::parse(data, "a module").expect("a module");
+        let (debug, bare) = (parsed(&parts.companion), parsed(&parts.upload));
+        let checked = check((&debug, "companion"), (&bare, "upload"));
+        let checked = checked.unwrap_or_else(|it| panic!("{it}"));
+        Way {
+            companion: parts.companion.len(),
+            checked,
+            upload: parts.upload,
+        }
+    }
+}
+
+/// What worker-build makes of the example without the program: wasm-opt has seen it, and the
+/// names of its functions stay in it.
+fn alone(companion: &Module<'_>) -> Vec<u8> {
+    let named = companion.rebuilt(|it| !it.is_dwarf() && !it.is_custom(BUILD_ID), &[]);
+    let folder = run::new_directory("tiers");
+    let [before, after] = ["before.wasm", "after.wasm"].map(|file| folder.join(file));
+    fs::write(&before, named).expect("written");
+    let mut command = Command::new(environment::path("PROOF_NODE"));
+    command
+        .arg(environment::path("PROOF_NPM").join("binaryen/bin/wasm-opt"))
+        .args(["-Os", "--debuginfo", "-o"])
+        .args([&after, &before])
+        .args(FEATURES);
+    let status = command.status().expect("wasm-opt starts");
+    assert!(status.success(), "{status}");
+    fs::read(after).expect("what wasm-opt wrote")
+}
