@@ -29,6 +29,7 @@ mod pages;
 mod panics;
 mod pictures;
 mod publish;
+mod quick_start;
 mod reader;
 mod relay;
 mod retries;
@@ -112,6 +113,7 @@ fn main() -> ExitCode {
         panics::trials(),
         pictures::trials(),
         publish::trials(),
+        quick_start::trials(),
         reader::trials(),
         relay::trials(),
         retries::trials(),

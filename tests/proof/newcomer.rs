@@ -136,14 +136,19 @@ fn replaced(text: &str, from: &str, to: &str) -> String {
 
 /// What the Workers here are built with, without what the page says.
 fn profile() -> String {
-    let manifest = fs::read_to_string(environment::workspace().join("Cargo.toml"));
-    let manifest: Table = manifest.expect("a manifest").parse().expect("TOML");
-    let mut profile = manifest["profile"]["release"]
-        .as_table()
-        .expect("a profile")
-        .clone();
+    let mut profile = whole_profile();
     profile.remove("debug");
     toml::to_string(&profile).expect("a table is TOML")
+}
+
+/// What the Workers here are built with.
+pub fn whole_profile() -> Table {
+    let manifest = fs::read_to_string(environment::workspace().join("Cargo.toml"));
+    let manifest: Table = manifest.expect("a manifest").parse().expect("TOML");
+    manifest["profile"]["release"]
+        .as_table()
+        .expect("a profile")
+        .clone()
 }
 
 /// What the page tells a reader to add.
@@ -200,11 +205,14 @@ fn in_profile(page: &Page) -> String {
 
 /// Runs what a reader types, with the tools that they have installed.
 fn typed(line: &str, folder: &Path) -> Process {
-    typed_with(line, folder, &[])
+    let process = Process::start(line, &with_tools(line, folder));
+    process.wait_for_success(wait::BUILD);
+    process
 }
 
-/// The same, with variables.
-pub fn typed_with(line: &str, folder: &Path, variables: &[(&str, &str)]) -> Process {
+/// A line that a reader types where the tools for a Worker are installed, and those of this
+/// folder.
+pub fn with_tools(line: &str, folder: &Path) -> Command {
     let mut command = worker::typed(line, folder);
     let path = command.get_envs().find(|(name, _)| *name == "PATH");
     let path = path.and_then(|(_, path)| path).expect("a PATH").to_owned();
@@ -212,7 +220,6 @@ pub fn typed_with(line: &str, folder: &Path, variables: &[(&str, &str)]) -> Proc
     let folders = [installed(folder), tools.clone()].into_iter();
     let folders = folders.chain(env::split_paths(&path));
     command
-        .envs(variables.iter().copied())
         .env("PATH", env::join_paths(folders).expect("a PATH"))
         .env("CARGO_NET_OFFLINE", "true")
         .env("CARGO_TARGET_DIR", target())
@@ -222,9 +229,7 @@ pub fn typed_with(line: &str, folder: &Path, variables: &[(&str, &str)]) -> Proc
             "ESBUILD_BIN",
             environment::path("PROOF_NPM").join(".bin/esbuild"),
         );
-    let process = Process::start(line, &command);
-    process.wait_for_success(wait::BUILD);
-    process
+    command
 }
 
 /// wrangler runs the build command itself, and then does all of a deployment but the upload.

@@ -10,10 +10,12 @@ use libtest_mimic::Trial;
 use proof::case::{self, test};
 use proof::environment;
 use proof::pages::{self, Block, Page};
+use proof::process::Process;
 use proof::receiver::{Answer, Receiver};
 use proof::shared::Shared;
-use proof::wait;
-use proof::worker::{Build, Worker, committed};
+use proof::spotlight::Spotlight;
+use proof::worker::{self, Build, Worker, committed};
+use proof::{run, wait};
 use serde_json::{Value, json};
 
 /// What pages write for the address of a Worker.
@@ -22,6 +24,10 @@ const HOSTS: [&str; 2] = ["http://localhost:8787", "https://your-worker.example.
 const OURS: &str = "[worker-sentry] ";
 /// What the pages start a Worker with.
 const DEV: &str = "npx wrangler dev";
+/// What the pages start a receiver on the reader's machine with.
+pub const VIEWER: &str = "npx @spotlightjs/spotlight";
+/// Where that one listens, as a DSN has it.
+const VIEWER_HOST: &str = "@127.0.0.1:8969/";
 /// The snippet with a drill of its own and an environment for staging.
 const DRILL: &str = "drill";
 /// What is typed where a command asks for a secret.
@@ -70,6 +76,8 @@ struct Reader<'p> {
     settings: String,
     /// The Worker that this reader has started.
     worker: Option<Worker>,
+    /// The receiver that the page has the reader start.
+    viewer: Option<Spotlight>,
 }
 
 impl<'p> Reader<'p> {
@@ -80,6 +88,7 @@ impl<'p> Reader<'p> {
             snippet: None,
             settings: String::new(),
             worker: None,
+            viewer: None,
         }
     }
 
@@ -128,7 +137,10 @@ impl<'p> Reader<'p> {
             let setting = line.split_once("=\"");
             let (name, value) = setting.unwrap_or_else(|| panic!("{place}: no setting: {line}"));
             let value = match name {
-                "SENTRY_DSN" => &self.receiver.dsn(),
+                "SENTRY_DSN" => match &self.viewer {
+                    Some(viewer) => &of_viewer(place, value, viewer),
+                    None => &self.receiver.dsn(),
+                },
                 _ => value.trim_end_matches('"'),
             };
             self.settings.push_str(&format!("{name}=\"{value}\"\n"));
@@ -141,6 +153,8 @@ impl<'p> Reader<'p> {
             // The checks of the pages have it parsed, as part of the build.
             ["cargo", "xtask", ..] => return,
             ["npx", "wrangler", "dev"] => self.worker = Some(self.start()),
+            ["cargo", "new", "--lib", package] => make_package(place, line, package),
+            _ if line == VIEWER => self.viewer = Some(Spotlight::started_by(line)),
             ["npx", "wrangler", command @ ..] => self.ask_cloudflare(place, line, command),
             ["curl", ..] => self.curl(place, line),
             _ => panic!("{place}: nobody knows how to test: {line}"),
@@ -201,6 +215,9 @@ impl<'p> Reader<'p> {
                 (data.split(' ').next().unwrap_or_default(), "")
             }
         };
+        if let Some(viewer) = &self.viewer {
+            return self.look_at(place, viewer, marker);
+        }
         let event = receiver.wait_for_event_that(&format!("event with {marker:?}"), |event| {
             let text = event.to_string();
             let mut rest = text.split(marker).skip(1);
@@ -214,6 +231,22 @@ impl<'p> Reader<'p> {
             let named = self.page.text.contains(&format!("`{transaction}`"));
             assert!(named, "{place}: `{transaction}` is not on the page");
         }
+    }
+
+    /// The viewer shows the error with this text, and the page says what else it shows.
+    fn look_at(&self, place: &str, viewer: &Spotlight, marker: &str) {
+        let error = viewer.wait_for_error(&format!("`{marker}`: "));
+        let tag = |name: &str| {
+            let (_, rest) = error.split_once(&format!("**{name}**: "))?;
+            rest.lines().next()
+        };
+        let transaction = tag("class").zip(tag("handler"));
+        let transaction = transaction.map(|(class, handler)| format!("`{class}.{handler}`"));
+        let named = transaction.is_some_and(|it| self.page.text.contains(&it));
+        assert!(
+            named,
+            "{place}: the page has another class or handler than {error}"
+        );
     }
 
     /// Runs a command of wrangler that needs an account against a stand-in for the
@@ -332,6 +365,26 @@ impl<'p> Reader<'p> {
         }
     }
 }
+
+/// A DSN as the page writes it, with the port of this reader's viewer.
+pub fn of_viewer(place: &str, written: &str, viewer: &Spotlight) -> String {
+    let port = format!("@127.0.0.1:{}/", viewer.port());
+    assert!(written.contains(VIEWER_HOST), "{place}: {written}");
+    written.trim_end_matches('"').replace(VIEWER_HOST, &port)
+}
+
+/// A package of its own, whose file ends with what the page tells the reader to replace.
+fn make_package(place: &str, line: &str, package: &str) {
+    let folder = run::new_directory("reader");
+    let command = worker::typed(line, &folder);
+    Process::start("cargo new", &command).wait_for_success(wait::START);
+    let manifest = fs::read_to_string(folder.join(package).join("Cargo.toml"));
+    let manifest = manifest.unwrap_or_else(|error| panic!("{place}: {error}"));
+    assert!(manifest.ends_with(NO_DEPENDENCIES), "{place}: {manifest}");
+}
+
+/// How the `Cargo.toml` of a new package ends.
+pub const NO_DEPENDENCIES: &str = "\n[dependencies]\n";
 
 /// A repository with one commit, for a line that asks for its name.
 const REPOSITORY: &str = "export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 && \

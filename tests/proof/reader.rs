@@ -23,7 +23,7 @@ pub fn trials() -> Vec<Trial> {
             does_ten_tasks,
         ),
         test(
-            "reader::copies_the_quick_start_with_its_buttons_and_it_compiles",
+            "reader::copies_whole_files_with_their_buttons_and_they_compile",
             copies_and_compiles,
         ),
         test(
@@ -358,12 +358,21 @@ fn texts(values: &Value) -> Vec<String> {
         .collect()
 }
 
-/// An empty folder, and nothing in it but what the page offers.
+/// Pages with whole files for a reader to take over, and how many.
+const WHOLE_FILES: [(&str, usize); 2] = [("quick-start.html", 2), ("frameworks.html", 2)];
+
 fn copies_and_compiles() {
     let site = book::serve();
     let mut page = Page::empty(Scheme::Light);
     page.allow_clipboard();
-    page.go(&site.url("quick-start.html"));
+    for (name, files) in WHOLE_FILES {
+        page.go(&site.url(name));
+        copy_and_compile(&mut page, files);
+    }
+}
+
+/// An empty folder, and nothing in it but what the page offers.
+fn copy_and_compile(page: &mut Page, files: usize) {
     let buttons = page.evaluate(
         "[...document.querySelectorAll('main pre')].map((block, index) => {
             block.id = `block-${index}`;
@@ -413,7 +422,7 @@ fn copies_and_compiles() {
             _ => {}
         }
     }
-    assert_eq!(members.len(), 2, "{buttons}");
+    assert_eq!(members.len(), files, "{buttons}");
     compile(&folder, &members, &dependencies);
 }
 

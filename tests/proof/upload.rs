@@ -108,7 +108,9 @@ fn the_last_step_hands_sentry_the_companion() {
         assert!(step["env"][name].is_string(), "the step sets no {name}");
         variables.push((name, value));
     }
-    newcomer::typed_with(&script, folder, &variables);
+    let mut command = newcomer::with_tools(&script, folder);
+    command.envs(variables);
+    Process::start("the last step", &command).wait_for_success(wait::BUILD);
 
     let companion = fs::read(folder.join("build/index_bg.debug.wasm")).expect("a companion");
     let upload = fs::read(folder.join("build/index_bg.wasm")).expect("an upload");

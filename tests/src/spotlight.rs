@@ -1,6 +1,7 @@
 //! Spotlight: Sentry's viewer for this machine, which puts a trace together from all that
 //! was sent of it.
 
+use std::os::unix::fs::symlink;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -68,6 +69,31 @@ impl Spotlight {
         }
     }
 
+    /// One of its own, started by a line that a reader types, on a port of its own. Other than
+    /// the reader's it stays on this machine.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    #[track_caller]
+    pub fn started_by(line: &str) -> Self {
+        let directory = run::new_directory("spotlight");
+        let modules = directory.join("node_modules");
+        symlink(environment::path("PROOF_SPOTLIGHT"), modules).expect("a new directory");
+        let at_home = environment::workspace().join("tests/fixtures/at-home.mjs");
+        let mut command = worker::typed(&format!("{line} --port 0"), &directory);
+        command.env("NODE_OPTIONS", format!("--import={}", at_home.display()));
+        let process = Process::start("spotlight", &command);
+        let line = process.wait_for_line("Spotlight listening on ", wait::START);
+        let (_, port) = line.rsplit_once(' ').expect("the part waited for");
+        Spotlight {
+            process,
+            port: port.to_owned(),
+            page: format!("http://localhost:{port}"),
+            calls: AtomicU32::new(1),
+        }
+    }
+
     /// A DSN whose events come here.
     pub fn dsn(&self) -> String {
         self.process.log();
@@ -114,6 +140,20 @@ impl Spotlight {
     pub fn errors(&self) -> String {
         let filters = json!({ "filters": { "timeWindow": 600 } });
         self.ask("search_errors", &filters)
+    }
+
+    /// What it tells of the error that has this text, once it is there.
+    ///
+    /// # Panics
+    ///
+    /// If it does not come.
+    #[track_caller]
+    pub fn wait_for_error(&self, text: &str) -> String {
+        wait::until(&format!("error with {text:?}"), wait::LIMIT, || {
+            let errors = self.errors();
+            let mut errors = errors.split("### Error");
+            Some(errors.find(|it| it.contains(text))?.to_owned())
+        })
     }
 
     /// Calls one of the tools that it has for programs.

@@ -513,7 +513,7 @@ fn wrangler(directory: &Path) -> Command {
 }
 
 /// What keeps `wrangler dev` on this machine and on ports of its own.
-fn on_this_machine(inspector: u16) -> Vec<String> {
+pub fn on_this_machine(inspector: u16) -> Vec<String> {
     let inspector = inspector.to_string();
     let arguments = [
         ["--ip", "127.0.0.1"],
