@@ -31,6 +31,7 @@ mod pictures;
 mod publish;
 mod reader;
 mod relay;
+mod repeats;
 mod retries;
 mod router;
 mod same;
@@ -111,6 +112,7 @@ fn main() -> ExitCode {
         publish::trials(),
         reader::trials(),
         relay::trials(),
+        repeats::trials(),
         retries::trials(),
         router::trials(),
         same::trials(),
