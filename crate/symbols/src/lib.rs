@@ -14,6 +14,7 @@
 mod audit;
 mod dwarf;
 mod failure;
+mod features;
 pub mod files;
 mod module;
 mod optimize;
