@@ -22,7 +22,8 @@
 //!
 //! Each takes whatever a handler can return, which [`IntoReport`] lists. A [`Report`] says
 //! more about an error, [`WithStack`] keeps where it came up, [`set_before_send`] sees every
-//! event before it leaves, and [`workflow`](mod@workflow) is the Workflows binding that
+//! event before it leaves, [`limit_repeats`] holds back what repeats, and
+//! [`workflow`](mod@workflow) is the Workflows binding that
 //! `worker` does not have yet.
 //! Without the binding `SENTRY_DSN` nothing is reported and nothing else changes.
 //!
@@ -76,9 +77,9 @@ pub use api::ambient::{
 };
 pub use api::background::with_sentry_in_background;
 pub use api::capture::{capture_exception_in_background, capture_exception_in_isolate};
-pub use api::hooks::set_before_send;
 #[cfg(any(test, feature = "logs"))]
 pub use api::hooks::set_before_send_log;
+pub use api::hooks::{limit_repeats, set_before_send};
 pub use api::into_report::IntoReport;
 #[doc(hidden)]
 pub use api::into_report::kind;

@@ -19,12 +19,6 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-fn start() -> (Worker, Receiver) {
-    let receiver = Receiver::accepting();
-    let worker = Worker::fixture().reporting_to(&receiver.dsn()).start();
-    (worker, receiver)
-}
-
 /// Class, handler, and the type of the error that was caught.
 fn reported(receiver: &Receiver, marker: &str) -> Value {
     let event = receiver.wait_for_event(marker);
@@ -39,7 +33,7 @@ fn reported(receiver: &Receiver, marker: &str) -> Value {
 }
 
 fn each_handler_is_reported_with_its_names() {
-    let (worker, receiver) = start();
+    let (worker, receiver) = Worker::fixture().start_reporting();
     let plain = "worker::Error::RustError";
 
     worker.post("/attributed/one/fetch?marker=in.fetch.");
@@ -66,7 +60,7 @@ fn each_handler_is_reported_with_its_names() {
 }
 
 fn a_panic_of_a_constructor_is_reported() {
-    let (worker, receiver) = start();
+    let (worker, receiver) = Worker::fixture().start_reporting();
     // Nothing in this isolate has run in a wrapper before.
     worker.post("/attributed/fragile/new?marker=in.new.");
     // The runtime drops what a constructor has sent; the next instance sends it again, at the

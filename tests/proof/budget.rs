@@ -32,7 +32,7 @@ const CAPABILITY_BUILDS: &str = "tests/capabilities";
 /// How many bytes more the smallest Worker has with one capability of the crate, in the Workers of
 /// `tests/capabilities`: what it is, the build, the build that it is compared with, the bytes,
 /// and where to look.
-const CAPABILITIES: [Capability; 12] = [
+const CAPABILITIES: [Capability; 13] = [
     Capability {
         name: "the_scope_and_breadcrumbs",
         build: "build-ambient",
@@ -61,6 +61,13 @@ const CAPABILITIES: [Capability; 12] = [
         over: "build",
         most: 46_000.0,
         look: "crate/src/item/protocol.rs, and Sentry's own types, which it has to write",
+    },
+    Capability {
+        name: "a_limit_of_repeats",
+        build: "build-limit-repeats",
+        over: "build",
+        most: 1_000.0,
+        look: "crate/src/steps/repeats.rs",
     },
     Capability {
         name: "logs",

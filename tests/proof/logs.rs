@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 use proof::case::test;
 use proof::receiver::{Answer, Receiver};
 use proof::wait;
-use proof::worker::{Worker, WorkerOptions};
+use proof::worker::Worker;
 use serde_json::{Value, json};
 
 pub fn trials() -> Vec<Trial> {
@@ -60,12 +60,6 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-fn logging(options: WorkerOptions) -> (Worker, Receiver) {
-    let receiver = Receiver::accepting();
-    let worker = options.logging_to(&receiver.dsn()).start();
-    (worker, receiver)
-}
-
 fn post(worker: &Worker, case: &str, marker: &str) {
     let answer = worker.post(&format!("/logs/{case}?marker={marker}"));
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -88,7 +82,7 @@ fn settled(receiver: &Receiver, marker: &str, items: usize) {
 
 fn a_runs_logs_arrive() {
     let options = Worker::fixture().var("SENTRY_RELEASE", "app@1.2.3");
-    let (worker, receiver) = logging(options.var("SENTRY_ENVIRONMENT", "canary"));
+    let (worker, receiver) = options.var("SENTRY_ENVIRONMENT", "canary").start_logging();
     post(&worker, "told", "arrive");
     let answered = Instant::now();
     let logs = receiver.wait_for_logs("arrive");
@@ -123,7 +117,7 @@ fn a_runs_logs_arrive() {
 }
 
 fn each_level_and_each_type() {
-    let (worker, receiver) = logging(Worker::fixture());
+    let (worker, receiver) = Worker::fixture().start_logging();
     post(&worker, "levels", "levels");
     let logs = receiver.wait_for_logs("levels");
     let levels: Vec<_> = logs.logs.iter().map(|log| log["level"].clone()).collect();
@@ -170,7 +164,7 @@ fn off_by_default() {
     // Where there is no DSN, and where nothing is wrapped, there is nobody to send them.
     let worker = Worker::fixture().var("SENTRY_ENABLE_LOGS", "true").start();
     post(&worker, "told", "no-dsn");
-    let (worker, receiver) = logging(Worker::fixture());
+    let (worker, receiver) = Worker::fixture().start_logging();
     post(&worker, "told", "on");
     post(&worker, "outside", "outside");
     receiver.wait_for_logs("on");
@@ -196,7 +190,7 @@ fn off_by_default() {
 }
 
 fn twenty_runs_at_once() {
-    let (worker, receiver) = logging(Worker::fixture());
+    let (worker, receiver) = Worker::fixture().start_logging();
     thread::scope(|scope| {
         for at in 0..20 {
             let worker = &worker;
@@ -220,7 +214,7 @@ fn twenty_runs_at_once() {
 }
 
 fn the_bounds_hold() {
-    let (worker, receiver) = logging(Worker::fixture());
+    let (worker, receiver) = Worker::fixture().start_logging();
     post(&worker, "many", "many");
     wait::until("ten items", wait::LIMIT, || {
         (receiver.logs("many").len() >= 10).then_some(())
@@ -284,7 +278,9 @@ fn a_limit_for_logs() {
 }
 
 fn spans_and_errors() {
-    let (worker, receiver) = logging(Worker::fixture().var("SENTRY_TRACES_SAMPLE_RATE", "1"));
+    let (worker, receiver) = Worker::fixture()
+        .var("SENTRY_TRACES_SAMPLE_RATE", "1")
+        .start_logging();
     post(&worker, "span", "spanned");
     let logs = receiver.wait_for_logs("spanned");
     let transaction = receiver.wait_for_transaction("\"description\":\"inner\"");
@@ -305,7 +301,7 @@ fn spans_and_errors() {
 
 fn a_panicking_run() {
     for options in [Worker::fixture(), Worker::unwinding()] {
-        let (worker, receiver) = logging(options);
+        let (worker, receiver) = options.start_logging();
         worker.post("/logs/panic?marker=panicking.");
         let logs = receiver.wait_for_logs("panicking.");
         assert_eq!(logs.values("at"), [0, 1, 2]);
@@ -318,7 +314,7 @@ fn a_panicking_run() {
 }
 
 fn after_the_handler() {
-    let (worker, receiver) = logging(Worker::fixture());
+    let (worker, receiver) = Worker::fixture().start_logging();
     post(&worker, "background", "background.");
     wait::until("two items", wait::LIMIT, || {
         (receiver.logs("background.").len() >= 2).then_some(())
@@ -338,7 +334,7 @@ fn after_the_handler() {
 }
 
 fn objects_and_workflows() {
-    let (worker, receiver) = logging(Worker::fixture());
+    let (worker, receiver) = Worker::fixture().start_logging();
     let answer = worker.post("/subject/logging/logs?marker=object.");
     assert_eq!(answer.status, 200);
     assert_eq!(receiver.wait_for_logs("object.").values("at"), [0]);

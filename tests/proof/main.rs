@@ -32,6 +32,7 @@ mod publish;
 mod quick_start;
 mod reader;
 mod relay;
+mod repeats;
 mod retries;
 mod router;
 mod same;
@@ -116,6 +117,7 @@ fn main() -> ExitCode {
         quick_start::trials(),
         reader::trials(),
         relay::trials(),
+        repeats::trials(),
         retries::trials(),
         router::trials(),
         same::trials(),

@@ -40,16 +40,6 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-fn start(logs: bool) -> (Worker, Receiver) {
-    let receiver = Receiver::accepting();
-    let (options, dsn) = (Worker::fixture(), receiver.dsn());
-    let options = match logs {
-        true => options.logging_to(&dsn),
-        false => options.reporting_to(&dsn),
-    };
-    (options.start(), receiver)
-}
-
 fn post(worker: &Worker, case: &str, marker: &str) {
     worker.post(&format!("/tracing/{case}?marker={marker}"));
 }
@@ -95,7 +85,7 @@ fn is_told(event: &Value, marker: &str) {
 }
 
 fn an_error_is_an_event() {
-    let (worker, receiver) = start(false);
+    let (worker, receiver) = Worker::fixture().start_reporting();
     post(&worker, "told", "told.");
     let event = only_event(&receiver, "told.");
     is_told(&event, "told.");
@@ -114,7 +104,7 @@ fn an_error_is_an_event() {
 }
 
 fn an_error_is_told_once() {
-    let (worker, receiver) = start(false);
+    let (worker, receiver) = Worker::fixture().start_reporting();
     for case in ["returned", "twice"] {
         let marker = format!("once-{case}.");
         post(&worker, case, &marker);
@@ -126,7 +116,7 @@ fn an_error_is_told_once() {
 }
 
 fn everything_is_a_log() {
-    let (worker, receiver) = start(true);
+    let (worker, receiver) = Worker::fixture().start_logging();
     post(&worker, "told", "logged.");
     let logs = receiver.wait_for_logs("logged.");
     let levels: Vec<_> = logs.logs.iter().map(|log| log["level"].clone()).collect();
@@ -148,7 +138,7 @@ fn everything_is_a_log() {
 }
 
 fn twenty_runs_at_once() {
-    let (worker, receiver) = start(true);
+    let (worker, receiver) = Worker::fixture().start_logging();
     thread::scope(|scope| {
         for at in 0..20 {
             let worker = &worker;
@@ -217,7 +207,7 @@ fn an_instrumented_function_is_a_span() {
 }
 
 fn a_panic_and_outside() {
-    let (worker, receiver) = start(true);
+    let (worker, receiver) = Worker::fixture().start_logging();
     post(&worker, "outside", "outside.");
     post(&worker, "panic", "panic.");
     let event = receiver.wait_for_event_that("panic", |event| event["level"] == "fatal");

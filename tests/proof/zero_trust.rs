@@ -112,7 +112,7 @@ const ALLOWED: [&str; 54] = [
 
 /// The same for what is sent on demand only: transactions, where there is a rate, check-ins of
 /// monitors, and logs where they are turned on.
-const ALLOWED_ON_DEMAND: [&str; 67] = [
+const ALLOWED_ON_DEMAND: [&str; 68] = [
     "check_in.check_in_id",
     "check_in.contexts.trace.trace_id",
     "check_in.duration",
@@ -130,6 +130,8 @@ const ALLOWED_ON_DEMAND: [&str; 67] = [
     "client_report.discarded_events[].quantity",
     "client_report.discarded_events[].reason",
     "client_report.timestamp",
+    // With a limit of repeats: a number.
+    "event.contexts.repeats.held_back",
     // What the application says: a text and two values.
     "log.items[].attributes.at.type",
     "log.items[].attributes.at.value",
@@ -427,6 +429,12 @@ fn what_is_sent_on_demand_has_no_field_that_is_not_allowed() {
     let path = format!("/logs/many?marker=way-log&key={}", token("query"));
     worker.send("POST", &path, &headers, &token("body"));
     receiver.wait_for("client_report");
+    // Of a limit of repeats, the event that leaves after it was raised tells.
+    for most in [1, 1, 3] {
+        worker.post(&format!("/repeats/limit?most={most}"));
+        worker.post("/main/capture?marker=way-repeats");
+    }
+    receiver.wait_for("held_back");
     let enough = |receiver: &Receiver| {
         let requests = receiver.requests();
         let sent = |name: &str| {
@@ -455,6 +463,12 @@ fn what_is_sent_on_demand_has_no_field_that_is_not_allowed() {
         for (header, payload) in receiver::envelope(&received.request).1 {
             match header["type"].as_str() {
                 Some("transaction") => paths(&payload, "transaction", &mut seen),
+                // The other fields of events have a list of their own.
+                Some("event") => {
+                    let told = payload["contexts"].get("repeats");
+                    let told = told.into_iter();
+                    told.for_each(|it| paths(it, "event.contexts.repeats", &mut seen));
+                }
                 Some("check_in") => paths(&payload, "check_in", &mut seen),
                 Some("log") => {
                     paths(&header, "log_item", &mut seen);

@@ -14,6 +14,7 @@ use crate::coverage::Counted;
 use crate::http::{self, Answer};
 use crate::inspector::Inspector;
 use crate::process::{Log, Process};
+use crate::receiver::Receiver;
 use crate::socket::Socket;
 use crate::{case, environment, run, wait};
 
@@ -307,8 +308,8 @@ impl WorkerOptions {
         self.inside(|built| module.replace("BUILT", built))
     }
 
-    /// Puts `tests/fixtures/clock.mjs` around the example: see [`Worker::set_clock`]. The
-    /// log then also tells each time that an object of the subscribers is made.
+    /// Puts `tests/fixtures/clock.mjs` around the Worker: see [`Worker::set_clock`]. The log of
+    /// the example then also tells each time that an object of the subscribers is made.
     ///
     /// # Panics
     ///
@@ -355,6 +356,30 @@ impl WorkerOptions {
     #[track_caller]
     pub fn start(self) -> Worker {
         self.start_with_inspector(0)
+    }
+
+    /// The same, beside a receiver that takes every event.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    #[must_use]
+    #[track_caller]
+    pub fn start_reporting(self) -> (Worker, Receiver) {
+        let receiver = Receiver::accepting();
+        (self.reporting_to(&receiver.dsn()).start(), receiver)
+    }
+
+    /// The same, with logs.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    #[must_use]
+    #[track_caller]
+    pub fn start_logging(self) -> (Worker, Receiver) {
+        let receiver = Receiver::accepting();
+        (self.logging_to(&receiver.dsn()).start(), receiver)
     }
 
     /// The same, and connects a debugger.

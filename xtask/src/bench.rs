@@ -1,5 +1,9 @@
 //! `cargo xtask bench`: what the integration costs, beside the JavaScript SDK.
 
+// In place of a dependency on the package: this one is the first that a fresh machine compiles.
+#[path = "../../crate/symbols/src/features.rs"]
+mod features;
+
 use std::fs;
 use std::path::Path;
 
@@ -8,6 +12,7 @@ use anyhow::{Context, Result};
 use crate::run;
 use crate::setup::{Npm, Setup};
 use crate::worker::{self, Builder};
+use features::FEATURES;
 
 const PACKAGE: &str = "tests/bench/rust";
 /// The Rust Workers: the folder of each below the package, and its features.
@@ -44,16 +49,7 @@ fn strip(package: &Path, folder: &str, npm: &Npm) -> Result<()> {
     command
         .args(["-Os", "-o"])
         .args([to.join(module), from.join(module)]);
-    // What worker-build allows.
-    command.args([
-        "--enable-mutable-globals",
-        "--enable-sign-ext",
-        "--enable-nontrapping-float-to-int",
-        "--enable-bulk-memory",
-        "--enable-multivalue",
-        "--enable-reference-types",
-        "--enable-exception-handling",
-    ]);
+    command.args(FEATURES);
     run::inherited(&mut command)?;
     fs::copy(worker::stamp_in(&from), worker::stamp_in(&to))?;
     Ok(())

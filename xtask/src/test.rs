@@ -190,13 +190,14 @@ const CAPABILITIES: &str = "tests/capabilities";
 
 /// Its Workers: the folder below that for the output, and the feature. No feature is the
 /// smallest Worker, which the others are compared with.
-const EACH: [(&str, &[&str]); 14] = [
+const EACH: [(&str, &[&str]); 15] = [
     ("build", &[]),
     ("build-ambient", &["ambient"]),
     ("build-attribute", &["attribute"]),
     ("build-axum", &["axum"]),
     ("build-before-send", &["before-send"]),
     ("build-before-send-log", &["before-send-log"]),
+    ("build-limit-repeats", &["limit-repeats"]),
     ("build-logs", &["logs"]),
     // The feature is on, and no log is left.
     ("build-logs-unused", &["worker-sentry/logs"]),

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::task::{Context, Waker};
 
 use worker_sentry::laboratory::{Ending, Isolate, Task, Wait, World};
-use worker_sentry::{Handler, Report};
+use worker_sentry::{Handler, Report, limit_repeats};
 
 /// How long the failures go on, and how long a limit of the receiver counts.
 const MINUTE_MS: u64 = 60_000;
@@ -35,9 +35,9 @@ pub struct Flood {
     pub failures: usize,
     /// Events that the receiver takes in that minute.
     pub quota: usize,
-    /// How many events of one error an isolate sends in that minute, where the application
-    /// counts them itself.
-    pub repeats: Option<usize>,
+    /// What `limit_repeats` was given: how many events of one error an isolate sends in that
+    /// minute. `0` is no limit.
+    pub repeats: u32,
 }
 
 /// What came of it.
@@ -49,10 +49,9 @@ pub struct Toll {
     pub delivered: usize,
     /// Events that it refused.
     pub refused: usize,
-    /// Events that an isolate dropped without a request, because it was asked for a pause.
+    /// Events that an isolate dropped without a request, because it was asked for a pause or
+    /// because of the limit.
     pub dropped: usize,
-    /// Events that the application's own count held back.
-    pub held_back: usize,
     /// Of the rare error: what was delivered, and how often it happened.
     pub rare: (usize, usize),
 }
@@ -91,8 +90,6 @@ struct Place {
     known: usize,
     /// The requests that were looked at.
     posts: usize,
-    /// How often each error was reported, where that is counted.
-    reports: [usize; 2],
 }
 
 impl Place {
@@ -105,7 +102,6 @@ impl Place {
             tasks: Rc::default(),
             known: 0,
             posts: 0,
-            reports: [0; 2],
         }
     }
 
@@ -120,6 +116,13 @@ impl Place {
 impl Flood {
     /// Lets it happen.
     pub fn run(self) -> Toll {
+        limit_repeats(self.repeats);
+        let toll = self.run_limited();
+        limit_repeats(0);
+        toll
+    }
+
+    fn run_limited(self) -> Toll {
         let mut toll = Toll::default();
         let mut places: Vec<_> = (0..self.isolates).map(|_| Place::new()).collect();
         let began_ms = places[0].world.now_ms();
@@ -136,7 +139,7 @@ impl Flood {
             let place = &mut places[isolate];
             place.world.advance_to(began_ms + now_ms);
             match next {
-                Next::Fails { is_rare, .. } => self.fail(place, is_rare, &mut toll),
+                Next::Fails { is_rare, .. } => fail(place, is_rare, &mut toll),
                 Next::Ends { wait, .. } => {
                     let waiting = place.world.waiting();
                     // Whoever waited for it may have gone on by something else.
@@ -169,27 +172,8 @@ impl Flood {
                 queue.push(Reverse((due_ms, Next::Ends { isolate, wait })));
             }
         }
-        let settled = toll.delivered + toll.refused + toll.held_back;
-        toll.dropped = self.failures - settled;
+        toll.dropped = self.failures - toll.delivered - toll.refused;
         toll
-    }
-
-    fn fail(self, place: &mut Place, is_rare: bool, toll: &mut Toll) {
-        toll.rare.1 += usize::from(is_rare);
-        let reports = &mut place.reports[usize::from(is_rare)];
-        if self.repeats.is_some_and(|most| *reports >= most) {
-            toll.held_back += 1;
-            return;
-        }
-        *reports += 1;
-        let tasks = Rc::clone(&place.tasks);
-        let error = Failure { is_rare };
-        let report = Report::new(&error).in_handler("main", Handler::Fetch);
-        // The number of the request tells the receiver which error it gets.
-        place
-            .world
-            .platform(usize::from(is_rare))
-            .capture_in_background(&place.isolate, |task| tasks.borrow_mut().push(task), report);
     }
 
     fn answer(self, now_ms: u64, handler: usize, toll: &mut Toll) -> Ending {
@@ -214,6 +198,18 @@ impl Flood {
             rate_limits,
         }
     }
+}
+
+fn fail(place: &Place, is_rare: bool, toll: &mut Toll) {
+    toll.rare.1 += usize::from(is_rare);
+    let tasks = Rc::clone(&place.tasks);
+    let error = Failure { is_rare };
+    let report = Report::new(&error).in_handler("main", Handler::Fetch);
+    // The number of the request tells the receiver which error it gets.
+    place
+        .world
+        .platform(usize::from(is_rare))
+        .capture_in_background(&place.isolate, |task| tasks.borrow_mut().push(task), report);
 }
 
 /// The header of a limit that ends in so many seconds.
@@ -247,12 +243,12 @@ pub fn table() -> String {
          | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for isolates in [1, 100, 1_000, 5_000] {
-        for repeats in [None, Some(5), Some(1)] {
+        for repeats in [0, 5, 1] {
             let toll = flood(isolates, repeats).run();
             let sends = match repeats {
-                None => "everything".to_owned(),
-                Some(1) => "an error once".to_owned(),
-                Some(most) => format!("an error {most} times"),
+                0 => "everything".to_owned(),
+                1 => "an error once".to_owned(),
+                most => format!("an error {most} times"),
             };
             let _ = writeln!(
                 table,
@@ -261,7 +257,7 @@ pub fn table() -> String {
                 grouped(toll.requests),
                 grouped(toll.delivered),
                 grouped(toll.refused),
-                grouped(toll.dropped + toll.held_back),
+                grouped(toll.dropped),
                 toll.rare.0,
                 toll.rare.1,
             );
@@ -271,7 +267,7 @@ pub fn table() -> String {
 }
 
 /// 10,000 failures within a minute, of which the receiver takes 1,000.
-fn flood(isolates: usize, repeats: Option<usize>) -> Flood {
+fn flood(isolates: usize, repeats: u32) -> Flood {
     Flood {
         isolates,
         failures: 10_000,
@@ -296,7 +292,7 @@ mod tests {
     #[test]
     fn an_isolate_costs_the_receiver_little_more_than_the_request_that_is_refused() {
         for isolates in [1, 10, 100, 1_000, 5_000] {
-            let toll = flood(isolates, None).run();
+            let toll = flood(isolates, 0).run();
             // What was under way when the first one was refused is refused as well.
             let under_way = 2 * 10_000 * RECEIVER_MS as usize / MINUTE_MS as usize;
             assert!(toll.refused <= isolates + under_way, "{isolates}: {toll:?}");
@@ -309,7 +305,7 @@ mod tests {
     fn without_a_limit_everything_arrives() {
         let toll = Flood {
             quota: usize::MAX,
-            ..flood(100, None)
+            ..flood(100, 0)
         };
         let toll = toll.run();
         assert_eq!((toll.delivered, toll.refused, toll.dropped), (10_000, 0, 0));
@@ -317,14 +313,14 @@ mod tests {
     }
 
     #[test]
-    fn a_count_of_repeats_saves_the_rare_error_only_while_all_isolates_stay_below_the_quota() {
+    fn a_limit_of_repeats_saves_the_rare_error_only_while_all_isolates_stay_below_the_quota() {
         let saved = |isolates, repeats| {
             let (delivered, of) = flood(isolates, repeats).run().rare;
             (delivered * 100).checked_div(of).unwrap_or_default()
         };
-        assert!(saved(100, None) < 20);
-        assert_eq!(saved(100, Some(5)), 100);
-        assert!(saved(5_000, Some(5)) < 20);
+        assert!(saved(100, 0) < 20);
+        assert_eq!(saved(100, 5), 100);
+        assert!(saved(5_000, 5) < 20);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::cell::RefCell;
 use sentry_core::{Client, ClientOptions, TracesSamplingStrategy};
 
 use super::load::Config;
+use super::repeats::Repeats;
 use crate::platform::workerd::SERVICE;
 use crate::trace::Own;
 use crate::wire::endpoint::Endpoint;
@@ -23,6 +24,7 @@ pub(crate) struct IsolateClient {
     sentry: Client,
     pub(crate) endpoint: Endpoint,
     pub(crate) limits: RefCell<RateLimits>,
+    pub(crate) repeats: RefCell<Repeats>,
     pub(crate) config: Config,
 }
 
@@ -44,6 +46,7 @@ impl IsolateClient {
             // The DSN and the transport are ours: see `wire`.
             endpoint: Endpoint::new(&config.dsn, tunnel, service, config.access.as_ref()),
             limits: RefCell::new(RateLimits::default()),
+            repeats: RefCell::default(),
             config,
         }
     }

@@ -14,6 +14,7 @@ pub(crate) mod guard;
 mod interleavings;
 pub(crate) mod load;
 pub(crate) mod prepare;
+pub(crate) mod repeats;
 pub(crate) mod slot;
 
 use std::pin::pin;

@@ -1,7 +1,7 @@
 //! Step 6, first half, *capture*: whether something is sent, and as what.
 //!
-//! All of it is decided here: the receiver's limits, sampling, the application's hook, the
-//! size. `sentry-core` decides some of it too, but it accounts for each loss with a time
+//! All of it is decided here: the receiver's limits, sampling, the application's limit and its
+//! hook, the size. `sentry-core` decides some of it too, but it accounts for each loss with a time
 //! stamp that it cannot take on this platform.
 
 use std::rc::Rc;
@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::before_send;
 use super::client::IsolateClient;
+use super::repeats;
 use crate::item::draft::Draft;
 use crate::item::{Category, Item};
 use crate::platform::Runtime;
@@ -95,11 +96,16 @@ fn is_allowed(runtime: &impl Runtime, client: &IsolateClient, category: Category
 type Traced = (Box<dyn Item>, Option<Rc<Trace>>);
 
 // ANCHOR: event
-/// The event and its trace, unless it is sampled out or the application drops it.
-fn event(runtime: &impl Runtime, client: &IsolateClient, draft: Draft) -> Option<Traced> {
+/// The event and its trace, unless it is sampled out, or the application holds it back or
+/// drops it.
+fn event(runtime: &impl Runtime, client: &IsolateClient, mut draft: Draft) -> Option<Traced> {
     let options = client.options();
     if !sampled_in(runtime, client.config.sample_rate) {
         runtime.debug("event sampled out");
+        return None;
+    }
+    if let Err(line) = repeats::admit(runtime, client, &mut draft) {
+        runtime.debug(line);
         return None;
     }
     let (id, random) = ids(runtime)?;

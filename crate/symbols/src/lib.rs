@@ -14,6 +14,7 @@
 mod audit;
 mod dwarf;
 mod failure;
+mod features;
 pub mod files;
 mod module;
 mod optimize;
@@ -25,8 +26,9 @@ mod symbols;
 
 pub use audit::Audit;
 pub use failure::Failure;
+pub use features::FEATURES;
 pub use module::{BUILD_ID, BuildId, Function, Module, Section};
-pub use optimize::{FEATURES, Optimized, WasmOpt, level, optimize};
+pub use optimize::{Optimized, WasmOpt, level, optimize};
 pub use paths::{Paths, is_foreign};
 pub use resolve::{Resolver, console_frame};
 pub use sourcemap::source_map;

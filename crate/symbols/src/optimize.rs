@@ -20,23 +20,12 @@ use wasm_encoder::{NameMap, NameSection, Section as _};
 
 use crate::audit::{Audit, outermost};
 use crate::dwarf::{self, Chain, Mapped};
+use crate::features::FEATURES;
 use crate::module::{BUILD_ID, Function, Module};
 use crate::sourcemap::{numbers, vlq};
 use crate::split::{refuse_inexact, refuse_unsplittable};
 use crate::symbols::{Location, Lookup, Symbols, readable};
 use crate::{Failure, files};
-
-/// Options of wasm-opt that allow it what workerd runs of WebAssembly's extensions, as
-/// worker-build allows it.
-pub const FEATURES: [&str; 7] = [
-    "--enable-mutable-globals",
-    "--enable-sign-ext",
-    "--enable-nontrapping-float-to-int",
-    "--enable-bulk-memory",
-    "--enable-multivalue",
-    "--enable-reference-types",
-    "--enable-exception-handling",
-];
 
 /// The passes that make one function of two, or one call of two.
 const SKIPPED: [&str; 5] = [

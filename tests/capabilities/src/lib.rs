@@ -16,6 +16,13 @@ fn start() {
     });
 }
 
+/// Holds back what is reported again and again.
+#[cfg(feature = "limit-repeats")]
+#[worker::event(start)]
+fn start() {
+    worker_sentry::limit_repeats(5);
+}
+
 /// Lets the application see each log.
 #[cfg(feature = "before-send-log")]
 #[worker::event(start)]

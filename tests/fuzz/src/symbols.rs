@@ -1,13 +1,13 @@
 //! The readers of the symbols tool: modules, ids, lines of a console, events.
 
+#[path = "../../../crate/symbols/tests/small/mod.rs"]
+mod small;
+
 use std::path::Path;
 use std::sync::LazyLock;
 
 use serde_json::Value;
-use wasm_encoder::{
-    CodeSection, CustomSection, Function, FunctionSection, Instruction, Module as Encoder, NameMap,
-    NameSection, TypeSection,
-};
+use wasm_encoder::Module as Encoder;
 use worker_sentry_symbols::{
     BuildId, Failure, Lookup, Module, Paths, Symbols, check, console_frame, source_map, split,
 };
@@ -96,35 +96,7 @@ fn lines(data: &[u8]) {
     }
 }
 
-/// Two functions, of which the first calls the second.
-static SMALL: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let mut out = Encoder::new();
-    let mut types = TypeSection::new();
-    types.ty().function([], []);
-    out.section(&types);
-    let mut functions = FunctionSection::new();
-    functions.function(0).function(0);
-    out.section(&functions);
-    let mut code = CodeSection::new();
-    for body in [
-        &[Instruction::Call(1), Instruction::End][..],
-        &[Instruction::End],
-    ] {
-        let mut function = Function::new([]);
-        for instruction in body {
-            function.instruction(instruction);
-        }
-        code.function(&function);
-    }
-    out.section(&code);
-    let mut map = NameMap::new();
-    map.append(0, "_ZN3app5outer17h0123456789abcdefE");
-    map.append(1, "_ZN3app5inner17h0123456789abcdefE");
-    let mut names = NameSection::new();
-    names.functions(&map);
-    out.section(&names);
-    out.finish()
-});
+static SMALL: LazyLock<Vec<u8>> = LazyLock::new(|| small::module(&[], true, &[]));
 
 /// An empty unit of DWARF 4.
 const DWARF: &[u8] = &[7, 0, 0, 0, 4, 0, 0, 0, 0, 0, 4];
@@ -139,12 +111,8 @@ static COMPANION: LazyLock<Vec<u8>> = LazyLock::new(|| {
 
 /// Adds a custom section.
 fn append(module: &mut Vec<u8>, name: &str, data: &[u8]) {
-    let section = CustomSection {
-        name: name.into(),
-        data: data.into(),
-    };
     let mut one = Encoder::new();
-    one.section(&section);
+    one.section(&small::custom(name, data));
     // Behind the magic number and the version.
     module.extend(&one.finish()[8..]);
 }
