@@ -7,7 +7,7 @@ use std::process::Command;
 use std::thread::available_parallelism;
 
 use bench_page::Fact;
-use proof::environment;
+use harness::environment;
 use serde_json::Value;
 
 /// Today, as `2026-11-24`.

@@ -22,7 +22,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use bench_page::Results;
-use proof::case;
+use harness::case;
 
 use crate::measure::{Bench, Effort};
 use crate::stopwatch::Stopwatch;
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     let effort = if quick { Effort::QUICK } else { Effort::FULL };
     case::report_panics_with_their_test();
     let results = case::explained(|| run(effort));
-    proof::run::end();
+    harness::run::end();
     match results {
         Ok(results) => {
             println!("{}", bench_page::text(&results));

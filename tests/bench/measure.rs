@@ -383,7 +383,7 @@ impl Bench<'_> {
             }
             connections.insert(column, self.connections(subject, 100));
             let hosts = Host::ALL.len() as f64;
-            let mean = |of: fn(&proof::server::Request) -> usize| {
+            let mean = |of: fn(&harness::server::Request) -> usize| {
                 let sum: usize = arrived.iter().map(of).sum();
                 (sum as f64 / hosts).round()
             };

@@ -1,8 +1,8 @@
 //! What is compared does the same: each host's error arrives from each Worker with
 //! the same substance. And what that takes on the wire.
 
-use proof::receiver;
-use proof::server::Request;
+use harness::receiver;
+use harness::server::Request;
 use serde_json::{Value, json};
 
 use crate::measure::{ENVIRONMENT, Host, RELEASE};

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use proof::receiver::{Answer, Receiver};
-use proof::server::Request;
+use harness::receiver::{Answer, Receiver};
+use harness::server::Request;
 
 /// Nothing that is measured takes longer.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -8,10 +8,10 @@ use std::process::Command;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use proof::http::{self, Answer};
-use proof::inspector::Inspector;
-use proof::process::Process;
-use proof::{environment, run, wait};
+use harness::http::{self, Answer};
+use harness::inspector::Inspector;
+use harness::process::Process;
+use harness::{environment, run, wait};
 use serde_json::{Value, json};
 use toml::Table;
 
@@ -164,7 +164,7 @@ impl Sources {
         fs::write(self.0.join(&file), text).expect("a file");
         let folder = self.0.join(format!("{name}.bundle"));
         let mut command = Command::new(environment::path("PROOF_WRANGLER"));
-        proof::worker::prepare(&mut command, &self.0);
+        harness::worker::prepare(&mut command, &self.0);
         command
             .args(["deploy", "--dry-run", "--minify", "-c", &file, "--outdir"])
             .arg(&folder);
@@ -247,12 +247,10 @@ impl Control {
         command
             .arg(environment::workspace().join("tests/bench/workerd.mjs"))
             .arg(environment::path("PROOF_NPM"));
-        proof::worker::prepare(&mut command, &run::new_directory("workers"));
+        harness::worker::prepare(&mut command, &run::new_directory("workers"));
         let process = Process::start("workerd", &command);
-        let ready = process.wait_for_line("Ready on http://", wait::START);
-        let (_, address) = ready.split_once("Ready on ").expect("the part waited for");
         Control {
-            address: address.trim().to_owned(),
+            address: process.wait_for_word_after("Ready on ", wait::START),
             process,
         }
     }

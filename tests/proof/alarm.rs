@@ -6,13 +6,11 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use libtest_mimic::Trial;
-use proof::bugsink;
-use proof::case::test;
-use proof::receiver::{Answer, Receiver};
-use proof::shared::Shared;
-use proof::wait;
-use proof::worker::{Worker, WorkerOptions};
+use harness::bugsink;
+use harness::receiver::{Answer, Receiver};
+use harness::shared::Shared;
+use harness::wait;
+use harness::worker::{Worker, WorkerOptions};
 use serde_json::{Value, json};
 use toml::{Table, toml};
 
@@ -24,46 +22,17 @@ const BOUND: Duration = Duration::from_secs(5);
 /// What a busy machine may add to a bound.
 const SLACK: Duration = Duration::from_secs(3);
 
-pub fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "alarm::steps_1_to_6_a_failing_alarm_reaches_bugsink_once_with_its_chain",
-            a_failing_alarm_reaches_bugsink_once_with_its_chain,
-        ),
-        test(
-            "alarm::step_1_guard_without_a_dsn_nothing_leaves_the_runtime",
-            without_a_dsn_nothing_leaves_the_runtime,
-        ),
-        test(
-            "alarm::step_1_guard_without_a_dsn_the_application_behaves_the_same_and_no_line_is_logged",
-            without_a_dsn_the_application_behaves_the_same,
-        ),
-        test(
-            "alarm::step_2_load_happens_on_the_first_capture_and_concurrent_ones_lose_no_event",
-            loading_happens_once_and_concurrent_captures_lose_no_event,
-        ),
-        test(
-            "alarm::step_3_load_failure_is_named_once_without_the_value_and_the_application_works_on",
-            a_malformed_dsn_is_named_once_and_never_shown,
-        ),
-        test(
-            "alarm::step_3_load_failure_the_next_capture_tries_again",
-            after_a_failed_load_the_next_capture_tries_again,
-        ),
-        test(
-            "alarm::step_4_initialise_once_two_objects_of_one_isolate_share_one_client",
-            two_objects_of_one_isolate_share_one_client,
-        ),
-        test(
-            "alarm::step_5_client_release_and_environment_come_from_the_bindings",
-            release_and_environment_come_from_the_bindings,
-        ),
-        test(
-            "alarm::step_6_deliver_a_hanging_receiver_holds_the_alarm_no_longer_than_the_bound",
-            a_hanging_receiver_holds_the_alarm_no_longer_than_the_bound,
-        ),
-    ]
-}
+harness::trials![
+    steps_1_to_6_a_failing_alarm_reaches_bugsink_once_with_its_chain,
+    step_1_guard_without_a_dsn_nothing_leaves_the_runtime,
+    step_1_guard_without_a_dsn_the_application_behaves_the_same_and_no_line_is_logged,
+    step_2_load_happens_on_the_first_capture_and_concurrent_ones_lose_no_event,
+    step_3_load_failure_is_named_once_without_the_value_and_the_application_works_on,
+    step_3_load_failure_the_next_capture_tries_again,
+    step_4_initialise_once_two_objects_of_one_isolate_share_one_client,
+    step_5_client_release_and_environment_come_from_the_bindings,
+    step_6_deliver_a_hanging_receiver_holds_the_alarm_no_longer_than_the_bound,
+];
 
 /// A Worker that reports to a receiver of ours, for every test that needs nothing
 /// else.
@@ -85,7 +54,7 @@ fn failure(marker: &str) -> String {
     format!("Uncaught Error: the window of client `{marker}` cannot be read Error")
 }
 
-fn a_failing_alarm_reaches_bugsink_once_with_its_chain() {
+fn steps_1_to_6_a_failing_alarm_reaches_bugsink_once_with_its_chain() {
     let project = bugsink::project();
     let worker = Worker::listings()
         .with_drills()
@@ -154,7 +123,7 @@ pub fn tag<'e>(event: &'e Value, name: &str) -> &'e Value {
     }
 }
 
-fn without_a_dsn_nothing_leaves_the_runtime() {
+fn step_1_guard_without_a_dsn_nothing_leaves_the_runtime() {
     // workerd itself says that the handler has failed; by then all is over.
     let drill = |worker: &Worker, marker: &str| {
         worker.drill(DRILL, marker);
@@ -180,7 +149,7 @@ fn without_a_dsn_nothing_leaves_the_runtime() {
     assert_eq!(without.process().count_lines(OURS), 0);
 }
 
-fn without_a_dsn_the_application_behaves_the_same() {
+fn step_1_guard_without_a_dsn_the_application_behaves_the_same_and_no_line_is_logged() {
     let (with, _) = reporting();
     let without = Worker::listings().with_drills().start();
     let seen = [with, &without].map(|worker| {
@@ -205,7 +174,7 @@ fn without_a_dsn_the_application_behaves_the_same() {
     assert!(with.process().count_lines(OURS) > 0);
 }
 
-fn loading_happens_once_and_concurrent_captures_lose_no_event() {
+fn step_2_load_happens_on_the_first_capture_and_concurrent_ones_lose_no_event() {
     let receiver = Receiver::accepting();
     let worker = with_secrets_store(Worker::listings().with_drills()).start();
     store_dsn(&worker, &receiver.dsn());
@@ -225,7 +194,7 @@ fn loading_happens_once_and_concurrent_captures_lose_no_event() {
     worker.process().says_once("client initialised");
 }
 
-fn a_malformed_dsn_is_named_once_and_never_shown() {
+fn step_3_load_failure_is_named_once_without_the_value_and_the_application_works_on() {
     let malformed = "http://a-key-nobody-may-see@";
     let worker = Worker::listings()
         .with_drills()
@@ -258,7 +227,7 @@ fn a_malformed_dsn_is_named_once_and_never_shown() {
     }
 }
 
-fn after_a_failed_load_the_next_capture_tries_again() {
+fn step_3_load_failure_the_next_capture_tries_again() {
     let receiver = Receiver::accepting();
     let worker = with_secrets_store(Worker::listings().with_drills()).start();
     worker.drill(DRILL, "too-early");
@@ -295,7 +264,7 @@ pub fn store_dsn(worker: &Worker, dsn: &str) {
     worker.wrangler(&[&create[..], &secret[..]].concat());
 }
 
-fn two_objects_of_one_isolate_share_one_client() {
+fn step_4_initialise_once_two_objects_of_one_isolate_share_one_client() {
     let (worker, receiver) = reporting();
     let drill = |marker: &str| worker.drill(DRILL, marker).json()["object"].to_string();
     let first = drill("once-0");
@@ -309,7 +278,7 @@ fn two_objects_of_one_isolate_share_one_client() {
     worker.process().says_once("client initialised");
 }
 
-fn release_and_environment_come_from_the_bindings() {
+fn step_5_client_release_and_environment_come_from_the_bindings() {
     let committed = Worker::listings().with_drills();
     let cases = [
         (
@@ -346,7 +315,7 @@ fn release_and_environment_come_from_the_bindings() {
     }
 }
 
-fn a_hanging_receiver_holds_the_alarm_no_longer_than_the_bound() {
+fn step_6_deliver_a_hanging_receiver_holds_the_alarm_no_longer_than_the_bound() {
     let receiver = Receiver::answering(|_, number| match number {
         0 => Answer::Hang,
         _ => Answer::ok(),

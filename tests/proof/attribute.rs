@@ -1,23 +1,13 @@
 //! One line on an `impl`: each handler that fails arrives under its own name.
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::receiver::Receiver;
-use proof::worker::Worker;
+use harness::receiver::Receiver;
+use harness::worker::Worker;
 use serde_json::{Value, json};
 
-pub fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "attribute::each_handler_of_an_attributed_object_is_reported_once_with_its_names",
-            each_handler_is_reported_with_its_names,
-        ),
-        test(
-            "attribute::a_panic_of_an_attributed_constructor_is_reported_by_the_next_instance",
-            a_panic_of_a_constructor_is_reported,
-        ),
-    ]
-}
+harness::trials![
+    each_handler_of_an_attributed_object_is_reported_once_with_its_names,
+    a_panic_of_an_attributed_constructor_is_reported_by_the_next_instance,
+];
 
 /// Class, handler, and the type of the error that was caught.
 fn reported(receiver: &Receiver, marker: &str) -> Value {
@@ -32,7 +22,7 @@ fn reported(receiver: &Receiver, marker: &str) -> Value {
     ])
 }
 
-fn each_handler_is_reported_with_its_names() {
+fn each_handler_of_an_attributed_object_is_reported_once_with_its_names() {
     let (worker, receiver) = Worker::fixture().start_reporting();
     let plain = "worker::Error::RustError";
 
@@ -59,7 +49,7 @@ fn each_handler_is_reported_with_its_names() {
     assert_eq!(event["transaction"], "Attributed.websocket_error");
 }
 
-fn a_panic_of_a_constructor_is_reported() {
+fn a_panic_of_an_attributed_constructor_is_reported_by_the_next_instance() {
     let (worker, receiver) = Worker::fixture().start_reporting();
     // Nothing in this isolate has run in a wrapper before.
     worker.post("/attributed/fragile/new?marker=in.new.");

@@ -1,19 +1,12 @@
 //! A Worker on axum: what its handlers answer with a status of 500 arrives with its route.
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::receiver::Receiver;
-use proof::worker::Worker;
+use harness::receiver::Receiver;
+use harness::worker::Worker;
 use serde_json::{Value, json};
 
-pub fn trials() -> Vec<Trial> {
-    vec![test(
-        "axum::an_error_that_became_a_500_arrives_once_with_its_route_and_a_404_does_not",
-        an_error_arrives_with_its_route,
-    )]
-}
+harness::trials![an_error_that_became_a_500_arrives_once_with_its_route_and_a_404_does_not];
 
-fn an_error_arrives_with_its_route() {
+fn an_error_that_became_a_500_arrives_once_with_its_route_and_a_404_does_not() {
     let error = the_one_error("axum", "GET /lists/{name}");
     assert_eq!(error["type"], "ListError::Count");
 }

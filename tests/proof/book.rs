@@ -1,9 +1,7 @@
 //! The book, in a browser.
 
-use libtest_mimic::Trial;
-use proof::book::{self, BookPage};
-use proof::browser::Scheme;
-use proof::case::test;
+use harness::book::{self, BookPage};
+use harness::browser::Scheme;
 
 /// The three participants' groups of the diagram.
 const HOSTS: [&str; 3] = ["Main Worker", "Durable Object", "Workflow"];
@@ -17,14 +15,9 @@ const STEPS: [&str; 6] = [
     "6 POST envelope",
 ];
 
-pub fn trials() -> Vec<Trial> {
-    vec![test(
-        "book::the_architecture_page_draws_its_diagram_in_light_and_dark_and_stays_on_its_host",
-        the_architecture_page_draws_its_diagram,
-    )]
-}
+harness::trials![the_architecture_page_draws_its_diagram_in_light_and_dark_and_stays_on_its_host];
 
-fn the_architecture_page_draws_its_diagram() {
+fn the_architecture_page_draws_its_diagram_in_light_and_dark_and_stays_on_its_host() {
     let site = book::serve();
     let backgrounds = [Scheme::Light, Scheme::Dark].map(|scheme| {
         let mut page = BookPage::open(&site, "architecture.html", scheme);

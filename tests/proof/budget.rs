@@ -10,11 +10,10 @@ use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::environment;
-use proof::receiver::Receiver;
-use proof::worker::Worker;
+use harness::case::Trial;
+use harness::environment;
+use harness::receiver::Receiver;
+use harness::worker::Worker;
 use worker_sentry_symbols::{BUILD_ID, Module};
 
 use crate::{newcomer, stacks};
@@ -150,41 +149,16 @@ const REQUESTS: usize = 50;
 /// Longer than the last report takes after its request was answered.
 const REST: Duration = Duration::from_millis(500);
 
-pub fn trials() -> Vec<Trial> {
-    let capabilities = CAPABILITIES.iter().map(|it| {
-        let name = format!(
-            "budget::the_upload_with_{}_stays_within_its_figure",
-            it.name
-        );
-        test(&name, || it.stays_within())
-    });
-    let mut trials = vec![
-        test(
-            "budget::the_smallest_worker_stays_within_its_upload",
-            the_upload,
-        ),
-        test(
-            "budget::calls_into_javascript_and_bytes_of_a_report_stay_within_their_figures",
-            calls_and_bytes,
-        ),
-        test(
-            "budget::the_feature_for_spans_makes_no_call_more_without_a_rate_and_sends_nothing_at_rate_0",
-            calls_with_spans,
-        ),
-        test(
-            "budget::the_examples_upload_is_a_tenth_smaller_with_readable_stacks_than_without",
-            the_examples_upload_with_symbols,
-        ),
-    ];
-    trials.extend(capabilities);
-    if newcomer::can_build() {
-        trials.push(test(
-            "budget::the_smallest_workers_upload_is_a_tenth_smaller_with_readable_stacks_too",
-            the_smallest_upload_with_symbols,
-        ));
-    }
-    trials
-}
+harness::trials![
+    the_smallest_worker_stays_within_its_upload,
+    calls_into_javascript_and_bytes_of_a_report_stay_within_their_figures,
+    the_feature_for_spans_makes_no_call_more_without_a_rate_and_sends_nothing_at_rate_0,
+    the_examples_upload_is_a_tenth_smaller_with_readable_stacks_than_without,
+    ..CAPABILITIES.iter().map(Capability::trial),
+    ..newcomer::can_build().then(|| {
+        harness::trial!(the_smallest_workers_upload_is_a_tenth_smaller_with_readable_stacks_too)
+    }),
+];
 
 /// A capability of the crate, and what it may cost.
 struct Capability {
@@ -196,6 +170,11 @@ struct Capability {
 }
 
 impl Capability {
+    fn trial(&'static self) -> Trial {
+        let rule = format!("the_upload_with_{}_stays_within_its_figure", self.name);
+        harness::trial!(rule, || self.stays_within())
+    }
+
     fn stays_within(&self) {
         let folder = environment::workspace().join(CAPABILITY_BUILDS);
         let size = |build: &str| compressed(&folder.join(build)) as f64;
@@ -222,7 +201,7 @@ fn within(what: &str, cost: f64, budget: f64, look: &str) {
     );
 }
 
-fn the_upload() {
+fn the_smallest_worker_stays_within_its_upload() {
     within(
         "upload of the smallest Worker, bytes with gzip",
         compressed(&smallest()) as f64,
@@ -236,7 +215,7 @@ fn the_upload() {
 /// Before the tool has run, the example's module is its companion without the lines, which
 /// nobody would upload. wasm-opt, which the example's build leaves out, would make that
 /// smaller, so the upload is compared with both.
-fn the_examples_upload_with_symbols() {
+fn the_examples_upload_is_a_tenth_smaller_with_readable_stacks_than_without() {
     let folder = environment::path("PROOF_LISTINGS");
     let script = gzipped(&read(&folder.join("index.js")));
     let with = script + gzipped(&read(&folder.join("index_bg.wasm")));
@@ -262,7 +241,7 @@ fn the_examples_upload_with_symbols() {
 
 /// The newcomer's Worker is the smallest one and a panic more. The smallest as it is built
 /// here has its names, and wasm-opt has seen it.
-fn the_smallest_upload_with_symbols() {
+fn the_smallest_workers_upload_is_a_tenth_smaller_with_readable_stacks_too() {
     let with = compressed(&newcomer::folder().join("build"));
     let without = compressed(&smallest());
     println!("figure: upload of the smallest Worker, bytes with gzip: {with} and {without}");
@@ -297,7 +276,7 @@ fn gzipped(bytes: &[u8]) -> usize {
     gzip.finish().expect("memory takes bytes").len()
 }
 
-fn calls_and_bytes() {
+fn calls_into_javascript_and_bytes_of_a_report_stay_within_their_figures() {
     let receiver = Receiver::accepting();
     let without = Worker::snippet("fetch").counted().start();
     let with = Worker::snippet("fetch")
@@ -344,7 +323,7 @@ fn calls_and_bytes() {
     );
 }
 
-fn calls_with_spans() {
+fn the_feature_for_spans_makes_no_call_more_without_a_rate_and_sends_nothing_at_rate_0() {
     let receiver = Receiver::accepting();
     let start = |build: &str, rate: Option<&str>| {
         let options = Worker::snippet("fetch").config(|config| {

@@ -5,28 +5,15 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::process::Process;
-use proof::{environment, run, wait};
+use harness::process::Process;
+use harness::{environment, run, wait};
 use serde_json::Value;
 
-pub fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "ci::every_command_of_this_repository_in_a_workflow_exists_and_is_documented",
-            every_command_exists,
-        ),
-        test(
-            "ci::a_workflow_takes_its_versions_from_where_they_are_pinned_and_only_actions_of_the_service",
-            versions_are_those_that_are_pinned,
-        ),
-        test(
-            "ci::publishing_keeps_the_folder_in_a_branch_from_one_release_to_the_next",
-            publishing_keeps_the_folder,
-        ),
-    ]
-}
+harness::trials![
+    every_command_of_this_repository_in_a_workflow_exists_and_is_documented,
+    a_workflow_takes_its_versions_from_where_they_are_pinned_and_only_actions_of_the_service,
+    publishing_keeps_the_folder_in_a_branch_from_one_release_to_the_next,
+];
 
 fn read(file: &str) -> String {
     let file = environment::workspace().join(file);
@@ -61,7 +48,7 @@ fn lines() -> Vec<String> {
     lines.collect()
 }
 
-fn every_command_exists() {
+fn every_command_of_this_repository_in_a_workflow_exists_and_is_documented() {
     let documented = [
         "README.md",
         "CONTRIBUTING.md",
@@ -97,7 +84,7 @@ fn every_command_exists() {
     assert_eq!(seen, 8, "{:#?}", lines());
 }
 
-fn versions_are_those_that_are_pinned() {
+fn a_workflow_takes_its_versions_from_where_they_are_pinned_and_only_actions_of_the_service() {
     let manifest: toml::Table = read("Cargo.toml").parse().expect("TOML");
     let rust = manifest["workspace"]["package"]["rust-version"].as_str();
     let rust = rust.expect("a version");
@@ -133,7 +120,7 @@ fn versions_are_those_that_are_pinned() {
 
 /// Runs the steps of the workflow that concern git, in a clone whose origin is a
 /// folder. In place of the book there is a file for each release.
-fn publishing_keeps_the_folder() {
+fn publishing_keeps_the_folder_in_a_branch_from_one_release_to_the_next() {
     let folder = run::new_directory("repository");
     let origin = folder.join("origin");
     let first = folder.join("first");

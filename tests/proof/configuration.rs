@@ -3,74 +3,31 @@
 //! A Worker's bindings are fixed when it starts, so each test sets as many of them
 //! as do not get in each other's way.
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::receiver::{Answer, Receiver, envelope, event};
-use proof::server::Request;
-use proof::wait;
-use proof::worker::{Worker, WorkerOptions};
+use harness::receiver::{Answer, Receiver, envelope, event};
+use harness::server::Request;
+use harness::wait;
+use harness::worker::{Worker, WorkerOptions};
 use serde_json::{Value, json};
 use toml::Table;
 
 /// Starts every line of the crate's.
 const OURS: &str = "[worker-sentry]";
 
-pub fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "configuration::what_is_set_is_used_and_the_more_specific_name_wins",
-            what_is_set_is_used_and_the_more_specific_name_wins,
-        ),
-        test(
-            "configuration::the_general_names_apply_where_the_specific_ones_are_absent_and_debug_is_off",
-            the_general_names_apply_where_the_specific_ones_are_absent,
-        ),
-        test(
-            "configuration::the_versions_id_is_the_last_resort_and_a_tunnel_gets_the_event_instead_of_the_dsns_host",
-            the_versions_id_is_the_last_resort_and_a_tunnel_gets_the_event,
-        ),
-        test(
-            "configuration::a_service_binding_carries_every_envelope_and_brings_the_answer_back",
-            a_service_binding_carries_every_envelope,
-        ),
-        test(
-            "configuration::a_tunnel_forwards_to_its_own_receiver_and_to_nobody_else",
-            a_tunnel_forwards_to_its_own_receiver,
-        ),
-        test(
-            "configuration::without_a_service_that_fetches_nothing_leaves_another_way",
-            without_a_service_that_fetches_nothing_leaves,
-        ),
-        test(
-            "configuration::a_dsn_may_name_an_ipv6_host",
-            a_dsn_may_name_an_ipv6_host,
-        ),
-        test(
-            "configuration::a_sample_rate_of_0_sends_nothing_and_changes_nothing",
-            a_sample_rate_of_0_sends_nothing_and_changes_nothing,
-        ),
-        test(
-            "configuration::a_sample_rate_between_0_and_1_sends_some",
-            a_sample_rate_between_0_and_1_sends_some,
-        ),
-        test(
-            "configuration::every_unusable_value_is_named_once_and_never_shown_and_its_default_applies",
-            every_unusable_value_is_named_once_and_never_shown,
-        ),
-        test(
-            "configuration::numbers_and_switches_may_be_written_as_toml_has_them",
-            numbers_and_switches_may_be_written_as_toml_has_them,
-        ),
-        test(
-            "configuration::an_object_is_no_text_and_is_named_once",
-            an_object_is_no_text_and_is_named_once,
-        ),
-        test(
-            "configuration::an_unusable_dsn_is_named_once_and_nothing_is_sent",
-            an_unusable_dsn_is_named_once_and_nothing_is_sent,
-        ),
-    ]
-}
+harness::trials![
+    what_is_set_is_used_and_the_more_specific_name_wins,
+    the_general_names_apply_where_the_specific_ones_are_absent_and_debug_is_off,
+    the_versions_id_is_the_last_resort_and_a_tunnel_gets_the_event_instead_of_the_dsns_host,
+    a_service_binding_carries_every_envelope_and_brings_the_answer_back,
+    a_tunnel_forwards_to_its_own_receiver_and_to_nobody_else,
+    without_a_service_that_fetches_nothing_leaves_another_way,
+    a_dsn_may_name_an_ipv6_host,
+    a_sample_rate_of_0_sends_nothing_and_changes_nothing,
+    a_sample_rate_between_0_and_1_sends_some,
+    every_unusable_value_is_named_once_and_never_shown_and_its_default_applies,
+    numbers_and_switches_may_be_written_as_toml_has_them,
+    an_object_is_no_text_and_is_named_once,
+    an_unusable_dsn_is_named_once_and_nothing_is_sent,
+];
 
 /// Two captures; the request that the first arrived with.
 fn captured(worker: &Worker, receiver: &Receiver) -> Request {
@@ -153,7 +110,7 @@ fn what_is_set_is_used_and_the_more_specific_name_wins() {
     );
 }
 
-fn the_general_names_apply_where_the_specific_ones_are_absent() {
+fn the_general_names_apply_where_the_specific_ones_are_absent_and_debug_is_off() {
     let receiver = Receiver::accepting();
     let worker = Worker::fixture()
         .secret("SENTRY_DSN", &receiver.dsn())
@@ -174,7 +131,7 @@ fn the_general_names_apply_where_the_specific_ones_are_absent() {
     wait_for_ours(&worker, &[]);
 }
 
-fn the_versions_id_is_the_last_resort_and_a_tunnel_gets_the_event() {
+fn the_versions_id_is_the_last_resort_and_a_tunnel_gets_the_event_instead_of_the_dsns_host() {
     let tunnel = Receiver::accepting();
     let host = Receiver::accepting();
     let options = Worker::fixture()
@@ -198,7 +155,7 @@ fn the_versions_id_is_the_last_resort_and_a_tunnel_gets_the_event() {
     assert_eq!(event["environment"], "production");
 }
 
-fn a_service_binding_carries_every_envelope() {
+fn a_service_binding_carries_every_envelope_and_brings_the_answer_back() {
     let host = Receiver::accepting();
     let behind = Receiver::answering(|_, number| match number {
         0..=3 => Answer::ok(),
@@ -235,7 +192,7 @@ fn a_service_binding_carries_every_envelope() {
     assert_eq!(host.connections(), 0);
 }
 
-fn a_tunnel_forwards_to_its_own_receiver() {
+fn a_tunnel_forwards_to_its_own_receiver_and_to_nobody_else() {
     let receiver = Receiver::accepting();
     let tunnel = Worker::snippet("tunnel")
         .secret("RECEIVER_DSN", &receiver.dsn())
@@ -262,12 +219,10 @@ fn a_tunnel_forwards_to_its_own_receiver() {
     assert_eq!(tunnel.post_text("/", &large).status, 413);
 }
 
-fn without_a_service_that_fetches_nothing_leaves() {
-    let receiver = Receiver::accepting();
-    let options = Worker::fixture().reporting_to(&receiver.dsn());
-    let worker = options
+fn without_a_service_that_fetches_nothing_leaves_another_way() {
+    let (worker, receiver) = Worker::fixture()
         .var("SENTRY_SERVICE", "the name of a Worker")
-        .start();
+        .start_reporting();
     for _ in 0..2 {
         let answer = worker.post("/main/capture?marker=nowhere");
         assert_eq!(answer.json(), Value::Null);
@@ -286,11 +241,9 @@ fn a_dsn_may_name_an_ipv6_host() {
 }
 
 fn a_sample_rate_of_0_sends_nothing_and_changes_nothing() {
-    let receiver = Receiver::accepting();
-    let worker = Worker::fixture()
-        .reporting_to(&receiver.dsn())
+    let (worker, receiver) = Worker::fixture()
         .var("SENTRY_SAMPLE_RATE", "0")
-        .start();
+        .start_reporting();
     for _ in 0..20 {
         let answer = worker.post("/main/capture?marker=sampled-out");
         assert_eq!((answer.status, answer.json()), (200, Value::Null));
@@ -318,7 +271,7 @@ fn a_sample_rate_between_0_and_1_sends_some() {
     assert!((100..300).contains(&sent), "{sent}");
 }
 
-fn every_unusable_value_is_named_once_and_never_shown() {
+fn every_unusable_value_is_named_once_and_never_shown_and_its_default_applies() {
     let receiver = Receiver::accepting();
     let values = [
         ("SENTRY_RELEASE", "sloppy/release"),

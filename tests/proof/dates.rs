@@ -14,11 +14,9 @@
 
 use std::time::Duration;
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::receiver::{Received, Receiver};
-use proof::wait;
-use proof::worker::Worker;
+use harness::receiver::{Received, Receiver};
+use harness::wait;
+use harness::worker::Worker;
 use serde_json::{Value, json};
 
 /// A close that is answered is answered in milliseconds.
@@ -26,30 +24,13 @@ const SILENCE: Duration = Duration::from_secs(4);
 /// workerd forgets an object after ten seconds without a request.
 const LONGER_THAN_IDLE_S: u64 = 15;
 
-pub fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "dates::from_2026_04_07_the_close_of_a_plain_socket_is_answered_and_of_a_hibernating_one_never",
-            a_close_is_answered,
-        ),
-        test(
-            "dates::from_2026_04_21_a_cloned_error_keeps_its_properties_and_what_a_stub_throws_is_the_same",
-            errors_are_serialised,
-        ),
-        test(
-            "dates::around_2026_05_14_a_non_retryable_error_is_reported_with_its_name_and_message",
-            a_non_retryable_error_is_reported,
-        ),
-        test(
-            "dates::from_2026_08_04_there_is_a_process_and_an_event_has_nothing_of_it",
-            there_is_a_process,
-        ),
-        test(
-            "dates::around_2026_10_01_what_is_left_in_wait_until_outlives_the_objects_idle_time",
-            wait_until_keeps_an_object,
-        ),
-    ]
-}
+harness::trials![
+    from_2026_04_07_the_close_of_a_plain_socket_is_answered_and_of_a_hibernating_one_never,
+    from_2026_04_21_a_cloned_error_keeps_its_properties_and_what_a_stub_throws_is_the_same,
+    around_2026_05_14_a_non_retryable_error_is_reported_with_its_name_and_message,
+    from_2026_08_04_there_is_a_process_and_an_event_has_nothing_of_it,
+    around_2026_10_01_what_is_left_in_wait_until_outlives_the_objects_idle_time,
+];
 
 /// The fixture on the last day before a change, and on its day.
 fn around(dates: [&str; 2], dsn: Option<&str>) -> [Worker; 2] {
@@ -62,7 +43,7 @@ fn around(dates: [&str; 2], dsn: Option<&str>) -> [Worker; 2] {
     })
 }
 
-fn a_close_is_answered() {
+fn from_2026_04_07_the_close_of_a_plain_socket_is_answered_and_of_a_hibernating_one_never() {
     let dates = ["2026-04-06", "2026-04-07"];
     let closed = |worker: &Worker, path: &str, limit: Duration| {
         let mut socket = worker.socket(path);
@@ -85,7 +66,7 @@ fn a_close_is_answered() {
     }
 }
 
-fn errors_are_serialised() {
+fn from_2026_04_21_a_cloned_error_keeps_its_properties_and_what_a_stub_throws_is_the_same() {
     let workers = around(["2026-04-20", "2026-04-21"], None);
     let cloned = workers.each_ref().map(|it| it.get("/dates/clone").json());
     assert_eq!(cloned, [json!({ "code": null }), json!({ "code": 7 })]);
@@ -99,7 +80,7 @@ fn errors_are_serialised() {
     assert_eq!(before, after);
 }
 
-fn a_non_retryable_error_is_reported() {
+fn around_2026_05_14_a_non_retryable_error_is_reported_with_its_name_and_message() {
     let receiver = Receiver::accepting();
     let workers = around(["2026-05-13", "2026-05-14"], Some(&receiver.dsn()));
     for (number, worker) in workers.iter().enumerate() {
@@ -127,7 +108,7 @@ fn a_non_retryable_error_is_reported() {
     }
 }
 
-fn there_is_a_process() {
+fn from_2026_08_04_there_is_a_process_and_an_event_has_nothing_of_it() {
     let receiver = Receiver::accepting();
     let workers = around(["2026-08-03", "2026-08-04"], Some(&receiver.dsn()));
     let kinds = workers.each_ref().map(|it| it.get("/dates/process").json());
@@ -152,7 +133,7 @@ fn without_what_always_differs(mut event: Value) -> Value {
     event
 }
 
-fn wait_until_keeps_an_object() {
+fn around_2026_10_01_what_is_left_in_wait_until_outlives_the_objects_idle_time() {
     let receiver = Receiver::accepting();
     let workers = around(["2026-09-30", "2026-10-01"], None);
     let lingered = |number: usize| format!("/lingered-{number}");

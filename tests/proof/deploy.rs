@@ -2,10 +2,8 @@
 
 use std::fs;
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::environment;
-use proof::worker::{Build, Worker, committed};
+use harness::environment;
+use harness::worker::{Build, Worker, committed};
 use toml::Value;
 
 /// What the example is held to, compressed: what a Worker on the free plan could have for
@@ -32,24 +30,13 @@ const OF_WORKER: [&str; 3] = ["ContainerStartupOptions", "MinifyConfig", "R2Rang
 /// The handlers that the runtime calls.
 const METHODS: [&str; 3] = ["fetch", "queue", "scheduled"];
 
-pub fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "deploy::the_committed_configuration_can_be_deployed_within_the_free_plan",
-            it_can_be_deployed_within_the_free_plan,
-        ),
-        test(
-            "deploy::the_committed_configuration_holds_no_secret_and_no_drills",
-            the_committed_configuration_holds_no_secret,
-        ),
-        test(
-            "deploy::the_worker_exports_its_classes_and_its_handlers_and_nothing_else",
-            it_exports_nothing_else,
-        ),
-    ]
-}
+harness::trials![
+    the_committed_configuration_can_be_deployed_within_the_free_plan,
+    the_committed_configuration_holds_no_secret_and_no_drills,
+    the_worker_exports_its_classes_and_its_handlers_and_nothing_else,
+];
 
-fn it_can_be_deployed_within_the_free_plan() {
+fn the_committed_configuration_can_be_deployed_within_the_free_plan() {
     let lines = Worker::listings().deploy_dry_run();
     let text = lines.join("\n");
     let line = lines.iter().find(|line| line.contains("Total Upload:"));
@@ -74,7 +61,7 @@ fn it_can_be_deployed_within_the_free_plan() {
     }
 }
 
-fn the_committed_configuration_holds_no_secret() {
+fn the_committed_configuration_holds_no_secret_and_no_drills() {
     for build in [
         Build::Listings,
         Build::Snippet("object"),
@@ -103,7 +90,7 @@ fn the_committed_configuration_holds_no_secret() {
     }
 }
 
-fn it_exports_nothing_else() {
+fn the_worker_exports_its_classes_and_its_handlers_and_nothing_else() {
     let module = environment::path("PROOF_LISTINGS").join("index.js");
     let module = fs::read_to_string(module).expect("the built Worker");
     let mut exports = exports(&module);

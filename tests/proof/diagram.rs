@@ -7,13 +7,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::diagram::{self, Path};
-use proof::process::Process;
-use proof::receiver::Receiver;
-use proof::worker::{Worker, WorkerOptions};
-use proof::{environment, run, wait};
+use harness::diagram::{self, Path};
+use harness::process::Process;
+use harness::receiver::Receiver;
+use harness::worker::{Worker, WorkerOptions};
+use harness::{environment, run, wait};
 
 use crate::panics::instance;
 use crate::trace::seen;
@@ -28,28 +26,14 @@ const RECORDED: &str = "[story] ";
 /// What the fixture's handlers fail with.
 const FAILURE: &str = "the fixture failed on purpose: ";
 
-pub fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "diagram::the_sequence_diagram_shows_what_the_runtime_was_seen_to_do_message_by_message",
-            the_sequence_diagram_shows_what_the_runtime_did,
-        ),
-        test(
-            "diagram::the_diagram_of_a_trace_shows_what_each_hop_was_seen_to_hand_on",
-            the_diagram_of_a_trace_shows_each_hop,
-        ),
-        test(
-            "diagram::the_diagram_of_a_panic_shows_what_the_runtime_was_seen_to_do",
-            the_diagram_of_a_panic_shows_what_the_runtime_did,
-        ),
-        test(
-            "diagram::the_drawings_that_are_kept_are_what_mermaid_draws_from_the_pages",
-            the_drawings_are_of_the_pages,
-        ),
-    ]
-}
+harness::trials![
+    the_sequence_diagram_shows_what_the_runtime_was_seen_to_do_message_by_message,
+    the_diagram_of_a_trace_shows_what_each_hop_was_seen_to_hand_on,
+    the_diagram_of_a_panic_shows_what_the_runtime_was_seen_to_do,
+    the_drawings_that_are_kept_are_what_mermaid_draws_from_the_pages,
+];
 
-fn the_sequence_diagram_shows_what_the_runtime_did() {
+fn the_sequence_diagram_shows_what_the_runtime_was_seen_to_do_message_by_message() {
     // In the order of the diagram's alternatives and stories.
     let recorded = [
         without_a_dsn(),
@@ -89,7 +73,7 @@ fn disagreement(
     })
 }
 
-fn the_drawings_are_of_the_pages() {
+fn the_drawings_that_are_kept_are_what_mermaid_draws_from_the_pages() {
     let to = run::new_directory("drawings");
     let mut command = Command::new(environment::path("PROOF_XTASK"));
     command.arg("draw").arg(&to);
@@ -166,9 +150,7 @@ fn with_a_dsn_that_cannot_be_loaded() -> Vec<Vec<String>> {
 
 /// The four stories in one isolate, the alarm's first.
 fn with_a_receiver() -> Vec<Vec<String>> {
-    let receiver = Receiver::accepting();
-    let worker = Worker::fixture().recorded().reporting_to(&receiver.dsn());
-    let worker = worker.start();
+    let (worker, receiver) = Worker::fixture().recorded().start_reporting();
     worker.post("/stories/alarm?failures=1");
     wait_for(&worker, "leave alarm", 2);
     let mut socket = worker.socket("/stories/socket");
@@ -220,10 +202,8 @@ const PARTS: [(&str, &str); 4] = [
 const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CLIENT: &str = "b0e6f15b45c36b12";
 
-fn the_diagram_of_a_trace_shows_each_hop() {
-    let receiver = Receiver::accepting();
-    let worker = Worker::fixture().recorded().reporting_to(&receiver.dsn());
-    let worker = worker.start();
+fn the_diagram_of_a_trace_shows_what_each_hop_was_seen_to_hand_on() {
+    let (worker, receiver) = Worker::fixture().recorded().start_reporting();
     let header = format!("{TRACE_ID}-{CLIENT}-1");
     let path = "/traces/chain?marker=drawn.";
     let answer = worker.send("POST", path, &[("sentry-trace", &header)], "");
@@ -284,7 +264,7 @@ fn hop(line: &str, receiver: &Receiver, name: impl Fn(&str) -> String) -> Option
 
 // A panic -------------------------------------------------------------------
 
-fn the_diagram_of_a_panic_shows_what_the_runtime_did() {
+fn the_diagram_of_a_panic_shows_what_the_runtime_was_seen_to_do() {
     let mut shown = diagram::paths(PANIC);
     let mut recorded = vec![panicked(Worker::fixture())];
     if environment::has_unwinding_build() {
@@ -298,8 +278,7 @@ fn the_diagram_of_a_panic_shows_what_the_runtime_did() {
 
 /// A request that panics, and the next one.
 fn panicked(worker: WorkerOptions) -> Vec<String> {
-    let receiver = Receiver::accepting();
-    let worker = worker.recorded().reporting_to(&receiver.dsn()).start();
+    let (worker, receiver) = worker.recorded().start_reporting();
     let old = instance(&worker);
     let answer = worker.post("/main/panic?marker=drawn");
     assert_eq!(answer.status, 500, "{answer:?}");

@@ -4,59 +4,27 @@ use std::collections::BTreeSet;
 use std::thread;
 use std::time::Instant;
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::receiver::Receiver;
-use proof::shared::Shared;
-use proof::worker::Worker;
+use harness::receiver::Receiver;
+use harness::shared::Shared;
+use harness::worker::Worker;
 use serde_json::{Value, json};
 
 use crate::alarm::tag;
 
-pub fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "events::a_thrown_javascript_error_keeps_its_name_message_stack_and_cause",
-            a_thrown_javascript_error_keeps_its_name_message_stack_and_cause,
-        ),
-        test(
-            "events::an_event_names_its_class_handler_mechanism_level_runtime_and_sdk",
-            an_event_names_its_class_handler_mechanism_level_runtime_and_sdk,
-        ),
-        test(
-            "events::what_a_caller_adds_to_one_report_is_in_no_other_event",
-            what_a_caller_adds_to_one_report_is_in_no_other_event,
-        ),
-        test(
-            "events::an_anyhow_error_is_reported_with_its_chain_and_returned_unchanged",
-            an_anyhow_error_is_reported_with_its_chain_and_returned_unchanged,
-        ),
-        test(
-            "events::an_error_reported_inside_is_not_reported_again_on_its_way_out",
-            an_error_reported_inside_is_not_reported_again_on_its_way_out,
-        ),
-        test(
-            "events::every_function_works_in_one_instance_and_reads_no_clock",
-            every_function_works_in_one_instance_and_reads_no_clock,
-        ),
-        test(
-            "events::before_send_changes_or_drops_an_event_and_the_next_one_is_sent",
-            before_send_changes_or_drops_an_event_and_the_next_one_is_sent,
-        ),
-        test(
-            "events::a_sample_rate_sends_its_share_and_zero_sends_nothing",
-            a_sample_rate_sends_its_share_and_zero_sends_nothing,
-        ),
-    ]
-}
+harness::trials![
+    a_thrown_javascript_error_keeps_its_name_message_stack_and_cause,
+    an_event_names_its_class_handler_mechanism_level_runtime_and_sdk,
+    what_a_caller_adds_to_one_report_is_in_no_other_event,
+    an_anyhow_error_is_reported_with_its_chain_and_returned_unchanged,
+    an_error_reported_inside_is_not_reported_again_on_its_way_out,
+    every_function_works_in_one_instance_and_reads_no_clock,
+    before_send_changes_or_drops_an_event_and_the_next_one_is_sent,
+    a_sample_rate_sends_its_share_and_zero_sends_nothing,
+];
 
 fn reporting() -> &'static (Worker, Receiver) {
     static REPORTING: Shared<(Worker, Receiver)> = Shared::new();
-    REPORTING.get(|| {
-        let receiver = Receiver::accepting();
-        let options = Worker::fixture().reporting_to(&receiver.dsn());
-        (options.start(), receiver)
-    })
+    REPORTING.get(|| Worker::fixture().start_reporting())
 }
 
 /// What no log may contain: signs of a clock that was asked, or of a trap.
@@ -219,8 +187,7 @@ fn an_error_reported_inside_is_not_reported_again_on_its_way_out() {
 }
 
 fn every_function_works_in_one_instance_and_reads_no_clock() {
-    let receiver = Receiver::accepting();
-    let worker = Worker::fixture().reporting_to(&receiver.dsn()).start();
+    let (worker, receiver) = Worker::fixture().start_reporting();
     let instance = worker.get("/instance").json();
     let id = worker.post("/events/every-function?marker=every").json();
     let places = [
@@ -254,8 +221,7 @@ fn every_function_works_in_one_instance_and_reads_no_clock() {
 }
 
 fn before_send_changes_or_drops_an_event_and_the_next_one_is_sent() {
-    let receiver = Receiver::accepting();
-    let worker = Worker::fixture().reporting_to(&receiver.dsn()).start();
+    let (worker, receiver) = Worker::fixture().start_reporting();
     let instance = worker.get("/instance").json();
     // The first of the isolate, so that nothing is ready before the drop.
     for round in 0..3 {
@@ -277,7 +243,7 @@ fn before_send_changes_or_drops_an_event_and_the_next_one_is_sent() {
         let text = received.request.text();
         assert!(!text.contains("drop-me"), "{text}");
         assert!(!text.contains("client_report"), "{text}");
-        let (_, items) = proof::receiver::envelope(&received.request);
+        let (_, items) = harness::receiver::envelope(&received.request);
         assert_eq!(items.len(), 1, "{text}");
     }
     assert_eq!(receiver.requests().len(), 5);
@@ -287,11 +253,9 @@ fn before_send_changes_or_drops_an_event_and_the_next_one_is_sent() {
 
 fn a_sample_rate_sends_its_share_and_zero_sends_nothing() {
     let share = |rate: &str| {
-        let receiver = Receiver::accepting();
-        let worker = Worker::fixture()
-            .reporting_to(&receiver.dsn())
+        let (worker, receiver) = Worker::fixture()
             .var("SENTRY_SAMPLE_RATE", rate)
-            .start();
+            .start_reporting();
         let began = Instant::now();
         let sent = worker.post("/events/many?marker=sampled").json();
         let took = began.elapsed();

@@ -4,66 +4,29 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
 
-use libtest_mimic::Trial;
-use proof::browser::{Page, Scheme};
-use proof::case::test;
-use proof::walk::{self, PHONE, Visit, WIDE};
-use proof::{book, environment};
+use harness::browser::{Page, Scheme};
+use harness::walk::{self, PHONE, Visit, WIDE};
+use harness::{book, environment};
 
 /// An introduction to the words that a diagram is told in is no telling.
 const FEWEST_WORDS: usize = 40;
 
-pub fn trials() -> Vec<Trial> {
-    vec![
-        test("every_page::has_no_error_in_the_console", no_error),
-        test("every_page::asks_no_other_host", no_other_host),
-        test("every_page::is_no_wider_than_a_phone", not_wider),
-        test(
-            "every_page::stays_where_it_is_while_its_scripts_run",
-            nothing_moves,
-        ),
-        test(
-            "every_page::works_where_a_server_allows_only_files_of_its_own_host",
-            within_the_policy,
-        ),
-        test(
-            "every_page::loads_no_mermaid_and_the_search_only_when_it_is_used",
-            loaded_where_it_is_needed,
-        ),
-        test(
-            "every_page::has_a_twin_in_markdown_with_its_listings_and_llms_txt_lists_it",
-            has_a_twin,
-        ),
-        test(
-            "every_page::is_found_by_its_words_and_not_by_the_names_of_tests",
-            index_without_tests,
-        ),
-        test(
-            "every_page::has_coloured_listings_whose_text_is_what_it_was",
-            coloured,
-        ),
-        test(
-            "every_page::has_a_title_of_its_own_an_icon_and_a_picture_for_links_to_it",
-            presented,
-        ),
-        test(
-            "every_page::has_links_that_lead_to_a_page_and_a_place_that_are_there",
-            links_lead_somewhere,
-        ),
-        test(
-            "every_page::has_diagrams_with_a_name_a_description_and_the_same_in_words",
-            diagrams_in_words,
-        ),
-        test(
-            "every_page::has_no_violation_that_axe_finds_wide_or_on_a_phone_light_or_dark",
-            accessible,
-        ),
-        test(
-            "every_page::has_no_violation_that_axe_finds_with_the_search_a_menu_the_contents_or_the_help_open",
-            accessible_when_open,
-        ),
-    ]
-}
+harness::trials![
+    has_no_error_in_the_console,
+    asks_no_other_host,
+    is_no_wider_than_a_phone,
+    stays_where_it_is_while_its_scripts_run,
+    works_where_a_server_allows_only_files_of_its_own_host,
+    loads_no_mermaid_and_the_search_only_when_it_is_used,
+    has_a_twin_in_markdown_with_its_listings_and_llms_txt_lists_it,
+    is_found_by_its_words_and_not_by_the_names_of_tests,
+    has_coloured_listings_whose_text_is_what_it_was,
+    has_a_title_of_its_own_an_icon_and_a_picture_for_links_to_it,
+    has_links_that_lead_to_a_page_and_a_place_that_are_there,
+    has_diagrams_with_a_name_a_description_and_the_same_in_words,
+    has_no_violation_that_axe_finds_wide_or_on_a_phone_light_or_dark,
+    has_no_violation_that_axe_finds_with_the_search_a_menu_the_contents_or_the_help_open,
+];
 
 /// Fails with everything that a rule finds on any page.
 fn assert_nothing(rule: impl Fn(&Visit) -> Vec<String>) {
@@ -76,15 +39,15 @@ fn assert_nothing(rule: impl Fn(&Visit) -> Vec<String>) {
     assert!(found.is_empty(), "{found}");
 }
 
-fn no_error() {
+fn has_no_error_in_the_console() {
     assert_nothing(|visit| visit.errors.clone());
 }
 
-fn no_other_host() {
+fn asks_no_other_host() {
     assert_nothing(|visit| visit.elsewhere.clone());
 }
 
-fn not_wider() {
+fn is_no_wider_than_a_phone() {
     assert_nothing(|visit| {
         let views = visit.views.iter();
         let at = |view: &walk::View| {
@@ -102,7 +65,7 @@ fn not_wider() {
     assert_eq!(widths, [WIDE, PHONE]);
 }
 
-fn nothing_moves() {
+fn stays_where_it_is_while_its_scripts_run() {
     assert_nothing(|visit| {
         let moved = visit.views.iter().flat_map(|view| {
             let lines = view.moved.iter();
@@ -112,14 +75,14 @@ fn nothing_moves() {
     });
 }
 
-fn coloured() {
+fn has_coloured_listings_whose_text_is_what_it_was() {
     assert_nothing(|visit| {
         let blocks = visit.views.iter().flat_map(|view| view.miscoloured.clone());
         blocks.collect()
     });
 }
 
-fn presented() {
+fn has_a_title_of_its_own_an_icon_and_a_picture_for_links_to_it() {
     let folder = book::folder();
     let mut titles = BTreeMap::new();
     for page in book::chapters(&folder) {
@@ -153,7 +116,7 @@ fn presented() {
     }
 }
 
-fn loaded_where_it_is_needed() {
+fn loads_no_mermaid_and_the_search_only_when_it_is_used() {
     assert_nothing(|visit| {
         let unwanted = ["mermaid", "elasticlunr", "mark-", "searcher", "searchindex"];
         let is_unwanted = |file: &&String| unwanted.iter().any(|name| file.contains(name));
@@ -161,7 +124,7 @@ fn loaded_where_it_is_needed() {
     });
 }
 
-fn within_the_policy() {
+fn works_where_a_server_allows_only_files_of_its_own_host() {
     assert_nothing(|visit| {
         let views = visit.views.iter();
         views.flat_map(|view| view.violations.clone()).collect()
@@ -189,7 +152,7 @@ fn code(html: &str) -> Vec<String> {
     lines
 }
 
-fn has_a_twin() {
+fn has_a_twin_in_markdown_with_its_listings_and_llms_txt_lists_it() {
     let folder = book::folder();
     let list = fs::read_to_string(folder.join("llms.txt")).expect("llms.txt");
     let mut lines = 0;
@@ -221,7 +184,7 @@ fn has_a_twin() {
     assert!(lines > 1000, "{lines} lines of code");
 }
 
-fn index_without_tests() {
+fn is_found_by_its_words_and_not_by_the_names_of_tests() {
     let folder = book::folder();
     let files = fs::read_dir(&folder).expect("a book").flatten();
     let mut files = files.map(|file| file.file_name().to_string_lossy().into_owned());
@@ -243,7 +206,7 @@ fn index_without_tests() {
     }
 }
 
-fn links_lead_somewhere() {
+fn has_links_that_lead_to_a_page_and_a_place_that_are_there() {
     let folder = book::folder();
     let mut places: BTreeMap<String, Option<BTreeSet<String>>> = BTreeMap::new();
     let mut wrong = BTreeMap::new();
@@ -297,7 +260,7 @@ fn ids(html: &str) -> BTreeSet<String> {
     ids.collect()
 }
 
-fn diagrams_in_words() {
+fn has_diagrams_with_a_name_a_description_and_the_same_in_words() {
     let mut diagrams = 0;
     for visit in walk::visits() {
         for diagram in visit.views.iter().flat_map(|view| &view.diagrams) {
@@ -325,7 +288,7 @@ pub fn window_with_axe() -> Page {
     window
 }
 
-fn accessible_when_open() {
+fn has_no_violation_that_axe_finds_with_the_search_a_menu_the_contents_or_the_help_open() {
     let site = book::serve();
     let mut window = window_with_axe();
     let mut found = Vec::new();
@@ -362,7 +325,7 @@ fn accessible_when_open() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
-fn accessible() {
+fn has_no_violation_that_axe_finds_wide_or_on_a_phone_light_or_dark() {
     let site = book::serve();
     let mut pages = book::pages(&book::folder());
     // The index is the introduction once more.

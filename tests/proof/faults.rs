@@ -4,77 +4,32 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::receiver::{Answer, Receiver};
-use proof::wait;
-use proof::worker::Worker;
+use harness::receiver::{Answer, Receiver};
+use harness::wait;
+use harness::worker::Worker;
 use serde_json::{Value, json};
 
 use crate::alarm::tag;
 use crate::panics::{instance, next_instance};
 
-pub fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "faults::a_panicking_request_ends_as_fast_as_without_a_dsn",
-            a_panicking_request_ends_as_fast_as_without_a_dsn,
-        ),
-        test(
-            "faults::a_panicking_request_ends_with_the_bound_where_the_receiver_hangs",
-            a_panicking_request_ends_with_the_bound_where_the_receiver_hangs,
-        ),
-        test(
-            "faults::whatever_a_handler_returns_is_reported",
-            whatever_a_handler_returns_is_reported,
-        ),
-        test(
-            "faults::an_email_handlers_error_is_reported_itself_and_once",
-            an_email_handlers_error_is_reported_itself_and_once,
-        ),
-        test(
-            "faults::what_javascript_threw_is_read_whatever_holds_it",
-            what_javascript_threw_is_read_whatever_holds_it,
-        ),
-        test(
-            "faults::an_exception_through_an_import_is_told_by_the_next_instance",
-            an_exception_through_an_import_is_told_by_the_next_instance,
-        ),
-        test(
-            "faults::a_stack_that_overflows_is_told_by_the_next_instance",
-            a_stack_that_overflows_is_told_by_the_next_instance,
-        ),
-        test(
-            "faults::a_rejection_that_nobody_handles_is_reported",
-            a_rejection_that_nobody_handles_is_reported,
-        ),
-        test(
-            "faults::a_panic_hook_set_later_does_not_silence_ours",
-            a_panic_hook_set_later_does_not_silence_ours,
-        ),
-        test(
-            "faults::work_in_the_background_reports_its_error_and_its_panic",
-            work_in_the_background_reports_its_error_and_its_panic,
-        ),
-        test(
-            "faults::a_stream_that_fails_after_the_response_is_reported",
-            a_stream_that_fails_after_the_response_is_reported,
-        ),
-        test(
-            "faults::a_panic_in_a_constructor_says_reported_only_if_it_was",
-            a_panic_in_a_constructor_says_reported_only_if_it_was,
-        ),
-        test(
-            "faults::a_run_that_captures_without_end_stays_within_its_subrequests",
-            a_run_that_captures_without_end_stays_within_its_subrequests,
-        ),
-    ]
-}
+harness::trials![
+    a_panicking_request_ends_as_fast_as_without_a_dsn,
+    a_panicking_request_ends_with_the_bound_where_the_receiver_hangs,
+    whatever_a_handler_returns_is_reported,
+    an_email_handlers_error_is_reported_itself_and_once,
+    what_javascript_threw_is_read_whatever_holds_it,
+    an_exception_through_an_import_is_told_by_the_next_instance,
+    a_stack_that_overflows_is_told_by_the_next_instance,
+    a_rejection_that_nobody_handles_is_reported,
+    a_panic_hook_set_later_does_not_silence_ours,
+    work_in_the_background_reports_its_error_and_its_panic,
+    a_stream_that_fails_after_the_response_is_reported,
+    a_panic_in_a_constructor_says_reported_only_if_it_was,
+    a_run_that_captures_without_end_stays_within_its_subrequests,
+];
 
 fn reporting() -> (Worker, Receiver) {
-    let receiver = Receiver::accepting();
-    let worker = Worker::fixture().reporting_to(&receiver.dsn()).start();
-    (worker, receiver)
+    Worker::fixture().start_reporting()
 }
 
 /// How long a panicking `fetch` takes, the fastest of three.
@@ -236,8 +191,7 @@ fn what_javascript_threw_is_read_whatever_holds_it() {
 
 /// Ends an instance by `path` and asks the next one for something harmless.
 fn told_by_the_next_instance(path: &str) -> Worker {
-    let receiver = Receiver::accepting();
-    let worker = Worker::fixture().reporting_to(&receiver.dsn()).start();
+    let (worker, receiver) = Worker::fixture().start_reporting();
     let old = instance(&worker);
     worker.post(path);
     next_instance(&worker, &old);
@@ -307,11 +261,9 @@ fn a_stream_that_fails_after_the_response_is_reported() {
 }
 
 fn a_panic_in_a_constructor_says_reported_only_if_it_was() {
-    let receiver = Receiver::accepting();
-    let worker = Worker::fixture()
-        .reporting_to(&receiver.dsn())
+    let (worker, receiver) = Worker::fixture()
         .var("SENTRY_DEBUG", "on")
-        .start();
+        .start_reporting();
     worker.get("/main/ok");
     worker.post("/faults/constructor?marker=constructed");
     thread::sleep(Duration::from_secs(1));

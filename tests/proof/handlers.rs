@@ -4,13 +4,11 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::receiver::{Answer, Receiver, event};
-use proof::shared::Shared;
-use proof::socket::Socket;
-use proof::wait;
-use proof::worker::Worker;
+use harness::receiver::{Answer, Receiver, event};
+use harness::shared::Shared;
+use harness::socket::Socket;
+use harness::wait;
+use harness::worker::Worker;
 use serde_json::{Value, json};
 
 use crate::transport::{SLACK, silent};
@@ -20,46 +18,17 @@ const BOUND: Duration = Duration::from_secs(5);
 /// What is not held up takes less than this.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
-pub fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "handlers::main_fetch_is_answered_before_a_hanging_receiver_is_and_with_the_same_error",
-            main_fetch_is_not_held_up,
-        ),
-        test(
-            "handlers::main_fetch_queue_and_scheduled_are_reported_once_with_their_names",
-            main_handlers_are_reported_once_with_their_names,
-        ),
-        test(
-            "handlers::a_queue_handler_that_returns_its_error_is_reported_once_and_not_as_a_panic",
-            a_queue_handlers_error_is_not_reported_as_a_panic,
-        ),
-        test(
-            "handlers::an_objects_alarm_and_fetch_are_reported_once_with_their_names",
-            alarm_and_fetch_are_reported_once_with_their_names,
-        ),
-        test(
-            "handlers::an_objects_socket_handlers_are_reported_once_with_their_names",
-            socket_handlers_are_reported_once_with_their_names,
-        ),
-        test(
-            "handlers::an_objects_fetch_waits_for_the_receiver_awaited_and_does_not_in_the_background",
-            awaited_waits_and_background_does_not,
-        ),
-        test(
-            "handlers::a_broken_sockets_end_is_not_held_up_by_a_hanging_receiver_and_is_reported",
-            a_broken_sockets_end_is_not_held_up,
-        ),
-        test(
-            "handlers::an_error_that_travels_through_two_wrappers_is_reported_once",
-            an_error_through_two_wrappers_is_reported_once,
-        ),
-        test(
-            "handlers::an_error_that_travels_through_a_stub_is_another_error_to_the_caller",
-            an_error_through_a_stub_is_another_error,
-        ),
-    ]
-}
+harness::trials![
+    main_fetch_is_answered_before_a_hanging_receiver_is_and_with_the_same_error,
+    main_fetch_queue_and_scheduled_are_reported_once_with_their_names,
+    a_queue_handler_that_returns_its_error_is_reported_once_and_not_as_a_panic,
+    an_objects_alarm_and_fetch_are_reported_once_with_their_names,
+    an_objects_socket_handlers_are_reported_once_with_their_names,
+    an_objects_fetch_waits_for_the_receiver_awaited_and_does_not_in_the_background,
+    a_broken_sockets_end_is_not_held_up_by_a_hanging_receiver_and_is_reported,
+    an_error_that_travels_through_two_wrappers_is_reported_once,
+    an_error_that_travels_through_a_stub_is_another_error_to_the_caller,
+];
 
 /// A Worker, and a receiver that hangs where the event says so.
 struct Stage {
@@ -113,7 +82,7 @@ fn unhandled(class: &str, handler: &str) -> Value {
     json!([transaction, class, handler, mechanism, false])
 }
 
-fn main_fetch_is_not_held_up() {
+fn main_fetch_is_answered_before_a_hanging_receiver_is_and_with_the_same_error() {
     let stage = stage();
     let path = "/main/error?marker=hang.answered.first.";
     let began = Instant::now();
@@ -126,7 +95,7 @@ fn main_fetch_is_not_held_up() {
     stage.receiver.wait_for("hang.answered.first.");
 }
 
-fn main_handlers_are_reported_once_with_their_names() {
+fn main_fetch_queue_and_scheduled_are_reported_once_with_their_names() {
     let stage = stage();
     for (handler, path) in [
         ("fetch", "/main/error?marker=main.fetch."),
@@ -149,7 +118,7 @@ fn main_handlers_are_reported_once_with_their_names() {
     );
 }
 
-fn a_queue_handlers_error_is_not_reported_as_a_panic() {
+fn a_queue_handler_that_returns_its_error_is_reported_once_and_not_as_a_panic() {
     // Of its own: `worker` makes a panic of the error, which ends the instance.
     let stage = Stage::new();
     for marker in ["first.queue.", "second.queue."] {
@@ -167,7 +136,7 @@ fn a_queue_handlers_error_is_not_reported_as_a_panic() {
     assert_eq!(stage.worker.get("/").status, 200);
 }
 
-fn alarm_and_fetch_are_reported_once_with_their_names() {
+fn an_objects_alarm_and_fetch_are_reported_once_with_their_names() {
     let stage = stage();
     for handler in ["alarm", "fetch"] {
         for how in ["fail", "later"] {
@@ -184,7 +153,7 @@ fn alarm_and_fetch_are_reported_once_with_their_names() {
     }
 }
 
-fn socket_handlers_are_reported_once_with_their_names() {
+fn an_objects_socket_handlers_are_reported_once_with_their_names() {
     let stage = stage();
     for how in ["fail", "later"] {
         let marker = format!("socket.message.{how}.");
@@ -212,7 +181,7 @@ fn assert_works_on(socket: &mut Socket) {
     assert_eq!(socket.read(), "echo");
 }
 
-fn awaited_waits_and_background_does_not() {
+fn an_objects_fetch_waits_for_the_receiver_awaited_and_does_not_in_the_background() {
     let stage = stage();
     for (how, least, most) in [
         ("fail", BOUND - Duration::from_millis(500), BOUND + SLACK),
@@ -239,7 +208,7 @@ fn break_the_protocol(worker: &Worker) -> (Duration, String) {
     (began.elapsed(), last)
 }
 
-fn a_broken_sockets_end_is_not_held_up() {
+fn a_broken_sockets_end_is_not_held_up_by_a_hanging_receiver_and_is_reported() {
     let receiver = Receiver::answering(|_, _| Answer::Hang);
     let worker = Worker::fixture().reporting_to(&receiver.dsn()).start();
     let (without, said) = break_the_protocol(silent());
@@ -266,7 +235,7 @@ fn a_broken_sockets_end_is_not_held_up() {
     });
 }
 
-fn an_error_through_two_wrappers_is_reported_once() {
+fn an_error_that_travels_through_two_wrappers_is_reported_once() {
     let stage = stage();
     let path = "/main/twice?marker=two.wrappers.";
     assert_eq!(stage.worker.post(path), silent().post(path));
@@ -280,7 +249,7 @@ fn an_error_through_two_wrappers_is_reported_once() {
     );
 }
 
-fn an_error_through_a_stub_is_another_error() {
+fn an_error_that_travels_through_a_stub_is_another_error_to_the_caller() {
     let stage = stage();
     // What the runtime lets through: nothing by which the caller could know that
     // the object has reported it.

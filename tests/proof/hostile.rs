@@ -5,40 +5,23 @@
 
 use std::time::{Duration, Instant};
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::receiver::Receiver;
-use proof::shared::Shared;
-use proof::worker::Worker;
-use proof::{receiver, relay};
+use harness::receiver::Receiver;
+use harness::shared::Shared;
+use harness::worker::Worker;
+use harness::{receiver, relay};
 use serde_json::{Value, json};
 
 use crate::events::assert_no_trap;
 
-pub fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "hostile::whatever_javascript_throws_is_a_valid_event_and_hurts_nothing",
-            whatever_javascript_throws_is_a_valid_event_and_hurts_nothing,
-        ),
-        test(
-            "hostile::whatever_rust_returns_is_a_valid_event_and_hurts_nothing",
-            whatever_rust_returns_is_a_valid_event_and_hurts_nothing,
-        ),
-        test(
-            "hostile::what_is_thrown_is_named_but_none_of_its_properties_is_sent",
-            what_is_thrown_is_named_but_none_of_its_properties_is_sent,
-        ),
-    ]
-}
+harness::trials![
+    whatever_javascript_throws_is_a_valid_event_and_hurts_nothing,
+    whatever_rust_returns_is_a_valid_event_and_hurts_nothing,
+    what_is_thrown_is_named_but_none_of_its_properties_is_sent,
+];
 
 fn reporting() -> &'static (Worker, Receiver) {
     static REPORTING: Shared<(Worker, Receiver)> = Shared::new();
-    REPORTING.get(|| {
-        let receiver = Receiver::accepting();
-        let options = Worker::fixture().reporting_to(&receiver.dsn());
-        (options.start(), receiver)
-    })
+    REPORTING.get(|| Worker::fixture().start_reporting())
 }
 
 /// Sentry takes no more than this.

@@ -6,11 +6,9 @@
 use std::time::Duration;
 use std::{iter, thread};
 
-use libtest_mimic::Trial;
-use proof::bugsink::{self, Project};
-use proof::case::test;
-use proof::shared::Shared;
-use proof::worker::Worker;
+use harness::bugsink::{self, Project};
+use harness::shared::Shared;
+use harness::worker::Worker;
 use serde_json::Value;
 
 /// A drill, and what its event must say.
@@ -63,23 +61,18 @@ const PANIC: Host = host("panic/alarm", "CompilationCoordinator", "alarm");
 /// would come then.
 pub const SECOND_ATTEMPT: Duration = Duration::from_secs(4);
 
-pub fn trials() -> Vec<Trial> {
-    let hosts = HOSTS.iter().map(|host| {
+harness::trials![
+    panic_alarm_reports_the_panic_exactly_once,
+    drills_are_not_there_unless_they_are_on,
+    ..HOSTS.iter().map(|host| {
         let name = host.drill.replace(['/', '-'], "_");
-        let name = format!("hosts::{name}_reports_its_failure_exactly_once");
-        test(&name, || host.reports_once(reporting()))
-    });
-    let panic = test("hosts::panic_alarm_reports_the_panic_exactly_once", || {
-        PANIC.reports_once(&start());
-    });
-    let off = test(
-        "hosts::drills_are_not_there_unless_they_are_on",
-        drills_are_not_there_unless_they_are_on,
-    );
-    hosts
-        .chain(iter::once(panic))
-        .chain(iter::once(off))
-        .collect()
+        let rule = format!("{name}_reports_its_failure_exactly_once");
+        harness::trial!(rule, || host.reports_once(reporting()))
+    }),
+];
+
+fn panic_alarm_reports_the_panic_exactly_once() {
+    PANIC.reports_once(&start());
 }
 
 fn start() -> (Worker, Project) {

@@ -9,11 +9,9 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::receiver::{Answer, Receiver};
-use proof::wait;
-use proof::worker::{Worker, WorkerOptions};
+use harness::receiver::{Answer, Receiver};
+use harness::wait;
+use harness::worker::{Worker, WorkerOptions};
 use serde_json::{Value, json};
 
 /// The bounds as the documentation states them.
@@ -26,38 +24,15 @@ const HUNG: &str = "code had hung";
 const GIVEN_UP: &str = "loading the configuration took too long";
 const INITIALISED: &str = "client initialised";
 
-pub fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "isolate::a_slow_secrets_store_is_read_once_and_no_concurrent_first_capture_is_lost",
-            a_slow_secrets_store_is_read_once,
-        ),
-        test(
-            "isolate::a_secrets_store_that_fails_first_is_read_again_by_the_next_capture",
-            a_secrets_store_that_fails_first_is_read_again,
-        ),
-        test(
-            "isolate::a_secrets_store_that_never_answers_is_given_up_and_holds_nobody_longer_than_the_bound",
-            a_secrets_store_that_never_answers_is_given_up,
-        ),
-        test(
-            "isolate::a_client_that_disconnects_while_its_request_loads_leaves_nothing_stuck",
-            a_client_that_disconnects_while_its_request_loads_leaves_nothing_stuck,
-        ),
-        test(
-            "isolate::whichever_way_in_comes_first_initialises_and_the_others_reuse",
-            whichever_way_in_comes_first_initialises,
-        ),
-        test(
-            "isolate::concurrent_requests_share_an_isolate_and_no_tag_or_place",
-            concurrent_requests_share_no_tag_or_place,
-        ),
-        test(
-            "isolate::a_request_that_waits_for_another_ones_load_is_cancelled_as_hung",
-            a_request_that_waits_for_another_ones_load_is_cancelled,
-        ),
-    ]
-}
+harness::trials![
+    a_slow_secrets_store_is_read_once_and_no_concurrent_first_capture_is_lost,
+    a_secrets_store_that_fails_first_is_read_again_by_the_next_capture,
+    a_secrets_store_that_never_answers_is_given_up_and_holds_nobody_longer_than_the_bound,
+    a_client_that_disconnects_while_its_request_loads_leaves_nothing_stuck,
+    whichever_way_in_comes_first_initialises_and_the_others_reuse,
+    concurrent_requests_share_an_isolate_and_no_tag_or_place,
+    a_request_that_waits_for_another_ones_load_is_cancelled_as_hung,
+];
 
 /// A Worker that has to ask for its DSN, whoever answers, and its receiver.
 struct Stage {
@@ -154,7 +129,7 @@ fn statuses(answers: &[(u16, Duration)]) -> Vec<u16> {
     answers.iter().map(|(status, _)| *status).collect()
 }
 
-fn a_slow_secrets_store_is_read_once() {
+fn a_slow_secrets_store_is_read_once_and_no_concurrent_first_capture_is_lost() {
     let stage = Stage::new(|dsn, _| {
         thread::sleep(Duration::from_secs(1));
         Answer::Reply(200, Vec::new(), dsn.into_bytes())
@@ -168,7 +143,7 @@ fn a_slow_secrets_store_is_read_once() {
     assert_eq!(stage.lines(HUNG), 0);
 }
 
-fn a_secrets_store_that_fails_first_is_read_again() {
+fn a_secrets_store_that_fails_first_is_read_again_by_the_next_capture() {
     let stage = Stage::new(|dsn, number| {
         thread::sleep(Duration::from_millis(500));
         match number {
@@ -193,7 +168,7 @@ fn a_secrets_store_that_fails_first_is_read_again() {
     assert_eq!(stage.vault.requests().len(), 2);
 }
 
-fn a_secrets_store_that_never_answers_is_given_up() {
+fn a_secrets_store_that_never_answers_is_given_up_and_holds_nobody_longer_than_the_bound() {
     let stage = Stage::new(|dsn, number| match number {
         0..=2 => Answer::Hang,
         _ => Answer::Reply(200, Vec::new(), dsn.into_bytes()),
@@ -245,7 +220,7 @@ fn a_client_that_disconnects_while_its_request_loads_leaves_nothing_stuck() {
     assert_eq!(process.count_lines(GIVEN_UP), 0, "it was cancelled");
 }
 
-fn whichever_way_in_comes_first_initialises() {
+fn whichever_way_in_comes_first_initialises_and_the_others_reuse() {
     // Not a queue: `worker` ends the instance after a queue's error.
     const WAYS: [(&str, &str); 5] = [
         ("main.fetch", "/main/error?marker="),
@@ -255,8 +230,7 @@ fn whichever_way_in_comes_first_initialises() {
         ("ScenarioWorkflow.run", "/workflows/create/SCENARIO/"),
     ];
     for first in 0..WAYS.len() {
-        let receiver = Receiver::accepting();
-        let worker = Worker::fixture().reporting_to(&receiver.dsn()).start();
+        let (worker, receiver) = Worker::fixture().start_reporting();
         let mut order: Vec<usize> = (0..WAYS.len()).collect();
         order.rotate_left(first);
         for way in order {
@@ -273,7 +247,7 @@ fn whichever_way_in_comes_first_initialises() {
     }
 }
 
-fn concurrent_requests_share_no_tag_or_place() {
+fn concurrent_requests_share_an_isolate_and_no_tag_or_place() {
     // Slow enough for the requests to overlap in every step.
     let receiver = Receiver::answering(|_, _| {
         thread::sleep(Duration::from_millis(50));
@@ -315,7 +289,7 @@ fn concurrent_requests_share_no_tag_or_place() {
 }
 
 /// Why the crate shares no future: what the pages say becomes of the obvious guard.
-fn a_request_that_waits_for_another_ones_load_is_cancelled() {
+fn a_request_that_waits_for_another_ones_load_is_cancelled_as_hung() {
     let worker = Worker::fixture().start();
     worker.get("/");
     thread::scope(|scope| {

@@ -1,19 +1,12 @@
 //! One trace with the JavaScript SDK, in both directions: what it begins ours continues, and
 //! what ours begins it continues.
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::receiver::{Received, Receiver, envelope};
-use proof::worker::Worker;
-use proof::{relay, wait};
+use harness::receiver::{Received, Receiver, envelope};
+use harness::worker::Worker;
+use harness::{relay, wait};
 use serde_json::{Value, json};
 
-pub fn trials() -> Vec<Trial> {
-    vec![test(
-        "javascript::a_trace_goes_on_from_the_javascript_sdk_to_ours_and_back_with_the_dsc_as_it_was",
-        traces_go_on,
-    )]
-}
+harness::trials![a_trace_goes_on_from_the_javascript_sdk_to_ours_and_back_with_the_dsc_as_it_was];
 
 /// An event or a transaction: what the envelope says of the trace, and where in it it is.
 struct Seen {
@@ -61,7 +54,7 @@ impl Seen {
     }
 }
 
-fn traces_go_on() {
+fn a_trace_goes_on_from_the_javascript_sdk_to_ours_and_back_with_the_dsc_as_it_was() {
     let (ours, theirs) = (Receiver::accepting(), Receiver::accepting());
     let worker = Worker::fixture()
         .reporting_to(&ours.dsn())

@@ -3,13 +3,11 @@
 use std::fs;
 use std::path::Path;
 
+use harness::book;
+use harness::browser::{Page, Scheme};
+use harness::site::Site;
+use harness::walk::{PHONE, WIDE};
 use laboratory::{EXPERIMENTS, Experiment, Run};
-use libtest_mimic::Trial;
-use proof::book;
-use proof::browser::{Page, Scheme};
-use proof::case::test;
-use proof::site::Site;
-use proof::walk::{PHONE, WIDE};
 use serde_json::{Value, json};
 
 use crate::every_page::{Judge, axe, window_with_axe};
@@ -17,52 +15,22 @@ use crate::every_page::{Judge, axe, window_with_axe};
 const PAGE: &str = "laboratory.html";
 const READY: &str = "'ready' in document.querySelector('.laboratory').dataset";
 
-pub fn trials() -> Vec<Trial> {
-    let experiments = EXPERIMENTS.map(|experiment| {
+harness::trials![
+    each_step_forth_and_back_shows_what_the_engine_did,
+    a_link_carries_a_run_and_the_headings_lead_to_their_experiments,
+    buttons_and_switches_do_what_they_say_and_each_deed_is_told_in_words,
+    the_keyboard_alone_is_enough_and_turns_no_page,
+    nothing_moves_that_was_not_asked_to,
+    axe_finds_nothing_while_an_experiment_runs,
+    without_a_script_and_on_paper_it_is_the_first_experiment_step_by_step,
+    where_a_policy_forbids_the_engine_the_page_says_so_and_shows_the_outcomes,
+    plain_mdbook_build_makes_the_same_engine,
+    ..EXPERIMENTS.map(|experiment| {
         let id = experiment.id.replace('-', "_");
-        let name = format!("laboratory::{id}_comes_out_in_a_browser_as_it_does_natively");
-        test(name.leak(), move || comes_out_as_natively(experiment))
-    });
-    let others = [
-        test(
-            "laboratory::each_step_forth_and_back_shows_what_the_engine_did",
-            steps_forth_and_back,
-        ),
-        test(
-            "laboratory::a_link_carries_a_run_and_the_headings_lead_to_their_experiments",
-            links_carry_runs,
-        ),
-        test(
-            "laboratory::buttons_and_switches_do_what_they_say_and_each_deed_is_told_in_words",
-            buttons_and_switches,
-        ),
-        test(
-            "laboratory::the_keyboard_alone_is_enough_and_turns_no_page",
-            by_keyboard,
-        ),
-        test(
-            "laboratory::nothing_moves_that_was_not_asked_to",
-            nothing_moves,
-        ),
-        test(
-            "laboratory::axe_finds_nothing_while_an_experiment_runs",
-            accessible_while_it_runs,
-        ),
-        test(
-            "laboratory::without_a_script_and_on_paper_it_is_the_first_experiment_step_by_step",
-            without_a_script_and_on_paper,
-        ),
-        test(
-            "laboratory::where_a_policy_forbids_the_engine_the_page_says_so_and_shows_the_outcomes",
-            where_a_policy_forbids_it,
-        ),
-        test(
-            "laboratory::plain_mdbook_build_makes_the_same_engine",
-            plain_build,
-        ),
-    ];
-    experiments.into_iter().chain(others).collect()
-}
+        let rule = format!("{id}_comes_out_in_a_browser_as_it_does_natively");
+        harness::trial!(rule, move || comes_out_as_natively(experiment))
+    }),
+];
 
 fn open(site: &Site, place: &str) -> Page {
     let mut page = Page::empty(Scheme::Light);
@@ -164,7 +132,7 @@ fn comes_out_as_natively(experiment: Experiment) {
     assert_eq!(page.errors(), [""; 0]);
 }
 
-fn steps_forth_and_back() {
+fn each_step_forth_and_back_shows_what_the_engine_did() {
     let site = book::serve();
     let mut page = open(&site, "#three-at-once");
     let done = Run::of("alarm.fetch.run.end").view().done;
@@ -185,7 +153,7 @@ fn steps_forth_and_back() {
     assert_shows(&mut page, "alarm.fetch.run.end");
 }
 
-fn links_carry_runs() {
+fn a_link_carries_a_run_and_the_headings_lead_to_their_experiments() {
     let site = book::serve();
     let mut page = open(&site, "#run=store-slow.alarm.cancel-1.socket.2");
     assert_shows(&mut page, "store-slow.alarm.cancel-1.socket.2");
@@ -237,7 +205,7 @@ fn choose(page: &mut Page, list: &str, value: &str) {
     ));
 }
 
-fn buttons_and_switches() {
+fn buttons_and_switches_do_what_they_say_and_each_deed_is_told_in_words() {
     let site = book::serve();
     let mut page = open(&site, "");
     choose(&mut page, "store", "store-unbound");
@@ -289,7 +257,7 @@ fn buttons_and_switches() {
     assert_eq!(page.errors(), [""; 0]);
 }
 
-fn by_keyboard() {
+fn the_keyboard_alone_is_enough_and_turns_no_page() {
     let site = book::serve();
     let mut page = open(&site, "");
     page.evaluate("document.querySelector('[data-experiment=pause]').focus()");
@@ -316,7 +284,7 @@ fn by_keyboard() {
     assert_shows(&mut page, "receiver-429-seconds.alarm.1");
 }
 
-fn nothing_moves() {
+fn nothing_moves_that_was_not_asked_to() {
     let site = book::serve();
     let mut page = open(&site, "#panic");
     let shown = |page: &mut Page| {
@@ -342,7 +310,7 @@ fn nothing_moves() {
     assert_eq!(page.evaluate(measures), before);
 }
 
-fn accessible_while_it_runs() {
+fn axe_finds_nothing_while_an_experiment_runs() {
     let site = book::serve();
     let mut page = window_with_axe();
     let mut found = Vec::new();
@@ -369,7 +337,7 @@ fn accessible_while_it_runs() {
 const SHOWN: &str = "[...document.querySelectorAll('.laboratory, .laboratory-default')]
     .map((it) => it.checkVisibility())";
 
-fn without_a_script_and_on_paper() {
+fn without_a_script_and_on_paper_it_is_the_first_experiment_step_by_step() {
     let site = book::serve();
     let mut page = Page::empty(Scheme::Light);
     page.without_scripts();
@@ -390,8 +358,8 @@ fn without_a_script_and_on_paper() {
     assert_eq!(page.evaluate(SHOWN), json!([true]));
 }
 
-fn where_a_policy_forbids_it() {
-    let site = Site::with(&book::folder(), "", |_| book::POLICY);
+fn where_a_policy_forbids_the_engine_the_page_says_so_and_shows_the_outcomes() {
+    let site = Site::with(&book::folder(), "", |_| book::policed(book::POLICY));
     let mut page = Page::open(&site.url(PAGE), Scheme::Light);
     page.wait_until(
         "word of it",
@@ -412,7 +380,7 @@ fn where_a_policy_forbids_it() {
     assert_eq!(page.errors(), [""; 0]);
 }
 
-fn plain_build() {
+fn plain_mdbook_build_makes_the_same_engine() {
     let (ours, plain) = (book::folder(), book::render(&[]));
     let page = fs::read_to_string(plain.join(PAGE)).expect("the page");
     let name = page.split("data-engine=\"").nth(1).expect("an engine");

@@ -4,61 +4,24 @@ use std::collections::BTreeSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::receiver::{Answer, Receiver};
-use proof::wait;
-use proof::worker::Worker;
+use harness::receiver::{Answer, Receiver};
+use harness::wait;
+use harness::worker::Worker;
 use serde_json::{Value, json};
 
-pub fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "logs::the_logs_of_a_run_arrive_in_one_item_with_its_trace_when_it_has_ended",
-            a_runs_logs_arrive,
-        ),
-        test(
-            "logs::each_level_and_each_type_of_a_value_is_as_sentry_specifies_it",
-            each_level_and_each_type,
-        ),
-        test(
-            "logs::unless_they_are_turned_on_no_log_leaves_and_nothing_calls_out",
-            off_by_default,
-        ),
-        test(
-            "logs::twenty_runs_at_once_are_twenty_items_and_nothing_is_crossed",
-            twenty_runs_at_once,
-        ),
-        test(
-            "logs::a_run_sends_ten_items_at_most_and_tells_how_many_logs_it_dropped",
-            the_bounds_hold,
-        ),
-        test(
-            "logs::a_limit_for_logs_keeps_no_event_back",
-            a_limit_for_logs,
-        ),
-        test(
-            "logs::a_log_in_a_span_is_on_that_span_and_its_error_in_the_same_trace",
-            spans_and_errors,
-        ),
-        test(
-            "logs::a_run_that_panics_sends_its_logs_in_either_build",
-            a_panicking_run,
-        ),
-        test(
-            "logs::what_goes_on_after_the_handler_sends_its_logs_when_it_ends",
-            after_the_handler,
-        ),
-        test(
-            "logs::an_object_sends_its_logs_and_a_workflow_those_of_each_step_that_has_ended",
-            objects_and_workflows,
-        ),
-        test(
-            "logs::a_receiver_that_hangs_holds_no_handler_up",
-            nothing_is_held_up,
-        ),
-    ]
-}
+harness::trials![
+    the_logs_of_a_run_arrive_in_one_item_with_its_trace_when_it_has_ended,
+    each_level_and_each_type_of_a_value_is_as_sentry_specifies_it,
+    unless_they_are_turned_on_no_log_leaves_and_nothing_calls_out,
+    twenty_runs_at_once_are_twenty_items_and_nothing_is_crossed,
+    a_run_sends_ten_items_at_most_and_tells_how_many_logs_it_dropped,
+    a_limit_for_logs_keeps_no_event_back,
+    a_log_in_a_span_is_on_that_span_and_its_error_in_the_same_trace,
+    a_run_that_panics_sends_its_logs_in_either_build,
+    what_goes_on_after_the_handler_sends_its_logs_when_it_ends,
+    an_object_sends_its_logs_and_a_workflow_those_of_each_step_that_has_ended,
+    a_receiver_that_hangs_holds_no_handler_up,
+];
 
 fn post(worker: &Worker, case: &str, marker: &str) {
     let answer = worker.post(&format!("/logs/{case}?marker={marker}"));
@@ -80,7 +43,7 @@ fn settled(receiver: &Receiver, marker: &str, items: usize) {
     assert_eq!(receiver.logs(marker).len(), items, "{marker}");
 }
 
-fn a_runs_logs_arrive() {
+fn the_logs_of_a_run_arrive_in_one_item_with_its_trace_when_it_has_ended() {
     let options = Worker::fixture().var("SENTRY_RELEASE", "app@1.2.3");
     let (worker, receiver) = options.var("SENTRY_ENVIRONMENT", "canary").start_logging();
     post(&worker, "told", "arrive");
@@ -116,7 +79,7 @@ fn a_runs_logs_arrive() {
     settled(&receiver, "nested", 1);
 }
 
-fn each_level_and_each_type() {
+fn each_level_and_each_type_of_a_value_is_as_sentry_specifies_it() {
     let (worker, receiver) = Worker::fixture().start_logging();
     post(&worker, "levels", "levels");
     let logs = receiver.wait_for_logs("levels");
@@ -148,7 +111,7 @@ fn each_level_and_each_type() {
     assert!(order.is_sorted());
 }
 
-fn off_by_default() {
+fn unless_they_are_turned_on_no_log_leaves_and_nothing_calls_out() {
     for value in [None, Some("false"), Some("sloppy")] {
         let receiver = Receiver::accepting();
         let mut options = Worker::fixture().reporting_to(&receiver.dsn());
@@ -189,7 +152,7 @@ fn off_by_default() {
     );
 }
 
-fn twenty_runs_at_once() {
+fn twenty_runs_at_once_are_twenty_items_and_nothing_is_crossed() {
     let (worker, receiver) = Worker::fixture().start_logging();
     thread::scope(|scope| {
         for at in 0..20 {
@@ -213,7 +176,7 @@ fn twenty_runs_at_once() {
     assert_eq!(receiver.requests().len(), 20);
 }
 
-fn the_bounds_hold() {
+fn a_run_sends_ten_items_at_most_and_tells_how_many_logs_it_dropped() {
     let (worker, receiver) = Worker::fixture().start_logging();
     post(&worker, "many", "many");
     wait::until("ten items", wait::LIMIT, || {
@@ -255,7 +218,7 @@ fn the_bounds_hold() {
     assert_eq!(said.iter().filter(|it| it.contains(line)).count(), 2);
 }
 
-fn a_limit_for_logs() {
+fn a_limit_for_logs_keeps_no_event_back() {
     let receiver = Receiver::answering(|request, _| match request.text().contains("item_count") {
         true => {
             let limit = ("X-Sentry-Rate-Limits", "600:log_item:key".to_owned());
@@ -277,7 +240,7 @@ fn a_limit_for_logs() {
     assert_eq!(receiver.events().len(), 2);
 }
 
-fn spans_and_errors() {
+fn a_log_in_a_span_is_on_that_span_and_its_error_in_the_same_trace() {
     let (worker, receiver) = Worker::fixture()
         .var("SENTRY_TRACES_SAMPLE_RATE", "1")
         .start_logging();
@@ -299,7 +262,7 @@ fn spans_and_errors() {
     assert_eq!(logs.logs[0]["span_id"], of_event["span_id"]);
 }
 
-fn a_panicking_run() {
+fn a_run_that_panics_sends_its_logs_in_either_build() {
     for options in [Worker::fixture(), Worker::unwinding()] {
         let (worker, receiver) = options.start_logging();
         worker.post("/logs/panic?marker=panicking.");
@@ -313,7 +276,7 @@ fn a_panicking_run() {
     }
 }
 
-fn after_the_handler() {
+fn what_goes_on_after_the_handler_sends_its_logs_when_it_ends() {
     let (worker, receiver) = Worker::fixture().start_logging();
     post(&worker, "background", "background.");
     wait::until("two items", wait::LIMIT, || {
@@ -333,7 +296,7 @@ fn after_the_handler() {
     settled(&receiver, "background.", 2);
 }
 
-fn objects_and_workflows() {
+fn an_object_sends_its_logs_and_a_workflow_those_of_each_step_that_has_ended() {
     let (worker, receiver) = Worker::fixture().start_logging();
     let answer = worker.post("/subject/logging/logs?marker=object.");
     assert_eq!(answer.status, 200);
@@ -355,7 +318,7 @@ fn objects_and_workflows() {
     settled(&receiver, "workflow.", 1);
 }
 
-fn nothing_is_held_up() {
+fn a_receiver_that_hangs_holds_no_handler_up() {
     let receiver = Receiver::answering(|_, _| Answer::Hang);
     let worker = Worker::fixture().logging_to(&receiver.dsn()).start();
     for path in ["/logs/told?marker=m.", "/subject/hanging/logs?marker=o."] {

@@ -11,6 +11,7 @@ mod budget;
 mod ci;
 mod configuration;
 mod dates;
+mod demo;
 mod deploy;
 mod diagram;
 mod events;
@@ -36,7 +37,6 @@ mod repeats;
 mod retries;
 mod router;
 mod same;
-mod shown;
 mod snippets;
 mod sockets;
 mod spans;
@@ -57,8 +57,8 @@ mod zero_trust;
 use std::fs;
 use std::process::ExitCode;
 
+use harness::{case, coverage, environment, run};
 use libtest_mimic::Arguments;
-use proof::{case, coverage, environment, run};
 
 /// The modules of the core: each way in, each fault of the transport, panics,
 /// Workflows, and what the dates change.
@@ -87,66 +87,16 @@ fn main() -> ExitCode {
     // Tests mostly wait for other processes.
     arguments.test_threads.get_or_insert(4);
     case::report_panics_with_their_test();
-    let trials = [
-        alarm::trials(),
-        attribute::trials(),
-        axum::trials(),
-        book::trials(),
-        budget::trials(),
-        ci::trials(),
-        configuration::trials(),
-        dates::trials(),
-        deploy::trials(),
-        diagram::trials(),
-        events::trials(),
-        every_page::trials(),
-        faults::trials(),
-        handlers::trials(),
-        hostile::trials(),
-        hosts::trials(),
-        isolate::trials(),
-        javascript::trials(),
-        laboratory::trials(),
-        logs::trials(),
-        monitors::trials(),
-        newcomer::trials(),
-        pages::trials(),
-        panics::trials(),
-        pictures::trials(),
-        publish::trials(),
-        quick_start::trials(),
-        reader::trials(),
-        relay::trials(),
-        repeats::trials(),
-        retries::trials(),
-        router::trials(),
-        same::trials(),
-        snippets::trials(),
-        sockets::trials(),
-        spans::trials(),
-        spotlight::trials(),
-        stacks::trials(),
-        storm::trials(),
-        story::trials(),
-        success::trials(),
-        tiers::trials(),
-        trace::trials(),
-        tracing::trials(),
-        transport::trials(),
-        upload::trials(),
-        weight::trials(),
-        workflows::trials(),
-        zero_trust::trials(),
-    ]
-    .into_iter()
-    .flatten()
-    .filter(|trial| !environment::is_core() || is_of_the_core(trial.name()))
-    .filter(|trial| !coverage::is_on() || coverage::takes_part(trial.name()))
-    .map(|trial| match environment::date() {
-        Some(date) => trial.with_kind(date),
-        None => trial,
-    })
-    .collect();
+    let trials = include!(concat!(env!("OUT_DIR"), "/trials.rs"))
+        .into_iter()
+        .flatten()
+        .filter(|trial| !environment::is_core() || is_of_the_core(trial.name()))
+        .filter(|trial| !coverage::is_on() || coverage::takes_part(trial.name()))
+        .map(|trial| match environment::date() {
+            Some(date) => trial.with_kind(date),
+            None => trial,
+        })
+        .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     run::end();
     if let Some(file) = std::env::var_os("PROOF_RECORD") {

@@ -4,49 +4,22 @@ use std::collections::BTreeSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::receiver::{Answer, Receiver};
-use proof::worker::{Worker, WorkerOptions};
+use harness::receiver::{Answer, Receiver};
+use harness::worker::{Worker, WorkerOptions};
 use serde_json::{Value, json};
 
-pub fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "monitors::a_run_checks_in_while_it_goes_on_and_when_it_has_ended",
-            a_run_checks_in_twice,
-        ),
-        test(
-            "monitors::a_run_that_fails_is_an_error_of_the_monitor_and_an_event_of_one_trace",
-            a_run_that_fails,
-        ),
-        test(
-            "monitors::a_panic_ends_the_run_of_the_monitor_in_either_build",
-            a_panic_ends_the_run,
-        ),
-        test(
-            "monitors::a_receiver_that_is_slow_or_hangs_holds_no_handler_up",
-            nothing_is_held_up,
-        ),
-        test(
-            "monitors::a_limit_for_monitors_keeps_no_event_back",
-            a_limit_for_monitors,
-        ),
-        test(
-            "monitors::twenty_runs_at_once_are_twenty_pairs",
-            twenty_runs_at_once,
-        ),
-        test(
-            "monitors::the_examples_cron_trigger_checks_in_with_its_own_schedule",
-            the_examples_cron,
-        ),
-    ]
-}
+harness::trials![
+    a_run_checks_in_while_it_goes_on_and_when_it_has_ended,
+    a_run_that_fails_is_an_error_of_the_monitor_and_an_event_of_one_trace,
+    a_panic_ends_the_run_of_the_monitor_in_either_build,
+    a_receiver_that_is_slow_or_hangs_holds_no_handler_up,
+    a_limit_for_monitors_keeps_no_event_back,
+    twenty_runs_at_once_are_twenty_pairs,
+    the_examples_cron_trigger_checks_in_with_its_own_schedule,
+];
 
 fn reporting(options: WorkerOptions) -> (Worker, Receiver) {
-    let receiver = Receiver::accepting();
-    let worker = options.reporting_to(&receiver.dsn()).start();
-    (worker, receiver)
+    options.start_reporting()
 }
 
 /// Both check-ins of a run, as the second one has to be by the first.
@@ -61,7 +34,7 @@ fn pair(receiver: &Receiver, monitor: &str, status: &str) -> (Value, Value) {
     (begins, ends)
 }
 
-fn a_run_checks_in_twice() {
+fn a_run_checks_in_while_it_goes_on_and_when_it_has_ended() {
     let (worker, receiver) = reporting(Worker::fixture());
     let answered = thread::scope(|scope| {
         let post = scope.spawn(|| {
@@ -90,7 +63,7 @@ fn a_run_checks_in_twice() {
     assert!(receiver.events().is_empty());
 }
 
-fn a_run_that_fails() {
+fn a_run_that_fails_is_an_error_of_the_monitor_and_an_event_of_one_trace() {
     let (worker, receiver) = reporting(Worker::fixture());
     worker.post("/monitors/error?marker=failing");
     let (begins, _) = pair(&receiver, "failing", "error");
@@ -103,7 +76,7 @@ fn a_run_that_fails() {
     assert_eq!(trace, &begins["contexts"]["trace"]["trace_id"]);
 }
 
-fn a_panic_ends_the_run() {
+fn a_panic_ends_the_run_of_the_monitor_in_either_build() {
     for options in [Worker::fixture(), Worker::unwinding()] {
         let (worker, receiver) = reporting(options);
         worker.post("/monitors/panic?marker=panicking");
@@ -130,7 +103,7 @@ fn between_check_ins(receiver: &Receiver, monitor: &str, most: Duration) -> Dura
     second - first
 }
 
-fn nothing_is_held_up() {
+fn a_receiver_that_is_slow_or_hangs_holds_no_handler_up() {
     // The answer to the first check-in takes a second: the second one waits for it.
     let slow = Receiver::answering(|_, number| {
         if number == 0 {
@@ -146,7 +119,7 @@ fn nothing_is_held_up() {
     assert!(between < Duration::from_millis(4_500), "{between:?}");
 }
 
-fn a_limit_for_monitors() {
+fn a_limit_for_monitors_keeps_no_event_back() {
     let receiver = Receiver::answering(|request, _| match request.text().contains("check_in_id") {
         true => {
             let limit = ("X-Sentry-Rate-Limits", "600:monitor:key".to_owned());
@@ -163,7 +136,7 @@ fn a_limit_for_monitors() {
     assert_eq!(receiver.check_ins().len(), 1);
 }
 
-fn twenty_runs_at_once() {
+fn twenty_runs_at_once_are_twenty_pairs() {
     let (worker, receiver) = reporting(Worker::fixture());
     thread::scope(|scope| {
         for at in 0..20 {
@@ -181,7 +154,7 @@ fn twenty_runs_at_once() {
     assert_eq!(receiver.check_ins().len(), 40);
 }
 
-fn the_examples_cron() {
+fn the_examples_cron_trigger_checks_in_with_its_own_schedule() {
     let (worker, receiver) = reporting(Worker::listings());
     worker.get("/cdn-cgi/handler/scheduled?cron=0+*+*+*+2-6");
     let (begins, _) = pair(&receiver, "cron-0-x-x-x-2to6", "ok");

@@ -6,14 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use libtest_mimic::Trial;
-use proof::case::{self, test};
-use proof::pages::{self, Page};
-use proof::process::Process;
-use proof::receiver::Receiver;
-use proof::shared::Shared;
-use proof::worker::{self, Worker};
-use proof::{environment, run, wait};
+use harness::case::{self, Trial};
+use harness::pages::{self, Page};
+use harness::process::Process;
+use harness::receiver::Receiver;
+use harness::shared::Shared;
+use harness::worker::{self, Worker};
+use harness::{environment, run, wait};
 use toml::Table;
 use worker_sentry_symbols::Module;
 
@@ -27,17 +26,18 @@ const MESSAGE: &str = "failed on purpose: unlucky";
 /// Not every machine has a compiler that builds for wasm32 without this repository's help.
 const INSTALLED: &str = "cargo install";
 
-pub fn trials() -> Vec<Trial> {
+harness::trials![..if_rust_builds_for_wasm32()];
+
+fn if_rust_builds_for_wasm32() -> Option<Trial> {
     if !can_build() {
         eprintln!(
             "NOT CHECKED: what a newcomer builds, because rustc has no wasm32-unknown-unknown"
         );
-        return Vec::new();
+        return None;
     }
-    vec![test(
-        "newcomer::the_tool_and_the_five_lines_of_the_page_name_a_panics_line_in_an_empty_folder",
-        the_tool_and_the_five_lines_are_enough,
-    )]
+    Some(harness::trial!(
+        the_tool_and_the_five_lines_of_the_page_name_a_panics_line_in_an_empty_folder
+    ))
 }
 
 /// Whether the compiler that a newcomer would use builds Workers.
@@ -237,7 +237,7 @@ fn build(folder: &Path) {
     typed("npx wrangler deploy --dry-run --outdir bundle", folder);
 }
 
-fn the_tool_and_the_five_lines_are_enough() {
+fn the_tool_and_the_five_lines_of_the_page_name_a_panics_line_in_an_empty_folder() {
     let folder = folder();
     let checked = typed("worker-sentry-symbols check", folder);
     let checked = checked.log().lines().join("\n");

@@ -6,16 +6,15 @@
 
 use std::fs;
 
-use libtest_mimic::Trial;
-use proof::case::{self, test};
-use proof::environment;
-use proof::pages::{self, Block, Page};
-use proof::process::Process;
-use proof::receiver::{Answer, Receiver};
-use proof::shared::Shared;
-use proof::spotlight::Spotlight;
-use proof::worker::{self, Build, Worker, committed};
-use proof::{run, wait};
+use harness::case;
+use harness::environment;
+use harness::pages::{self, Block, Page};
+use harness::process::Process;
+use harness::receiver::{Answer, Receiver};
+use harness::shared::Shared;
+use harness::spotlight::Spotlight;
+use harness::worker::{self, Build, Worker, committed};
+use harness::{run, wait};
 use serde_json::{Value, json};
 
 /// What pages write for the address of a Worker.
@@ -33,19 +32,18 @@ const DRILL: &str = "drill";
 /// What is typed where a command asks for a secret.
 const TYPED: &str = "typed-by-a-reader";
 
-pub fn trials() -> Vec<Trial> {
-    let pages = pages::all().into_iter();
-    let with_commands = pages.filter(|page| page.blocks.iter().any(is_command));
-    let trials = with_commands.map(|page| {
+harness::trials![
+    each_listing_is_exactly_its_part_of_the_file_and_names_its_tests,
+    ..pages_with_commands().map(|page| {
         let name = page.path.trim_end_matches(".md").replace(['/', '-'], "_");
-        let name = format!("pages::what_{name}_tells_a_reader_to_type_works");
-        test(&name, move || Reader::new(&page).follow())
-    });
-    let listings = test(
-        "pages::each_listing_is_exactly_its_part_of_the_file_and_names_its_tests",
-        each_listing_is_exactly_its_part_of_the_file,
-    );
-    trials.chain([listings]).collect()
+        let rule = format!("what_{name}_tells_a_reader_to_type_works");
+        harness::trial!(rule, move || Reader::new(&page).follow())
+    }),
+];
+
+fn pages_with_commands() -> impl Iterator<Item = Page> {
+    let pages = pages::all().into_iter();
+    pages.filter(|page| page.blocks.iter().any(is_command))
 }
 
 /// Whether somebody but the parser of `cargo xtask` has to say that it works.
@@ -399,7 +397,7 @@ fn said_by(worker: &Worker) -> Vec<String> {
         .collect()
 }
 
-fn each_listing_is_exactly_its_part_of_the_file() {
+fn each_listing_is_exactly_its_part_of_the_file_and_names_its_tests() {
     let is_recording = std::env::var_os("WORKER_SENTRY_RECORDING").is_some();
     let mut seen = 0;
     for page in pages::all() {
@@ -445,7 +443,7 @@ fn each_listing_is_exactly_its_part_of_the_file() {
 }
 
 /// What is shown for a piece of HTML without elements.
-fn text(html: &str) -> String {
+pub fn text(html: &str) -> String {
     let marks = [
         ("&lt;", "<"),
         ("&gt;", ">"),

@@ -3,82 +3,34 @@
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::receiver::{Answer, Receiver};
-use proof::socket::Socket;
-use proof::worker::Worker;
-use proof::{environment, wait};
+use harness::receiver::{Answer, Receiver};
+use harness::socket::Socket;
+use harness::worker::Worker;
+use harness::{environment, wait};
 use serde_json::{Value, json};
 
 use crate::alarm::{store_dsn, tag, with_secrets_store};
 use crate::events::level;
 
-pub fn trials() -> Vec<Trial> {
-    let mut trials = aborting();
-    if environment::has_unwinding_build() {
-        trials.push(test(
-            "panics::in_a_build_that_unwinds_a_panic_is_reported_and_only_its_request_fails",
-            in_a_build_that_unwinds_a_panic_is_reported_and_only_its_request_fails,
-        ));
-    }
-    trials
-}
-
-fn aborting() -> Vec<Trial> {
-    vec![
-        test("panics::a_panic_in_the_main_fetch_is_reported", || {
-            a_panic_is_reported(&MAIN);
-        }),
-        test("panics::a_panic_in_an_alarm_is_reported", || {
-            a_panic_is_reported(&ALARM);
-        }),
-        test(
-            "panics::a_panic_cancels_its_request_as_hung_and_leaves_hibernating_sockets_open",
-            a_panic_cancels_its_request_and_leaves_hibernating_sockets_open,
-        ),
-        test("panics::a_panic_in_a_message_handler_is_reported", || {
-            a_panic_is_reported(&MESSAGE);
-        }),
-        test("panics::a_panic_in_a_workflow_step_is_reported", || {
-            a_panic_is_reported(&STEP);
-        }),
-        test("panics::a_panic_in_a_workflow_run_is_reported", || {
-            a_panic_is_reported(&RUN);
-        }),
-        test(
-            "panics::without_a_dsn_nothing_is_sent_and_a_panic_is_what_it_was",
-            without_a_dsn_nothing_is_sent_and_a_panic_is_what_it_was,
-        ),
-        test(
-            "panics::a_payload_that_is_no_text_and_a_check_of_the_language_are_reported",
-            a_payload_that_is_no_text_and_a_check_of_the_language_are_reported,
-        ),
-        test(
-            "panics::a_panic_while_a_capture_waits_is_reported_beside_it",
-            a_panic_while_a_capture_waits_is_reported_beside_it,
-        ),
-        test(
-            "panics::panics_in_a_row_are_reported_each_with_its_own_id",
-            panics_in_a_row_are_reported_each_with_its_own_id,
-        ),
-        test(
-            "panics::a_hook_that_panics_sends_nothing_and_the_next_instance_reports",
-            a_hook_that_panics_sends_nothing_and_the_next_instance_reports,
-        ),
-        test(
-            "panics::with_a_secrets_store_a_panic_is_reported_once_there_was_a_capture",
-            with_a_secrets_store_a_panic_is_reported_once_there_was_a_capture,
-        ),
-        test(
-            "panics::a_dropped_and_a_sampled_out_panic_are_not_sent",
-            a_dropped_and_a_sampled_out_panic_are_not_sent,
-        ),
-    ]
-}
+harness::trials![
+    a_panic_cancels_its_request_as_hung_and_leaves_hibernating_sockets_open,
+    without_a_dsn_nothing_is_sent_and_a_panic_is_what_it_was,
+    a_payload_that_is_no_text_and_a_check_of_the_language_are_reported,
+    a_panic_while_a_capture_waits_is_reported_beside_it,
+    panics_in_a_row_are_reported_each_with_its_own_id,
+    a_hook_that_panics_sends_nothing_and_the_next_instance_reports,
+    with_a_secrets_store_a_panic_is_reported_once_there_was_a_capture,
+    a_dropped_and_a_sampled_out_panic_are_not_sent,
+    ..[MAIN, ALARM, MESSAGE, STEP, RUN]
+        .map(|way| harness::trial!(way.rule, move || a_panic_is_reported(&way))),
+    ..environment::has_unwinding_build().then(|| {
+        harness::trial!(in_a_build_that_unwinds_a_panic_is_reported_and_only_its_request_fails)
+    }),
+];
 
 /// A way to make a handler panic.
 struct Way {
+    rule: &'static str,
     place: (&'static str, &'static str),
     file: &'static str,
     /// How the message ends in the marker.
@@ -88,6 +40,7 @@ struct Way {
 }
 
 const MAIN: Way = Way {
+    rule: "a_panic_in_the_main_fetch_is_reported",
     place: ("main", "fetch"),
     file: "src/lib.rs",
     message: "the fixture failed on purpose",
@@ -100,6 +53,7 @@ const MAIN: Way = Way {
 };
 
 const ALARM: Way = Way {
+    rule: "a_panic_in_an_alarm_is_reported",
     place: ("Subject", "alarm"),
     file: "src/subject.rs",
     message: "the fixture failed on purpose",
@@ -110,6 +64,7 @@ const ALARM: Way = Way {
 };
 
 const MESSAGE: Way = Way {
+    rule: "a_panic_in_a_message_handler_is_reported",
     place: ("Subject", "websocket_message"),
     file: "src/subject.rs",
     message: "the fixture failed on purpose",
@@ -121,6 +76,7 @@ const MESSAGE: Way = Way {
 };
 
 const STEP: Way = Way {
+    rule: "a_panic_in_a_workflow_step_is_reported",
     place: ("ScenarioWorkflow", "run"),
     file: "src/workflows.rs",
     message: "a panic in a step",
@@ -128,6 +84,7 @@ const STEP: Way = Way {
 };
 
 const RUN: Way = Way {
+    rule: "a_panic_in_a_workflow_run_is_reported",
     place: ("ScenarioWorkflow", "run"),
     file: "src/workflows.rs",
     message: "a panic outside of any step",
@@ -146,9 +103,7 @@ fn play(worker: &Worker, scenario: &str, marker: &str) -> Option<Socket> {
 }
 
 fn reporting() -> (Worker, Receiver) {
-    let receiver = Receiver::accepting();
-    let worker = Worker::fixture().reporting_to(&receiver.dsn()).start();
-    (worker, receiver)
+    Worker::fixture().start_reporting()
 }
 
 fn now() -> f64 {
@@ -221,7 +176,7 @@ fn a_panic_is_reported(way: &Way) {
     );
 }
 
-fn a_panic_cancels_its_request_and_leaves_hibernating_sockets_open() {
+fn a_panic_cancels_its_request_as_hung_and_leaves_hibernating_sockets_open() {
     let (worker, receiver) = reporting();
     let mut accepted = worker.socket("/panics/socket");
     assert_eq!(accepted.read(), "open");

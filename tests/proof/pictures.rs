@@ -10,13 +10,11 @@ use std::env;
 use std::fs;
 use std::path::PathBuf;
 
-use libtest_mimic::Trial;
-use proof::browser::{Page, Scheme};
-use proof::bugsink;
-use proof::case::test;
-use proof::spotlight::spotlight;
-use proof::worker::{Build, Worker};
-use proof::{environment, symbols, wait};
+use harness::browser::{Page, Scheme};
+use harness::bugsink;
+use harness::spotlight::spotlight;
+use harness::worker::{Build, Worker};
+use harness::{environment, symbols, wait};
 
 const PICTURES: &str = "src/pictures";
 const TEXTS: &str = "tests/fixtures/pictures";
@@ -56,7 +54,7 @@ const ALL: [Picture; 5] = [
             let options = Worker::listings().with_drills();
             let worker = options.secret("SENTRY_DSN", &project.dsn).start();
             worker.drill("compilation-coordinator/alarm", marker);
-            let page = project.page_of(marker);
+            let page = project.shown(marker).page;
             (worker, format!("{page}details/"))
         },
         schemes: &BOTH,
@@ -82,7 +80,7 @@ const ALL: [Picture; 5] = [
             let options = options.secret("SENTRY_DSN", &project.dsn);
             let worker = options.secret("SENTRY_SOURCE_MAPS", "on").start();
             worker.drill("panic/alarm", marker);
-            (worker, project.page_of(marker))
+            (worker, project.shown(marker).page)
         },
         schemes: &BOTH,
         width: 960,
@@ -158,24 +156,16 @@ fn told(marker: &str, tab: &str) -> (Worker, String) {
     let project = bugsink::project();
     let worker = Worker::fixture().reporting_to(&project.dsn).start();
     worker.post(&format!("/story/pictured?marker={marker}"));
-    (worker, format!("{}{tab}", project.page_of(marker)))
+    (worker, format!("{}{tab}", project.shown(marker).page))
 }
 
-pub fn trials() -> Vec<Trial> {
-    let mut trials: Vec<Trial> = ALL
-        .iter()
-        .map(|picture| {
-            let name = picture.name;
-            let name = format!("pictures::the_picture_{name}_shows_what_bugsink_shows_now");
-            test(&name, || picture.is_of_now())
-        })
-        .collect();
-    trials.push(test(
-        "pictures::each_picture_is_small_and_stands_in_a_page_with_words_for_those_who_do_not_see_it",
-        all_are_used,
-    ));
-    trials
-}
+harness::trials![
+    each_picture_is_small_and_stands_in_a_page_with_words_for_those_who_do_not_see_it,
+    ..ALL.iter().map(|picture| {
+        let rule = format!("the_picture_{}_shows_what_bugsink_shows_now", picture.name);
+        harness::trial!(rule, || picture.is_of_now())
+    }),
+];
 
 /// What is in a picture.
 struct Seen {
@@ -281,7 +271,7 @@ fn size(webp: &[u8]) -> [u32; 2] {
     [number(24), number(27)]
 }
 
-fn all_are_used() {
+fn each_picture_is_small_and_stands_in_a_page_with_words_for_those_who_do_not_see_it() {
     let files = fs::read_dir(pictures()).expect("a folder of pictures");
     let mut files: Vec<PathBuf> = files.flatten().map(|it| it.path()).collect();
     files.sort();

@@ -4,40 +4,24 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use libtest_mimic::Trial;
-use proof::browser::{Page, Scheme};
-use proof::case::test;
-use proof::process::Process;
-use proof::shared::Shared;
-use proof::site::Site;
-use proof::worker::Worker;
-use proof::{book, environment, run, wait};
+use harness::browser::{Page, Scheme};
+use harness::process::Process;
+use harness::shared::Shared;
+use harness::site::Site;
+use harness::worker::Worker;
+use harness::{book, environment, run, wait};
 
 /// Where the folder is below the site, and in its address.
 const BELOW: &str = "docs/book";
 const ADDRESS: &str = "https://book.example.com/docs/book";
 const REPOSITORY: &str = "https://git.example.com/worker-sentry";
 
-pub fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "publish::the_newest_release_is_at_the_root_and_an_older_one_stays_and_leads_to_it",
-            the_newest_is_at_the_root,
-        ),
-        test(
-            "publish::a_page_knows_its_whole_address_and_leads_to_its_source",
-            a_page_knows_its_address,
-        ),
-        test(
-            "publish::a_worker_with_static_assets_serves_the_folder_below_a_path_with_its_own_404_page",
-            a_worker_serves_the_folder,
-        ),
-        test(
-            "publish::a_folder_with_files_of_somebody_elses_is_refused_and_left_as_it_is",
-            a_foreign_folder_is_refused,
-        ),
-    ]
-}
+harness::trials![
+    the_newest_release_is_at_the_root_and_an_older_one_stays_and_leads_to_it,
+    a_page_knows_its_whole_address_and_leads_to_its_source,
+    a_worker_with_static_assets_serves_the_folder_below_a_path_with_its_own_404_page,
+    a_folder_with_files_of_somebody_elses_is_refused_and_left_as_it_is,
+];
 
 /// A site with two releases of the book below a path.
 fn site() -> &'static Path {
@@ -73,7 +57,7 @@ fn read(page: &str) -> String {
     fs::read_to_string(&file).unwrap_or_else(|error| panic!("{page}: {error}"))
 }
 
-fn the_newest_is_at_the_root() {
+fn the_newest_release_is_at_the_root_and_an_older_one_stays_and_leads_to_it() {
     assert_eq!(read("releases.json"), "[\"v0.2\", \"v0.1\"]\n");
     let site = Site::with(site(), "", book::policy);
     let label = "document.querySelector('.menu-release').textContent";
@@ -111,7 +95,7 @@ fn the_newest_is_at_the_root() {
     }
 }
 
-fn a_page_knows_its_address() {
+fn a_page_knows_its_whole_address_and_leads_to_its_source() {
     for place in ["", "v0.1/"] {
         let page = read(&format!("{place}hosts/main.html"));
         let own = format!("{ADDRESS}/hosts/main.html");
@@ -153,7 +137,7 @@ fn a_page_knows_its_address() {
     );
 }
 
-fn a_worker_serves_the_folder() {
+fn a_worker_with_static_assets_serves_the_folder_below_a_path_with_its_own_404_page() {
     let options = Worker::site(site());
     let read_by_wrangler = options.clone().deploy_dry_run();
     let counted = read_by_wrangler
@@ -196,7 +180,7 @@ fn a_worker_serves_the_folder() {
     }
 }
 
-fn a_foreign_folder_is_refused() {
+fn a_folder_with_files_of_somebody_elses_is_refused_and_left_as_it_is() {
     let folder = run::new_directory("foreign");
     fs::write(folder.join("thesis.txt"), "years of work").expect("a file");
     let refused = publish(&folder, &[]);

@@ -6,12 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::pages::{self, Block, Page};
-use proof::process::Process;
-use proof::spotlight::Spotlight;
-use proof::{environment, run, wait, worker};
+use harness::case::Trial;
+use harness::pages::{self, Block, Page};
+use harness::process::Process;
+use harness::spotlight::Spotlight;
+use harness::{environment, run, wait, worker};
 use toml::Table;
 
 use crate::newcomer;
@@ -21,18 +20,18 @@ const PAGE: &str = "quick-start.md";
 /// The address of the Worker, as the page writes it.
 const HOST: &str = "http://localhost:8787";
 
-pub fn trials() -> Vec<Trial> {
+harness::trials![..if_rust_builds_for_wasm32()];
+
+fn if_rust_builds_for_wasm32() -> Option<Trial> {
     // What is not checked then, the newcomer's trials have said.
-    if !newcomer::can_build() {
-        return Vec::new();
-    }
-    vec![test(
-        "quick_start::from_an_empty_folder_each_of_its_steps_shows_its_error_in_the_local_receiver",
-        from_an_empty_folder,
-    )]
+    newcomer::can_build().then(|| {
+        harness::trial!(
+            from_an_empty_folder_each_of_its_steps_shows_its_error_in_the_local_receiver
+        )
+    })
 }
 
-fn from_an_empty_folder() {
+fn from_an_empty_folder_each_of_its_steps_shows_its_error_in_the_local_receiver() {
     let page = pages::all().into_iter().find(|page| page.path == PAGE);
     let page = page.unwrap_or_else(|| panic!("no page {PAGE}"));
     let (before, _) = page

@@ -4,74 +4,28 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use libtest_mimic::Trial;
-use proof::book::{self, BookPage};
-use proof::browser::{Page, Scheme};
-use proof::case::test;
-use proof::site::Site;
-use proof::{environment, run};
+use harness::book::{self, BookPage};
+use harness::browser::{Page, Scheme};
+use harness::site::Site;
+use harness::{environment, run};
 use serde_json::{Value, json};
 
-pub fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "reader::finds_a_page_by_typing_what_it_is_about_and_follows_the_result",
-            finds_by_search,
-        ),
-        test(
-            "reader::does_each_of_ten_tasks_by_search_or_contents_in_at_most_three_steps",
-            does_ten_tasks,
-        ),
-        test(
-            "reader::copies_whole_files_with_their_buttons_and_they_compile",
-            copies_and_compiles,
-        ),
-        test(
-            "reader::sees_the_theme_of_the_system_until_one_is_chosen_and_then_keeps_that",
-            themes,
-        ),
-        test(
-            "reader::gets_around_with_the_keyboard_alone",
-            with_the_keyboard,
-        ),
-        test(
-            "reader::sees_where_the_focus_is_on_everything_that_takes_it",
-            sees_the_focus,
-        ),
-        test(
-            "reader::prints_every_chapter_with_no_code_cut_off_and_nothing_around_it",
-            prints,
-        ),
-        test(
-            "reader::without_scripts_has_the_text_the_listings_the_contents_and_the_way_on",
-            without_scripts,
-        ),
-        test(
-            "reader::opens_the_book_from_a_folder_and_searches_it_and_sees_its_diagrams",
-            from_a_folder,
-        ),
-        test(
-            "reader::reads_one_way_in_at_a_time_on_a_phone_and_chooses_it_with_the_keyboard",
-            one_way_at_a_time,
-        ),
-        test(
-            "reader::with_storage_blocked_reads_searches_and_chooses_a_theme",
-            without_storage,
-        ),
-        test(
-            "reader::finds_the_way_from_a_wrong_address_at_any_depth_and_under_a_sub_path",
-            from_a_wrong_address,
-        ),
-        test(
-            "reader::under_a_sub_path_reads_searches_and_goes_on",
-            under_a_sub_path,
-        ),
-        test(
-            "reader::is_shown_the_source_and_the_way_to_edit_a_page_when_published_with_a_repository",
-            source_and_edit,
-        ),
-    ]
-}
+harness::trials![
+    finds_a_page_by_typing_what_it_is_about_and_follows_the_result,
+    does_each_of_ten_tasks_by_search_or_contents_in_at_most_three_steps,
+    copies_whole_files_with_their_buttons_and_they_compile,
+    sees_the_theme_of_the_system_until_one_is_chosen_and_then_keeps_that,
+    gets_around_with_the_keyboard_alone,
+    sees_where_the_focus_is_on_everything_that_takes_it,
+    prints_every_chapter_with_no_code_cut_off_and_nothing_around_it,
+    without_scripts_has_the_text_the_listings_the_contents_and_the_way_on,
+    opens_the_book_from_a_folder_and_searches_it_and_sees_its_diagrams,
+    reads_one_way_in_at_a_time_on_a_phone_and_chooses_it_with_the_keyboard,
+    with_storage_blocked_reads_searches_and_chooses_a_theme,
+    finds_the_way_from_a_wrong_address_at_any_depth_and_under_a_sub_path,
+    under_a_sub_path_reads_searches_and_goes_on,
+    is_shown_the_source_and_the_way_to_edit_a_page_when_published_with_a_repository,
+];
 
 /// What a reader types, and the page that answers it. It is one of the first
 /// results.
@@ -128,7 +82,7 @@ const FIRST_RESULTS: usize = 8;
 
 const SEARCH_IS_OPEN: &str = "document.activeElement?.id === 'mdbook-searchbar'";
 
-fn finds_by_search() {
+fn finds_a_page_by_typing_what_it_is_about_and_follows_the_result() {
     let site = book::serve();
     let mut page = Page::open(&site.url("introduction.html"), Scheme::Light);
     page.press("/");
@@ -278,7 +232,7 @@ const TASKS: [Task; 10] = [
 ];
 const STEPS: usize = 3;
 
-fn does_ten_tasks() {
+fn does_each_of_ten_tasks_by_search_or_contents_in_at_most_three_steps() {
     let site = book::serve();
     let mut page = Page::empty(Scheme::Light);
     let mut failed = Vec::new();
@@ -361,7 +315,7 @@ fn texts(values: &Value) -> Vec<String> {
 /// Pages with whole files for a reader to take over, and how many.
 const WHOLE_FILES: [(&str, usize); 2] = [("quick-start.html", 2), ("frameworks.html", 2)];
 
-fn copies_and_compiles() {
+fn copies_whole_files_with_their_buttons_and_they_compile() {
     let site = book::serve();
     let mut page = Page::empty(Scheme::Light);
     page.allow_clipboard();
@@ -458,7 +412,7 @@ fn compile(folder: &Path, members: &[String], dependencies: &str) {
     );
 }
 
-fn themes() {
+fn sees_the_theme_of_the_system_until_one_is_chosen_and_then_keeps_that() {
     let site = book::serve();
     let mut page = BookPage::open(&site, "introduction.html", Scheme::Light);
     let light = page.background();
@@ -500,7 +454,7 @@ fn themes() {
     assert_eq!(page.page.errors(), [""; 0]);
 }
 
-fn with_the_keyboard() {
+fn gets_around_with_the_keyboard_alone() {
     let site = book::serve();
     let mut page = Page::open(&site.url("quick-start.html"), Scheme::Light);
     let focused = |page: &mut Page| {
@@ -579,7 +533,7 @@ fn with_the_keyboard() {
     assert_eq!(page.errors(), [""; 0]);
 }
 
-fn sees_the_focus() {
+fn sees_where_the_focus_is_on_everything_that_takes_it() {
     let site = book::serve();
     let mut page = Page::empty(Scheme::Light);
     let mut stops = 0;
@@ -622,7 +576,7 @@ fn sees_the_focus() {
 /// What A4 has between the browser's margins, in CSS pixels.
 const PAPER: u32 = 718;
 
-fn prints() {
+fn prints_every_chapter_with_no_code_cut_off_and_nothing_around_it() {
     let site = book::serve();
     let folder = book::folder();
     let mut page = Page::empty(Scheme::Dark);
@@ -693,7 +647,7 @@ fn title(html: &str) -> String {
     title.trim().to_owned()
 }
 
-fn without_scripts() {
+fn without_scripts_has_the_text_the_listings_the_contents_and_the_way_on() {
     let site = book::serve();
     let mut page = Page::empty(Scheme::Dark);
     page.without_scripts();
@@ -756,7 +710,7 @@ const DRAWINGS: &str = "[...document.querySelectorAll('#sequence .drawing svg')]
         name: document.getElementById(drawing.getAttribute('aria-labelledby')).textContent,
     }))";
 
-fn one_way_at_a_time() {
+fn reads_one_way_in_at_a_time_on_a_phone_and_chooses_it_with_the_keyboard() {
     let site = book::serve();
     let mut page = Page::open(&site.url("architecture.html"), Scheme::Light);
     let whole = page.evaluate(DRAWINGS);
@@ -813,8 +767,8 @@ fn one_way_at_a_time() {
 /// blocks it.
 const NO_STORAGE: &str = "sandbox allow-scripts";
 
-fn without_storage() {
-    let site = Site::with(&book::folder(), "", |_| NO_STORAGE);
+fn with_storage_blocked_reads_searches_and_chooses_a_theme() {
+    let site = Site::with(&book::folder(), "", |_| book::policed(NO_STORAGE));
     let open = || {
         let mut window = Page::empty(Scheme::Light);
         window.before_each(
@@ -857,7 +811,7 @@ fn without_storage() {
     assert_eq!(page.errors(), [""; 0]);
 }
 
-fn from_a_folder() {
+fn opens_the_book_from_a_folder_and_searches_it_and_sees_its_diagrams() {
     let folder = book::folder();
     let url = |page: &str| format!("file://{}", folder.join(page).display());
     let mut page = Page::open(&url("index.html"), Scheme::Light);
@@ -870,7 +824,7 @@ fn from_a_folder() {
     assert!(outside.is_empty(), "{outside:?}");
 }
 
-fn under_a_sub_path() {
+fn under_a_sub_path_reads_searches_and_goes_on() {
     let site = Site::under(&book::folder(), "/team/book");
     let mut page = Page::open(&site.url("index.html"), Scheme::Light);
     read_search_and_go_on(&mut page, &site.url("architecture.html"));
@@ -902,7 +856,7 @@ fn read_search_and_go_on(page: &mut Page, diagram: &str) {
     assert_eq!(page.errors(), [""; 0]);
 }
 
-fn from_a_wrong_address() {
+fn finds_the_way_from_a_wrong_address_at_any_depth_and_under_a_sub_path() {
     let at_the_root = book::serve();
     let below = Site::under(&book::render(&[("SITE_URL", "/team/book/")]), "/team/book");
     for site in [at_the_root, below] {
@@ -943,7 +897,7 @@ fn from_a_wrong_address() {
     }
 }
 
-fn source_and_edit() {
+fn is_shown_the_source_and_the_way_to_edit_a_page_when_published_with_a_repository() {
     let folder = book::render(&[
         ("GIT_REPOSITORY_URL", "https://git.example.com/book"),
         (

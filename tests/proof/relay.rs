@@ -1,34 +1,20 @@
 //! Sentry's own judgement. Every event that any test waits for goes through it;
 //! here are the largest, and the proof that it would say no.
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::http;
-use proof::receiver::{self, Receiver};
-use proof::relay;
-use proof::worker::Worker;
+use harness::http;
+use harness::receiver::{self, Receiver};
+use harness::relay;
+use harness::worker::Worker;
 use serde_json::{Value, json};
 
-pub fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "relay::what_sentry_does_not_take_as_it_is_has_an_objection",
-            what_sentry_does_not_take_as_it_is_has_an_objection,
-        ),
-        test(
-            "relay::the_settings_that_go_into_an_event_are_taken_as_they_are",
-            the_settings_that_go_into_an_event_are_taken_as_they_are,
-        ),
-        test(
-            "relay::an_event_is_found_although_its_transaction_came_first",
-            an_event_is_found_although_its_transaction_came_first,
-        ),
-    ]
-}
+harness::trials![
+    what_sentry_does_not_take_as_it_is_has_an_objection,
+    the_settings_that_go_into_an_event_are_taken_as_they_are,
+    an_event_is_found_although_its_transaction_came_first,
+];
 
-fn capture(options: proof::worker::WorkerOptions) -> Value {
-    let receiver = Receiver::accepting();
-    let worker = options.reporting_to(&receiver.dsn()).start();
+fn capture(options: harness::worker::WorkerOptions) -> Value {
+    let (worker, receiver) = options.start_reporting();
     worker.post("/main/rich?marker=judged");
     receiver::event(&receiver.wait_for("judged").request)
 }

@@ -1,42 +1,25 @@
 //! A limit of repeats: what leaves of an error that comes again and again.
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::receiver::Receiver;
-use proof::worker::{Worker, WorkerOptions};
-use proof::{environment, wait};
+use harness::case::Trial;
+use harness::receiver::Receiver;
+use harness::worker::{Worker, WorkerOptions};
+use harness::{environment, wait};
 use serde_json::json;
 
 /// What the console says of an event that is held back.
 const HELD_BACK: &str = "limit_repeats allows no more of this error now; event held back";
 const MINUTE_MS: i64 = 60_000;
 
-pub fn trials() -> Vec<Trial> {
-    let mut trials = vec![
-        test(
-            "repeats::of_twenty_times_one_error_as_many_arrive_as_the_limit_says_and_the_other_error",
-            as_many_arrive_as_the_limit_says,
-        ),
-        test(
-            "repeats::a_minute_later_the_error_leaves_again_and_says_how_many_were_held_back",
-            a_minute_later,
-        ),
-        test(
-            "repeats::every_way_in_counts_the_same_error_and_a_replay_of_a_workflow_does_not",
-            every_way_in_counts,
-        ),
-        test(
-            "repeats::a_panic_that_ends_its_instance_is_always_sent",
-            a_panic_that_ends_its_instance,
-        ),
-    ];
-    if environment::has_unwinding_build() {
-        trials.push(test(
-            "repeats::a_panic_that_is_caught_is_counted",
-            a_panic_that_is_caught,
-        ));
-    }
-    trials
+harness::trials![
+    of_twenty_times_one_error_as_many_arrive_as_the_limit_says_and_the_other_error,
+    a_minute_later_the_error_leaves_again_and_says_how_many_were_held_back,
+    every_way_in_counts_the_same_error_and_a_replay_of_a_workflow_does_not,
+    a_panic_that_ends_its_instance_is_always_sent,
+    ..in_a_build_that_unwinds(),
+];
+
+fn in_a_build_that_unwinds() -> Option<Trial> {
+    environment::has_unwinding_build().then(|| harness::trial!(a_panic_that_is_caught_is_counted))
 }
 
 fn limited(options: WorkerOptions, most: u32) -> (Worker, Receiver) {
@@ -52,7 +35,7 @@ fn is_sent(worker: &Worker, marker: &str) -> bool {
     answer.json().is_string()
 }
 
-fn as_many_arrive_as_the_limit_says() {
+fn of_twenty_times_one_error_as_many_arrive_as_the_limit_says_and_the_other_error() {
     for (most, arriving) in [(0, 20), (5, 5)] {
         let (worker, receiver) = limited(Worker::fixture(), most);
         let sent = (0..20).filter(|_| is_sent(&worker, "again.")).count();
@@ -67,7 +50,7 @@ fn as_many_arrive_as_the_limit_says() {
     }
 }
 
-fn a_minute_later() {
+fn a_minute_later_the_error_leaves_again_and_says_how_many_were_held_back() {
     let (worker, receiver) = limited(Worker::fixture().with_clock(), 1);
     let sent = (0..20).filter(|_| is_sent(&worker, "again.")).count();
     assert_eq!(sent, 1);
@@ -82,7 +65,7 @@ fn a_minute_later() {
     worker.process().wait_for_line(HELD_BACK, wait::LIMIT);
 }
 
-fn every_way_in_counts() {
+fn every_way_in_counts_the_same_error_and_a_replay_of_a_workflow_does_not() {
     let (worker, receiver) = limited(Worker::fixture(), 1);
     let held_back = |count: usize| {
         wait::until("lines of what is held back", wait::LIMIT, || {
@@ -141,7 +124,7 @@ fn ended(worker: &Worker, id: &str, as_what: &str) {
     });
 }
 
-fn a_panic_that_ends_its_instance() {
+fn a_panic_that_ends_its_instance_is_always_sent() {
     let (worker, receiver) = limited(Worker::fixture(), 1);
     for time in 1..=3 {
         worker.post("/repeats/panic?most=1&marker=ends.");
@@ -152,7 +135,7 @@ fn a_panic_that_ends_its_instance() {
     assert_eq!(worker.process().count_lines(HELD_BACK), 0);
 }
 
-fn a_panic_that_is_caught() {
+fn a_panic_that_is_caught_is_counted() {
     let (worker, receiver) = limited(Worker::unwinding(), 1);
     for _ in 0..3 {
         worker.post("/repeats/panic?most=1&marker=caught.");

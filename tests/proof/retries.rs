@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::receiver::{self, Receiver};
-use proof::wait;
-use proof::worker::Worker;
+use harness::receiver::{self, Receiver};
+use harness::wait;
+use harness::worker::Worker;
 
 /// The shortest pause before each further run. The runtime waits for two, four,
 /// eight seconds and so on, and adds some of its own choice.
@@ -14,14 +12,9 @@ const PAUSES_MS: [u64; 2] = [1_900, 3_800];
 /// A run that is still to come would come within this time.
 const NEXT: Duration = Duration::from_secs(11);
 
-pub fn trials() -> Vec<Trial> {
-    vec![test(
-        "retries::an_alarm_that_failed_runs_again_until_it_succeeds_and_each_failure_is_a_report",
-        an_alarm_that_failed_runs_again_until_it_succeeds,
-    )]
-}
+harness::trials![an_alarm_that_failed_runs_again_until_it_succeeds_and_each_failure_is_a_report];
 
-fn an_alarm_that_failed_runs_again_until_it_succeeds() {
+fn an_alarm_that_failed_runs_again_until_it_succeeds_and_each_failure_is_a_report() {
     let receiver = Receiver::accepting();
     let worker = Worker::fixture()
         .secret("SENTRY_DSN", &receiver.dsn())

@@ -3,41 +3,35 @@
 //! Each host fails in two Workers, one with a DSN and one without, and everything
 //! that can be seen of it from outside is compared.
 
-use std::{iter, thread};
+use std::thread;
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::receiver::Receiver;
-use proof::shared::Shared;
-use proof::wait;
-use proof::worker::Worker;
+use harness::receiver::Receiver;
+use harness::shared::Shared;
+use harness::wait;
+use harness::worker::Worker;
 use serde_json::{Value, json};
 
 use crate::hosts::{HOSTS, Host, SECOND_ATTEMPT};
 
-pub fn trials() -> Vec<Trial> {
-    let hosts = HOSTS.iter().map(|host| {
+harness::trials![
+    a_request_that_fails_has_the_same_answer_without_a_dsn,
+    ..HOSTS.iter().map(|host| {
         let name = host.drill.replace(['/', '-'], "_");
-        test(
-            &format!("same::{name}_fails_in_the_same_way_without_a_dsn"),
-            || {
-                let (both, receiver) = workers();
-                let seen = both.each_ref().map(|worker| fail(worker, host));
-                println!("{}: {:#}", host.drill, seen[1]);
-                assert_eq!(seen[0], seen[1]);
-                // The two did differ: one of them has told.
-                receiver.wait_for(&marker(host));
-            },
-        )
-    });
-    let request = test(
-        "same::a_request_that_fails_has_the_same_answer_without_a_dsn",
-        a_request_that_fails_has_the_same_answer,
-    );
-    hosts.chain(iter::once(request)).collect()
+        let rule = format!("{name}_fails_in_the_same_way_without_a_dsn");
+        harness::trial!(rule, || fails_in_the_same_way(host))
+    }),
+];
+
+fn fails_in_the_same_way(host: &Host) {
+    let (both, receiver) = workers();
+    let seen = both.each_ref().map(|worker| fail(worker, host));
+    println!("{}: {:#}", host.drill, seen[1]);
+    assert_eq!(seen[0], seen[1]);
+    // The two did differ: one of them has told.
+    receiver.wait_for(&marker(host));
 }
 
-fn a_request_that_fails_has_the_same_answer() {
+fn a_request_that_fails_has_the_same_answer_without_a_dsn() {
     let (both, receiver) = workers();
     let answers = both.each_ref().map(|worker| {
         worker.store("LISTS", "list:same-request", "spoiled by a test");

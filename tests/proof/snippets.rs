@@ -1,40 +1,21 @@
 //! The smallest Workers: each works, and reports when it does not.
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::http::Answer;
-use proof::receiver::Receiver;
-use proof::wait;
-use proof::worker::Worker;
+use harness::http::Answer;
+use harness::receiver::Receiver;
+use harness::wait;
+use harness::worker::Worker;
 use serde_json::{Value, json};
 
 /// What each of them says of something that is no number.
 const NO_NUMBER: &str = "`marker`: invalid digit found in string";
 
-pub fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "snippets::object_works_and_reports_what_its_alarm_fails_with",
-            object_works_and_reports,
-        ),
-        test(
-            "snippets::workflow_works_and_reports_what_its_run_fails_with",
-            workflow_works_and_reports,
-        ),
-        test(
-            "snippets::fetch_works_and_reports_what_it_fails_with",
-            fetch_works_and_reports,
-        ),
-        test(
-            "snippets::drill_fails_on_purpose_only_while_drills_are_on",
-            drill_fails_on_purpose_only_while_drills_are_on,
-        ),
-        test(
-            "snippets::drill_reports_as_the_environment_that_it_runs_in",
-            drill_reports_as_its_environment,
-        ),
-    ]
-}
+harness::trials![
+    object_works_and_reports_what_its_alarm_fails_with,
+    workflow_works_and_reports_what_its_run_fails_with,
+    fetch_works_and_reports_what_it_fails_with,
+    drill_fails_on_purpose_only_while_drills_are_on,
+    drill_reports_as_the_environment_that_it_runs_in,
+];
 
 fn start(snippet: &'static str) -> (Worker, Receiver) {
     let receiver = Receiver::accepting();
@@ -42,7 +23,7 @@ fn start(snippet: &'static str) -> (Worker, Receiver) {
     (options.start(), receiver)
 }
 
-fn object_works_and_reports() {
+fn object_works_and_reports_what_its_alarm_fails_with() {
     let (worker, receiver) = start("object");
     assert_eq!(worker.post_text("/", "12").status, 200);
     let result = worker.process();
@@ -55,7 +36,7 @@ fn object_works_and_reports() {
     );
 }
 
-fn workflow_works_and_reports() {
+fn workflow_works_and_reports_what_its_run_fails_with() {
     let (worker, receiver) = start("workflow");
     assert_eq!(status(&worker, "1 2 3")["output"], 6);
     assert_eq!(status(&worker, "1 marker 3")["status"], "errored");
@@ -75,7 +56,7 @@ fn status(worker: &Worker, params: &str) -> Value {
     })
 }
 
-fn fetch_works_and_reports() {
+fn fetch_works_and_reports_what_it_fails_with() {
     let (worker, receiver) = start("fetch");
     let squared = Answer {
         status: 200,
@@ -103,7 +84,7 @@ fn drill_fails_on_purpose_only_while_drills_are_on() {
     assert_eq!(reported(&receiver), json!(["Jobs", "alarm", expected]));
 }
 
-fn drill_reports_as_its_environment() {
+fn drill_reports_as_the_environment_that_it_runs_in() {
     for (line, expected) in [
         ("npx wrangler dev", "production"),
         ("npx wrangler dev --env staging", "staging"),

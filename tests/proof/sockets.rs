@@ -2,28 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::receiver::{Answer, Receiver};
-use proof::worker::Worker;
+use harness::receiver::{Answer, Receiver};
+use harness::worker::Worker;
 use serde_json::json;
 
 /// What a busy machine may add. A capture that held up the teardown would add the
 /// five seconds that it may take.
 const SLACK: Duration = Duration::from_secs(3);
 
-pub fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "sockets::a_client_that_breaks_the_protocol_is_reported_once",
-            a_client_that_breaks_the_protocol_is_reported_once,
-        ),
-        test(
-            "sockets::a_receiver_that_hangs_does_not_hold_up_the_teardown",
-            a_receiver_that_hangs_does_not_hold_up_the_teardown,
-        ),
-    ]
-}
+harness::trials![
+    a_client_that_breaks_the_protocol_is_reported_once,
+    a_receiver_that_hangs_does_not_hold_up_the_teardown,
+];
 
 fn a_client_that_breaks_the_protocol_is_reported_once() {
     let receiver = Receiver::accepting();

@@ -5,12 +5,10 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::receiver::{Answer, Received, Receiver, envelope};
-use proof::shared::Shared;
-use proof::worker::Worker;
-use proof::{relay, wait};
+use harness::receiver::{Answer, Received, Receiver, envelope};
+use harness::shared::Shared;
+use harness::worker::Worker;
+use harness::{relay, wait};
 use serde_json::{Value, json};
 
 /// How many chains run at once.
@@ -18,50 +16,18 @@ const CHAINS: usize = 20;
 /// The span of the client that the chains begin with.
 const CLIENT: &str = "b0e6f15b45c36b12";
 
-pub fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "spans::each_part_of_a_chain_is_a_transaction_below_the_call_that_led_to_it",
-            one_chain_is_one_tree,
-        ),
-        test(
-            "spans::chains_that_run_at_once_are_a_tree_each_and_nothing_is_crossed",
-            chains_do_not_cross,
-        ),
-        test(
-            "spans::an_error_is_on_the_span_that_it_was_captured_in_also_where_two_run_at_once",
-            errors_are_on_their_spans,
-        ),
-        test(
-            "spans::an_alarm_is_a_trace_of_its_own_with_a_link_to_the_run_that_set_it",
-            an_alarm_is_linked,
-        ),
-        test(
-            "spans::a_cron_trigger_and_a_failing_handler_are_transactions_too",
-            cron_and_failures,
-        ),
-        test(
-            "spans::a_cron_trigger_with_a_monitor_is_named_by_its_expression",
-            a_trigger_is_named,
-        ),
-        test(
-            "spans::what_a_socket_says_its_end_and_a_call_by_rpc_are_transactions_with_their_errors",
-            sockets_and_rpc,
-        ),
-        test(
-            "spans::without_a_rate_and_with_rate_0_no_transaction_is_sent_and_the_parents_flag_wins",
-            rates,
-        ),
-        test(
-            "spans::a_handler_that_succeeds_does_not_wait_for_the_receiver",
-            success_does_not_wait,
-        ),
-        test(
-            "spans::a_step_that_succeeds_does_not_wait_for_the_receiver_and_no_transaction_is_lost",
-            steps_do_not_wait,
-        ),
-    ]
-}
+harness::trials![
+    each_part_of_a_chain_is_a_transaction_below_the_call_that_led_to_it,
+    chains_that_run_at_once_are_a_tree_each_and_nothing_is_crossed,
+    an_error_is_on_the_span_that_it_was_captured_in_also_where_two_run_at_once,
+    an_alarm_is_a_trace_of_its_own_with_a_link_to_the_run_that_set_it,
+    a_cron_trigger_and_a_failing_handler_are_transactions_too,
+    a_cron_trigger_with_a_monitor_is_named_by_its_expression,
+    what_a_socket_says_its_end_and_a_call_by_rpc_are_transactions_with_their_errors,
+    without_a_rate_and_with_rate_0_no_transaction_is_sent_and_the_parents_flag_wins,
+    a_handler_that_succeeds_does_not_wait_for_the_receiver,
+    a_step_that_succeeds_does_not_wait_for_the_receiver_and_no_transaction_is_lost,
+];
 
 fn start(rate: Option<&str>) -> (Worker, Receiver) {
     let receiver = Receiver::accepting();
@@ -222,7 +188,7 @@ fn assert_tree(all: &[(Value, Value)], number: usize) {
     assert_ne!(root(attempts[0])["span_id"], root(attempts[1])["span_id"]);
 }
 
-fn one_chain_is_one_tree() {
+fn each_part_of_a_chain_is_a_transaction_below_the_call_that_led_to_it() {
     let trace = chain(0xffff);
     // The errors of the chain are on the roots of their parts.
     let (_, receiver) = stage();
@@ -238,7 +204,7 @@ fn one_chain_is_one_tree() {
     }
 }
 
-fn chains_do_not_cross() {
+fn chains_that_run_at_once_are_a_tree_each_and_nothing_is_crossed() {
     thread::scope(|scope| {
         let chains: Vec<_> = (0..CHAINS)
             .map(|it| scope.spawn(move || chain(it)))
@@ -249,7 +215,7 @@ fn chains_do_not_cross() {
     });
 }
 
-fn errors_are_on_their_spans() {
+fn an_error_is_on_the_span_that_it_was_captured_in_also_where_two_run_at_once() {
     let (worker, receiver) = stage();
     let trace = trace_id(0xee);
     let header = format!("{trace}-{CLIENT}-1");
@@ -285,7 +251,7 @@ fn errors_are_on_their_spans() {
     }
 }
 
-fn an_alarm_is_linked() {
+fn an_alarm_is_a_trace_of_its_own_with_a_link_to_the_run_that_set_it() {
     let (worker, receiver) = start(Some("1"));
     let trace = trace_id(0xaa);
     let header = format!("{trace}-{CLIENT}-1");
@@ -311,7 +277,7 @@ fn an_alarm_is_linked() {
     assert_eq!(root(&alarm)["links"], expected);
 }
 
-fn cron_and_failures() {
+fn a_cron_trigger_and_a_failing_handler_are_transactions_too() {
     let (worker, receiver) = start(Some("1"));
     worker.get("/cdn-cgi/handler/scheduled?cron=spans.cron.");
     let event = receiver.wait_for_event("spans.cron.");
@@ -339,10 +305,10 @@ fn cron_and_failures() {
     assert_eq!(root(named(&all, "main.queue"))["status"], "internal_error");
 }
 
-fn a_trigger_is_named() {
-    let receiver = Receiver::accepting();
-    let options = Worker::listings().reporting_to(&receiver.dsn());
-    let worker = options.var("SENTRY_TRACES_SAMPLE_RATE", "1").start();
+fn a_cron_trigger_with_a_monitor_is_named_by_its_expression() {
+    let (worker, receiver) = Worker::listings()
+        .var("SENTRY_TRACES_SAMPLE_RATE", "1")
+        .start_reporting();
     worker.get("/cdn-cgi/handler/scheduled?cron=0+*+*+*+*");
     let it = wait::until("the transaction", wait::LIMIT, || {
         let mut all = items(&receiver, "transaction").into_iter();
@@ -358,7 +324,7 @@ fn a_trigger_is_named() {
     assert_eq!(root(&it)["status"], "ok");
 }
 
-fn sockets_and_rpc() {
+fn what_a_socket_says_its_end_and_a_call_by_rpc_are_transactions_with_their_errors() {
     let (worker, receiver) = start(Some("1"));
     let failed = |name: &str, marker: &str, op: &str| {
         let event = receiver.wait_for_event(marker);
@@ -392,7 +358,7 @@ fn sockets_and_rpc() {
     failed("Events.anyhow", "spans.rpc.", "function");
 }
 
-fn rates() {
+fn without_a_rate_and_with_rate_0_no_transaction_is_sent_and_the_parents_flag_wins() {
     for (rate, own, flagged) in [(None, "", 0), (Some("0"), "-0", 6)] {
         let (worker, receiver) = start(rate);
         let echo = worker
@@ -434,7 +400,7 @@ fn slow() -> (Worker, Receiver) {
     (worker, receiver)
 }
 
-fn success_does_not_wait() {
+fn a_handler_that_succeeds_does_not_wait_for_the_receiver() {
     let (worker, receiver) = slow();
     worker.post("/traces/echo?marker=warm.");
     let begin = Instant::now();
@@ -511,7 +477,7 @@ impl<'w> Instance<'w> {
     }
 }
 
-fn steps_do_not_wait() {
+fn a_step_that_succeeds_does_not_wait_for_the_receiver_and_no_transaction_is_lost() {
     let (worker, receiver) = slow();
     let scenario = json!({ "scenario": "sleep", "ms": 100 });
     let slept = Instance::play(&worker, "4bf92f35-77b3-4da6-a3ce-929d0e0e0001", &scenario);

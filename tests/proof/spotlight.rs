@@ -5,13 +5,11 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use libtest_mimic::Trial;
-use proof::browser::{Page, Scheme};
-use proof::case::test;
-use proof::shared::Shared;
-use proof::spotlight::{Line, Spotlight, spotlight};
-use proof::wait;
-use proof::worker::Worker;
+use harness::browser::{Page, Scheme};
+use harness::shared::Shared;
+use harness::spotlight::{Line, Spotlight, spotlight};
+use harness::wait;
+use harness::worker::Worker;
 
 /// How many chains run at once.
 const CHAINS: usize = 20;
@@ -20,22 +18,11 @@ const CLIENT: &str = "b0e6f15b45c36b12";
 /// The batch's Workflow sleeps for ten seconds before it looks at its list.
 const LONG: Duration = Duration::from_secs(150);
 
-pub fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "spotlight::one_request_is_one_tree_with_the_part_of_each_isolate_and_each_error_in_its_place",
-            one_request_is_one_tree,
-        ),
-        test(
-            "spotlight::requests_at_once_are_a_tree_each_and_nothing_is_crossed",
-            requests_do_not_cross,
-        ),
-        test(
-            "spotlight::the_viewer_is_there_for_this_machine_only_and_asks_no_other_one",
-            the_viewer_is_silent,
-        ),
-    ]
-}
+harness::trials![
+    one_request_is_one_tree_with_the_part_of_each_isolate_and_each_error_in_its_place,
+    requests_at_once_are_a_tree_each_and_nothing_is_crossed,
+    the_viewer_is_there_for_this_machine_only_and_asks_no_other_one,
+];
 
 /// The example, which records every trace.
 fn stage() -> &'static (Worker, &'static Spotlight) {
@@ -194,12 +181,12 @@ fn assert_one_tree(number: usize) {
     }
 }
 
-fn one_request_is_one_tree() {
+fn one_request_is_one_tree_with_the_part_of_each_isolate_and_each_error_in_its_place() {
     ask(0xffff);
     assert_one_tree(0xffff);
 }
 
-fn requests_do_not_cross() {
+fn requests_at_once_are_a_tree_each_and_nothing_is_crossed() {
     thread::scope(|scope| {
         for number in 0..CHAINS {
             scope.spawn(move || ask(number));
@@ -208,7 +195,7 @@ fn requests_do_not_cross() {
     (0..CHAINS).for_each(assert_one_tree);
 }
 
-fn the_viewer_is_silent() {
+fn the_viewer_is_there_for_this_machine_only_and_asks_no_other_one() {
     let (_, spotlight) = stage();
     ask(0xfffe);
     let trace = trace_id(0xfffe);

@@ -5,60 +5,44 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use libtest_mimic::Trial;
-use proof::bugsink;
-use proof::case::{self, test};
-use proof::environment;
-use proof::receiver::Receiver;
-use proof::shared::Shared;
-use proof::symbols;
-use proof::worker::{Build, Worker};
+use harness::bugsink;
+use harness::case::{self, Trial};
+use harness::environment;
+use harness::receiver::Receiver;
+use harness::shared::Shared;
+use harness::symbols;
+use harness::worker::{Build, Worker};
 use serde_json::{Value, json};
 use worker_sentry_symbols::{
     BUILD_ID, Checked, Location, Module, Optimized, Symbols, WasmOpt, check, compressed, optimize,
     split,
 };
 
-pub fn trials() -> Vec<Trial> {
-    let mut trials = vec![
-        test(
-            "stacks::a_place_is_given_to_no_other_error",
-            a_place_is_given_to_no_other_error,
-        ),
-        test(
-            "stacks::a_deep_stack_that_is_taken_a_thousand_times_is_at_most_fifty_frames_of_one_event",
-            a_deep_stack_that_is_taken_often_is_bounded,
-        ),
-        test(
-            "stacks::an_event_of_another_build_or_a_changed_address_is_noticed",
-            a_changed_address_is_noticed,
-        ),
-        test(
-            "stacks::bugsink_shows_the_line_of_source_through_the_source_map",
-            bugsink_shows_the_line_of_source,
-        ),
-        test(
-            "stacks::the_upload_has_neither_names_nor_lines",
-            the_upload_has_neither_names_nor_lines,
-        ),
-        test(
-            "stacks::optimised_code_is_smaller_and_has_a_line_for_as_many_calls",
-            optimised_code_is_smaller_and_has_as_many_lines,
-        ),
-        test(
-            "stacks::every_call_has_the_place_that_it_has_in_the_unoptimised_build",
-            every_call_has_its_place,
-        ),
-    ];
-    match sentry_cli() {
-        Some(program) => trials.push(test(
-            "stacks::sentry_cli_takes_a_companion_and_no_module_that_was_not_split",
-            move || sentry_cli_takes_a_companion(&program),
-        )),
-        None => {
-            eprintln!("NOT CHECKED: what sentry-cli says, because npm has none for this machine")
-        }
+harness::trials![
+    a_place_is_given_to_no_other_error,
+    a_deep_stack_that_is_taken_a_thousand_times_is_at_most_fifty_frames_of_one_event,
+    an_event_of_another_build_or_a_changed_address_is_noticed,
+    bugsink_shows_the_line_of_source_through_the_source_map,
+    the_upload_has_neither_names_nor_lines,
+    optimised_code_is_smaller_and_has_a_line_for_as_many_calls,
+    every_call_has_the_place_that_it_has_in_the_unoptimised_build,
+    ..judged_by_sentry_cli(),
+    ..marked(),
+];
+
+/// What each build has to say of the marked lines.
+fn marked() -> Vec<Trial> {
+    macro_rules! rules {
+        ($($rule:ident),* $(,)?) => { [$((stringify!($rule), $rule as fn(Build))),*] };
     }
+    let rules = rules![
+        an_error_that_is_captured_says_where,
+        an_error_that_was_kept_names_its_question_mark_and_the_awaits_around_it,
+        a_panic_names_the_whole_way_to_it,
+        generic_and_inlined_functions_are_frames_of_their_own,
+        what_javascript_threw_below_rust_names_both,
+        an_alarm_a_step_and_work_in_the_background_say_where,
+    ];
     let mut builds = vec![
         (Build::Stacks, ""),
         (Build::StacksOptimized, "_in_optimised_code"),
@@ -66,48 +50,10 @@ pub fn trials() -> Vec<Trial> {
     if environment::has_unwinding_build() {
         builds.push((Build::StacksUnwinding, "_in_a_build_that_unwinds"));
     }
-    for (build, name) in builds {
-        trials.extend(marked(build, name));
-    }
-    trials
-}
-
-/// A test's name, and what it does with a build.
-type Rule = (&'static str, fn(Build));
-
-/// What each build has to say of the marked lines.
-fn marked(build: Build, name: &str) -> Vec<Trial> {
-    let rules: [Rule; 6] = [
-        (
-            "an_error_that_is_captured_says_where",
-            an_error_that_is_captured_says_where,
-        ),
-        (
-            "an_error_that_was_kept_names_its_question_mark_and_the_awaits_around_it",
-            an_error_that_was_kept_names_its_question_mark,
-        ),
-        (
-            "a_panic_names_the_whole_way_to_it",
-            a_panic_names_the_whole_way_to_it,
-        ),
-        (
-            "generic_and_inlined_functions_are_frames_of_their_own",
-            generic_and_inlined_functions_are_frames,
-        ),
-        (
-            "what_javascript_threw_below_rust_names_both",
-            what_javascript_threw_below_rust_names_both,
-        ),
-        (
-            "an_alarm_a_step_and_work_in_the_background_say_where",
-            an_alarm_a_step_and_the_background_say_where,
-        ),
-    ];
-    let trials = rules.map(|(rule, run)| {
-        let name = format!("stacks::{rule}{name}");
-        test(&name, move || run(build))
+    let trials = builds.into_iter().flat_map(|(build, name)| {
+        rules.map(|(rule, run)| harness::trial!(format!("{rule}{name}"), move || run(build)))
     });
-    trials.into()
+    trials.collect()
 }
 
 struct Stage {
@@ -138,8 +84,7 @@ const EVENT: [&str; 3] = ["event"; 3];
 
 impl Stage {
     fn new(build: Build) -> Self {
-        let receiver = Receiver::accepting();
-        let worker = Worker::stacks(build).reporting_to(&receiver.dsn()).start();
+        let (worker, receiver) = Worker::stacks(build).start_reporting();
         Stage {
             build,
             worker,
@@ -216,7 +161,7 @@ fn an_error_that_is_captured_says_where(build: Build) {
 /// From the `?` outwards.
 const KEPT: [&str; 4] = ["fails", "third", "second", "first"];
 
-fn an_error_that_was_kept_names_its_question_mark(build: Build) {
+fn an_error_that_was_kept_names_its_question_mark_and_the_awaits_around_it(build: Build) {
     let stage = stage(build);
     let kept = stage.resolved("kept");
     let [bigger, failed] = exceptions(&kept)[..] else {
@@ -260,7 +205,7 @@ fn a_panic_names_the_whole_way_to_it(build: Build) {
     );
 }
 
-fn generic_and_inlined_functions_are_frames(build: Build) {
+fn generic_and_inlined_functions_are_frames_of_their_own(build: Build) {
     let event = stage(build).resolved("generic");
     let marks = ["inlined", "generic", "main of generic"];
     assert_eq!(came_up(exceptions(&event)[0]), in_fetch(&marks));
@@ -287,7 +232,7 @@ fn what_javascript_threw_below_rust_names_both(build: Build) {
     assert_eq!(came_up(thrown), in_fetch(&["import", "main of javascript"]));
 }
 
-fn an_alarm_a_step_and_the_background_say_where(build: Build) {
+fn an_alarm_a_step_and_work_in_the_background_say_where(build: Build) {
     let stage = stage(build);
     let alarm = stage.resolved("alarm");
     let marks = below(&["ring"], &KEPT);
@@ -309,7 +254,7 @@ fn a_place_is_given_to_no_other_error() {
 /// The most that a report of 50 frames may be, in bytes.
 const DEEP: usize = 5_000;
 
-fn a_deep_stack_that_is_taken_often_is_bounded() {
+fn a_deep_stack_that_is_taken_a_thousand_times_is_at_most_fifty_frames_of_one_event() {
     let stage = stage(Build::Stacks);
     let event = stage.sent("often");
     let stack = &exceptions(&event)[0]["stacktrace"];
@@ -333,7 +278,7 @@ fn a_deep_stack_that_is_taken_often_is_bounded() {
     assert_eq!(of_it.count(), 1, "each of the others was dealt with");
 }
 
-fn a_changed_address_is_noticed() {
+fn an_event_of_another_build_or_a_changed_address_is_noticed() {
     let event = stage(Build::Stacks).sent("captured");
     let frame = "/threads/values/0/stacktrace/frames/3/instruction_addr";
     let address = event.pointer(frame).and_then(Value::as_str);
@@ -355,7 +300,7 @@ fn a_changed_address_is_noticed() {
     );
 }
 
-fn bugsink_shows_the_line_of_source() {
+fn bugsink_shows_the_line_of_source_through_the_source_map() {
     let project = bugsink::project();
     project.take_source_map(&symbols::source_map(&companion(Build::Stacks)));
     let options = Worker::stacks(Build::Stacks).reporting_to(&project.dsn);
@@ -370,7 +315,7 @@ fn bugsink_shows_the_line_of_source() {
     ] {
         let marker = format!("shown-{case}");
         worker.post(&format!("/{case}?marker={marker}"));
-        let stack = project.stack_of(&marker);
+        let stack = project.shown(&marker).stack;
         assert!(stack.contains(line), "{case}: {stack}");
     }
 }
@@ -409,7 +354,7 @@ fn read(path: &Path) -> Vec<u8> {
     fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-fn optimised_code_is_smaller_and_has_as_many_lines() {
+fn optimised_code_is_smaller_and_has_a_line_for_as_many_calls() {
     let (plain, optimized) = (checked(Build::Stacks), checked(Build::StacksOptimized));
     let share = |it: Checked| it.exact as f64 / it.calls as f64;
     println!(
@@ -428,7 +373,7 @@ fn optimised_code_is_smaller_and_has_as_many_lines() {
 
 /// The example's companion is the module that worker-build left, and an id. So its calls
 /// are looked up there, and in what wasm-opt makes of it now.
-fn every_call_has_its_place() {
+fn every_call_has_the_place_that_it_has_in_the_unoptimised_build() {
     let data = example_companion();
     let companion = Module::parse(&data, "companion").expect("a module");
     let before = unsplit(&companion);
@@ -515,6 +460,17 @@ fn judged(program: &Path, file: &Path) -> Result<String, String> {
     } else {
         Err(text("problem"))
     }
+}
+
+fn judged_by_sentry_cli() -> Option<Trial> {
+    let Some(program) = sentry_cli() else {
+        eprintln!("NOT CHECKED: what sentry-cli says, because npm has none for this machine");
+        return None;
+    };
+    Some(harness::trial!(
+        "sentry_cli_takes_a_companion_and_no_module_that_was_not_split",
+        move || sentry_cli_takes_a_companion(&program)
+    ))
 }
 
 fn sentry_cli_takes_a_companion(program: &Path) {

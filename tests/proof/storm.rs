@@ -5,11 +5,9 @@ use std::panic::resume_unwind;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::receiver::{self, Receiver};
-use proof::wait;
-use proof::worker::Worker;
+use harness::receiver::{self, Receiver};
+use harness::wait;
+use harness::worker::Worker;
 
 use crate::hosts::{HOSTS, SECOND_ATTEMPT};
 
@@ -17,19 +15,14 @@ use crate::hosts::{HOSTS, SECOND_ATTEMPT};
 const TIMES: usize = 50;
 const START: &str = "storm-";
 
-pub fn trials() -> Vec<Trial> {
-    vec![test(
-        "storm::all_hosts_failing_at_once_fifty_times_over_arrive_each_exactly_once",
-        every_marker_arrives_exactly_once,
-    )]
-}
+harness::trials![all_hosts_failing_at_once_fifty_times_over_arrive_each_exactly_once];
 
 /// All of one length, so that none is the beginning of another.
 fn marker(host: usize, time: usize) -> String {
     format!("{START}{host:02}-{time:02}")
 }
 
-fn every_marker_arrives_exactly_once() {
+fn all_hosts_failing_at_once_fifty_times_over_arrive_each_exactly_once() {
     let receiver = Receiver::accepting();
     let worker = Worker::listings()
         .secret("DRILLS", "on")

@@ -2,49 +2,22 @@
 
 use std::thread;
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::receiver::Receiver;
-use proof::wait;
-use proof::worker::{Worker, WorkerOptions};
+use harness::receiver::Receiver;
+use harness::wait;
+use harness::worker::{Worker, WorkerOptions};
 use serde_json::{Value, json};
 
-pub fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "story::an_event_from_anywhere_in_a_run_tells_what_the_run_has_said",
-            an_event_from_anywhere_tells_its_run,
-        ),
-        test(
-            "story::fifty_runs_at_once_share_an_isolate_and_nothing_else",
-            fifty_runs_share_nothing,
-        ),
-        test(
-            "story::fifty_runs_at_once_share_nothing_where_panics_unwind",
-            fifty_runs_share_nothing_where_panics_unwind,
-        ),
-        test(
-            "story::a_request_that_failed_is_in_the_trail_without_its_secrets",
-            a_request_is_in_the_trail,
-        ),
-        test(
-            "story::what_a_run_says_of_its_request_has_the_headers_it_names_and_no_secret",
-            a_request_is_told_without_its_secrets,
-        ),
-        test(
-            "story::outside_of_a_run_nothing_is_reported_and_that_is_said_once",
-            outside_of_a_run_nothing_is_reported,
-        ),
-    ]
-}
+harness::trials![
+    an_event_from_anywhere_in_a_run_tells_what_the_run_has_said,
+    fifty_runs_at_once_share_an_isolate_and_nothing_else,
+    fifty_runs_at_once_share_nothing_where_panics_unwind,
+    a_request_that_failed_is_in_the_trail_without_its_secrets,
+    what_a_run_says_of_its_request_has_the_headers_it_names_and_no_secret,
+    outside_of_a_run_nothing_is_reported_and_that_is_said_once,
+];
 
 fn reporting(options: WorkerOptions) -> (Worker, Receiver) {
-    let receiver = Receiver::accepting();
-    let worker = options
-        .secret("SENTRY_DEBUG", "on")
-        .reporting_to(&receiver.dsn())
-        .start();
-    (worker, receiver)
+    options.secret("SENTRY_DEBUG", "on").start_reporting()
 }
 
 fn send(worker: &Worker, case: &str, marker: &str) {
@@ -72,7 +45,7 @@ fn tells(event: &Value, marker: &str) {
     assert!(trail[0]["timestamp"].as_f64() < trail[1]["timestamp"].as_f64());
 }
 
-fn an_event_from_anywhere_tells_its_run() {
+fn an_event_from_anywhere_in_a_run_tells_what_the_run_has_said() {
     let (worker, receiver) = reporting(Worker::fixture());
     // A panic ends the instance, so it comes last.
     for case in [
@@ -135,7 +108,7 @@ fn fifty(worker: &Worker, receiver: &Receiver, cases: &[&str]) {
     );
 }
 
-fn fifty_runs_share_nothing() {
+fn fifty_runs_at_once_share_an_isolate_and_nothing_else() {
     let (worker, receiver) = reporting(Worker::fixture());
     let cases = [
         "told",
@@ -148,13 +121,13 @@ fn fifty_runs_share_nothing() {
     fifty(&worker, &receiver, &cases);
 }
 
-fn fifty_runs_share_nothing_where_panics_unwind() {
+fn fifty_runs_at_once_share_nothing_where_panics_unwind() {
     let (worker, receiver) = reporting(Worker::unwinding());
     let cases = ["told", "panic", "nested", "returned", "background"];
     fifty(&worker, &receiver, &cases);
 }
 
-fn a_request_is_in_the_trail() {
+fn a_request_that_failed_is_in_the_trail_without_its_secrets() {
     let (worker, receiver) = reporting(Worker::fixture());
     worker.post("/story/fetched?marker=fetched.");
     let event =
@@ -166,7 +139,7 @@ fn a_request_is_in_the_trail() {
     assert!(!event["breadcrumbs"].to_string().contains("secret-key"));
 }
 
-fn outside_of_a_run_nothing_is_reported() {
+fn outside_of_a_run_nothing_is_reported_and_that_is_said_once() {
     let (worker, receiver) = reporting(Worker::fixture());
     // The first wrapped handler lets the isolate know its bindings.
     worker.post("/story/told?marker=inside.");
@@ -185,7 +158,7 @@ fn outside_of_a_run_nothing_is_reported() {
     wait::until("the line", wait::LIMIT, || (said() == 1).then_some(()));
 }
 
-fn a_request_is_told_without_its_secrets() {
+fn what_a_run_says_of_its_request_has_the_headers_it_names_and_no_secret() {
     let (worker, receiver) = reporting(Worker::fixture());
     let headers = [
         ("cf-ray", "8f0-FRA"),

@@ -13,12 +13,11 @@ mod upkeep;
 
 use std::time::Duration;
 
-use libtest_mimic::Trial;
-use proof::http::Answer;
-use proof::receiver::Receiver;
-use proof::shared::Shared;
-use proof::wait;
-use proof::worker::{Worker, WorkerOptions};
+use harness::http::Answer;
+use harness::receiver::Receiver;
+use harness::shared::Shared;
+use harness::wait;
+use harness::worker::{Worker, WorkerOptions};
 use serde_json::{Value, json};
 
 use sources::Sources;
@@ -27,19 +26,14 @@ use sources::Sources;
 /// minute apart.
 const LONG: Duration = Duration::from_secs(120);
 
-pub fn trials() -> Vec<Trial> {
-    [
-        compile::trials(),
-        batch::trials(),
-        progress::trials(),
-        limits::trials(),
-        upkeep::trials(),
-        refusals::trials(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
-}
+harness::trials![
+    ..compile::trials(),
+    ..batch::trials(),
+    ..progress::trials(),
+    ..limits::trials(),
+    ..upkeep::trials(),
+    ..refusals::trials(),
+];
 
 /// The example, the server of its sources, and who gets its reports.
 struct Stage {

@@ -4,25 +4,18 @@ use std::fs;
 use std::process::Command;
 
 use bench_page::number;
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::{environment, run};
+use harness::{environment, run, shown};
 use worker_sentry_symbols::{BUILD_ID, Checked, FEATURES, Module, check, compressed, split};
 
-use crate::{shown, stacks};
+use crate::stacks;
 
 const PAGE: &str = "src/stack-traces.md";
 /// A change of the example, or of another machine's paths in messages of panics, is less.
 const SHARE: f64 = 0.03;
 
-pub fn trials() -> Vec<Trial> {
-    vec![test(
-        "tiers::the_page_says_what_each_way_to_build_costs_and_buys",
-        the_page_says_what_each_way_costs,
-    )]
-}
+harness::trials![the_page_says_what_each_way_to_build_costs_and_buys];
 
-fn the_page_says_what_each_way_costs() {
+fn the_page_says_what_each_way_to_build_costs_and_buys() {
     let data = stacks::example_companion();
     let companion = Module::parse(&data, "companion").expect("a module");
     let plain = Way::split_of(&companion.rebuilt(|it| !it.is_custom(BUILD_ID), &[]));

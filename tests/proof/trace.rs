@@ -3,52 +3,30 @@
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::receiver::{Received, Receiver, envelope};
-use proof::relay;
-use proof::shared::Shared;
-use proof::worker::Worker;
+use harness::receiver::{Received, Receiver, envelope};
+use harness::relay;
+use harness::shared::Shared;
+use harness::worker::Worker;
 use serde_json::{Value, json};
 
 /// How many chains run at once.
 const CHAINS: usize = 21;
 
-pub fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "trace::a_request_an_object_a_queue_a_workflow_and_its_steps_are_one_trace_joined_at_each_hop",
-            one_chain_is_one_trace,
-        ),
-        test(
-            "trace::chains_that_run_at_once_are_a_trace_each_and_nothing_is_crossed",
-            chains_do_not_cross,
-        ),
-        test(
-            "trace::a_run_that_continues_nothing_is_a_trace_of_its_own_and_a_traceparent_is_continued",
-            heads_and_traceparents,
-        ),
-        test(
-            "trace::the_headers_of_others_stay_and_without_a_dsn_none_are_added",
-            headers_of_others_stay,
-        ),
-        test(
-            "trace::an_instance_without_a_creators_trace_is_one_trace_in_each_replay_and_attempt",
-            an_instance_is_one_trace,
-        ),
-        test(
-            "trace::a_run_without_a_trace_can_be_in_the_one_that_cloudflare_records_and_on_its_span",
-            cloudflares_own_is_joined,
-        ),
-    ]
-}
+harness::trials![
+    a_request_an_object_a_queue_a_workflow_and_its_steps_are_one_trace_joined_at_each_hop,
+    chains_that_run_at_once_are_a_trace_each_and_nothing_is_crossed,
+    a_run_that_continues_nothing_is_a_trace_of_its_own_and_a_traceparent_is_continued,
+    the_headers_of_others_stay_and_without_a_dsn_none_are_added,
+    an_instance_without_a_creators_trace_is_one_trace_in_each_replay_and_attempt,
+    a_run_without_a_trace_can_be_in_the_one_that_cloudflare_records_and_on_its_span,
+];
 
 fn stage() -> &'static (Worker, Receiver) {
     static STAGE: Shared<(Worker, Receiver)> = Shared::new();
     STAGE.get(|| {
-        let receiver = Receiver::accepting();
-        let options = Worker::fixture().reporting_to(&receiver.dsn());
-        (options.var("SENTRY_RELEASE", "traced@1").start(), receiver)
+        Worker::fixture()
+            .var("SENTRY_RELEASE", "traced@1")
+            .start_reporting()
     })
 }
 
@@ -127,7 +105,7 @@ fn trace_id(number: usize) -> String {
     format!("771a43a4192642f0b136d5159a50{number:04x}")
 }
 
-fn one_chain_is_one_trace() {
+fn a_request_an_object_a_queue_a_workflow_and_its_steps_are_one_trace_joined_at_each_hop() {
     let trace = trace_id(0xffff);
     let header = format!("{trace}-b0e6f15b45c36b12-1");
     let baggage = format!(
@@ -144,7 +122,7 @@ fn one_chain_is_one_trace() {
     assert_eq!(parts[6].dsc, expected);
 }
 
-fn chains_do_not_cross() {
+fn chains_that_run_at_once_are_a_trace_each_and_nothing_is_crossed() {
     thread::scope(|scope| {
         let chains: Vec<_> = (0..CHAINS)
             .map(|number| {
@@ -165,7 +143,7 @@ fn chains_do_not_cross() {
     });
 }
 
-fn heads_and_traceparents() {
+fn a_run_that_continues_nothing_is_a_trace_of_its_own_and_a_traceparent_is_continued() {
     let parts = chain("own.head.", &[]);
     let trace = parts[0].trace.clone();
     assert_joined(&parts, &trace, None);
@@ -181,7 +159,7 @@ fn heads_and_traceparents() {
     assert_joined(&parts, w3c, Some("00f067aa0ba902b7"));
 }
 
-fn headers_of_others_stay() {
+fn the_headers_of_others_stay_and_without_a_dsn_none_are_added() {
     let own = [("baggage", "theirs=1"), ("x-own", "kept")];
     let echo = |worker: &Worker, headers: &[(&str, &str)]| {
         let path = "/traces/echo?marker=echo.";
@@ -203,7 +181,7 @@ fn headers_of_others_stay() {
     assert_eq!(echo(silent, &[]), json!([null, null, null, null]));
 }
 
-fn an_instance_is_one_trace() {
+fn an_instance_without_a_creators_trace_is_one_trace_in_each_replay_and_attempt() {
     let (worker, receiver) = stage();
     worker.post("/traces/instance/ae0ee067?marker=instance.");
     let part = |part: &str| seen(receiver, &format!("{part}:instance."));
@@ -219,7 +197,7 @@ fn an_instance_is_one_trace() {
     assert_eq!(step.span, run.span);
 }
 
-fn cloudflares_own_is_joined() {
+fn a_run_without_a_trace_can_be_in_the_one_that_cloudflare_records_and_on_its_span() {
     let (worker, receiver) = stage();
     let native = |marker: &str, headers: &[(&str, &str)]| {
         let path = format!("/traces/native?marker={marker}");

@@ -5,40 +5,18 @@ use std::collections::BTreeSet;
 use std::thread;
 use std::time::Duration;
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::receiver::{Receiver, envelope};
-use proof::worker::Worker;
+use harness::receiver::{Receiver, envelope};
+use harness::worker::Worker;
 use serde_json::{Value, json};
 
-pub fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "tracing::an_error_is_an_event_with_its_chain_its_fields_and_the_trail_before_it",
-            an_error_is_an_event,
-        ),
-        test(
-            "tracing::an_error_is_told_once_whoever_tells_it_and_whoever_returns_it",
-            an_error_is_told_once,
-        ),
-        test(
-            "tracing::with_logs_on_everything_is_a_log_of_the_same_trace",
-            everything_is_a_log,
-        ),
-        test(
-            "tracing::twenty_runs_at_once_share_the_layer_and_nothing_else",
-            twenty_runs_at_once,
-        ),
-        test(
-            "tracing::an_instrumented_function_is_a_span_and_what_it_tells_is_on_it",
-            an_instrumented_function_is_a_span,
-        ),
-        test(
-            "tracing::a_panic_has_the_trail_and_outside_of_a_run_nothing_is_told",
-            a_panic_and_outside,
-        ),
-    ]
-}
+harness::trials![
+    an_error_is_an_event_with_its_chain_its_fields_and_the_trail_before_it,
+    an_error_is_told_once_whoever_tells_it_and_whoever_returns_it,
+    with_logs_on_everything_is_a_log_of_the_same_trace,
+    twenty_runs_at_once_share_the_layer_and_nothing_else,
+    an_instrumented_function_is_a_span_and_what_it_tells_is_on_it,
+    a_panic_has_the_trail_and_outside_of_a_run_nothing_is_told,
+];
 
 fn post(worker: &Worker, case: &str, marker: &str) {
     worker.post(&format!("/tracing/{case}?marker={marker}"));
@@ -84,7 +62,7 @@ fn is_told(event: &Value, marker: &str) {
     assert_eq!(trail[1]["data"], data);
 }
 
-fn an_error_is_an_event() {
+fn an_error_is_an_event_with_its_chain_its_fields_and_the_trail_before_it() {
     let (worker, receiver) = Worker::fixture().start_reporting();
     post(&worker, "told", "told.");
     let event = only_event(&receiver, "told.");
@@ -103,7 +81,7 @@ fn an_error_is_an_event() {
     assert_eq!(receiver.requests().len(), 2);
 }
 
-fn an_error_is_told_once() {
+fn an_error_is_told_once_whoever_tells_it_and_whoever_returns_it() {
     let (worker, receiver) = Worker::fixture().start_reporting();
     for case in ["returned", "twice"] {
         let marker = format!("once-{case}.");
@@ -115,7 +93,7 @@ fn an_error_is_told_once() {
     assert_eq!(receiver.requests().len(), 2);
 }
 
-fn everything_is_a_log() {
+fn with_logs_on_everything_is_a_log_of_the_same_trace() {
     let (worker, receiver) = Worker::fixture().start_logging();
     post(&worker, "told", "logged.");
     let logs = receiver.wait_for_logs("logged.");
@@ -137,7 +115,7 @@ fn everything_is_a_log() {
     }
 }
 
-fn twenty_runs_at_once() {
+fn twenty_runs_at_once_share_the_layer_and_nothing_else() {
     let (worker, receiver) = Worker::fixture().start_logging();
     thread::scope(|scope| {
         for at in 0..20 {
@@ -164,7 +142,7 @@ fn twenty_runs_at_once() {
     assert_eq!(receiver.requests().len(), 40);
 }
 
-fn an_instrumented_function_is_a_span() {
+fn an_instrumented_function_is_a_span_and_what_it_tells_is_on_it() {
     let receiver = Receiver::accepting();
     let worker = Worker::fixture()
         .logging_to(&receiver.dsn())
@@ -206,7 +184,7 @@ fn an_instrumented_function_is_a_span() {
     }
 }
 
-fn a_panic_and_outside() {
+fn a_panic_has_the_trail_and_outside_of_a_run_nothing_is_told() {
     let (worker, receiver) = Worker::fixture().start_logging();
     post(&worker, "outside", "outside.");
     post(&worker, "panic", "panic.");

@@ -11,13 +11,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::receiver::{Answer, Received, Receiver};
-use proof::server::Request;
-use proof::shared::Shared;
-use proof::wait;
-use proof::worker::Worker;
+use harness::receiver::{Answer, Received, Receiver};
+use harness::server::Request;
+use harness::shared::Shared;
+use harness::wait;
+use harness::worker::Worker;
 use serde_json::Value;
 use socket2::SockRef;
 
@@ -304,39 +302,19 @@ static PAUSES: [Pause; 9] = [
 
 static WRITTEN: AtomicUsize = AtomicUsize::new(0);
 
-pub fn trials() -> Vec<Trial> {
-    let mut trials = vec![
-        test(
-            "transport::an_envelope_goes_to_the_dsns_endpoint_with_its_three_headers",
-            an_envelope_goes_to_the_dsns_endpoint_with_its_three_headers,
-        ),
-        test(
-            "transport::a_refused_connection_loses_the_event_and_nothing_else",
-            a_refused_connection_loses_the_event_and_nothing_else,
-        ),
-        test(
-            "transport::a_hundred_captures_at_once_all_arrive_at_a_slow_receiver",
-            a_hundred_captures_at_once_all_arrive_at_a_slow_receiver,
-        ),
-        test(
-            "transport::bodies_that_never_end_are_cancelled_while_an_object_lives_on",
-            bodies_that_never_end_are_cancelled_while_an_object_lives_on,
-        ),
-        test(
-            "transport::two_thousand_captures_leave_both_heaps_flat",
-            two_thousand_captures_leave_both_heaps_flat,
-        ),
-    ];
-    for fault in &FAULTS {
-        let name = format!("transport::{}", fault.rule);
-        trials.push(test(&name, || survives(fault)));
-    }
-    for pause in &PAUSES {
-        let name = format!("transport::{}", pause.rule);
-        trials.push(test(&name, || is_honoured(pause)));
-    }
-    trials
-}
+harness::trials![
+    an_envelope_goes_to_the_dsns_endpoint_with_its_three_headers,
+    a_refused_connection_loses_the_event_and_nothing_else,
+    a_hundred_captures_at_once_all_arrive_at_a_slow_receiver,
+    bodies_that_never_end_are_cancelled_while_an_object_lives_on,
+    two_thousand_captures_leave_both_heaps_flat,
+    ..FAULTS
+        .iter()
+        .map(|fault| harness::trial!(fault.rule, || survives(fault))),
+    ..PAUSES
+        .iter()
+        .map(|pause| harness::trial!(pause.rule, || is_honoured(pause))),
+];
 
 /// A Worker and the receiver it reports to.
 struct Stage {

@@ -6,32 +6,30 @@ use std::fs;
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use libtest_mimic::Trial;
-use proof::case::{self, test};
-use proof::process::Process;
-use proof::receiver::{Answer, Receiver};
-use proof::server::Request;
-use proof::{environment, wait};
+use harness::case::{self, Trial};
+use harness::process::Process;
+use harness::receiver::{Answer, Receiver};
+use harness::server::Request;
+use harness::{environment, wait};
 use serde_json::{Value, json};
 
 use crate::{newcomer, stacks};
 
 const WORKFLOW: &str = "listings/deploy.yaml";
 
-pub fn trials() -> Vec<Trial> {
-    let mut trials = vec![test(
-        "upload::each_step_of_the_workflow_takes_its_version_from_where_it_is_pinned",
-        each_step_is_what_is_pinned,
-    )];
-    if newcomer::can_build() && stacks::sentry_cli().is_some() {
-        trials.push(test(
-            "upload::the_last_step_deploys_and_hands_sentry_the_companion_and_the_sources",
-            the_last_step_hands_sentry_the_companion,
-        ));
-    } else {
+harness::trials![
+    each_step_of_the_workflow_takes_its_version_from_where_it_is_pinned,
+    ..if_there_is_sentry_cli(),
+];
+
+fn if_there_is_sentry_cli() -> Option<Trial> {
+    if !newcomer::can_build() || stacks::sentry_cli().is_none() {
         eprintln!("NOT CHECKED: what the workflow hands to Sentry");
+        return None;
     }
-    trials
+    Some(harness::trial!(
+        the_last_step_deploys_and_hands_sentry_the_companion_and_the_sources
+    ))
 }
 
 /// The steps of its one job.
@@ -45,7 +43,7 @@ fn steps() -> Vec<Value> {
     steps.expect("steps").clone()
 }
 
-fn each_step_is_what_is_pinned() {
+fn each_step_of_the_workflow_takes_its_version_from_where_it_is_pinned() {
     let lock = fs::read_to_string(environment::workspace().join("Cargo.lock")).expect("a lock");
     let lock: toml::Table = lock.parse().expect("TOML");
     let locked = |name: &str| {
@@ -76,7 +74,7 @@ fn each_step_is_what_is_pinned() {
     assert_eq!(installed, ["worker-build", "worker-sentry-symbols"]);
 }
 
-fn the_last_step_hands_sentry_the_companion() {
+fn the_last_step_deploys_and_hands_sentry_the_companion_and_the_sources() {
     case::used("sentry-cli");
     let folder = newcomer::folder();
     let mut git = Command::new("sh");

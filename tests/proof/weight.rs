@@ -8,14 +8,10 @@ use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use libtest_mimic::Trial;
-use proof::book;
-use proof::browser::{Page, Scheme};
-use proof::case::test;
-use proof::site::Site;
-use proof::walk::{self, Visit};
-
-use crate::shown::compare;
+use harness::browser::{Page, Scheme};
+use harness::site::Site;
+use harness::walk::{self, Visit};
+use harness::{book, shown};
 
 /// The most that a first visit may download, compressed, to a page with words only, and to
 /// one with a diagram or a picture. A picture comes last, when the page can be read.
@@ -56,18 +52,10 @@ const FIRST: [(&str, &str); 3] = [
     ),
 ];
 
-pub fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "weight::every_page_and_every_first_visit_stays_within_its_budget",
-            within_budget,
-        ),
-        test(
-            "weight::the_book_shows_what_it_weighs_beside_a_default_book",
-            shown,
-        ),
-    ]
-}
+harness::trials![
+    every_page_and_every_first_visit_stays_within_its_budget,
+    the_book_shows_what_it_weighs_beside_a_default_book,
+];
 
 /// The size of some files.
 #[derive(Clone, Copy, Debug, Default)]
@@ -116,7 +104,7 @@ fn assert_within(what: &str, folder: &Path, files: &BTreeSet<String>, budget: us
     );
 }
 
-fn within_budget() {
+fn every_page_and_every_first_visit_stays_within_its_budget() {
     let folder = book::folder();
     for visit in walk::visits() {
         // This is the whole book on one page.
@@ -204,7 +192,7 @@ impl Weighed {
     }
 }
 
-fn shown() {
+fn the_book_shows_what_it_weighs_beside_a_default_book() {
     let ours = Weighed::new(book::folder()).rows();
     let default = Weighed::new(book::render_default()).rows();
     let names = FIRST.map(|(_, name)| name);
@@ -226,7 +214,7 @@ fn shown() {
         let _ = writeln!(table, "| {name} | {a} | {b} | {c} | {d} |");
     }
     // A sentence more on a page changes that much.
-    compare(SHOWN_ON, "weight", &table, 0.1, "weight");
+    shown::compare(SHOWN_ON, "weight", &table, 0.1, "weight");
 }
 
 fn kilobytes(bytes: usize) -> String {

@@ -5,98 +5,34 @@
 
 use std::fs;
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::receiver::{Receiver, event};
-use proof::shared::Shared;
-use proof::worker::Worker;
-use proof::{environment, wait};
+use harness::receiver::{Receiver, event};
+use harness::shared::Shared;
+use harness::worker::Worker;
+use harness::{environment, wait};
 use serde_json::{Value, json};
 
-pub fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "workflows::input_and_output_are_typed",
-            input_and_output_are_typed,
-        ),
-        test(
-            "workflows::an_input_of_another_type_is_reported_by_the_binding",
-            an_input_of_another_type_is_reported_by_the_binding,
-        ),
-        test(
-            "workflows::a_step_that_fails_is_tried_again_and_knows_its_attempt",
-            a_step_that_fails_is_tried_again_and_knows_its_attempt,
-        ),
-        test(
-            "workflows::a_steps_error_is_reported_once_after_its_last_attempt_with_its_causes",
-            a_steps_error_is_reported_once_after_its_last_attempt_with_its_causes,
-        ),
-        test(
-            "workflows::a_non_retryable_error_ends_the_attempts",
-            a_non_retryable_error_ends_the_attempts,
-        ),
-        test(
-            "workflows::an_error_of_javascript_keeps_its_name_and_cause",
-            an_error_of_javascript_keeps_its_name_and_cause,
-        ),
-        test(
-            "workflows::a_result_that_javascript_would_round_is_an_error",
-            a_result_that_javascript_would_round_is_an_error,
-        ),
-        test(
-            "workflows::sleeping_takes_its_time_and_steps_around_it_run_once",
-            sleeping_takes_its_time_and_steps_around_it_run_once,
-        ),
-        test(
-            "workflows::an_event_is_typed_and_one_that_is_late_is_a_timeout",
-            an_event_is_typed_and_one_that_is_late_is_a_timeout,
-        ),
-        test(
-            "workflows::a_resumed_run_does_not_run_finished_steps_and_a_pause_is_no_error",
-            a_resumed_run_does_not_run_finished_steps_and_a_pause_is_no_error,
-        ),
-        test(
-            "workflows::a_handled_error_that_a_step_reports_is_reported_once_in_spite_of_a_replay",
-            a_handled_error_is_reported_once_in_spite_of_a_replay,
-        ),
-        test(
-            "workflows::a_terminated_instance_ends_and_a_restarted_one_begins_anew",
-            a_terminated_instance_ends_and_a_restarted_one_begins_anew,
-        ),
-        test(
-            "workflows::steps_and_instances_run_side_by_side",
-            steps_and_instances_run_side_by_side,
-        ),
-        test(
-            "workflows::a_body_is_told_its_step_its_attempt_and_its_configuration",
-            a_body_is_told_its_step_its_attempt_and_its_configuration,
-        ),
-        test(
-            "workflows::a_restart_from_a_step_runs_that_step_again_and_none_before_it",
-            a_restart_from_a_step_runs_that_step_again_and_none_before_it,
-        ),
-        test(
-            "workflows::a_workflow_that_fails_is_undone_step_by_step_from_its_end",
-            a_workflow_that_fails_is_undone_step_by_step_from_its_end,
-        ),
-        test(
-            "workflows::a_rollback_that_fails_for_good_is_reported_once",
-            a_rollback_that_fails_for_good_is_reported_once,
-        ),
-        test(
-            "workflows::a_replay_for_the_rollbacks_ends_where_the_run_had_come_to",
-            a_replay_for_the_rollbacks_ends_where_the_run_had_come_to,
-        ),
-        test(
-            "workflows::an_event_knows_the_instance_the_workflow_the_step_and_the_attempt",
-            an_event_knows_the_instance_the_workflow_the_step_and_the_attempt,
-        ),
-        test(
-            "workflows::exporting_a_workflow_adds_no_method_to_the_default_entrypoint",
-            exporting_a_workflow_adds_no_method_to_the_default_entrypoint,
-        ),
-    ]
-}
+harness::trials![
+    input_and_output_are_typed,
+    an_input_of_another_type_is_reported_by_the_binding,
+    a_step_that_fails_is_tried_again_and_knows_its_attempt,
+    a_steps_error_is_reported_once_after_its_last_attempt_with_its_causes,
+    a_non_retryable_error_ends_the_attempts,
+    an_error_of_javascript_keeps_its_name_and_cause,
+    a_result_that_javascript_would_round_is_an_error,
+    sleeping_takes_its_time_and_steps_around_it_run_once,
+    an_event_is_typed_and_one_that_is_late_is_a_timeout,
+    a_resumed_run_does_not_run_finished_steps_and_a_pause_is_no_error,
+    a_handled_error_that_a_step_reports_is_reported_once_in_spite_of_a_replay,
+    a_terminated_instance_ends_and_a_restarted_one_begins_anew,
+    steps_and_instances_run_side_by_side,
+    a_body_is_told_its_step_its_attempt_and_its_configuration,
+    a_restart_from_a_step_runs_that_step_again_and_none_before_it,
+    a_workflow_that_fails_is_undone_step_by_step_from_its_end,
+    a_rollback_that_fails_for_good_is_reported_once,
+    a_replay_for_the_rollbacks_ends_where_the_run_had_come_to,
+    an_event_knows_the_instance_the_workflow_the_step_and_the_attempt,
+    exporting_a_workflow_adds_no_method_to_the_default_entrypoint,
+];
 
 /// One Worker for all tests, and who gets its events.
 fn fixture() -> &'static (Worker, Receiver) {
@@ -371,7 +307,7 @@ fn a_resumed_run_does_not_run_finished_steps_and_a_pause_is_no_error() {
     assert_eq!(reported("Aborting engine"), [Value::Null; 0]);
 }
 
-fn a_handled_error_is_reported_once_in_spite_of_a_replay() {
+fn a_handled_error_that_a_step_reports_is_reported_once_in_spite_of_a_replay() {
     let scenario = json!({ "scenario": "handled", "marker": "handled", "ms": 2_000 });
     let instance = Instance::play("handled", &scenario);
     instance.wait_for_note("reported");

@@ -6,40 +6,21 @@
 
 use std::collections::BTreeSet;
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::receiver::{self, Receiver};
-use proof::shared::Shared;
-use proof::wait;
-use proof::worker::{Worker, WorkerOptions};
+use harness::receiver::{self, Receiver};
+use harness::shared::Shared;
+use harness::wait;
+use harness::worker::{Worker, WorkerOptions};
 use serde_json::{Value, json};
 
 use crate::panics::{instance, next_instance};
 
-pub fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "zero_trust::an_event_from_each_way_in_has_no_field_that_is_not_allowed",
-            an_event_from_each_way_in_has_no_field_that_is_not_allowed,
-        ),
-        test(
-            "zero_trust::a_transaction_and_a_check_in_have_no_field_that_is_not_allowed_and_no_secret",
-            what_is_sent_on_demand_has_no_field_that_is_not_allowed,
-        ),
-        test(
-            "zero_trust::no_secret_of_the_surroundings_is_in_any_byte_that_leaves",
-            no_secret_of_the_surroundings_is_in_any_byte_that_leaves,
-        ),
-        test(
-            "zero_trust::the_console_shows_neither_the_dsn_nor_a_secret",
-            the_console_shows_neither_the_dsn_nor_a_secret,
-        ),
-        test(
-            "zero_trust::nothing_is_sent_to_anyone_but_the_receiver",
-            nothing_is_sent_to_anyone_but_the_receiver,
-        ),
-    ]
-}
+harness::trials![
+    an_event_from_each_way_in_has_no_field_that_is_not_allowed,
+    a_transaction_and_a_check_in_have_no_field_that_is_not_allowed_and_no_secret,
+    no_secret_of_the_surroundings_is_in_any_byte_that_leaves,
+    the_console_shows_neither_the_dsn_nor_a_secret,
+    nothing_is_sent_to_anyone_but_the_receiver,
+];
 
 /// Every path of an envelope that may be there; `[]` is any place in a list.
 ///
@@ -405,7 +386,7 @@ fn an_event_from_each_way_in_has_no_field_that_is_not_allowed() {
     );
 }
 
-fn what_is_sent_on_demand_has_no_field_that_is_not_allowed() {
+fn a_transaction_and_a_check_in_have_no_field_that_is_not_allowed_and_no_secret() {
     let receiver = Receiver::accepting();
     let options = Worker::fixture()
         .logging_to(&receiver.dsn())
@@ -549,7 +530,7 @@ fn nothing_is_sent_to_anyone_but_the_receiver() {
     for way in quick {
         let before = worker.outbound().len();
         fail(&worker, way);
-        proof::wait::until("request", proof::wait::LIMIT, || {
+        harness::wait::until("request", harness::wait::LIMIT, || {
             (worker.outbound().len() > before).then_some(())
         });
     }

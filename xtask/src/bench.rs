@@ -9,6 +9,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use crate::proof::Places;
 use crate::run;
 use crate::setup::{Npm, Setup};
 use crate::worker::{self, Builder};
@@ -82,7 +83,7 @@ pub fn bench(root: &Path, quick: bool, page: bool) -> Result<()> {
     }
 
     eprintln!("\n== bench");
-    let mut command = run::command("cargo");
+    let mut command = Places::default().command(root, builder.npm);
     command.args([
         "bench",
         "--profile",
@@ -96,10 +97,6 @@ pub fn bench(root: &Path, quick: bool, page: bool) -> Result<()> {
         command.args(["--", "--quick"]);
     }
     command
-        .current_dir(root)
-        .env("PROOF_WRANGLER", builder.npm.binary("wrangler"))
-        .env("PROOF_NODE", &builder.npm.node)
-        .env("PROOF_NPM", &builder.npm.modules)
         .env("BENCH_SDK", sdk)
         .env("BENCH_RUST", root.join(PACKAGE))
         .env("BENCH_RUSTC", builder.wasm.version());

@@ -2,7 +2,7 @@
 //!
 //! The packages of this workspace are compiled with counters (`coverage/rustc.sh`), for this
 //! machine and for workerd. Native tests run one to a process. In workerd the proof reads
-//! the counters around each of its tests (`tests/src/coverage.rs`). LLVM's own tools turn
+//! the counters around each of its tests (`tests/harness/src/coverage.rs`). LLVM's own tools turn
 //! counters into lines.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,8 +19,9 @@ use serde_json::Value;
 
 use crate::measured::{self, Lines, Measured, Numbers};
 use crate::pages::{self, Listing};
+use crate::proof::Places;
 use crate::setup::{Npm, Setup, Tools, Wasm};
-use crate::test::{WORKERS, places};
+use crate::test::WORKERS;
 use crate::worker::{self, Builder};
 use crate::{proven, run};
 
@@ -85,17 +86,18 @@ pub fn coverage(root: &Path, only: Option<Part>) -> Result<()> {
     let positions = target.join("positions.txt");
     if only.is_none() {
         let (tools, npm) = (setup.worker_tools()?, setup.npm()?);
-        let receivers = Receivers {
-            bugsink: setup.bugsink()?,
-            spotlight: setup.spotlight()?,
-            sdk: setup.sdk()?,
+        let places = Places {
+            bugsink: Some(setup.bugsink()?),
+            spotlight: Some(setup.spotlight()?),
+            sdk: Some(setup.sdk()?),
+            ..Places::default()
         };
         setup.typed()?;
         next("Workers with counters");
         build(root, &target, &wasm, &tools, &npm)?;
         fs::write(&positions, placed(&listings))?;
         next("the proof, with these Workers");
-        proof(root, &target, &npm, &receivers)?;
+        proof(root, &target, &npm, &places)?;
     }
     if only != Some(Part::Lines) {
         next("native tests, one to a process");
@@ -381,32 +383,15 @@ fn build(root: &Path, target: &Path, wasm: &Wasm, tools: &Tools, npm: &Npm) -> R
     Ok(())
 }
 
-/// What the proof talks to.
-struct Receivers {
-    bugsink: PathBuf,
-    spotlight: PathBuf,
-    sdk: PathBuf,
-}
-
 /// Runs the tests of the proof that use these Workers.
-fn proof(root: &Path, target: &Path, npm: &Npm, receivers: &Receivers) -> Result<()> {
+fn proof(root: &Path, target: &Path, npm: &Npm, places: &Places) -> Result<()> {
     let counters = emptied(proof_folder(target))?;
-    let mut command = run::command("cargo");
-    command
-        .current_dir(root)
-        .args(["test", "-p", "proof", "--test", "proof"]);
-    places(root, npm, &mut command)?;
+    let mut command = places.proof(root, npm, &["--test", "proof"])?;
     let workers = target.join("workers");
     command.env("PROOF_LISTINGS", workers.join("listings"));
     command.env("PROOF_FIXTURE", workers.join("fixture"));
     command.env("PROOF_SNIPPETS", workers.join("snippets"));
     command.env_remove("PROOF_FIXTURE_UNWIND");
-    for unused in ["PROOF_CHROMIUM", "PROOF_MDBOOK"] {
-        command.env(unused, target);
-    }
-    command.env("PROOF_BUGSINK", &receivers.bugsink);
-    command.env("PROOF_SPOTLIGHT", &receivers.spotlight);
-    command.env("PROOF_SDK", &receivers.sdk);
     command.env("PROOF_COVERAGE", &counters);
     // What fails with counters passes without them, in the proof itself. It is left out.
     if !command.status()?.success() {

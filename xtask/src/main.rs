@@ -5,7 +5,6 @@
 
 mod anchors;
 mod api;
-mod background;
 mod bench;
 mod book;
 mod book_checks;
@@ -21,6 +20,7 @@ mod mutants;
 mod pages;
 mod pictures;
 mod preprocess;
+mod proof;
 mod proven;
 mod publish;
 mod release;
@@ -72,9 +72,14 @@ enum Command {
         #[arg(long, default_value_t = 3000)]
         port: u16,
     },
-    /// Start the example Worker and a receiver, both on this machine, and make
+    /// Start the example Worker and two receivers, all on this machine, and make
     /// the Worker fail. Nothing is left after Ctrl-C.
-    Demo,
+    Demo {
+        /// Make this handler fail at once, such as panic/alarm, and print where it did:
+        /// the address of its issue, and functions, files and lines of its stack.
+        #[arg(long, value_name = "HOST/HANDLER")]
+        drill: Option<String>,
+    },
     /// Render the book into ./book, with the documentation of the API.
     Book {
         /// Add new pages and headings to the list of those that stay.
@@ -186,7 +191,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Setup => setup::everything(&root),
         Command::Serve { port } => serve::serve(&root, port),
-        Command::Demo => demo::demo(&root),
+        Command::Demo { drill } => demo::demo(&root, drill.as_deref()),
         Command::Book { anchors } => book::book(&root, anchors),
         Command::Bench { quick, page } => bench::bench(&root, quick, page),
         Command::Publish(options) => publish::publish(&root, &options),

@@ -11,9 +11,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use crate::proof::Places;
 use crate::run;
 use crate::setup::Setup;
-use crate::test::places;
 use crate::worker::Builder;
 
 /// The Workers that are seen failing.
@@ -23,8 +23,14 @@ const WORKERS: [&str; 2] = ["listings", "tests/fixture"];
 pub fn pictures(root: &Path) -> Result<()> {
     let setup = Setup::new(root)?;
     let (wasm, tools) = (setup.wasm()?, setup.all_tools()?);
-    let (npm, bugsink, chromium) = (setup.npm()?, setup.bugsink()?, setup.chromium()?);
-    let spotlight = setup.spotlight()?;
+    let npm = setup.npm()?;
+    let places = Places {
+        bugsink: Some(setup.bugsink()?),
+        spotlight: Some(setup.spotlight()?),
+        chromium: Some(setup.chromium()?),
+        mdbook: Some(tools.bin.clone()),
+        ..Places::default()
+    };
     let builder = Builder {
         wasm: &wasm,
         tools: &tools,
@@ -33,19 +39,8 @@ pub fn pictures(root: &Path) -> Result<()> {
     for worker in WORKERS {
         builder.build(&root.join(worker))?;
     }
-    let mut command = run::command("cargo");
-    command.current_dir(root);
-    command.args(["test", "-p", "proof", "--test", "proof", "--", "pictures::"]);
-    places(root, &npm, &mut command)?;
-    command
-        .env("PROOF_BUGSINK", &bugsink)
-        .env("PROOF_SPOTLIGHT", &spotlight)
-        // No picture needs it.
-        .env("PROOF_SDK", root.join("target"))
-        .env("PROOF_CHROMIUM", &chromium)
-        .env("PROOF_MDBOOK", &tools.bin)
-        .env("WORKER_SENTRY_UPDATE", "1");
-    run::inherited(&mut command)
+    let mut command = places.proof(root, &npm, &["--test", "proof", "--", "pictures::"])?;
+    run::inherited(command.env("WORKER_SENTRY_UPDATE", "1"))
 }
 
 /// A page with each picture in light and in dark. The style sheet shows one of the two, and

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 
+use crate::proof::{Places, UNCHECKED, UNWINDING};
 use crate::proven::{self, Part, Record};
 use crate::seen::Seen;
 use crate::setup::{Npm, Setup, Tools, Unwinding, Wasm};
@@ -119,10 +120,7 @@ struct Ready {
     unwinding: Option<Result<Unwinding, String>>,
     tools: Option<Tools>,
     npm: Option<Npm>,
-    bugsink: Option<std::path::PathBuf>,
-    spotlight: Option<std::path::PathBuf>,
-    sdk: Option<std::path::PathBuf>,
-    chromium: Option<std::path::PathBuf>,
+    places: Places,
 }
 
 impl Ready {
@@ -150,12 +148,15 @@ impl Ready {
         Ok(Self {
             wasm,
             unwinding: worker.then(|| setup.unwinding()),
-            tools,
             npm: (worker || proof).then(|| setup.npm()).transpose()?,
-            bugsink: proof.then(|| setup.bugsink()).transpose()?,
-            spotlight: proof.then(|| setup.spotlight()).transpose()?,
-            sdk: proof.then(|| setup.sdk()).transpose()?,
-            chromium: proof.then(|| setup.chromium()).transpose()?,
+            places: Places {
+                bugsink: proof.then(|| setup.bugsink()).transpose()?,
+                spotlight: proof.then(|| setup.spotlight()).transpose()?,
+                sdk: proof.then(|| setup.sdk()).transpose()?,
+                chromium: proof.then(|| setup.chromium()).transpose()?,
+                mdbook: tools.as_ref().map(|tools| tools.bin.clone()),
+            },
+            tools,
         })
     }
 }
@@ -172,13 +173,6 @@ pub const WORKERS: [(&str, &str); 10] = [
     ("snippet-drill", "listings/snippets/drill"),
     ("snippet-router", "listings/snippets/router"),
     ("snippet-tunnel", "listings/snippets/tunnel"),
-];
-
-/// The Workers that are built a second time, to unwind: the folder, the folder below that
-/// for the output, and the variable that tells the proof where it is.
-const UNWINDING: [(&str, &str, &str); 2] = [
-    ("tests/fixture", "build-unwind", "PROOF_FIXTURE_UNWIND"),
-    ("tests/stacks", "build-unwind", "PROOF_STACKS_UNWIND"),
 ];
 
 /// The Worker whose build is split a second time, optimised: its folder, and the folder
@@ -210,16 +204,6 @@ const EACH: [(&str, &[&str]); 15] = [
     ("build-transactions", &["worker-sentry/spans"]),
 ];
 
-/// What the proof looks at, and the variables that tell it where that is.
-const FOLDERS: [(&str, &str); 6] = [
-    ("PROOF_LISTINGS", "listings/build"),
-    ("PROOF_FIXTURE", "tests/fixture/build"),
-    ("PROOF_STACKS", "tests/stacks/build"),
-    ("PROOF_STACKS_OPTIMIZED", "tests/stacks/build-optimized"),
-    ("PROOF_SNIPPETS", "listings/snippets"),
-    ("PROOF_BOOK", "book"),
-];
-
 struct Run<'a> {
     root: &'a Path,
     filter: Option<&'a str>,
@@ -227,9 +211,6 @@ struct Run<'a> {
     record: bool,
     ready: Option<Ready>,
 }
-
-/// Said where there is no build that unwinds.
-const UNCHECKED: &str = "NOT CHECKED: what a panic does in a build that unwinds";
 
 /// The set-up was asked for what a stage needs.
 const SET_UP: &str = "the set-up covers this stage";
@@ -333,10 +314,9 @@ impl Run<'_> {
             .collect();
         let capabilities = self.root.join(CAPABILITIES);
         builds.extend(EACH.map(|(output, feature)| (capabilities.as_path(), output, feature)));
-        builds.retain(|it| it.0.ends_with("tests/fixture") || it.1 == "build-limit-repeats" || (it.0.ends_with("tests/capabilities") && it.1 == "build"));
-        let _ = (optimized, second);
         builder.build_all(&builds)?;
-        for (folder, output, _) in UNWINDING.into_iter().take(usize::from(std::env::var_os("HACK_UNWIND").is_some())) {
+        builder.build_twice(&self.root.join(optimized), "build", second)?;
+        for (folder, output, _) in UNWINDING {
             let folder = self.root.join(folder);
             match ready.unwinding.as_ref().expect(SET_UP) {
                 Ok(unwinding) => builder.build_unwinding(&folder, output, unwinding)?,
@@ -353,11 +333,6 @@ impl Run<'_> {
     fn proof(&self) -> Result<Vec<u8>> {
         let ready = self.ready();
         let npm = ready.npm.as_ref().expect(SET_UP);
-        let mut command = self.cargo();
-        command.args(["test", "-p", "proof", "--tests"]);
-        if let Some(filter) = self.filter {
-            command.args(["--", filter]);
-        }
         let (folder, second) = OPTIMIZED;
         let workers = WORKERS.map(|(_, folder)| (format!("{folder}/build"), "worker"));
         let more = [
@@ -370,12 +345,10 @@ impl Run<'_> {
                 bail!("{folder} is missing. Make it with: cargo xtask test --stage {stage}");
             }
         }
-        places(self.root, npm, &mut command)?;
-        command.env("PROOF_BUGSINK", ready.bugsink.as_ref().expect(SET_UP));
-        command.env("PROOF_SPOTLIGHT", ready.spotlight.as_ref().expect(SET_UP));
-        command.env("PROOF_SDK", ready.sdk.as_ref().expect(SET_UP));
-        command.env("PROOF_CHROMIUM", ready.chromium.as_ref().expect(SET_UP));
-        command.env("PROOF_MDBOOK", &ready.tools.as_ref().expect(SET_UP).bin);
+        let mut command = ready.places.proof(self.root, npm, &["--tests"])?;
+        if let Some(filter) = self.filter {
+            command.args(["--", filter]);
+        }
         // Cargo's own folder may be elsewhere.
         let folder = self.root.join("target");
         std::fs::create_dir_all(&folder)?;
@@ -392,7 +365,7 @@ impl Run<'_> {
                 date: &oldest,
                 // These choose their dates themselves, and have run.
                 leave_out: &["dates::"],
-                bugsink: ready.bugsink.as_ref().expect(SET_UP),
+                bugsink: ready.places.bugsink.as_ref().expect(SET_UP),
             };
             core(self.root, npm, &on_oldest)?;
         }
@@ -417,49 +390,19 @@ pub struct Core<'a> {
 /// Runs the core of the proof: what depends on the runtime and on the date. It uses the
 /// Workers that were built last, and no browser.
 pub fn core(root: &Path, npm: &Npm, core: &Core<'_>) -> Result<()> {
-    let mut command = run::command("cargo");
-    command.current_dir(root);
-    command.args(["test", "-p", "proof", "--test", "proof"]);
-    command.arg("--");
-    for text in core.leave_out {
-        command.args(["--skip", text]);
-    }
     if !root.join("tests/fixture/build").is_dir() {
         bail!("the Workers are not built. Build them with: cargo xtask test --stage worker");
     }
-    places(root, npm, &mut command)?;
-    // The core has no use for these.
-    for name in [
-        "PROOF_CHROMIUM",
-        "PROOF_MDBOOK",
-        "PROOF_SPOTLIGHT",
-        "PROOF_SDK",
-    ] {
-        command.env(name, root.join("target"));
+    let places = Places {
+        bugsink: Some(core.bugsink.to_owned()),
+        ..Places::default()
+    };
+    let mut command = places.proof(root, npm, &["--test", "proof", "--"])?;
+    for text in core.leave_out {
+        command.args(["--skip", text]);
     }
-    command.env("PROOF_BUGSINK", core.bugsink);
     command.env("PROOF_CORE", "1").env("PROOF_DATE", core.date);
     run::inherited(&mut command)
-}
-
-/// Tells the proof where the Workers, the tools of npm and this program are.
-pub fn places(root: &Path, npm: &Npm, command: &mut Command) -> Result<()> {
-    for (name, folder) in FOLDERS {
-        command.env(name, root.join(folder));
-    }
-    for (folder, output, variable) in UNWINDING {
-        let unwinding = root.join(folder).join(output);
-        if unwinding.is_dir() {
-            command.env(variable, unwinding);
-        } else {
-            eprintln!("  {UNCHECKED}: {folder} was not built so");
-        }
-    }
-    command.env("PROOF_WRANGLER", npm.binary("wrangler"));
-    command.env("PROOF_NODE", &npm.node);
-    command.env("PROOF_NPM", &npm.modules);
-    command.env("PROOF_XTASK", std::env::current_exe()?);
-    Ok(())
 }
 
 /// Runs with the output passed on, except for the last summary line. All of it is

@@ -253,34 +253,14 @@ fn splits(package: &Path) -> bool {
     config.is_ok_and(|config| config.contains("&& worker-sentry-symbols build"))
 }
 
-/// The second half of such a command.
+/// The second half of such a command, by the program of this repository.
 fn split(package: &Path, folder: &str) -> Command {
-    symbols("build", &package.join(folder))
-}
-
-/// Writes the source map of a Worker that was built, unless it is there, and says where it
-/// is.
-pub fn source_map(package: &Path) -> Result<PathBuf> {
-    let folder = package.join("build");
-    let map = folder.join("sourcemap/index_bg.wasm.map");
-    let written = |file: &Path| fs::metadata(file)?.modified();
-    let companion = written(&folder.join("index_bg.debug.wasm"))?;
-    if written(&map).is_ok_and(|map| map > companion) {
-        return Ok(map);
-    }
-    run::inherited(&mut symbols("sourcemap", &folder))?;
-    Ok(map)
-}
-
-/// The program for stacks, of this repository.
-fn symbols(task: &str, folder: &Path) -> Command {
     let mut command = run::command("cargo");
     command
         .current_dir(crate::root())
         .args(["run", "--quiet", "--package", "worker-sentry-symbols", "--"])
-        .arg(task)
-        .arg("--folder")
-        .arg(folder);
+        .args(["build", "--folder"])
+        .arg(package.join(folder));
     command
 }
 

@@ -1,28 +1,15 @@
 //! Many lists: over HTTP into the queue, out of it into a Workflow.
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::wait;
+use harness::wait;
 use serde_json::{Value, json};
 
 use super::{LONG, Stage, has_ended, rules};
 
-pub(super) fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "success::a_batch_goes_through_the_queue_and_each_of_its_lists_is_compiled",
-            a_batch_goes_through_the_queue,
-        ),
-        test(
-            "success::of_a_batch_with_a_bad_list_the_others_are_compiled_and_the_bad_one_is_named",
-            the_others_of_a_batch_are_compiled,
-        ),
-        test(
-            "success::of_messages_of_which_one_is_unusable_the_others_are_compiled",
-            the_other_messages_are_compiled,
-        ),
-    ]
-}
+harness::trials![
+    a_batch_goes_through_the_queue_and_each_of_its_lists_is_compiled,
+    of_a_batch_with_a_bad_list_the_others_are_compiled_and_the_bad_one_is_named,
+    of_messages_of_which_one_is_unusable_the_others_are_compiled,
+];
 
 fn request(name: &str, sources: &Value) -> Value {
     json!({ "name": name, "sources": sources })
@@ -37,7 +24,7 @@ fn batch(stage: &Stage) -> Value {
     })
 }
 
-fn a_batch_goes_through_the_queue() {
+fn a_batch_goes_through_the_queue_and_each_of_its_lists_is_compiled() {
     let stage = Stage::new(|options| options);
     let requests = json!([
         request("one", &json!([stage.sources.at("/hosts.txt")])),
@@ -56,7 +43,7 @@ fn a_batch_goes_through_the_queue() {
     assert_eq!(stage.receiver.requests().len(), 0);
 }
 
-fn the_others_of_a_batch_are_compiled() {
+fn of_a_batch_with_a_bad_list_the_others_are_compiled_and_the_bad_one_is_named() {
     let stage = Stage::new(|options| options);
     let requests = json!([
         request("good", &json!([{ "text": "||good.example.com^" }])),
@@ -75,8 +62,8 @@ fn the_others_of_a_batch_are_compiled() {
     );
 }
 
-fn the_other_messages_are_compiled() {
-    let stage = Stage::new(proof::worker::WorkerOptions::with_drills);
+fn of_messages_of_which_one_is_unusable_the_others_are_compiled() {
+    let stage = Stage::new(harness::worker::WorkerOptions::with_drills);
     // Both are in the queue within the second that it waits for more.
     let unusable = stage.worker.drill("main/queue", "unusable");
     assert_eq!(unusable.status, 202, "{unusable:?}");

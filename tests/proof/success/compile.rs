@@ -1,42 +1,20 @@
 //! One list, asked for over HTTP.
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::wait;
+use harness::wait;
 use serde_json::json;
 
 use super::{LONG, Stage, rules, stage};
 
-pub(super) fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "success::a_list_is_compiled_from_sources_of_every_syntax_and_served",
-            a_list_is_compiled_and_served,
-        ),
-        test(
-            "success::two_requests_for_one_list_share_a_compilation_and_a_third_after_it_does_not",
-            two_requests_share_a_compilation,
-        ),
-        test(
-            "success::a_client_that_has_the_list_is_not_sent_it_again_until_it_changes",
-            a_client_that_has_the_list_is_not_sent_it_again,
-        ),
-        test(
-            "success::a_source_that_is_away_for_a_moment_is_asked_again",
-            a_source_that_is_away_is_asked_again,
-        ),
-        test(
-            "success::sources_that_make_no_list_end_the_compilation_and_say_why",
-            sources_that_make_no_list_end_the_compilation,
-        ),
-        test(
-            "success::a_source_that_stays_away_ends_the_compilation_after_all_attempts",
-            a_source_that_stays_away_ends_the_compilation,
-        ),
-    ]
-}
+harness::trials![
+    a_list_is_compiled_from_sources_of_every_syntax_and_served,
+    two_requests_for_one_list_share_a_compilation_and_a_third_after_it_does_not,
+    a_client_that_has_the_list_is_not_sent_it_again_until_it_changes,
+    a_source_that_is_away_for_a_moment_is_asked_again,
+    sources_that_make_no_list_end_the_compilation_and_say_why,
+    a_source_that_stays_away_ends_the_compilation_after_all_attempts,
+];
 
-fn a_list_is_compiled_and_served() {
+fn a_list_is_compiled_from_sources_of_every_syntax_and_served() {
     let stage = stage();
     let own = "||own.example.com^\n||cdn.example.com^$removeparam=utm_source\n";
     let sources = json!([
@@ -93,7 +71,7 @@ fn a_list_is_compiled_and_served() {
     assert_eq!(stage.reports("every-syntax"), [json!(null); 0]);
 }
 
-fn two_requests_share_a_compilation() {
+fn two_requests_for_one_list_share_a_compilation_and_a_third_after_it_does_not() {
     // Of its own: the sources are held for everybody.
     let stage = Stage::new(|options| options);
     let sources = json!([stage.sources.at("/held/shared")]);
@@ -122,7 +100,7 @@ fn two_requests_share_a_compilation() {
     assert_eq!(stage.sources.count("/held/shared"), 2);
 }
 
-fn a_client_that_has_the_list_is_not_sent_it_again() {
+fn a_client_that_has_the_list_is_not_sent_it_again_until_it_changes() {
     let stage = stage();
     stage.compile("known", &json!([{ "text": "||old.example.com^" }]));
     let list = stage.list("known");
@@ -152,7 +130,7 @@ fn a_client_that_has_the_list_is_not_sent_it_again() {
     assert_ne!(tag_of_new, Some(tag));
 }
 
-fn a_source_that_is_away_is_asked_again() {
+fn a_source_that_is_away_for_a_moment_is_asked_again() {
     let stage = stage();
     let path = "/away/2/flaky";
     stage.compile("flaky", &json!([stage.sources.at(path)]));
@@ -176,7 +154,7 @@ fn ends_without_a_list(name: &str, path: &str) -> serde_json::Value {
     report[1].clone()
 }
 
-fn sources_that_make_no_list_end_the_compilation() {
+fn sources_that_make_no_list_end_the_compilation_and_say_why() {
     let step = "the step `fetch source 1` failed";
     let hopeless = "a source will not be had by asking again";
     let reported = ends_without_a_list("gone", "/gone/a");
@@ -204,7 +182,7 @@ fn sources_that_make_no_list_end_the_compilation() {
     }
 }
 
-fn a_source_that_stays_away_ends_the_compilation() {
+fn a_source_that_stays_away_ends_the_compilation_after_all_attempts() {
     let path = "/away/9/away";
     let reported = ends_without_a_list("away", path);
     let expected = json!([

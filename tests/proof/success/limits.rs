@@ -1,9 +1,7 @@
 //! Limits, reached and forgotten.
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::wait;
-use proof::worker::WorkerOptions;
+use harness::wait;
+use harness::worker::WorkerOptions;
 use serde_json::json;
 
 use super::Stage;
@@ -14,14 +12,9 @@ const REQUESTS: u64 = 60;
 const WINDOW_MS: i64 = 60_000;
 const LEFT_MS: i64 = 20_000;
 
-pub(super) fn trials() -> Vec<Trial> {
-    vec![test(
-        "success::a_client_at_its_limit_is_refused_until_its_window_is_over_and_forgotten",
-        a_client_at_its_limit_is_refused,
-    )]
-}
+harness::trials![a_client_at_its_limit_is_refused_until_its_window_is_over_and_forgotten];
 
-fn a_client_at_its_limit_is_refused() {
+fn a_client_at_its_limit_is_refused_until_its_window_is_over_and_forgotten() {
     let stage = Stage::new(WorkerOptions::with_clock);
     let check = |client: &str| {
         let path = format!("/check/{client}");

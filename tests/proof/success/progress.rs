@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::socket::Socket;
-use proof::wait;
-use proof::worker::WorkerOptions;
+use harness::socket::Socket;
+use harness::wait;
+use harness::worker::WorkerOptions;
 use serde_json::{Value, json};
 
 use super::{LONG, Stage, stage};
@@ -18,26 +16,12 @@ const ASLEEP: Duration = Duration::from_secs(13);
 const STALE_MS: i64 = 15 * 60_000;
 const LEFT_MS: i64 = 5_000;
 
-pub(super) fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "success::a_subscriber_hears_every_stage_in_order_and_a_late_one_the_last",
-            a_subscriber_hears_every_stage,
-        ),
-        test(
-            "success::a_subscriber_of_an_object_that_went_to_sleep_hears_the_news",
-            a_sleeping_object_is_woken_by_news,
-        ),
-        test(
-            "success::a_subscriber_who_talks_is_sent_away_and_one_who_leaves_is_seen_off",
-            a_subscriber_who_talks_is_sent_away,
-        ),
-        test(
-            "success::a_compilation_that_nobody_hears_of_is_given_up_and_can_be_asked_for_again",
-            a_compilation_nobody_hears_of_is_given_up,
-        ),
-    ]
-}
+harness::trials![
+    a_subscriber_hears_every_stage_in_order_and_a_late_one_the_last,
+    a_subscriber_of_an_object_that_went_to_sleep_hears_the_news,
+    a_subscriber_who_talks_is_sent_away_and_one_who_leaves_is_seen_off,
+    a_compilation_that_nobody_hears_of_is_given_up_and_can_be_asked_for_again,
+];
 
 /// The stages that a subscriber hears, until the last one.
 #[track_caller]
@@ -56,7 +40,7 @@ fn heard(socket: &mut Socket) -> Vec<Value> {
     }
 }
 
-fn a_subscriber_hears_every_stage() {
+fn a_subscriber_hears_every_stage_in_order_and_a_late_one_the_last() {
     let stage = stage();
     let mut socket = stage.worker.socket("/lists/heard/progress");
     let sources = json!([stage.sources.at("/hosts.txt"), { "text": "||own.example.com^" }]);
@@ -81,7 +65,7 @@ fn a_subscriber_hears_every_stage() {
     );
 }
 
-fn a_sleeping_object_is_woken_by_news() {
+fn a_subscriber_of_an_object_that_went_to_sleep_hears_the_news() {
     let stage = Stage::new(WorkerOptions::with_clock);
     let made = || stage.worker.process().count_lines("[made] WsHibernationDo");
     let mut socket = stage.worker.socket("/lists/asleep/progress");
@@ -100,7 +84,7 @@ fn a_sleeping_object_is_woken_by_news() {
     });
 }
 
-fn a_subscriber_who_talks_is_sent_away() {
+fn a_subscriber_who_talks_is_sent_away_and_one_who_leaves_is_seen_off() {
     let stage = stage();
     let mut talking = stage.worker.socket("/lists/talk/progress");
     talking.send("hello");
@@ -119,7 +103,7 @@ fn a_subscriber_who_talks_is_sent_away() {
     assert_eq!(stage.reports("lists/talk"), [json!(null); 0]);
 }
 
-fn a_compilation_nobody_hears_of_is_given_up() {
+fn a_compilation_that_nobody_hears_of_is_given_up_and_can_be_asked_for_again() {
     let stage = Stage::new(WorkerOptions::with_clock);
     stage.worker.set_clock(LEFT_MS - STALE_MS);
     let mut socket = stage.worker.socket("/lists/lost/progress");

@@ -1,30 +1,17 @@
 //! Requests that cannot be served: the client's fault, or the deployment's.
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::wait;
+use harness::wait;
 use serde_json::{Value, json};
 
 use super::{LONG, Stage, stage};
 
-pub(super) fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "success::a_bad_request_is_refused_with_the_reason_and_reported_to_nobody",
-            a_bad_request_is_refused_with_the_reason,
-        ),
-        test(
-            "success::without_its_bindings_the_worker_answers_and_reports_what_is_missing",
-            without_its_bindings_the_worker_answers,
-        ),
-        test(
-            "success::without_its_workflows_nothing_is_taken_in_and_nothing_lost_track_of",
-            without_its_workflows_nothing_is_taken_in,
-        ),
-    ]
-}
+harness::trials![
+    a_bad_request_is_refused_with_the_reason_and_reported_to_nobody,
+    without_its_bindings_the_worker_answers_and_reports_what_is_missing,
+    without_its_workflows_nothing_is_taken_in_and_nothing_lost_track_of,
+];
 
-fn a_bad_request_is_refused_with_the_reason() {
+fn a_bad_request_is_refused_with_the_reason_and_reported_to_nobody() {
     let stage = stage();
     let text = |length: usize| json!([{ "text": "x".repeat(length) }]);
     let list = |name: &str, sources: Value| json!({ "name": name, "sources": sources });
@@ -83,7 +70,7 @@ fn without(parts: &'static [&'static str]) -> Stage {
     })
 }
 
-fn without_its_bindings_the_worker_answers() {
+fn without_its_bindings_the_worker_answers_and_reports_what_is_missing() {
     let stage = without(&["kv_namespaces", "durable_objects", "migrations", "queues"]);
     let list = json!({ "name": "a", "sources": [{ "text": "||a.example.com^" }] });
     for (method, path) in [
@@ -111,7 +98,7 @@ fn without_its_bindings_the_worker_answers() {
     assert_eq!(store[0], "main.fetch");
 }
 
-fn without_its_workflows_nothing_is_taken_in() {
+fn without_its_workflows_nothing_is_taken_in_and_nothing_lost_track_of() {
     let stage = without(&["workflows"]);
     let list = json!({ "name": "later", "sources": [{ "text": "||later.example.com^" }] });
     // The coordinator has not kept it as one that is under way: each is a new attempt.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use proof::environment;
-use proof::receiver::{Answer, Receiver};
-use proof::server::Request;
+use harness::environment;
+use harness::receiver::{Answer, Receiver};
+use harness::server::Request;
 use serde_json::{Value, json};
 
 /// More than the example takes from one source.

@@ -1,8 +1,6 @@
 //! What a cron trigger starts: the cache warmed, the lists' health watched.
 
-use libtest_mimic::Trial;
-use proof::case::test;
-use proof::wait;
+use harness::wait;
 use serde_json::{Value, json};
 
 use super::{LONG, Stage, has_ended};
@@ -13,26 +11,12 @@ const CRON: &str = "/cdn-cgi/handler/scheduled?cron=0+*+*+*+*";
 /// The committed name of the namespace; wrangler has no other for it.
 const LISTS: &str = "LISTS";
 
-pub(super) fn trials() -> Vec<Trial> {
-    vec![
-        test(
-            "success::a_cron_trigger_warms_every_list_and_finds_them_in_order",
-            a_cron_trigger_warms_and_watches,
-        ),
-        test(
-            "success::a_trigger_starts_only_what_an_operator_stored_for_it",
-            a_trigger_starts_what_was_stored_for_it,
-        ),
-        test(
-            "success::a_list_that_stays_bad_is_bad_health_and_a_report",
-            a_list_that_stays_bad_is_bad_health,
-        ),
-        test(
-            "success::a_list_that_is_bad_for_a_moment_is_good_health",
-            a_list_that_is_bad_for_a_moment_is_good_health,
-        ),
-    ]
-}
+harness::trials![
+    a_cron_trigger_warms_every_list_and_finds_them_in_order,
+    a_trigger_starts_only_what_an_operator_stored_for_it,
+    a_list_that_stays_bad_is_bad_health_and_a_report,
+    a_list_that_is_bad_for_a_moment_is_good_health,
+];
 
 /// The only instance of a Workflow, once it has ended.
 #[track_caller]
@@ -57,7 +41,7 @@ fn health(stage: &Stage) -> (u16, Value) {
     (answer.status, answer.json())
 }
 
-fn a_cron_trigger_warms_and_watches() {
+fn a_cron_trigger_warms_every_list_and_finds_them_in_order() {
     let stage = Stage::new(|options| options);
     assert_eq!(health(&stage), (200, Value::Null), "nobody has looked yet");
     let mut bytes = 0;
@@ -79,7 +63,7 @@ fn a_cron_trigger_warms_and_watches() {
     assert!(stage.receiver.events().is_empty());
 }
 
-fn a_trigger_starts_what_was_stored_for_it() {
+fn a_trigger_starts_only_what_an_operator_stored_for_it() {
     let stage = Stage::new(|options| options);
     let jobs = json!({ "jobs": ["health_monitoring"] }).to_string();
     stage
@@ -104,7 +88,7 @@ fn with_a_bad_list() -> Stage {
 
 const UNREADABLE: &str = "stored list `bad` cannot be read: line 1 is not `[Adblock Plus 2.0]`";
 
-fn a_list_that_stays_bad_is_bad_health() {
+fn a_list_that_stays_bad_is_bad_health_and_a_report() {
     let stage = with_a_bad_list();
     fire(&stage);
     assert_eq!(only(&stage, "health-monitoring")["status"], "errored");

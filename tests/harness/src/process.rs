@@ -11,6 +11,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use crate::{case, run, wait};
@@ -42,11 +43,12 @@ impl Log {
 
     /// All lines so far, from standard output and standard error as they came.
     pub fn lines(&self) -> Vec<String> {
+        self.text().lines().map(ToOwned::to_owned).collect()
+    }
+
+    fn text(&self) -> String {
         let bytes = fs::read(&self.path).unwrap_or_default();
-        String::from_utf8_lossy(&bytes)
-            .lines()
-            .map(ToOwned::to_owned)
-            .collect()
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 }
 
@@ -134,6 +136,19 @@ impl Process {
         line
     }
 
+    /// The word after `part`, once there is a line with it.
+    ///
+    /// # Panics
+    ///
+    /// If there is none within `limit`, or if the process ended without it.
+    #[track_caller]
+    pub fn wait_for_word_after(&self, part: &str, limit: Duration) -> String {
+        let line = self.wait_for_line(part, limit);
+        let (_, rest) = line.split_once(part).unwrap_or_default();
+        let word = rest.split_whitespace().next().unwrap_or_default();
+        word.to_owned()
+    }
+
     /// How many lines contain `part`.
     pub fn count_lines(&self, part: &str) -> usize {
         let lines = self.log().lines();
@@ -152,6 +167,25 @@ impl Process {
     pub fn says_once(&self, part: &str) {
         self.wait_for_line(part, wait::LIMIT);
         assert_eq!(self.count_lines(part), 1, "lines with `{part}`");
+    }
+
+    /// Passes on each line that it writes from now on.
+    ///
+    /// # Panics
+    ///
+    /// When the process has ended by itself.
+    pub fn follow(&self, mut show: impl FnMut(&str)) -> ! {
+        let mut seen = self.log.text().matches('\n').count();
+        loop {
+            // Asked before the lines are read: what has ended has written all of them.
+            let has_ended = self.ended.exists();
+            let text = self.log.text();
+            let whole = text.matches('\n').count();
+            text.lines().take(whole).skip(seen).for_each(&mut show);
+            seen = whole;
+            assert!(!has_ended, "{} ended", self.log.name);
+            thread::sleep(wait::PAUSE);
+        }
     }
 
     /// Waits for the process to end by itself.

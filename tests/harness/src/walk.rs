@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::book;
 use crate::browser::{Page, Scheme};
 use crate::shared::Shared;
-use crate::site::Site;
+use site::Site;
 
 /// A desk's window.
 pub const WIDE: u32 = 1280;

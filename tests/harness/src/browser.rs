@@ -3,21 +3,16 @@
 //! One browser for the run. Each page has a context of its own, which shares
 //! neither storage nor cache with any other, and a connection of its own, which
 //! is read while the page is being asked something.
-//!
-//! The protocol: <https://chromedevtools.github.io/devtools-protocol/tot/>
 
 use std::fs;
-use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
-use tungstenite::protocol::WebSocketConfig;
-use tungstenite::{Message, WebSocket};
 
+use crate::devtools::Devtools;
 use crate::process::Process;
 use crate::shared::Shared;
 use crate::{environment, run, wait};
@@ -41,9 +36,6 @@ const FLAGS: [&str; 13] = [
     "--remote-debugging-port=0",
 ];
 
-/// How long Chromium may take for one answer.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 static RUNNING: Shared<Browser> = Shared::new();
 
 #[derive(Debug)]
@@ -64,12 +56,8 @@ impl Browser {
             .env("HOME", &home)
             .env("TMPDIR", &home);
         let process = Process::start("chromium", &command);
-        let line = process.wait_for_line("DevTools listening on ", wait::START);
-        let (_, endpoint) = line
-            .split_once("listening on ")
-            .expect("the part asked for");
         Browser {
-            endpoint: endpoint.trim().to_owned(),
+            endpoint: process.wait_for_word_after("DevTools listening on ", wait::START),
             process,
         }
     }
@@ -97,10 +85,8 @@ impl Scheme {
 /// A page in a window of its own. Closed when dropped.
 #[derive(Debug)]
 pub struct Page {
-    socket: WebSocket<TcpStream>,
-    session: Option<String>,
+    devtools: Devtools,
     context: String,
-    calls: u64,
     requests: Vec<String>,
     errors: Vec<String>,
 }
@@ -115,10 +101,8 @@ impl Page {
         let browser = RUNNING.get(Browser::start);
         browser.process.log();
         let mut page = Page {
-            socket: connect(&browser.endpoint),
-            session: None,
+            devtools: Devtools::connect(&browser.endpoint),
             context: String::new(),
-            calls: 0,
             requests: Vec::new(),
             errors: Vec::new(),
         };
@@ -132,7 +116,7 @@ impl Page {
             "Target.attachToTarget",
             json!({ "targetId": target["targetId"], "flatten": true }),
         );
-        page.session = Some(text(&session, "sessionId"));
+        page.devtools.session = Some(text(&session, "sessionId"));
         for domain in ["Page", "Network", "Runtime", "Log"] {
             page.call(&format!("{domain}.enable"), json!({}));
         }
@@ -403,28 +387,12 @@ impl Page {
     }
 
     fn try_call(&mut self, method: &str, parameters: Value) -> Result<Value, Value> {
-        self.calls += 1;
-        let mut message = json!({ "id": self.calls, "method": method, "params": parameters });
-        if let Some(session) = &self.session {
-            message["sessionId"] = session.as_str().into();
-        }
-        let sent = self.socket.send(Message::text(message.to_string()));
-        sent.unwrap_or_else(|error| panic!("{method}: {error}"));
-        loop {
-            let message = match self.socket.read() {
-                Ok(Message::Text(message)) => message,
-                Ok(_) => continue,
-                Err(error) => panic!("{method}: {error}"),
-            };
-            let mut message: Value = serde_json::from_str(&message).expect("JSON");
-            if message["id"] == self.calls {
-                return match message["error"].take() {
-                    Value::Null => Ok(message["result"].take()),
-                    error => Err(error),
-                };
+        let (requests, errors) = (&mut self.requests, &mut self.errors);
+        self.devtools.call(method, &parameters, |event| {
+            if let Some(event) = event {
+                note(event, requests, errors);
             }
-            self.note(&message);
-        }
+        })
     }
 
     /// Reads what the browser had to say before now.
@@ -438,67 +406,45 @@ impl Page {
         self.requests.clear();
         self.errors.clear();
     }
+}
 
-    fn note(&mut self, event: &Value) {
-        let parameters = &event["params"];
-        match event["method"].as_str() {
-            Some("Network.requestWillBeSent") => {
-                self.requests.push(text(&parameters["request"], "url"));
-            }
-            Some("Runtime.consoleAPICalled")
-                if matches!(
-                    parameters["type"].as_str(),
-                    Some("error" | "warning" | "assert")
-                ) =>
-            {
-                self.errors.push(format!("console: {}", parameters["args"]));
-            }
-            Some("Runtime.exceptionThrown") => {
-                let details = &parameters["exceptionDetails"];
-                self.errors.push(format!("exception: {details}"));
-            }
-            Some("Log.entryAdded")
-                if matches!(
-                    parameters["entry"]["level"].as_str(),
-                    Some("error" | "warning")
-                ) =>
-            {
-                self.errors
-                    .push(format!("browser: {}", parameters["entry"]));
-            }
-            _ => {}
+/// Keeps of an event what a test may ask for: addresses, and what went wrong.
+fn note(event: &Value, requests: &mut Vec<String>, errors: &mut Vec<String>) {
+    let parameters = &event["params"];
+    match event["method"].as_str() {
+        Some("Network.requestWillBeSent") => {
+            requests.push(text(&parameters["request"], "url"));
         }
+        Some("Runtime.consoleAPICalled")
+            if matches!(
+                parameters["type"].as_str(),
+                Some("error" | "warning" | "assert")
+            ) =>
+        {
+            errors.push(format!("console: {}", parameters["args"]));
+        }
+        Some("Runtime.exceptionThrown") => {
+            let details = &parameters["exceptionDetails"];
+            errors.push(format!("exception: {details}"));
+        }
+        Some("Log.entryAdded")
+            if matches!(
+                parameters["entry"]["level"].as_str(),
+                Some("error" | "warning")
+            ) =>
+        {
+            errors.push(format!("browser: {}", parameters["entry"]));
+        }
+        _ => {}
     }
 }
 
 impl Drop for Page {
     fn drop(&mut self) {
         // Nobody waits for the answer: the browser may be gone already.
-        let message = json!({
-            "id": self.calls + 1,
-            "method": "Target.disposeBrowserContext",
-            "params": { "browserContextId": self.context },
-        });
-        let _ = self.socket.send(Message::text(message.to_string()));
-    }
-}
-
-fn connect(endpoint: &str) -> WebSocket<TcpStream> {
-    let host = endpoint
-        .strip_prefix("ws://")
-        .and_then(|rest| rest.split('/').next())
-        .expect("an address of the browser's");
-    let stream = TcpStream::connect(host).expect("the browser that just started");
-    stream
-        .set_read_timeout(Some(PATIENCE))
-        .expect("a time that is not zero");
-    // A picture of a long page is one frame.
-    let config = WebSocketConfig::default()
-        .max_frame_size(None)
-        .max_message_size(None);
-    match tungstenite::client::client_with_config(endpoint, stream, Some(config)) {
-        Ok((socket, _)) => socket,
-        Err(error) => panic!("{endpoint}: {error}"),
+        self.devtools.session = None;
+        let context = json!({ "browserContextId": self.context });
+        let _ = self.devtools.send("Target.disposeBrowserContext", &context);
     }
 }
 

@@ -11,7 +11,8 @@ pub const START: Duration = Duration::from_secs(180);
 /// The same for cargo, which may have to compile everything anew.
 pub const BUILD: Duration = Duration::from_secs(900);
 
-const PAUSE: Duration = Duration::from_millis(25);
+/// Between one look and the next.
+pub(crate) const PAUSE: Duration = Duration::from_millis(25);
 
 /// Asks again and again until there is an answer.
 ///

@@ -12,7 +12,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Failed;
+pub use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::coverage;
@@ -57,14 +58,43 @@ pub fn times() -> String {
     lines.collect()
 }
 
-/// A test. Its name is the rule it proves; it fails by panicking.
+/// The tests of a module, as its function `trials`: each is the name of a function, which is
+/// the rule that it proves. `..more()` adds tests that another function makes.
+#[macro_export]
+macro_rules! trials {
+    ($($rule:ident),* $(,)?) => {
+        $crate::trials![$($rule,)* ..None::<$crate::case::Trial>];
+    };
+    ($($rule:ident,)* $(..$more:expr),* $(,)?) => {
+        pub fn trials() -> Vec<$crate::case::Trial> {
+            let mut trials = vec![$($crate::trial!($rule)),*];
+            $(trials.extend($more);)*
+            trials
+        }
+    };
+}
+
+/// One test of a module: a function, whose name is the rule that it proves, or a rule and
+/// what proves it.
+#[macro_export]
+macro_rules! trial {
+    ($rule:ident) => {
+        $crate::trial!(stringify!($rule), $rule)
+    };
+    ($rule:expr, $run:expr $(,)?) => {
+        $crate::case::test(module_path!(), &$rule, $run)
+    };
+}
+
+/// A test. The file of its module and the rule it proves are its name; it fails by panicking.
 ///
 /// What fails is tried once more, because a busy machine can end a wait that is long enough
 /// on others. A test that passes then is flaky: its first failure is printed, and
 /// [`are_too_many_flaky`] holds how many there may be in a run.
-pub fn test(name: &str, run: impl Fn() + Send + 'static) -> Trial {
-    let named = name.to_owned();
-    Trial::test(name, move || {
+pub fn test(module: &str, rule: &str, run: impl Fn() + Send + 'static) -> Trial {
+    let file = module.split("::").nth(1).unwrap_or(module);
+    let named = format!("{file}::{rule}");
+    Trial::test(named.clone(), move || {
         let begin = Instant::now();
         let (mut outcome, mut used) = run_noted(Some(named.clone()), &run);
         // Counters of lines belong to one run of a test.

@@ -1,7 +1,58 @@
-//! As much of HTTP as a server for one client on this machine needs.
+//! As much of HTTP as a server for clients on this machine needs.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+/// Connections are taken, each on a thread of its own, until this is dropped.
+#[derive(Debug)]
+pub struct Listener {
+    address: SocketAddr,
+    closing: Arc<AtomicBool>,
+}
+
+impl Listener {
+    /// Gives each connection to `talk`. One that breaks is the client's business.
+    ///
+    /// # Panics
+    ///
+    /// If the listener has no address.
+    pub fn start(
+        listener: TcpListener,
+        talk: impl Fn(&mut TcpStream) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        let address = listener.local_addr().expect("the address just bound");
+        let closing = Arc::<AtomicBool>::default();
+        let (is_closing, talk) = (Arc::clone(&closing), Arc::new(talk));
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                if is_closing.load(Ordering::SeqCst) {
+                    return;
+                }
+                let (Ok(mut stream), talk) = (stream, Arc::clone(&talk)) else {
+                    continue;
+                };
+                thread::spawn(move || drop(talk(&mut stream)));
+            }
+        });
+        Listener { address, closing }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.closing.store(true, Ordering::SeqCst);
+        // Wakes the listener up, so that it sees that it is over.
+        let _ = TcpStream::connect(self.address);
+    }
+}
 
 /// A request as it came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

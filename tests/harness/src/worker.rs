@@ -54,6 +54,11 @@ impl Build {
         }
     }
 
+    /// The names and lines of its functions.
+    pub fn companion(self) -> PathBuf {
+        self.output().join("index_bg.debug.wasm")
+    }
+
     /// The name it goes by in the record of the tests.
     fn name(self) -> String {
         match self {
@@ -182,32 +187,32 @@ impl WorkerOptions {
         self.secret("SENTRY_DSN", dsn).secret("SENTRY_DEBUG", "on")
     }
 
+    /// Binds the second Worker, of this name, as a service.
+    fn beside(mut self, binding: &str, service: &str, beside: Table) -> Self {
+        self.beside = Some(beside);
+        let bound = [("binding", binding), ("service", service)];
+        let bound = bound.map(|(name, value)| (name.to_owned(), value.into()));
+        let services = vec![Table::from_iter(bound)];
+        self.config(|config| {
+            config.insert("services".to_owned(), services.into());
+        })
+    }
+
     /// Binds the DSN as what a Secrets Store is to a Worker, a stub whose `get`
     /// asks somebody else: here whoever answers at `vault`, as slowly or as badly
     /// as a test wants.
     #[must_use]
-    pub fn vault(mut self, vault: &str) -> Self {
+    pub fn vault(self, vault: &str) -> Self {
         let main = environment::workspace().join("tests/fixtures/vault.mjs");
-        self.beside = Some(toml::toml! {
+        let mut beside = toml::toml! {
             name = "vault"
             compatibility_date = "2026-11-15"
             services = [{ binding = "WORKER", service = "fixture" }]
-        });
-        if let Some(beside) = &mut self.beside {
-            beside.insert("main".to_owned(), main.display().to_string().into());
-            let vars: Table = [("VAULT".to_owned(), vault.into())].into_iter().collect();
-            beside.insert("vars".to_owned(), vars.into());
-        }
-        let binding: Table = toml::toml! {
-            binding = "SENTRY_DSN"
-            service = "vault"
         };
-        self.config(|config| {
-            config.insert(
-                "services".to_owned(),
-                toml::Value::Array(vec![binding.into()]),
-            );
-        })
+        beside.insert("main".to_owned(), main.display().to_string().into());
+        let vars: Table = [("VAULT".to_owned(), vault.into())].into_iter().collect();
+        beside.insert("vars".to_owned(), vars.into());
+        self.beside("SENTRY_DSN", "vault", beside)
     }
 
     /// Binds the book's tunnel as the service that carries the envelopes to this receiver.
@@ -218,20 +223,10 @@ impl WorkerOptions {
         if let Some(date) = self.config.get("compatibility_date") {
             beside.insert("compatibility_date".to_owned(), date.clone());
         }
-        let binding: Table = toml::toml! {
-            binding = "SENTRY_SERVICE"
-            service = "tunnel"
-        };
         case::used(format!("worker {}", tunnel.name()));
         // Both Workers read one file of secrets.
-        let mut options = self.secret("RECEIVER_DSN", dsn).config(|config| {
-            config.insert(
-                "services".to_owned(),
-                toml::Value::Array(vec![binding.into()]),
-            );
-        });
-        options.beside = Some(beside);
-        options
+        let options = self.secret("RECEIVER_DSN", dsn);
+        options.beside("SENTRY_SERVICE", "tunnel", beside)
     }
 
     /// Sends events to this DSN, and logs as well.
@@ -260,19 +255,9 @@ impl WorkerOptions {
         beside.insert("main".to_owned(), main.display().to_string().into());
         let date = self.config["compatibility_date"].clone();
         beside.insert("compatibility_date".to_owned(), date);
-        let binding: Table = toml::toml! {
-            binding = "JAVASCRIPT"
-            service = "javascript"
-        };
         // Both Workers read one file of secrets.
-        let mut options = self.secret("JAVASCRIPT_DSN", dsn).config(|config| {
-            config.insert(
-                "services".to_owned(),
-                toml::Value::Array(vec![binding.into()]),
-            );
-        });
-        options.beside = Some(beside);
-        options
+        let options = self.secret("JAVASCRIPT_DSN", dsn);
+        options.beside("JAVASCRIPT", "javascript", beside)
     }
 
     /// Puts the vault's own Worker in front, which can be an impatient client.
@@ -688,10 +673,8 @@ impl Worker {
     ) -> Self {
         let began = Instant::now();
         let process = Process::start(name, command);
-        let ready = process.wait_for_line("Ready on http://", wait::START);
-        let (_, address) = ready.split_once("Ready on ").expect("the part waited for");
+        let address = process.wait_for_word_after("Ready on ", wait::START);
         case::used(format!("worker {}", build.name()));
-        let address = address.trim().to_owned();
         Worker {
             build,
             counted: Counted::new(&address, build.name(), beside),

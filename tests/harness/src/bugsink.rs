@@ -1,6 +1,7 @@
 //! Bugsink: a real and strict server that speaks Sentry's protocol.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -29,8 +30,11 @@ BUGSINK["MAX_EVENTS_PER_PROJECT_PER_5_MINUTES"] = 1_000_000
 BUGSINK["MAX_EVENTS_PER_PROJECT_PER_HOUR"] = 1_000_000
 BUGSINK["MAX_EVENTS_PER_5_MINUTES"] = 1_000_000
 BUGSINK["MAX_EVENTS_PER_HOUR"] = 1_000_000
+# It writes its address into the DSNs, and has it only when it listens.
+BUGSINK["BASE_URL"] = os.environ.get("ORIGIN", BUGSINK["BASE_URL"])
 
-# Its pages are for whoever has signed in, which is what Chromium then is.
+# Its pages are for whoever has signed in, which is whoever looks. The list of issues
+# reloads itself.
 class SignedIn:
     def __init__(self, get_response):
         self.get_response = get_response
@@ -38,7 +42,10 @@ class SignedIn:
     def __call__(self, request):
         from django.contrib.auth import get_user_model
         request.user = get_user_model().objects.get()
-        return self.get_response(request)
+        response = self.get_response(request)
+        if request.path.startswith("/issues/") and request.path.count("/") == 3:
+            response["Refresh"] = "1"
+        return response
 
 MIDDLEWARE.insert(
     MIDDLEWARE.index("bugsink.middleware.LoginRequiredMiddleware"),
@@ -46,8 +53,16 @@ MIDDLEWARE.insert(
 )
 "#;
 
-/// Makes both databases and a user, and prints a token for the API, in one process: most
-/// of the time would be spent starting it.
+/// What the server does as soon as it listens, before it reads its settings.
+const LISTENING: &str = r#"
+def post_fork(server, worker):
+    import os
+    host, port = worker.sockets[0].getsockname()
+    os.environ["ORIGIN"] = f"http://{host}:{port}"
+"#;
+
+/// Makes both databases, a user and a team, and prints what it takes to use the API, in one
+/// process: most of the time would be spent starting it.
 const PREPARE: &str = r#"
 from django.core.management import call_command
 call_command("migrate", verbosity=0)
@@ -55,8 +70,12 @@ call_command("migrate", "snappea", database="snappea", verbosity=0)
 from django.contrib.auth import get_user_model
 get_user_model().objects.create_superuser(username="proof")
 from bsmain.models import AuthToken
-print("token " + AuthToken.create_full_access().token)
+from teams.models import Team
+print("access", AuthToken.create_full_access().token, Team.objects.create(name="proof").id)
 "#;
+
+/// The file of a template with the token for the API and the team.
+const ACCESS: &str = "access";
 
 static RUNNING: Shared<Bugsink> = Shared::new();
 
@@ -93,16 +112,22 @@ pub fn project() -> Project {
     let name = format!("proof {number}");
     let made = bugsink.post("projects", &json!({ "team": bugsink.team, "name": name }));
     let id = text(&made, "id");
-    let dsn = text(&bugsink.get(&format!("projects/{id}/")), "dsn");
-    // The server cannot know its port when it writes its own address.
-    let (_, key) = dsn.split_once("://").expect("a DSN");
-    let (key, _) = key.split_once('@').expect("a DSN with a key");
-    let host = bugsink.address.trim_start_matches("http://");
     Project {
-        dsn: format!("http://{key}@{host}/{id}"),
+        dsn: text(&bugsink.get(&format!("projects/{id}/")), "dsn"),
         id,
         bugsink,
     }
+}
+
+/// An event, as the server shows it.
+#[derive(Debug)]
+pub struct Shown {
+    /// The address of its page, which has others below it: `details/`, `breadcrumbs/`.
+    pub page: String,
+    /// What was sent, after the server has parsed and stored it.
+    pub event: Value,
+    /// Its stack, as the page has it.
+    pub stack: String,
 }
 
 /// Stores a source map as the server does with one that `sentry-cli` has sent.
@@ -125,15 +150,7 @@ impl Project {
     /// All events so far, oldest first, as Sentry clients send them: the server's
     /// own copy, after it has parsed and stored them.
     pub fn events(&self) -> Vec<Value> {
-        let issues = self.bugsink.list(&format!("issues/?project={}", self.id));
-        let mut events: Vec<Value> = issues
-            .iter()
-            .flat_map(|issue| {
-                let issue = text(issue, "id");
-                self.bugsink.list(&format!("events/?issue={issue}"))
-            })
-            .map(|event| self.bugsink.get(&format!("events/{}/", text(&event, "id"))))
-            .collect();
+        let mut events: Vec<Value> = self.told().into_iter().map(|(_, event)| event).collect();
         events.sort_by_key(|event| text(event, "ingested_at"));
         events
             .into_iter()
@@ -141,51 +158,60 @@ impl Project {
             .collect()
     }
 
-    /// The stack of the one event with `marker` in it, as the page of its issue shows it.
-    ///
-    /// # Panics
-    ///
-    /// If there is none in time.
-    #[track_caller]
-    pub fn stack_of(&self, marker: &str) -> String {
-        self.wait_for_event(marker);
+    /// The issue of each event so far, and what the server tells of the event.
+    fn told(&self) -> Vec<(String, Value)> {
         let issues = self.bugsink.list(&format!("issues/?project={}", self.id));
-        let events = issues.iter().flat_map(|issue| {
-            let issue = text(issue, "id");
-            self.bugsink.list(&format!("events/?issue={issue}"))
+        let issues = issues.iter().map(|issue| text(issue, "id"));
+        let events = issues.flat_map(|issue| {
+            let events = self.bugsink.list(&format!("events/?issue={issue}"));
+            events.into_iter().map(move |event| (issue.clone(), event))
         });
-        let mut events =
-            events.map(|event| self.bugsink.get(&format!("events/{}/", text(&event, "id"))));
-        let event = events.find(|event| event["data"].to_string().contains(marker));
-        text(&event.expect("it was there"), "stacktrace_md")
+        let told = events.map(|(issue, event)| {
+            let event = format!("events/{}/", text(&event, "id"));
+            (issue, self.bugsink.get(&event))
+        });
+        told.collect()
     }
 
-    /// The address of the page that shows the one event with `marker` in it, which has
-    /// others below it: `details/`, `breadcrumbs/`.
+    /// The address of the list of its issues.
+    pub fn issues(&self) -> String {
+        format!("{}/issues/{}/", self.bugsink.address, self.id)
+    }
+
+    /// The server itself, as `http://127.0.0.1:PORT`.
+    pub fn origin(&self) -> &str {
+        &self.bugsink.address
+    }
+
+    /// The event with `marker` in it, once it is there.
     ///
     /// # Panics
     ///
     /// If there is none in time.
     #[track_caller]
-    pub fn page_of(&self, marker: &str) -> String {
+    pub fn wait_for(&self, marker: &str) -> Shown {
+        wait::until(&format!("event with {marker:?}"), wait::LIMIT, || {
+            let mut told = self.told().into_iter();
+            let (issue, mut event) =
+                told.find(|(_, event)| event["data"].to_string().contains(marker))?;
+            let (address, id) = (&self.bugsink.address, text(&event, "id"));
+            Some(Shown {
+                page: format!("{address}/issues/issue/{issue}/event/{id}/"),
+                stack: text(&event, "stacktrace_md"),
+                event: event["data"].take(),
+            })
+        })
+    }
+
+    /// The one event with `marker` in it, judged, as the server shows it.
+    ///
+    /// # Panics
+    ///
+    /// If there is none in time, or more than one, or if Relay has an objection.
+    #[track_caller]
+    pub fn shown(&self, marker: &str) -> Shown {
         self.wait_for_event(marker);
-        let issues = self.bugsink.list(&format!("issues/?project={}", self.id));
-        let pages = issues.iter().flat_map(|issue| {
-            let issue = text(issue, "id");
-            let events = self.bugsink.list(&format!("events/?issue={issue}"));
-            let pages = events.into_iter().map(move |event| (issue.clone(), event));
-            pages.collect::<Vec<_>>()
-        });
-        let mut pages = pages.filter(|(_, event)| {
-            let event = self.bugsink.get(&format!("events/{}/", text(event, "id")));
-            event["data"].to_string().contains(marker)
-        });
-        let (issue, event) = pages.next().expect("it was there");
-        let address = &self.bugsink.address;
-        format!(
-            "{address}/issues/issue/{issue}/event/{}/",
-            text(&event, "id")
-        )
+        self.wait_for(marker)
     }
 
     /// Gives the server a source map, as what it has taken from an upload.
@@ -234,14 +260,13 @@ impl Bugsink {
     fn start() -> Self {
         let bin = environment::path("PROOF_BUGSINK");
         let directory = run::new_directory("bugsink");
-        configure(&bin, &directory);
-        let prepared = process(
-            &bin,
-            &directory,
-            "bugsink-manage",
-            &["shell", "-c", PREPARE],
-        );
-        let token = prepared.wait_for_line("token ", wait::START);
+        let template = template(&bin);
+        let files = fs::read_dir(template).expect("a template").flatten();
+        for file in files.filter(|it| it.path().is_file()) {
+            fs::copy(file.path(), directory.join(file.file_name())).expect("a copy");
+        }
+        let access = fs::read_to_string(directory.join(ACCESS)).expect("what the API takes");
+        let (token, team) = access.split_once(' ').expect("a token and a team");
         let process = process(
             &bin,
             &directory,
@@ -258,22 +283,14 @@ impl Bugsink {
                 "bugsink.wsgi",
             ],
         );
-        let listening = process.wait_for_line("Listening at: http://", wait::START);
-        let address = listening
-            .split_whitespace()
-            .find(|word| word.starts_with("http://"))
-            .expect("the part waited for");
-        let mut bugsink = Bugsink {
+        Bugsink {
+            address: process.wait_for_word_after("Listening at: ", wait::START),
             process,
             directory,
-            address: address.to_owned(),
-            token: token.trim_start_matches("token ").trim().to_owned(),
-            team: String::new(),
+            token: token.to_owned(),
+            team: team.to_owned(),
             projects: AtomicU32::new(1),
-        };
-        let made = bugsink.post("teams", &json!({ "name": "proof" }));
-        bugsink.team = text(&made, "id");
-        bugsink
+        }
     }
 
     fn get(&self, path: &str) -> Value {
@@ -305,13 +322,37 @@ impl Bugsink {
     }
 }
 
-/// Writes the server's settings.
-fn configure(bin: &Path, directory: &Path) {
+/// A folder with settings, databases and what the API takes, from which each server starts.
+/// Bugsink's migrations take many seconds, so it is kept until one of these changes.
+fn template(bin: &Path) -> PathBuf {
+    let mut made_of = DefaultHasher::new();
+    (bin, SETTINGS, LISTENING, PREPARE).hash(&mut made_of);
+    let folder = environment::workspace().join("target/bugsink");
+    let template = folder.join(format!("{:016x}", made_of.finish()));
+    if template.join(ACCESS).exists() {
+        return template;
+    }
+    let directory = folder.join(format!("{}.tmp", std::process::id()));
+    // One with this name was left by a run that was ended.
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).expect("the folder of builds takes a folder");
     let arguments = ["--template=local", "--host=127.0.0.1", "--port=1"];
-    process(bin, directory, "bugsink-create-conf", &arguments).wait_for_success(wait::START);
+    process(bin, &directory, "bugsink-create-conf", &arguments).wait_for_success(wait::START);
     let file = directory.join("bugsink_conf.py");
     let settings = fs::read_to_string(&file).expect("the settings just written");
     fs::write(&file, format!("import os\n{settings}{SETTINGS}")).expect("a file of our own");
+    fs::write(directory.join("gunicorn.conf.py"), LISTENING).expect("a file of our own");
+    let arguments = ["shell", "-c", PREPARE];
+    let prepared = process(bin, &directory, "bugsink-manage", &arguments);
+    prepared.wait_for_success(wait::START);
+    let access = prepared.wait_for_line("access ", wait::LIMIT);
+    let access = access.trim_start_matches("access ");
+    fs::write(directory.join(ACCESS), access).expect("a file of our own");
+    // Whoever else was making one may have been faster.
+    if fs::rename(&directory, &template).is_err() {
+        let _ = fs::remove_dir_all(&directory);
+    }
+    template
 }
 
 fn process(bin: &Path, directory: &Path, program: &str, arguments: &[&str]) -> Process {

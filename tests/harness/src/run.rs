@@ -13,7 +13,7 @@ static NAMES: AtomicU32 = AtomicU32::new(1);
 
 /// The run's own directory. It is gone after the run, also after one that was
 /// killed.
-fn directory() -> &'static Path {
+pub fn directory() -> &'static Path {
     DIRECTORY.get_or_init(|| {
         let directory = std::env::temp_dir().join(format!("worker-sentry-proof-{}", process::id()));
         let _ = fs::remove_dir_all(&directory);

@@ -19,13 +19,26 @@ use crate::environment;
 ///
 /// If the companion cannot be read.
 pub fn resolve(event: &mut Value, companion: &Path) -> Result<usize, Failure> {
-    let name = companion.display().to_string();
-    let bytes = fs::read(companion).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let module = Module::parse(&bytes, &name).expect("a module");
-    let symbols = Symbols::read(&module, &name).expect("symbols");
-    let paths = Paths::new(symbols.roots().iter().cloned());
-    let mut resolver = Resolver::new(&module, &symbols, &paths, &environment::workspace())?;
-    resolver.event(event)
+    with(companion, |module, symbols, paths| {
+        Resolver::new(module, symbols, paths, &environment::workspace())?.event(event)
+    })
+}
+
+/// An event's errors and their stacks with functions, files and lines, to be read.
+///
+/// # Errors
+///
+/// If the event is of another build, or one of its addresses is of none.
+///
+/// # Panics
+///
+/// If the companion cannot be read.
+pub fn readable(event: &mut Value, companion: &Path) -> Result<String, Failure> {
+    with(companion, |module, symbols, paths| {
+        let mut resolver = Resolver::new(module, symbols, paths, &environment::workspace())?;
+        resolver.event(event)?;
+        Ok(resolver.shown(event))
+    })
 }
 
 /// The source map of a build, for receivers that know no WebAssembly.
@@ -34,14 +47,19 @@ pub fn resolve(event: &mut Value, companion: &Path) -> Result<usize, Failure> {
 ///
 /// If the companion cannot be read.
 pub fn source_map(companion: &Path) -> String {
+    let map = with(companion, |module, symbols, paths| {
+        worker_sentry_symbols::source_map(module, symbols, paths, &environment::workspace())
+    });
+    map.expect("a source map")
+}
+
+fn with<T>(companion: &Path, read: impl FnOnce(&Module<'_>, &Symbols, &Paths) -> T) -> T {
     let name = companion.display().to_string();
     let bytes = fs::read(companion).unwrap_or_else(|error| panic!("{name}: {error}"));
     let module = Module::parse(&bytes, &name).expect("a module");
     let symbols = Symbols::read(&module, &name).expect("symbols");
     let paths = Paths::new(symbols.roots().iter().cloned());
-    let map =
-        worker_sentry_symbols::source_map(&module, &symbols, &paths, &environment::workspace());
-    map.expect("a source map")
+    read(&module, &symbols, &paths)
 }
 
 /// The marks of the lines of a resolved stack that are in these sources, the innermost

@@ -1,16 +1,15 @@
 //! A receiver that writes everything down and answers as a test wants.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::server::{self, Request};
 use crate::{case, relay, schema, wait};
+use site::server::{self, Listener, Request};
 
 /// What a receiver does with a request.
 pub enum Answer {
@@ -44,7 +43,6 @@ struct State {
     requests: Mutex<Vec<Received>>,
     connections: AtomicUsize,
     open: AtomicUsize,
-    closing: AtomicBool,
 }
 
 /// A request, and when it was complete.
@@ -58,7 +56,7 @@ pub struct Received {
 
 /// An HTTP server on a port of its own. Stops listening when dropped.
 pub struct Receiver {
-    address: SocketAddr,
+    listener: Listener,
     state: Arc<State>,
 }
 
@@ -88,22 +86,20 @@ impl Receiver {
         script: impl Fn(&Request, usize) -> Answer + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind(address).expect("a free address");
-        let address = listener.local_addr().expect("the address just bound");
         let state = Arc::new(State {
             script: Box::new(script),
             requests: Mutex::default(),
             connections: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
-            closing: AtomicBool::new(false),
         });
         let for_listener = Arc::clone(&state);
-        thread::spawn(move || listen(&listener, &for_listener));
-        Receiver { address, state }
+        let listener = Listener::start(listener, move |stream| for_listener.take(stream));
+        Receiver { listener, state }
     }
 
     /// A DSN whose events come here. Its key is not one of Sentry's.
     pub fn dsn(&self) -> String {
-        format!("http://public@{}/1", self.address)
+        format!("http://public@{}/1", self.listener.address())
     }
 
     /// How many requests mention `marker`.
@@ -115,7 +111,7 @@ impl Receiver {
 
     /// The address for another kind of URL, as `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.listener.address())
     }
 
     /// Connections made so far.
@@ -363,34 +359,18 @@ fn is_of_a_transaction(request: &Request) -> bool {
         .is_some_and(|(header, _)| header["type"] == "transaction")
 }
 
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        self.state.closing.store(true, Ordering::SeqCst);
-        // Wakes the listener up, so that it sees that it is over.
-        let _ = TcpStream::connect(self.address);
-    }
-}
-
 impl State {
     fn requests(&self) -> MutexGuard<'_, Vec<Received>> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-fn listen(listener: &TcpListener, state: &Arc<State>) {
-    for stream in listener.incoming() {
-        if state.closing.load(Ordering::SeqCst) {
-            return;
-        }
-        let Ok(mut stream) = stream else { continue };
-        let state = Arc::clone(state);
-        thread::spawn(move || {
-            state.connections.fetch_add(1, Ordering::SeqCst);
-            state.open.fetch_add(1, Ordering::SeqCst);
-            // A client that goes away is one of the things being tested.
-            let _ = converse(&mut stream, &state);
-            state.open.fetch_sub(1, Ordering::SeqCst);
-        });
+    fn take(&self, stream: &mut TcpStream) -> io::Result<()> {
+        self.connections.fetch_add(1, Ordering::SeqCst);
+        self.open.fetch_add(1, Ordering::SeqCst);
+        // A client that goes away is one of the things being tested.
+        let _ = converse(stream, self);
+        self.open.fetch_sub(1, Ordering::SeqCst);
+        Ok(())
     }
 }
 

@@ -10,8 +10,8 @@ use std::thread;
 use serde_json::Value;
 
 use crate::browser::{Page, Scheme};
-use crate::site::Site;
 use crate::{environment, run};
+use site::Site;
 
 /// A diagram on a page, wherever its tool put the drawing.
 const DRAWING: &str = ":is(figure.diagram, .mermaid) svg";
@@ -28,12 +28,17 @@ pub const POLICY: &str = "default-src 'self'";
 /// What the page with the laboratory needs on top of it: its engine is WebAssembly.
 pub const LABORATORY_POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'";
 
-/// The strictest policy that a page works under.
-pub fn policy(path: &str) -> &'static str {
-    match path.ends_with("/laboratory.html") {
+/// The headers of the strictest policy that a page works under.
+pub fn policy(path: &str) -> Vec<(&'static str, String)> {
+    policed(match path.ends_with("/laboratory.html") {
         true => LABORATORY_POLICY,
         false => POLICY,
-    }
+    })
+}
+
+/// The headers that put a page under a policy.
+pub fn policed(policy: &str) -> Vec<(&'static str, String)> {
+    vec![("Content-Security-Policy", policy.to_owned())]
 }
 
 /// The rendered book, served at the root of a site, as strictly as a server can.

@@ -3,10 +3,10 @@
 use std::env;
 use std::fs;
 
-use proof::environment;
+use crate::environment;
 
 /// The variable that has a table written instead of compared.
-pub const UPDATE: &str = "WORKER_SENTRY_UPDATE";
+const UPDATE: &str = "WORKER_SENTRY_UPDATE";
 
 /// Compares a table with the one that a page shows between the marks `<!-- NAME: begin -->`
 /// and `<!-- NAME: end -->`. Figures may differ by `share`, and by one.

@@ -26,12 +26,8 @@ impl Relay {
         let mut command = Command::new(environment::path("PROOF_BUGSINK").join("python"));
         command.arg(environment::workspace().join("tests/fixtures/normalise.py"));
         let process = Process::start("Relay's normaliser", &command);
-        let listening = process.wait_for_line("Listening at ", wait::LIMIT);
-        let (_, address) = listening
-            .split_once("Listening at ")
-            .expect("the part waited for");
         Relay {
-            address: address.to_owned(),
+            address: process.wait_for_word_after("Listening at ", wait::LIMIT),
             process,
         }
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 
+use crate::bugsink::Project;
 use crate::process::Process;
 use crate::shared::Shared;
 use crate::{environment, http, run, wait, worker};
@@ -46,25 +47,36 @@ pub struct Line {
 /// If it does not start.
 #[track_caller]
 pub fn spotlight() -> &'static Spotlight {
-    RUNNING.get(Spotlight::start)
+    RUNNING.get(|| Spotlight::start(None))
 }
 
 impl Spotlight {
-    fn start() -> Self {
+    /// A viewer in front of another receiver, which gets all that is sent to the second
+    /// address: see [`Spotlight::dsn_of_both`].
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    #[track_caller]
+    pub fn in_front_of(other: &Project) -> Self {
+        Spotlight::start(Some(other.origin()))
+    }
+
+    fn start(other: Option<&str>) -> Self {
         let directory = run::new_directory("spotlight");
         let mut command = Command::new(environment::path("PROOF_NODE"));
         command
             .arg(environment::workspace().join("tests/fixtures/spotlight.mjs"))
-            .arg(environment::path("PROOF_SPOTLIGHT"));
+            .arg(environment::path("PROOF_SPOTLIGHT"))
+            .args(other);
         worker::prepare(&mut command, &directory);
         let process = Process::start("spotlight", &command);
-        let line = process.wait_for_line("Spotlight at http://localhost:", wait::START);
-        let (_, page) = line.split_once(" at ").expect("the part waited for");
-        let (_, port) = page.rsplit_once(':').expect("the part waited for");
+        let page = process.wait_for_word_after("Spotlight at ", wait::START);
+        let (_, port) = page.rsplit_once(':').expect("an address with a port");
         Spotlight {
             process,
             port: port.to_owned(),
-            page: page.to_owned(),
+            page,
             calls: AtomicU32::new(1),
         }
     }
@@ -98,6 +110,18 @@ impl Spotlight {
     pub fn dsn(&self) -> String {
         self.process.log();
         format!("http://public@127.0.0.1:{}/1", self.port)
+    }
+
+    /// A DSN whose events come here and into a project of the receiver behind it.
+    ///
+    /// # Panics
+    ///
+    /// If there is no receiver behind it.
+    #[track_caller]
+    pub fn dsn_of_both(&self, project: &Project) -> String {
+        let both = self.process.wait_for_word_after("Both at ", wait::START);
+        let alone = project.origin().trim_start_matches("http://");
+        project.dsn.replace(alone, &both)
     }
 
     /// Where a browser shows what has come.

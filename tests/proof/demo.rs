@@ -1,0 +1,78 @@
+//! What `cargo xtask demo` starts, with a drill.
+
+use std::fs;
+use std::process::Command;
+
+use harness::process::Process;
+use harness::{environment, http, wait};
+
+use crate::pages;
+
+harness::trials![a_drill_shows_its_panics_way_in_the_terminal_and_in_bugsink_with_each_line_right];
+
+const FILE: &str = "listings/src/compilation_coordinator.rs";
+
+/// The way to the panic, the innermost first: what a frame's function ends with, the line in
+/// the source after which its own is looked for, and that line.
+const WAY: [(&str, &str, &str); 3] = [
+    ("::give_up", "async fn give_up(", "assert_eq!("),
+    (
+        "::expire",
+        "async fn expire(",
+        "Ok(stale) => self.give_up(&key, stale).await?,",
+    ),
+    (
+        "::alarm",
+        "async fn alarm(",
+        "with_sentry_in_isolate(&self.env, \"CompilationCoordinator\", Handler::Alarm, expiry).await?;",
+    ),
+];
+
+fn a_drill_shows_its_panics_way_in_the_terminal_and_in_bugsink_with_each_line_right() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
+    command
+        .arg("panic/alarm")
+        .current_dir(environment::workspace());
+    let demo = Process::start("demo", &command);
+    demo.wait_for_line("What the Worker says", wait::START);
+    let lines = demo.log().lines();
+    let source = fs::read_to_string(environment::workspace().join(FILE)).expect("the example");
+    let mut printed = lines.iter();
+    for (function, after, text) in WAY {
+        let mut numbered = source
+            .lines()
+            .zip(1..)
+            .skip_while(|(line, _)| !line.contains(after));
+        let (_, number) = numbered
+            .find(|(line, _)| line.trim() == text)
+            .unwrap_or_else(|| panic!("{FILE} has no `{text}` after `{after}`"));
+        let place = format!("{function} ({FILE}:{number})");
+        let frame = printed.find(|line| line.contains(&place));
+        assert!(frame.is_some(), "no {place} in {lines:#?}");
+        let shown = printed.next().map(String::as_str).unwrap_or_default();
+        assert_eq!(shown.trim(), format!("{number} | {text}"));
+    }
+    let page = lines.iter().find_map(|line| {
+        let line = line.trim();
+        line.contains("/issues/issue/").then_some(line)
+    });
+    let page = http::request("GET", page.expect("the address of an issue"), &[], "").body;
+    let marked: Vec<String> = page.split(MARKED).skip(1).map(line).collect();
+    for (_, _, text) in WAY {
+        assert!(
+            marked.iter().any(|it| it == text),
+            "no {text} in {marked:#?}"
+        );
+    }
+}
+
+/// What stands in Bugsink's page before the line of a frame, among those around it.
+const MARKED: &str = " font-bold w-full\">";
+
+/// The text of a line in Bugsink's page, which is coloured.
+fn line(html: &str) -> String {
+    let end = html.find("</li>").unwrap_or(html.len());
+    let parts = html[..end].split('<');
+    let texts = parts.filter_map(|part| part.split_once('>').map(|(_, text)| text));
+    pages::text(&texts.collect::<String>()).trim().to_owned()
+}
