@@ -8,6 +8,7 @@ use std::error::Error;
 use std::fmt;
 
 use crate::item::exception::{self, Subject};
+use crate::item::json::Json;
 use crate::item::text::MAX_VALUE;
 use crate::item::{Category, schedule, stack, thrown, type_name};
 use crate::platform::testing::{Facts, Fake, Holding, Thing};
@@ -142,7 +143,11 @@ fn stack_of_v8(data: &[u8]) {
                 .find(|it| it.len() > text.len() + 8);
             assert_eq!(long, None);
         }
-        assert!(serde_json::to_string(&read.frames).is_ok());
+        let mut json = Json::new();
+        json.open("{");
+        read.write(&mut json);
+        json.plain("}");
+        assert!(serde_json::from_slice::<serde_json::Value>(&json.0).is_ok());
     }
     let (message, frames) = stack::split(&text);
     assert_eq!([message, frames.unwrap_or_default()].concat(), text);

@@ -50,6 +50,10 @@ pub async fn capture_exception_in_isolate<'e, Kind>(
     env: &Env,
     error: impl IntoReport<'e, Kind>,
 ) -> Option<Uuid> {
+    // Before the error becomes a report: without a DSN there is to be none.
+    if guard::is_off(env) {
+        return None;
+    }
     let report = error.into_report();
     steps::capture(&Workerd::new(env), shared(), |runtime| {
         panics::arm(env);
@@ -80,10 +84,10 @@ pub fn capture_exception_in_background<'e, Kind>(
     context: &impl WaitUntil,
     error: impl IntoReport<'e, Kind>,
 ) {
-    let runtime = Workerd::new(env);
-    if !guard::is_configured(&runtime, shared()) {
+    if guard::is_off(env) {
         return;
     }
+    let runtime = Workerd::new(env);
     panics::arm(env);
     if let Some(draft) = read(&runtime, error.into_report()) {
         context.wait_until(deliver(env, draft));

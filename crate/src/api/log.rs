@@ -89,7 +89,7 @@ async fn send_all(runtime: &impl Runtime, isolate: &Shared, batches: Vec<Batch>)
     let mut sending = Vec::new();
     for batch in batches {
         let parcel = Parcel::Item(Category::LogItem, make(batch, now_ms));
-        sending.push(Box::pin(steps::finish(runtime, isolate, parcel)));
+        sending.push(steps::finish(runtime, isolate, parcel));
     }
     // `join_all` has a list and a waker of its own for what may be ten.
     poll_fn(|context| {

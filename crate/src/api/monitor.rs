@@ -281,7 +281,8 @@ impl Checked {
                 let deadline_ms = runtime.now_ms() + CAPTURE_MS;
                 select(begins, patience).await;
                 let ends = self.ends(runtime, succeeded);
-                steps::finish_by(runtime, isolate, ends, deadline_ms).await;
+                let left_ms = (deadline_ms - runtime.now_ms()).max(0.0);
+                steps::finish_within(runtime, isolate, ends, left_ms).await;
                 return;
             }
         };

@@ -9,6 +9,7 @@ use worker::wasm_bindgen::JsValue;
 
 use crate::item::draft::{Details, Draft, word};
 use crate::item::exception::{self, Subject};
+use crate::item::json::{Given, set};
 use crate::item::place::{Handler, Place};
 use crate::platform::Runtime;
 
@@ -32,7 +33,19 @@ use crate::platform::Runtime;
 #[must_use = "a report does nothing until it is captured"]
 pub struct Report<'e> {
     subject: Subject<'e, JsValue>,
-    details: Details,
+    place: Place,
+    handled: bool,
+    level: Option<&'static str>,
+    /// What few reports say. Apart, so that a report is small: it is moved into the future of
+    /// its capture, also where there is no DSN.
+    more: Option<Box<More>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct More {
+    tags: Vec<(String, String)>,
+    contexts: Vec<(String, Given)>,
+    fingerprint: Vec<String>,
 }
 
 impl<'e> Report<'e> {
@@ -46,7 +59,10 @@ impl<'e> Report<'e> {
     pub(super) fn of(subject: Subject<'e, JsValue>) -> Self {
         Report {
             subject,
-            details: Details::default(),
+            place: Place::default(),
+            handled: true,
+            level: None,
+            more: None,
         }
     }
 
@@ -55,7 +71,7 @@ impl<'e> Report<'e> {
     }
 
     pub(super) fn at(mut self, place: Place) -> Self {
-        self.details.place = place;
+        self.place = place;
         self
     }
 
@@ -78,7 +94,7 @@ impl<'e> Report<'e> {
     /// # let _ = report;
     /// ```
     pub fn handled(mut self, handled: bool) -> Self {
-        self.details.handled = handled;
+        self.handled = handled;
         self
     }
 
@@ -93,7 +109,7 @@ impl<'e> Report<'e> {
     /// # let _ = report;
     /// ```
     pub fn level(mut self, level: Level) -> Self {
-        self.details.level = Some(word(level));
+        self.level = Some(word(level));
         self
     }
 
@@ -109,7 +125,7 @@ impl<'e> Report<'e> {
     /// # let _ = report;
     /// ```
     pub fn tag(mut self, key: impl Into<String>, value: impl Display) -> Self {
-        self.details.tags.push((key.into(), value.to_string()));
+        self.more().tags.push((key.into(), value.to_string()));
         self
     }
 
@@ -125,7 +141,7 @@ impl<'e> Report<'e> {
     /// # let _ = report;
     /// ```
     pub fn context(mut self, name: impl Into<String>, values: Map<String, Value>) -> Self {
-        self.details.contexts.insert(name.into(), values);
+        set(&mut self.more().contexts, name.into(), values.into());
         self
     }
 
@@ -138,8 +154,12 @@ impl<'e> Report<'e> {
     /// # let _ = report;
     /// ```
     pub fn fingerprint<P: Into<String>>(mut self, parts: impl IntoIterator<Item = P>) -> Self {
-        self.details.fingerprint = parts.into_iter().map(Into::into).collect();
+        self.more().fingerprint = parts.into_iter().map(Into::into).collect();
         self
+    }
+
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
     }
 
     /// The error, if the report is of one.
@@ -172,7 +192,21 @@ impl<'e> Report<'e> {
                 Subject::Value(&value)
             }
         };
-        Draft::of_chain(exception::read(runtime, subject), self.details)
+        let More {
+            tags,
+            contexts,
+            fingerprint,
+        } = self.more.map(|more| *more).unwrap_or_default();
+        let details = Details {
+            place: self.place,
+            handled: self.handled,
+            level: self.level,
+            tags,
+            contexts,
+            fingerprint,
+            ..Details::default()
+        };
+        Draft::of_chain(exception::read(runtime, subject), details)
     }
     // ANCHOR_END: read
 }

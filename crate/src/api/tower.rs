@@ -25,7 +25,6 @@ use crate::platform::Runtime;
 use crate::platform::workerd::{WaitUntil, Workerd, context as handle};
 use crate::scope::{Scope, resume};
 use crate::steps::guard;
-use crate::steps::slot::shared;
 
 /// Reports the requests that a router answers with a status of 500 or above.
 ///
@@ -150,11 +149,11 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let layer = self.layer.clone();
-        let runtime = Workerd::new(&layer.way_in.env);
-        if !guard::is_configured(&runtime, shared()) {
+        if guard::is_off(&self.layer.way_in.env) {
             return SendFuture::new(Box::pin(self.inner.call(request)));
         }
+        let layer = self.layer.clone();
+        let runtime = Workerd::new(&layer.way_in.env);
         panics::arm(&layer.way_in.env);
         let scope = Scope::new(Place::new(MAIN, Handler::Fetch));
         let scope = recording::begin(&runtime, scope);

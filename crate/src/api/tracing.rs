@@ -16,6 +16,7 @@ use super::capture::{deliver, is_too_many};
 use super::report::Report;
 use crate::item::breadcrumb::Breadcrumb;
 use crate::item::draft::{Draft, word};
+use crate::item::json::set;
 use crate::item::text::{MAX_VALUE, bounded};
 use crate::item::value::MAX_TEXT;
 use crate::panics;
@@ -401,7 +402,7 @@ fn describe(mut draft: Draft, fields: Fields, metadata: &'static Metadata<'stati
     }
     for (name, values) in [(FIELDS, rest), (LOCATION, location)] {
         if !values.is_empty() {
-            details.contexts.insert(name.to_owned(), values);
+            set(&mut details.contexts, name.to_owned(), values.into());
         }
     }
     draft

@@ -17,7 +17,6 @@ use crate::platform::Runtime;
 use crate::platform::workerd::{WaitUntil, Workerd, go_on};
 use crate::scope::{Outcome, Scope, resume};
 use crate::steps::guard;
-use crate::steps::slot::shared;
 
 /// Runs a handler's body in a Durable Object or a Workflow, reports its error
 /// and returns it unchanged.
@@ -72,10 +71,10 @@ pub(super) async fn reported<T, E, Kind>(
 where
     for<'e> &'e E: IntoReport<'e, Kind>,
 {
-    let runtime = Workerd::new(env);
-    if !guard::is_configured(&runtime, shared()) {
+    if guard::is_off(env) {
         return body.await;
     }
+    let runtime = Workerd::new(env);
     let scope = scope();
     let outcome = run(env, &runtime, &scope, body).await;
     if let Some(transaction) = recording::end(env, &scope, matches!(outcome, Ok(Ok(_)))) {
@@ -214,7 +213,7 @@ pub fn with_sentry_in_constructor<T>(
     class: impl Into<Cow<'static, str>>,
     body: impl FnOnce() -> T,
 ) -> T {
-    if !guard::is_configured(&Workerd::new(env), shared()) {
+    if guard::is_off(env) {
         return body();
     }
     panics::arm(env);
@@ -233,10 +232,10 @@ async fn in_background<T, E, Kind>(
 where
     for<'e> &'e E: IntoReport<'e, Kind>,
 {
-    let runtime = Workerd::new(env);
-    if !guard::is_configured(&runtime, shared()) {
+    if guard::is_off(env) {
         return body.await;
     }
+    let runtime = Workerd::new(env);
     let scope = recording::begin(&runtime, Scope::new(place()));
     let outcome = run(env, &runtime, &scope, body).await;
     if let Some(transaction) = recording::end(env, &scope, matches!(outcome, Ok(Ok(_)))) {

@@ -1,12 +1,11 @@
 //! What is known of an event before the runtime is asked for an id and the time.
 
-use std::collections::BTreeMap;
-
-use sentry_core::protocol::{Level, Value};
+use sentry_core::protocol::Level;
 use uuid::Uuid;
 
 use super::event::{Context, Event, Sdk, Thread};
 use super::exception::{self, Chain, Mechanism};
+use super::json::{Given, Group, set};
 use super::place::Place;
 use super::stack::{self, Frame, Stack};
 use super::text::{MAX_VALUE, bounded};
@@ -42,11 +41,11 @@ pub(crate) struct Details {
     #[cfg(feature = "tracing")]
     pub(crate) logger: Option<String>,
     pub(crate) tags: Vec<(String, String)>,
-    pub(crate) contexts: BTreeMap<String, BTreeMap<String, Value>>,
+    pub(crate) contexts: Vec<(String, Given)>,
     pub(crate) fingerprint: Vec<String>,
-    pub(crate) user: Option<Value>,
-    pub(crate) extra: Option<Value>,
-    pub(crate) breadcrumbs: Option<Value>,
+    pub(crate) user: Option<Given>,
+    pub(crate) extra: Option<Given>,
+    pub(crate) breadcrumbs: Option<Given>,
 }
 
 impl Default for Details {
@@ -59,12 +58,24 @@ impl Default for Details {
             #[cfg(feature = "tracing")]
             logger: None,
             tags: Vec::new(),
-            contexts: BTreeMap::new(),
+            contexts: Vec::new(),
             fingerprint: Vec::new(),
             user: None,
             extra: None,
             breadcrumbs: None,
         }
+    }
+}
+
+impl Details {
+    /// The context of this name, made if there is none yet.
+    pub(crate) fn context(&mut self, name: &str) -> Option<&mut Group> {
+        if !self.contexts.iter().any(|(each, _)| each == name) {
+            let context = (name.to_owned(), Group::new().into());
+            self.contexts.push(context);
+        }
+        let mut contexts = self.contexts.iter_mut();
+        contexts.find(|(each, _)| each == name)?.1.group()
     }
 }
 
@@ -215,30 +226,26 @@ impl Draft {
                 .map(Thread::reporting)
                 .collect(),
             debug_meta: None,
-            tags: BTreeMap::new(),
-            contexts: BTreeMap::new(),
+            tags: Vec::new(),
+            contexts: Vec::new(),
             user,
             extra,
             breadcrumbs,
             sdk: Sdk::WITH_PACKAGES,
         };
         for (key, name) in place.names() {
-            event.tags.insert(key.to_owned(), name.to_owned());
+            event.tags.push((key.to_owned(), name.to_owned()));
         }
         add_tags(&mut event.tags, tags);
         for (name, values) in contexts {
-            event.contexts.insert(name, Context::Other(values));
+            set(&mut event.contexts, name, Context::Other(values));
         }
         if !self.chain.marks.is_empty() {
-            let mut marks = BTreeMap::new();
-            for mark in self.chain.marks {
-                marks.insert(mark.to_owned(), Value::Bool(true));
-            }
-            let context = Context::Other(marks);
-            event.contexts.insert(MARKS_CONTEXT.to_owned(), context);
+            let context = Context::Marks(self.chain.marks);
+            set(&mut event.contexts, MARKS_CONTEXT.to_owned(), context);
         }
         let runtime = Context::Runtime("cloudflare");
-        event.contexts.insert("runtime".to_owned(), runtime);
+        set(&mut event.contexts, "runtime".to_owned(), runtime);
         if let Some(outermost) = event.exception.first_mut() {
             outermost.mechanism = Some(Mechanism {
                 ty: self.mechanism.unwrap_or_else(|| place.mechanism()),
@@ -261,10 +268,10 @@ pub(crate) fn drafted(runtime: &impl Runtime, error: &(dyn std::error::Error + '
     Draft::of_chain(exception::read(runtime, subject), Details::default())
 }
 
-fn add_tags(to: &mut BTreeMap<String, String>, tags: Vec<(String, String)>) {
+fn add_tags(to: &mut Vec<(String, String)>, tags: Vec<(String, String)>) {
     for (key, value) in tags.into_iter().take(MAX_TAGS) {
         if let Some((key, value)) = tag(&key, &value) {
-            to.insert(key, value);
+            set(to, key, value);
         }
     }
 }
@@ -331,7 +338,7 @@ mod tests {
     use crate::item::{Item, event::SDK_NAME};
     use crate::platform::testing::Fake;
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
     use thiserror::Error;
 
     #[derive(Debug, Error)]
@@ -404,8 +411,11 @@ mod tests {
         draft.details.level = Some("warning");
         draft.details.tags = vec![("shard".to_owned(), "7".to_owned())];
         draft.details.fingerprint = vec!["sweep".to_owned(), "{{ default }}".to_owned()];
-        let values = [("lines".to_owned(), json!(12))].into();
-        draft.details.contexts.insert("list".to_owned(), values);
+        let values = [("lines".to_owned(), json!(12))];
+        draft
+            .details
+            .contexts
+            .push(("list".to_owned(), Group::from(values).into()));
         draft.message = Some("swept".to_owned());
         let event = json(&event(draft));
         assert_eq!(event["level"], "warning");
@@ -433,8 +443,11 @@ mod tests {
     #[test]
     fn a_caller_cannot_replace_the_runtime() {
         let mut draft = draft();
-        let values = [("name".to_owned(), json!("mine"))].into();
-        draft.details.contexts.insert("runtime".to_owned(), values);
+        let values = [("name".to_owned(), json!("mine"))];
+        draft
+            .details
+            .contexts
+            .push(("runtime".to_owned(), Group::from(values).into()));
         let event = json(&event(draft));
         assert_eq!(event["contexts"]["runtime"]["name"], "cloudflare");
     }
@@ -442,8 +455,11 @@ mod tests {
     #[test]
     fn a_context_has_one_type_whatever_the_caller_calls_his_values() {
         let mut draft = draft();
-        let values = [("type".to_owned(), json!("mine"))].into();
-        draft.details.contexts.insert("list".to_owned(), values);
+        let values = [("type".to_owned(), json!("mine"))];
+        draft
+            .details
+            .contexts
+            .push(("list".to_owned(), Group::from(values).into()));
         let written = event(draft).write().expect("JSON");
         let text = String::from_utf8(written).expect("text");
         assert!(text.contains(r#""list":{"type":"unknown"}"#), "{text}");
@@ -727,13 +743,16 @@ mod tests {
             draft.message = message;
             let details = &mut draft.details;
             (details.level, details.handled, details.tags) = (Some(level), handled, tags);
-            (details.user, details.extra, details.breadcrumbs) = (user, extra, breadcrumbs);
+            details.user = user.map(Given::from);
+            details.extra = extra.map(Given::from);
+            details.breadcrumbs = breadcrumbs.map(Given::from);
             details.fingerprint = fingerprint;
             if named {
                 details.place = Place::new("Class", Handler::Alarm);
             }
             if let Some((name, key, value)) = context {
-                details.contexts.insert(name, [(key, json!({"deep": [value, null]}))].into());
+                let group = Group::from([(key, json!({"deep": [value, null]}))]);
+                details.contexts.push((name, group.into()));
             }
             let release = Some("r".to_owned());
             let mut event = draft.into_event(Uuid::from_u128(7), now_ms, release, None);

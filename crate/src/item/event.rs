@@ -2,18 +2,15 @@
 //!
 //! The fields and their names: <https://develop.sentry.dev/sdk/foundations/transport/event-payloads/>
 
-use std::collections::BTreeMap;
-
-use sentry_core::protocol::Value;
-use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
 use uuid::Uuid;
 use uuid::fmt::Simple;
 
 use super::Item;
 use super::exception::Exception;
+use super::json::{Given, Json, set};
 use super::stack::{Address, Frame, Stack};
 use super::text::{MAX_VALUE, bounded};
+use crate::trace::ids::hex;
 use crate::trace::run::Located;
 use crate::trace::{SpanId, TraceId};
 
@@ -24,45 +21,30 @@ pub(crate) const SDK_NAME: &str = "sentry.rust.cloudflare";
 pub(crate) const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// One event, complete.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Event {
-    #[serde(serialize_with = "simple")]
     pub(crate) event_id: Uuid,
     /// Seconds since the Unix epoch.
     pub(crate) timestamp: f64,
-    #[serde(skip_serializing_if = "is_error")]
     pub(crate) level: &'static str,
     #[cfg(feature = "tracing")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) logger: Option<String>,
     pub(crate) platform: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) transaction: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) release: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) environment: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) fingerprint: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) message: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "values")]
     pub(crate) exception: Vec<Exception>,
-    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "values")]
     pub(crate) threads: Vec<Thread>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) debug_meta: Option<DebugMeta>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) tags: BTreeMap<String, String>,
-    pub(crate) contexts: BTreeMap<String, Context>,
+    pub(crate) tags: Vec<(String, String)>,
+    pub(crate) contexts: Vec<(String, Context)>,
     /// The last three are values that are JSON already, so that their types are in no
     /// Worker that does not use them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) user: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) extra: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) breadcrumbs: Option<Value>,
+    pub(crate) user: Option<Given>,
+    pub(crate) extra: Option<Given>,
+    pub(crate) breadcrumbs: Option<Given>,
     pub(crate) sdk: Sdk,
 }
 
@@ -72,7 +54,7 @@ pub(crate) struct Event {
 /// stacks of their exceptions, and all errors that a wrapper reports are reported from the
 /// same place. Sentry's SDK for Rust does the same.
 /// <https://develop.sentry.dev/sdk/foundations/transport/event-payloads/threads/>
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Thread {
     pub(crate) id: u64,
     pub(crate) current: bool,
@@ -91,19 +73,17 @@ impl Thread {
 }
 
 /// The builds to which the addresses of an event belong.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct DebugMeta {
     pub(crate) images: Vec<Image>,
 }
 
 /// One build, by the id that its companion file has too.
 /// <https://develop.sentry.dev/sdk/foundations/transport/event-payloads/debug-meta/>
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Image {
-    #[serde(rename = "type")]
     pub(crate) kind: &'static str,
     pub(crate) debug_id: Uuid,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) code_id: Option<Simple>,
     pub(crate) code_file: &'static str,
 }
@@ -177,8 +157,10 @@ pub(crate) enum Context {
     Runtime(&'static str),
     /// Where in which trace it happened.
     Trace(TraceContext),
+    /// What the platform has marked a thrown error with.
+    Marks(Vec<&'static str>),
     /// Values of a group that Sentry has no rule for.
-    Other(BTreeMap<String, Value>),
+    Other(Given),
 }
 
 /// The ids of the span that an event happened in.
@@ -199,54 +181,72 @@ impl Event {
             parent_span_id: at.parent_span_id,
         };
         let context = Context::Trace(context);
-        self.contexts.insert("trace".to_owned(), context);
+        set(&mut self.contexts, "trace".to_owned(), context);
     }
 }
 
-impl Serialize for Context {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
+impl Context {
+    fn write(&self, json: &mut Json) {
         match self {
             Context::Runtime(name) => {
-                map.serialize_entry("type", "runtime")?;
-                map.serialize_entry("name", name)?;
+                json.text("type", "runtime");
+                json.text("name", name);
             }
             Context::Trace(ids) => {
-                map.serialize_entry("type", "trace")?;
-                map.serialize_entry("trace_id", &ids.trace_id)?;
-                map.serialize_entry("span_id", &ids.span_id)?;
+                json.text("type", "trace");
+                let mut id = |key, id: &[u8]| json.text(key, hex(id, &mut [0; 32]));
+                id("trace_id", ids.trace_id.bytes());
+                id("span_id", ids.span_id.bytes());
                 if let Some(parent) = &ids.parent_span_id {
-                    map.serialize_entry("parent_span_id", parent)?;
+                    id("parent_span_id", parent.bytes());
+                }
+            }
+            Context::Marks(marks) => {
+                json.text("type", "unknown");
+                for mark in marks {
+                    json.flag(mark, true);
                 }
             }
             Context::Other(values) => {
-                map.serialize_entry("type", "unknown")?;
-                for (key, value) in values.iter().filter(|(key, _)| *key != "type") {
-                    map.serialize_entry(key, value)?;
-                }
+                json.text("type", "unknown");
+                values.write(json);
             }
         }
-        map.end()
     }
 }
 
 /// Which SDK made an event.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Sdk {
     pub(crate) name: &'static str,
     pub(crate) version: &'static str,
-    #[serde(skip_serializing_if = "<[Package]>::is_empty")]
+    /// One at most.
     pub(crate) packages: &'static [Package],
 }
 
 /// A package of which an SDK consists.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Package {
     pub(crate) name: &'static str,
     pub(crate) version: &'static str,
 }
 
 impl Sdk {
+    /// Writes it as the value of the key `sdk`.
+    pub(crate) fn write(&self, json: &mut Json) {
+        json.key("sdk");
+        json.open("{");
+        json.text("name", self.name);
+        json.text("version", self.version);
+        if let Some(package) = self.packages.first() {
+            json.plain(r#","packages":[{"#);
+            json.text("name", package.name);
+            json.text("version", package.version);
+            json.plain("}]");
+        }
+        json.plain("}");
+    }
+
     /// This crate, as an event names it.
     pub(crate) const WITH_PACKAGES: Sdk = Sdk {
         packages: &[Package {
@@ -263,24 +263,120 @@ impl Sdk {
     };
 }
 
-/// Sentry takes an event without a level for an error.
-fn is_error(level: &&'static str) -> bool {
-    *level == "error"
+/// Writes the entries of a list, in the object that Sentry wants around it, unless there is
+/// none.
+fn values<T>(json: &mut Json, key: &'static str, list: &[T], write: impl Fn(&T, &mut Json)) {
+    if list.is_empty() {
+        return;
+    }
+    json.key(key);
+    json.plain(r#"{"values":["#);
+    for entry in list {
+        json.open("{");
+        write(entry, json);
+        json.plain("}");
+    }
+    json.plain("]}");
 }
 
-/// An id as 32 hexadecimal digits, without dashes.
-fn simple<S: Serializer>(id: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
-    id.as_simple().serialize(serializer)
+impl Thread {
+    fn write(&self, json: &mut Json) {
+        json.number("id", self.id);
+        json.flag("current", self.current);
+        self.stacktrace.write(json);
+    }
 }
 
-/// A list, in the object that Sentry wants around it.
-pub(crate) fn values<T: Serialize, S: Serializer>(
-    list: &[T],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    let mut map = serializer.serialize_map(Some(1))?;
-    map.serialize_entry("values", list)?;
-    map.end()
+impl Image {
+    fn write(&self, json: &mut Json) {
+        json.text("type", self.kind);
+        json.text(
+            "debug_id",
+            self.debug_id.hyphenated().encode_lower(&mut [0; 36]),
+        );
+        if let Some(id) = &self.code_id {
+            json.text("code_id", id.encode_lower(&mut [0; 32]));
+        }
+        json.text("code_file", self.code_file);
+    }
+}
+
+impl Event {
+    fn write_into(&self, json: &mut Json) {
+        json.text("event_id", hex(self.event_id.as_bytes(), &mut [0; 32]));
+        json.seconds("timestamp", self.timestamp);
+        // Sentry takes an event without a level for an error.
+        if self.level != "error" {
+            json.text("level", self.level);
+        }
+        #[cfg(feature = "tracing")]
+        json.maybe("logger", self.logger.as_deref());
+        json.text("platform", self.platform);
+        json.maybe("transaction", self.transaction.as_deref());
+        json.maybe("release", self.release.as_deref());
+        json.maybe("environment", self.environment.as_deref());
+        if !self.fingerprint.is_empty() {
+            json.key("fingerprint");
+            json.open("[");
+            for part in &self.fingerprint {
+                json.string(part);
+            }
+            json.plain("]");
+        }
+        json.maybe("message", self.message.as_deref());
+        values(json, "exception", &self.exception, Exception::write);
+        values(json, "threads", &self.threads, Thread::write);
+        if let Some(meta) = &self.debug_meta {
+            json.key("debug_meta");
+            json.plain(r#"{"images":["#);
+            for image in &meta.images {
+                json.open("{");
+                image.write(json);
+                json.plain("}");
+            }
+            json.plain("]}");
+        }
+        if !self.tags.is_empty() {
+            json.key("tags");
+            json.open("{");
+            for (key, value) in &self.tags {
+                json.string(key);
+                json.plain(":");
+                json.value(value.as_str());
+            }
+            json.plain("}");
+        }
+        json.key("contexts");
+        json.open("{");
+        for (name, context) in &self.contexts {
+            json.string(name);
+            json.plain(":{");
+            context.write(json);
+            json.plain("}");
+        }
+        json.plain("}");
+        for (key, given) in [
+            ("user", &self.user),
+            ("extra", &self.extra),
+            ("breadcrumbs", &self.breadcrumbs),
+        ] {
+            if let Some(given) = given {
+                json.key(key);
+                given.write(json);
+            }
+        }
+        self.sdk.write(json);
+    }
+}
+
+/// As it is sent, for tests that look into it.
+#[cfg(test)]
+impl serde::Serialize for Event {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let json = self.write().expect("JSON");
+        let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+        json.serialize(serializer)
+    }
 }
 
 impl Item for Event {
@@ -293,7 +389,11 @@ impl Item for Event {
     }
 
     fn write(&self) -> Option<Vec<u8>> {
-        serde_json::to_vec(self).ok()
+        let mut json = Json::new();
+        json.open("{");
+        self.write_into(&mut json);
+        json.plain("}");
+        Some(json.0)
     }
 
     /// What the crate itself puts into an event is bounded and fits; what the caller
@@ -325,12 +425,6 @@ impl Item for Event {
 }
 
 /// Keeps the entries with these names.
-///
-/// `BTreeMap::retain` would do the same, and it is much code that nothing else here needs.
-fn keep<V>(map: &mut BTreeMap<String, V>, names: &[&str]) {
-    for (name, value) in std::mem::take(map) {
-        if names.contains(&name.as_str()) {
-            map.insert(name, value);
-        }
-    }
+fn keep<V>(entries: &mut Vec<(String, V)>, names: &[&str]) {
+    entries.retain(|(name, _)| names.contains(&name.as_str()));
 }

@@ -1,10 +1,8 @@
 //! An error and the chain of its causes, as Sentry's exceptions.
 
 use std::error::Error;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
-use serde::{Serialize, Serializer, ser::SerializeMap};
-
+use super::json::Json;
 use super::place::Place;
 use super::stack::{self, Frame, Stack};
 use super::text::{MAX_VALUE, bounded};
@@ -16,56 +14,77 @@ use crate::platform::{Look, Runtime};
 pub(crate) const MAX_CHAIN: usize = 32;
 
 /// One error of a chain.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Exception {
-    #[serde(rename = "type")]
     pub(crate) ty: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) value: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stacktrace: Option<Stack>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) mechanism: Option<Mechanism>,
 }
 
 /// How an error came to be reported, and where it stands among the others.
 /// <https://develop.sentry.dev/sdk/foundations/transport/event-payloads/exception/#exception-mechanism>
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Mechanism {
-    #[serde(rename = "type")]
     pub(crate) ty: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) handled: Option<bool>,
-    #[serde(skip_serializing_if = "is_nowhere")]
     pub(crate) data: Place,
-    #[serde(flatten)]
     pub(crate) member: Option<Member>,
 }
 
 /// The place of an exception in a group of several, as an `AggregateError` is one.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Member {
     pub(crate) exception_id: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) parent_id: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) source: Option<String>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) is_exception_group: bool,
 }
 
-impl Serialize for Place {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for (key, name) in self.names() {
-            map.serialize_entry(key, name)?;
+impl Exception {
+    /// Writes it into the object that is open.
+    pub(crate) fn write(&self, json: &mut Json) {
+        json.key("type");
+        json.value(self.ty.as_str());
+        json.maybe("value", self.value.as_deref());
+        if let Some(stack) = &self.stacktrace {
+            stack.write(json);
         }
-        map.end()
+        if let Some(mechanism) = &self.mechanism {
+            json.key("mechanism");
+            json.open("{");
+            mechanism.write(json);
+            json.plain("}");
+        }
     }
 }
 
-fn is_nowhere(place: &Place) -> bool {
-    place.names().next().is_none()
+impl Mechanism {
+    fn write(&self, json: &mut Json) {
+        json.text("type", self.ty);
+        if let Some(handled) = self.handled {
+            json.flag("handled", handled);
+        }
+        let mut names = self.data.names().peekable();
+        if names.peek().is_some() {
+            json.key("data");
+            json.open("{");
+            for (key, name) in names {
+                json.maybe(key, Some(name));
+            }
+            json.plain("}");
+        }
+        if let Some(member) = &self.member {
+            json.number("exception_id", member.exception_id as u64);
+            if let Some(parent) = member.parent_id {
+                json.number("parent_id", parent as u64);
+            }
+            json.maybe("source", member.source.as_deref());
+            if member.is_exception_group {
+                json.flag("is_exception_group", true);
+            }
+        }
+    }
 }
 
 /// What there is to read: an error, a value of JavaScript's, or a text.
@@ -98,7 +117,7 @@ pub(crate) fn read<R: Runtime>(runtime: &R, subject: Subject<'_, R::Value>) -> C
         chain: Chain::default(),
         seen: Vec::new(),
         members: Vec::new(),
-        hasher: DefaultHasher::new(),
+        identity: Identity::new(),
     };
     match subject {
         Subject::Error(error, compiled) => reader.error(error, compiled),
@@ -115,7 +134,7 @@ struct Reader<'r, R: Runtime> {
     /// Values that were read, because a `cause` can lead back to where it started.
     seen: Vec<R::Value>,
     members: Vec<Member>,
-    hasher: DefaultHasher,
+    identity: Identity,
 }
 
 impl<R: Runtime> Reader<'_, R> {
@@ -148,8 +167,8 @@ impl<R: Runtime> Reader<'_, R> {
         let text = bounded(MAX_VALUE, format_args!("{error}"));
         // The name that `Debug` gives is the same wherever the error is met; the
         // compiler's is known only where it was captured.
-        from_debug(error).hash(&mut self.hasher);
-        text.hash(&mut self.hasher);
+        self.identity.add(&from_debug(error).unwrap_or_default());
+        self.identity.add(&text);
         let (message, frames) = stack::split(&text);
         Exception {
             ty: type_name(error, compiled),
@@ -160,8 +179,8 @@ impl<R: Runtime> Reader<'_, R> {
     }
 
     fn described(&mut self, described: Described) -> Exception {
-        described.name.hash(&mut self.hasher);
-        described.message.hash(&mut self.hasher);
+        self.identity.add(&described.name);
+        self.identity.add(&described.message);
         Exception {
             ty: described.name,
             value: Some(described.message),
@@ -228,7 +247,7 @@ impl<R: Runtime> Reader<'_, R> {
     }
 
     fn finish(mut self) -> Chain {
-        self.chain.identity = self.hasher.finish();
+        self.chain.identity = self.identity.0;
         // A chain without a fork needs no ids: its order says it all.
         if self.members.iter().any(|member| member.is_exception_group) {
             for (exception, member) in self.chain.exceptions.iter_mut().zip(self.members) {
@@ -240,6 +259,24 @@ impl<R: Runtime> Reader<'_, R> {
             }
         }
         self.chain
+    }
+}
+
+/// What texts make up, as FNV-1a does it. The hasher of the standard library withstands who
+/// looks for two errors that are the same, and is more code than all of this.
+/// <https://datatracker.ietf.org/doc/draft-eastlake-fnv/>
+struct Identity(u64);
+
+impl Identity {
+    fn new() -> Self {
+        Identity(0xcbf2_9ce4_8422_2325)
+    }
+
+    /// Adds a text and its end.
+    fn add(&mut self, text: &str) {
+        for byte in text.bytes().chain([0xff]) {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
     }
 }
 
@@ -310,7 +347,13 @@ mod tests {
         let members: Vec<_> = chain
             .exceptions
             .iter()
-            .map(|it| serde_json::to_value(&it.mechanism).expect("JSON"))
+            .map(|it| {
+                crate::item::json::written(|json| {
+                    json.open("{");
+                    it.mechanism.as_ref().expect("a mechanism").write(json);
+                    json.plain("}");
+                })
+            })
             .collect();
         assert_eq!(
             members,

@@ -1,13 +1,14 @@
 //! What is sent, before it is bytes: an event and its parts.
 //!
-//! Each type stands here once, with the one `Serialize` that writes it. Nothing that a
-//! type holds is left out by another one.
+//! Each type stands here once, with the one function that writes it. Nothing that a type
+//! holds is left out by another one.
 
 pub(crate) mod breadcrumb;
 pub(crate) mod check_in;
 pub(crate) mod draft;
 pub(crate) mod event;
 pub(crate) mod exception;
+pub(crate) mod json;
 #[cfg(any(test, feature = "logs"))]
 pub(crate) mod log;
 pub(crate) mod place;

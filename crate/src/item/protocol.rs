@@ -14,8 +14,9 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::Item;
-use super::event::{Context, Event, Sdk, Thread};
-use super::exception::{Exception, Mechanism};
+use super::event::{Context, Event, Image, Sdk, Thread};
+use super::exception::{Exception, Mechanism, Member};
+use super::json::Given;
 use super::stack::{Address, Frame, Stack};
 
 /// The event as the hook sees it.
@@ -46,7 +47,7 @@ pub(crate) fn from_event(event: &Event) -> protocol::Event<'static> {
         release: event.release.clone().map(Cow::Owned),
         dist: None,
         environment: event.environment.clone().map(Cow::Owned),
-        user: event.user.as_ref().map(user),
+        user: event.user.as_ref().map(|it| user(&it.value())),
         request: None,
         contexts: event
             .contexts
@@ -55,6 +56,8 @@ pub(crate) fn from_event(event: &Event) -> protocol::Event<'static> {
             .collect(),
         breadcrumbs: event
             .breadcrumbs
+            .as_ref()
+            .map(Given::value)
             .as_ref()
             .and_then(|list| list.get("values")?.as_array())
             .map(|list| list.iter().map(breadcrumb).collect::<Vec<_>>())
@@ -69,9 +72,11 @@ pub(crate) fn from_event(event: &Event) -> protocol::Event<'static> {
         stacktrace: None,
         template: None,
         threads: event.threads.iter().map(thread).collect::<Vec<_>>().into(),
-        tags: event.tags.clone(),
+        tags: event.tags.iter().cloned().collect(),
         extra: event
             .extra
+            .as_ref()
+            .map(Given::value)
             .as_ref()
             .and_then(Value::as_object)
             .map(|extra| extra.clone().into_iter().collect())
@@ -143,7 +148,15 @@ fn context(context: &Context) -> protocol::Context {
             ..protocol::TraceContext::default()
         }
         .into(),
-        Context::Other(values) => protocol::Context::Other(values.clone()),
+        Context::Marks(marks) => {
+            let marks = marks.iter().map(|mark| ((*mark).to_owned(), true.into()));
+            protocol::Context::Other(marks.collect())
+        }
+        Context::Other(given) => {
+            let mut given = given.clone();
+            let values = given.group().map(std::mem::take);
+            protocol::Context::Other(values.unwrap_or_default())
+        }
     }
 }
 
@@ -229,6 +242,38 @@ fn sdk(sdk: Sdk) -> ClientSdkInfo {
     }
 }
 
+/// What Sentry's types have no place for, as JSON.
+fn tell(member: &Member, mechanism: &mut Map<String, Value>) {
+    let mut insert = |key: &str, value| mechanism.insert(key.to_owned(), value);
+    insert("exception_id", member.exception_id.into());
+    if let Some(parent) = member.parent_id {
+        insert("parent_id", parent.into());
+    }
+    if let Some(source) = &member.source {
+        insert("source", source.clone().into());
+    }
+    if member.is_exception_group {
+        insert("is_exception_group", true.into());
+    }
+}
+
+fn image(image: &Image) -> Value {
+    let mut json = object([
+        ("type", image.kind.into()),
+        ("debug_id", image.debug_id.to_string().into()),
+        ("code_file", image.code_file.into()),
+    ]);
+    if let Some(id) = image.code_id {
+        json["code_id"] = id.to_string().into();
+    }
+    json
+}
+
+fn object<const N: usize>(entries: [(&str, Value); N]) -> Value {
+    let entries = entries.map(|(key, value)| (key.to_owned(), value));
+    super::value::object(entries)
+}
+
 /// An event that a hook has returned, as JSON.
 pub(crate) struct Changed {
     id: Uuid,
@@ -254,20 +299,18 @@ impl Changed {
                     .mechanism
                     .as_ref()
                     .and_then(|it| it.member.as_ref());
-                let Some(Ok(Value::Object(member))) = member.map(serde_json::to_value) else {
-                    continue;
-                };
-                if let Some(Value::Object(mechanism)) = json.get_mut("mechanism") {
-                    mechanism.extend(member);
+                if let (Some(member), Some(Value::Object(mechanism))) =
+                    (member, json.get_mut("mechanism"))
+                {
+                    tell(member, mechanism);
                 }
             }
         }
         // Nor for every kind of image. The images stay unless the hook took them out.
         if let Some(images) = json.get_mut("debug_meta")
             && let Some(meta) = before.debug_meta.as_ref()
-            && let Ok(meta) = serde_json::to_value(meta)
         {
-            *images = meta;
+            *images = object([("images", meta.images.iter().map(image).collect())]);
         }
         Some(Changed {
             id: event.event_id,

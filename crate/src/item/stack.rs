@@ -5,9 +5,9 @@
 //! nothing else is made of the place: a file name made of it would be another one after each
 //! build, and receivers group by file names.
 
-use serde::{Serialize, Serializer};
-
+use super::json::Json;
 use super::text::{bounded, find};
+use crate::trace::ids::hex;
 
 /// Frames beyond this one, the innermost counted first, are left out.
 const MAX_FRAMES: usize = 50;
@@ -23,30 +23,23 @@ const HASH: usize = 16;
 const FRAME: &str = "\n    at ";
 
 /// Frames, the outermost first.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Stack {
     pub(crate) frames: Vec<Frame>,
 }
 
 /// One call on a stack.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Frame {
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) function: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) filename: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) lineno: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) colno: Option<u64>,
     /// Whether it is the application's own, if that is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) in_app: Option<bool>,
     /// Where in the module it is, for a frame of WebAssembly.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) instruction_addr: Option<Address>,
     /// From where that address counts.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) addr_mode: Option<&'static str>,
 }
 
@@ -54,9 +47,48 @@ pub(crate) struct Frame {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Address(pub(crate) u64);
 
-impl Serialize for Address {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{:#x}", self.0))
+impl Stack {
+    /// Writes it as the value of the key `stacktrace`.
+    pub(crate) fn write(&self, json: &mut Json) {
+        json.key("stacktrace");
+        json.plain(r#"{"frames":["#);
+        for frame in &self.frames {
+            json.open("{");
+            frame.write(json);
+            json.plain("}");
+        }
+        json.plain("]}");
+    }
+}
+
+impl Frame {
+    fn write(&self, json: &mut Json) {
+        json.maybe("function", self.function.as_deref());
+        json.maybe("filename", self.filename.as_deref());
+        for (key, number) in [("lineno", self.lineno), ("colno", self.colno)] {
+            if let Some(number) = number {
+                json.number(key, number);
+            }
+        }
+        if let Some(in_app) = self.in_app {
+            json.flag("in_app", in_app);
+        }
+        if let Some(address) = self.instruction_addr {
+            json.key("instruction_addr");
+            address.write(json);
+        }
+        json.maybe("addr_mode", self.addr_mode);
+    }
+}
+
+impl Address {
+    fn write(self, json: &mut Json) {
+        json.plain("\"0x");
+        let bytes = self.0.to_be_bytes();
+        let mut text = [0; 32];
+        let digits = hex(&bytes, &mut text).trim_start_matches('0');
+        json.plain(if digits.is_empty() { "0" } else { digits });
+        json.plain("\"");
     }
 }
 
@@ -288,8 +320,14 @@ mod tests {
                 "{line}"
             );
         }
-        let json = serde_json::to_value(Address(0x27c6a)).expect("JSON");
-        assert_eq!(json, "0x27c6a");
+        for (address, text) in [
+            (0x27c6a, "0x27c6a"),
+            (0, "0x0"),
+            (u64::MAX, "0xffffffffffffffff"),
+        ] {
+            let json = crate::item::json::written(|json| Address(address).write(json));
+            assert_eq!(json, text);
+        }
     }
 
     #[test]

@@ -58,8 +58,12 @@ pub(crate) fn cut(text: Cow<'static, str>, limit: usize) -> Cow<'static, str> {
 ///
 /// `str::find` is faster on long texts, and its tables are more code than all else here.
 pub(crate) fn find(text: &str, part: &str) -> Option<usize> {
-    let mut windows = text.as_bytes().windows(part.len());
-    windows.position(|window| window == part.as_bytes())
+    let (text, part) = (text.as_bytes(), part.as_bytes());
+    let (first, rest) = part.split_first()?;
+    let last = text.len().checked_sub(rest.len())?;
+    // Nearly everywhere the first byte decides, without a call that compares.
+    let mut starts = text[..last].iter().enumerate();
+    starts.find_map(|(at, byte)| (byte == first && text[at + 1..].starts_with(rest)).then_some(at))
 }
 
 #[cfg(test)]

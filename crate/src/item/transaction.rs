@@ -5,10 +5,9 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use serde::Serialize;
-
 use super::Item;
 use super::event::Sdk;
+use super::json::Json;
 use super::value::{self, Entries, bounded};
 use crate::trace::Trace;
 use crate::trace::ids::{Id, hex};
@@ -169,19 +168,18 @@ impl Item for Sealed {
             parent_span_id,
         } = &self.at;
         let parent = parent_span_id.as_ref().map(|id| &id.bytes()[..]);
-        let mut json = Json(Vec::with_capacity(1_024));
+        let mut json = Json::new();
         json.plain(r#"{"contexts":{"trace":{"type":"trace""#);
-        json.span(trace, span_id.bytes(), parent, span);
+        describe(&mut json, trace, span_id.bytes(), parent, span);
         if !links.is_empty() {
             json.key("links");
             json.plain("[");
             for link in links {
-                json.object();
-                json.id("trace_id", link.trace_id.bytes());
-                json.id("span_id", link.span_id.bytes());
+                json.open("{");
+                id(&mut json, "trace_id", link.trace_id.bytes());
+                id(&mut json, "span_id", link.span_id.bytes());
                 if let Some(sampled) = link.sampled {
-                    json.key("sampled");
-                    json.plain(if sampled { "true" } else { "false" });
+                    json.flag("sampled", sampled);
                 }
                 json.plain(r#","attributes":{"sentry.link.type":"previous_trace"}}"#);
             }
@@ -192,21 +190,20 @@ impl Item for Sealed {
         json.plain(r#""platform":"native","transaction_info":{"#);
         json.text("source", source.word());
         json.plain("}");
-        json.id("event_id", self.event_id.bytes());
+        id(&mut json, "event_id", self.event_id.bytes());
         json.text("release", self.release.as_deref().unwrap_or_default());
         json.text("environment", &self.environment);
-        json.key("sdk");
-        json.value(&Sdk::WITH_PACKAGES);
+        Sdk::WITH_PACKAGES.write(&mut json);
         json.text("transaction", &span.name);
-        json.times(span);
+        times(&mut json, span);
         json.key("spans");
         json.plain("[");
         for span in spans {
-            json.object();
+            json.open("{");
             let [id, parent] = [span.number, span.parent].map(|number| trace.span(number));
-            json.span(trace, id.bytes(), Some(parent.bytes()), span);
+            describe(&mut json, trace, id.bytes(), Some(parent.bytes()), span);
             json.text("description", &span.name);
-            json.times(span);
+            times(&mut json, span);
             json.plain("}");
         }
         json.plain("]}");
@@ -227,83 +224,36 @@ impl Item for Sealed {
     }
 }
 
-/// A transaction as it is written. By hand, because what `derive(Serialize)` makes of the
-/// same is a function for each of its structs and fields, and part of every upload.
-struct Json(Vec<u8>);
+fn id(json: &mut Json, key: &'static str, id: &[u8]) {
+    json.text(key, hex(id, &mut [0; 32]));
+}
 
-impl Json {
-    /// A part that is JSON.
-    fn plain(&mut self, part: &str) {
-        self.0.extend_from_slice(part.as_bytes());
+/// What a span says in a list of spans as well as in the context of its transaction.
+fn describe(json: &mut Json, trace: &Trace, span_id: &[u8], parent: Option<&[u8]>, span: &Span) {
+    id(json, "trace_id", trace.trace_id.bytes());
+    id(json, "span_id", span_id);
+    id(json, "parent_span_id", parent.unwrap_or_default());
+    json.text("op", &span.op);
+    json.text("status", span.status.map_or("", Status::word));
+    json.text("origin", span.origin);
+    if !span.data.is_empty() {
+        json.key("data");
+        json.value(&span.data);
     }
+}
 
-    /// A comma, unless what comes next is the first.
-    fn separate(&mut self) {
-        if !matches!(self.0.last(), Some(b'{' | b'[')) {
-            self.plain(",");
-        }
-    }
-
-    /// The beginning of an object in a list.
-    fn object(&mut self) {
-        self.separate();
-        self.plain("{");
-    }
-
-    /// A key, which is written as it is.
-    fn key(&mut self, key: &'static str) {
-        self.separate();
-        self.plain("\"");
-        self.plain(key);
-        self.plain("\":");
-    }
-
-    fn value<T: Serialize + ?Sized>(&mut self, value: &T) {
-        // Nothing here fails: memory takes bytes, and what is written has texts as keys.
-        let _ = serde_json::to_writer(&mut self.0, value);
-    }
-
-    /// A text, unless it is empty.
-    fn text(&mut self, key: &'static str, text: &str) {
-        if !text.is_empty() {
-            self.key(key);
-            self.value(text);
-        }
-    }
-
-    fn id(&mut self, key: &'static str, id: &[u8]) {
-        self.text(key, hex(id, &mut [0; 32]));
-    }
-
-    /// What a span says in a list of spans as well as in the context of its transaction.
-    fn span(&mut self, trace: &Trace, id: &[u8], parent: Option<&[u8]>, span: &Span) {
-        self.id("trace_id", trace.trace_id.bytes());
-        self.id("span_id", id);
-        self.id("parent_span_id", parent.unwrap_or_default());
-        self.text("op", &span.op);
-        self.text("status", span.status.map_or("", Status::word));
-        self.text("origin", span.origin);
-        if !span.data.is_empty() {
-            self.key("data");
-            self.value(&span.data);
-        }
-    }
-
-    /// The span's two times in seconds. A span does not end before it starts: Relay
-    /// rejects the whole transaction for one that does.
-    fn times(&mut self, span: &Span) {
-        let start = value::seconds(span.start_ms);
-        let end = value::seconds(span.end_ms).max(start);
-        self.key("start_timestamp");
-        self.value(&start);
-        self.key("timestamp");
-        self.value(&end);
-    }
+/// The span's two times in seconds. A span does not end before it starts: Relay rejects the
+/// whole transaction for one that does.
+fn times(json: &mut Json, span: &Span) {
+    let start = value::seconds(span.start_ms);
+    json.seconds("start_timestamp", start);
+    json.seconds("timestamp", value::seconds(span.end_ms).max(start));
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::item::event::{SDK_NAME, SDK_VERSION};
     use crate::trace::head::tests::OWN;
     use proptest::prelude::*;
     use serde_json::{Value as Json, json};
@@ -385,7 +335,11 @@ pub(crate) mod tests {
                 "platform": "native",
                 "release": "r",
                 "environment": "production",
-                "sdk": Sdk::WITH_PACKAGES,
+                "sdk": {
+                    "name": SDK_NAME,
+                    "version": SDK_VERSION,
+                    "packages": [{"name": "cargo:worker-sentry", "version": SDK_VERSION}],
+                },
                 "transaction": "POST /compile",
                 "transaction_info": {"source": "route"},
                 "start_timestamp": 1_767_323_045.678,

@@ -268,6 +268,46 @@ pub(crate) fn seconds(ms: f64) -> f64 {
     }
 }
 
+/// A time of the platform's as RFC 3339 writes it, in UTC and to the millisecond.
+///
+/// JavaScript writes it too, for a call, an object and a text that crosses the border.
+pub(crate) fn rfc3339(ms: f64) -> String {
+    let ms = if (0.0..=MAX_MS).contains(&ms) {
+        ms as u64
+    } else {
+        0
+    };
+    let (days, ms) = (ms / 86_400_000, ms % 86_400_000);
+    // Years begin in March, so that the day that not all of them have is their last.
+    // <https://howardhinnant.github.io/date_algorithms.html#civil_from_days>
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = era * 400 + year + u64::from(month <= 2);
+    let mut text = String::with_capacity(24);
+    for (number, digits, end) in [
+        (year, 4, '-'),
+        (month, 2, '-'),
+        (day, 2, 'T'),
+        (ms / 3_600_000, 2, ':'),
+        (ms / 60_000 % 60, 2, ':'),
+        (ms / 1_000 % 60, 2, '.'),
+        (ms % 1_000, 3, 'Z'),
+    ] {
+        let mut unit = 10_u64.pow(digits - 1);
+        while unit > 0 {
+            text.push(char::from(b'0' + (number / unit % 10) as u8));
+            unit /= 10;
+        }
+        text.push(end);
+    }
+    text
+}
+
 /// For `serialize_with`: [`seconds`].
 #[cfg(any(test, feature = "logs"))]
 pub(crate) fn as_seconds<S: Serializer>(ms: &f64, serializer: S) -> Result<S::Ok, S::Error> {
@@ -279,6 +319,25 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;
+    use std::time::{Duration, UNIX_EPOCH};
+    use time::OffsetDateTime;
+    use time::format_description::well_known::Rfc3339;
+
+    #[test]
+    fn a_time_is_written_as_rfc_3339_has_it() {
+        // Each day of two hundred years, each at another time of day.
+        for ms in (0..73_000_u64).map(|day| day * (86_400_000 + 1_234_567) + 1) {
+            let time = OffsetDateTime::from(UNIX_EPOCH + Duration::from_millis(ms));
+            let day = time.format(&Rfc3339).expect("a time that has a year");
+            let written = rfc3339(ms as f64);
+            let read = OffsetDateTime::parse(&written, &Rfc3339).expect("a time");
+            assert_eq!(read, time, "{written} and {day}");
+            assert_eq!(written.len(), "1970-01-01T00:00:00.001Z".len());
+        }
+        for nonsense in [f64::NAN, f64::INFINITY, -1.0, 9e15] {
+            assert_eq!(rfc3339(nonsense), "1970-01-01T00:00:00.000Z");
+        }
+    }
 
     #[test]
     fn a_value_is_written_with_its_own_type() {

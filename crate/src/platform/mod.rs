@@ -106,9 +106,6 @@ pub(crate) trait Runtime {
     /// text is not such a date.
     fn parse_date(&self, text: &str) -> f64;
 
-    /// The time, as RFC 3339 writes it.
-    fn now_text(&self) -> String;
-
     /// Random bytes, or nothing where the platform has none to give (a Worker
     /// has none outside a handler).
     fn random_bytes<const N: usize>(&self) -> Option<[u8; N]>;

@@ -7,7 +7,6 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::fmt::Write;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -378,10 +377,6 @@ impl Runtime for Fake {
         since.map_or(f64::NAN, |since| since.as_secs_f64() * 1_000.0)
     }
 
-    fn now_text(&self) -> String {
-        date_text(self.world.now_ms.get())
-    }
-
     /// Different at each call and the same in each run.
     fn random_bytes<const N: usize>(&self) -> Option<[u8; N]> {
         let mut bytes = [0; N];
@@ -410,30 +405,6 @@ impl Runtime for Fake {
     fn log(&self, line: &str) {
         self.world.lines.borrow_mut().push(format!("debug: {line}"));
     }
-}
-
-/// A time as RFC 3339 writes it.
-fn date_text(ms: u64) -> String {
-    // The civil date of a number of days, in years that begin in March:
-    // <https://howardhinnant.github.io/date_algorithms.html#civil_from_days>
-    let days = ms / 86_400_000 + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = (from_march + 2) % 12 + 1;
-    let year = year + era * 400 + u64::from(month < 3);
-    let hour = ms / 3_600_000 % 24;
-    let (minute, second) = (ms / 60_000 % 60, ms / 1_000 % 60);
-    let ms = ms % 1_000;
-    let mut text = String::with_capacity(24);
-    // Memory takes every text.
-    let _ = write!(
-        text,
-        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z"
-    );
-    text
 }
 
 /// The parser behind [`worker::Url`], which follows the same standard as the
@@ -503,22 +474,6 @@ pub(crate) async fn yield_once() {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
-    use time::OffsetDateTime;
-    use time::format_description::well_known::Rfc3339;
-
-    #[test]
-    fn a_time_is_written_as_rfc_3339_has_it() {
-        // Each day of two hundred years, each at another time of day.
-        for ms in (0..73_000).map(|day| day * (86_400_000 + 1_234_567) + 1) {
-            let time = OffsetDateTime::from(UNIX_EPOCH + Duration::from_millis(ms));
-            let day = time.format(&Rfc3339).expect("a time that has a year");
-            let written = date_text(ms);
-            let read = OffsetDateTime::parse(&written, &Rfc3339).expect("a time");
-            assert_eq!(read, time, "{written} and {day}");
-            assert_eq!(written.len(), "1970-01-01T00:00:00.001Z".len());
-        }
-    }
 
     #[test]
     fn a_plain_url_is_read_like_any_other() {

@@ -64,8 +64,10 @@ function look(value, most) {
 const FRAMES = 60;
 
 // ANCHOR: stack
+const encoder = new TextEncoder();
+
 /**
- * The frames that lead here, each cut to what is read of a name, as one text.
+ * The frames that lead here, as the bytes of one text.
  *
  * An application can have set `Error.prepareStackTrace`, which makes of a stack whatever it
  * likes, or a limit of its own.
@@ -77,7 +79,7 @@ function stackHere(most) {
     Error.prepareStackTrace = undefined;
     const holder = {};
     Error.captureStackTrace(holder, stackHere);
-    return holder.stack.slice(0, most);
+    return encoder.encode(holder.stack.slice(0, most));
   } catch {
     return undefined;
   } finally {
@@ -153,6 +155,10 @@ export const life = {
   look,
   stackHere,
   buildId,
+  /** Where a request goes; `headers` has one on each line. Made once for many requests. */
+  address(url, headers) {
+    return { url, headers: new Headers(headers.split("\n").map((line) => line.split(": ", 2))) };
+  },
 };
 
 /** The longest body that is read, in bytes, and for how long, in milliseconds. */
@@ -163,16 +169,16 @@ const LINGER_MS = 100;
 /**
  * Posts once, and reads of the answer what it says of the next one.
  *
- * `service` is the binding that carries it; without one, the internet does. `headers` has
- * one on each line. `keep` is for a request that may be dropped unanswered:
+ * `service` is the binding that carries it; without one, the internet does. An answer that
+ * says nothing of the next one is its status. `keep` is for a request that may be dropped unanswered:
  * the next instance posts it again. A panic calls this too, and no Rust code can run any
  * more when the answer is there. No timer outlives the answer: the runtime would hold the
  * request open for it.
  */
-export async function post(service, url, headers, body, timeoutMs, keep) {
+export async function post(service, address, body, timeoutMs, keep) {
   // A copy: the original is WebAssembly's memory, which moves when it grows.
   body = body.slice();
-  const request = [service, url, headers, body, timeoutMs];
+  const request = [service, address, body, timeoutMs];
   if (keep) unanswered.add(request);
   const controller = new AbortController();
   let late = false;
@@ -181,24 +187,22 @@ export async function post(service, url, headers, body, timeoutMs, keep) {
     controller.abort();
   }, timeoutMs);
   try {
-    const response = await (service ?? globalThis).fetch(url, {
+    const response = await (service ?? globalThis).fetch(address.url, {
       method: "POST",
-      headers: headers.split("\n").map((line) => line.split(": ", 2)),
+      headers: address.headers,
       body,
       // Following a redirect would carry the credentials to wherever it points.
       redirect: "manual",
       signal: controller.signal,
     });
-    const reply = {
-      status: response.status,
-      retryAfter: response.headers.get("Retry-After") ?? undefined,
-      rateLimits: response.headers.get("X-Sentry-Rate-Limits") ?? undefined,
-    };
+    const { status } = response;
+    const retryAfter = response.headers.get("Retry-After") ?? undefined;
+    const rateLimits = response.headers.get("X-Sentry-Rate-Limits") ?? undefined;
     unanswered.delete(request);
     clearTimeout(timer);
     timer = setTimeout(() => controller.abort(), LINGER_MS);
     await finish(response);
-    return reply;
+    return retryAfter ?? rateLimits ? { status, retryAfter, rateLimits } : status;
   } catch {
     return { status: 0, timedOut: late };
   } finally {

@@ -5,6 +5,7 @@
 //! leaves the instance unusable.
 
 use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -19,7 +20,9 @@ use worker::wasm_bindgen::{self, JsCast, JsValue, prelude::wasm_bindgen};
 use worker::web_sys::console;
 use worker::{Delay, Env};
 
-use super::{Binding, Kind, Look, MARKS, Outgoing, PostError, Reply, Runtime, Seen, UrlParts};
+use super::{
+    Binding, Kind, Look, MARKS, Outgoing, PostError, Reply, Runtime, Seen, UrlParts, is_on,
+};
 
 /// The name under which `[version_metadata]` is bound, as in Sentry's own
 /// JavaScript SDK for this platform. It is an object with an `id`.
@@ -46,7 +49,7 @@ extern "C" {
     #[wasm_bindgen(js_namespace = life)]
     fn look(value: &JsValue, most: u32) -> Glance;
     #[wasm_bindgen(js_namespace = life, js_name = stackHere)]
-    fn stack_here(most: u32) -> Option<String>;
+    fn stack_here(most: u32) -> Option<Vec<u8>>;
     #[wasm_bindgen(js_namespace = life, js_name = buildId)]
     fn build_id(module: &JsValue) -> Option<Vec<u8>>;
     #[wasm_bindgen(js_name = parseUrl)]
@@ -59,10 +62,11 @@ extern "C" {
     fn take_unhandled() -> Array;
     #[wasm_bindgen(js_namespace = life)]
     fn resend() -> Promise;
+    #[wasm_bindgen(js_namespace = life)]
+    fn address(url: &str, headers: &str) -> JsValue;
     fn post(
         service: &JsValue,
-        url: &str,
-        headers: &str,
+        address: &JsValue,
         body: &[u8],
         timeout_ms: u32,
         keep: bool,
@@ -111,7 +115,8 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     fn marks(this: &Glance) -> Option<Array>;
 
-    /// What `post` tells of an answer; status 0 if there was none.
+    /// What `post` tells of an answer that says more than its status; status 0 if there was
+    /// none.
     type Answer;
     #[wasm_bindgen(method, getter)]
     fn status(this: &Answer) -> u16;
@@ -137,6 +142,53 @@ static WATCHING: AtomicBool = AtomicBool::new(false);
 /// Set from JavaScript, by writing into this instance's memory: a call into an instance
 /// that has trapped is not possible, and one from Rust would cost each run a crossing.
 static IS_NEWS: AtomicBool = AtomicBool::new(false);
+
+/// Where the last request went, and what JavaScript made of it.
+struct Address {
+    url: String,
+    headers: Vec<(&'static str, String)>,
+    made: JsValue,
+}
+
+thread_local! {
+    /// An isolate has one address nearly always.
+    static ADDRESS: RefCell<Option<Address>> = const { RefCell::new(None) };
+    /// The id of the build, once it was looked for.
+    static BUILD_ID: Cell<Option<Option<Uuid>>> = const { Cell::new(None) };
+    /// Whether lines are written about decisions, once that was looked for.
+    static IS_DEBUGGING: Cell<Option<bool>> = const { Cell::new(None) };
+}
+
+/// Where a request goes, as JavaScript keeps it: the same text is not passed again and again.
+fn address_of(request: &Outgoing<'_>) -> JsValue {
+    ADDRESS.with(|slot| {
+        let mut slot = slot.try_borrow_mut().ok();
+        if let Some(Some(known)) = slot.as_deref()
+            && known.url == request.url
+            && known.headers == request.headers
+        {
+            return known.made.clone();
+        }
+        let mut headers = String::new();
+        for (name, value) in request.headers {
+            if !headers.is_empty() {
+                headers.push('\n');
+            }
+            headers.push_str(name);
+            headers.push_str(": ");
+            headers.push_str(value);
+        }
+        let made = address(request.url, &headers);
+        if let Some(slot) = slot.as_deref_mut() {
+            *slot = Some(Address {
+                url: request.url.to_owned(),
+                headers: request.headers.to_vec(),
+                made: made.clone(),
+            });
+        }
+        made
+    })
+}
 
 /// What a recording takes from here.
 #[cfg(feature = "spans")]
@@ -222,23 +274,13 @@ impl Runtime for Workerd<'_> {
 
     // ANCHOR: post
     fn send(&self, request: Outgoing<'_>, timeout_ms: u32, keep: bool) -> Promise {
-        let mut headers = String::new();
-        for (name, value) in request.headers {
-            if !headers.is_empty() {
-                headers.push('\n');
-            }
-            headers.push_str(name);
-            headers.push_str(": ");
-            headers.push_str(value);
-        }
         let service = match request.service {
             Some(name) => get(&self.env, name),
             None => JsValue::UNDEFINED,
         };
         post(
             &service,
-            request.url,
-            &headers,
+            &address_of(&request),
             request.body,
             timeout_ms,
             keep,
@@ -247,7 +289,15 @@ impl Runtime for Workerd<'_> {
 
     async fn answer(&self, sent: Promise) -> Result<Reply, PostError> {
         let answer = JsFuture::from(sent).await;
-        let answer: Answer = answer.map_err(|_| PostError::Network)?.unchecked_into();
+        let answer = answer.map_err(|_| PostError::Network)?;
+        // Nearly every answer is nothing but its status.
+        if let Some(status) = answer.as_f64() {
+            return Ok(Reply {
+                status: status as u16,
+                ..Reply::default()
+            });
+        }
+        let answer: Answer = answer.unchecked_into();
         match answer.status() {
             0 if answer.timed_out() => Err(PostError::TimedOut),
             0 => Err(PostError::Network),
@@ -309,12 +359,18 @@ impl Runtime for Workerd<'_> {
     }
 
     fn stack(&self) -> Option<String> {
-        stack_here(MAX_STACK)
+        // As bytes: wasm-bindgen passes a text letter by letter.
+        String::from_utf8(stack_here(MAX_STACK)?).ok()
     }
 
     fn build_id(&self) -> Option<Uuid> {
-        let id = build_id(&wasm_bindgen::module())?;
-        Some(Uuid::from_bytes(id.try_into().ok()?))
+        let look = || {
+            let id = build_id(&wasm_bindgen::module())?;
+            Some(Uuid::from_bytes(id.try_into().ok()?))
+        };
+        let id = BUILD_ID.get().unwrap_or_else(look);
+        BUILD_ID.set(Some(id));
+        id
     }
 
     fn is_news(&self) -> bool {
@@ -364,10 +420,6 @@ impl Runtime for Workerd<'_> {
         Date::parse(text)
     }
 
-    fn now_text(&self) -> String {
-        Date::new_0().to_iso_string().into()
-    }
-
     fn random_bytes<const N: usize>(&self) -> Option<[u8; N]> {
         random_bytes()
     }
@@ -378,6 +430,15 @@ impl Runtime for Workerd<'_> {
 
     fn debug_switch(&self) -> Option<String> {
         debug_switch(&self.env)
+    }
+
+    fn debug(&self, line: &str) {
+        let look = || self.debug_switch().as_deref().and_then(is_on) == Some(true);
+        let is_on = IS_DEBUGGING.get().unwrap_or_else(look);
+        IS_DEBUGGING.set(Some(is_on));
+        if is_on {
+            self.log(line);
+        }
     }
 
     fn log(&self, line: &str) {

@@ -15,6 +15,7 @@ use sentry_core::protocol::{Map, Value};
 use super::{Contribute, Said, Scope};
 use crate::item::breadcrumb::{Breadcrumb, Trail};
 use crate::item::draft::{Details, MAX_TAGS, tag, tag_key};
+use crate::item::json::Given;
 use crate::item::value::{Room, name, object, remove};
 
 /// Contexts beyond this one are dropped.
@@ -105,11 +106,7 @@ impl Contribute for RefCell<Data> {
             if said.contains(name) {
                 continue;
             }
-            // An entry of a map is much code that nothing else here needs.
-            if !details.contexts.contains_key(name) {
-                details.contexts.insert(name.clone(), Map::new());
-            }
-            let Some(context) = details.contexts.get_mut(name) else {
+            let Some(context) = details.context(name) else {
                 continue;
             };
             for (key, value) in values {
@@ -119,13 +116,14 @@ impl Contribute for RefCell<Data> {
             }
         }
         if details.user.is_none() {
-            details.user = data.user.clone();
+            details.user = data.user.clone().map(Given::from);
         }
         if details.extra.is_none() && !data.extra.is_empty() {
-            details.extra = Some(object(data.extra.clone()));
+            details.extra = Some(object(data.extra.clone()).into());
         }
         if details.breadcrumbs.is_none() && !data.trail.is_empty() {
-            details.breadcrumbs = serde_json::to_value(&data.trail).ok();
+            let trail = serde_json::to_value(&data.trail);
+            details.breadcrumbs = trail.ok().map(Given::from);
         }
         if details.fingerprint.is_empty() {
             details.fingerprint = data.fingerprint.clone();
@@ -144,7 +142,7 @@ impl Scope {
         if let Some(known) = outermost.own() {
             return Some(known);
         }
-        let mut contributions = outermost.contributions.try_borrow_mut().ok()?;
+        let mut contributions = outermost.kept().contributions.try_borrow_mut().ok()?;
         let made = Rc::new(T::default());
         contributions.push(Rc::clone(&made) as _);
         Some(made)
@@ -152,7 +150,7 @@ impl Scope {
 
     /// What this scope itself keeps of a type.
     pub(super) fn own<T: Contribute>(&self) -> Option<Rc<T>> {
-        let contributions = self.contributions.try_borrow().ok()?;
+        let contributions = self.kept.get()?.contributions.try_borrow().ok()?;
         contributions.iter().find_map(|it| {
             let it: Rc<dyn Any> = Rc::clone(it) as _;
             it.downcast().ok()

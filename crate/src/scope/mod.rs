@@ -13,7 +13,7 @@ pub(crate) mod places;
 pub(crate) mod spans;
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -36,7 +36,7 @@ pub(crate) const MOST_REPORTS: u32 = 25;
 
 thread_local! {
     /// The scope that is being polled right now.
-    static CURRENT: RefCell<Option<Rc<Scope>>> = const { RefCell::new(None) };
+    static CURRENT: Cell<Option<Rc<Scope>>> = const { Cell::new(None) };
     /// Set while errands are polled. The only code of the application's that runs then is
     /// its `before_send`, and a report about a report would have no end.
     static ON_ERRANDS: Cell<bool> = const { Cell::new(false) };
@@ -65,21 +65,29 @@ pub(crate) trait Contribute: Any {
 pub(crate) struct Scope {
     place: Place,
     parent: Option<Rc<Scope>>,
-    /// What this run calls itself, where that says more than its place.
-    name: RefCell<Option<String>>,
-    reported: RefCell<Vec<u64>>,
     reports: Cell<u32>,
-    contributions: RefCell<Vec<Rc<dyn Contribute>>>,
-    errands: RefCell<Vec<Errand>>,
-    panics: RefCell<Vec<Draft>>,
-    position: Position,
-    /// Where its errors came up.
-    kept: RefCell<Vec<Rc<places::Place>>>,
+    /// Where in its trace it is, once something asks.
+    position: OnceCell<Position>,
+    kept: OnceCell<Box<Kept>>,
     /// What of it is recorded.
     #[cfg(any(test, feature = "spans"))]
     spans: RefCell<spans::Spans>,
     #[cfg(any(test, feature = "logs"))]
     after: logs::After,
+}
+
+/// What a scope keeps once there is something to keep. Most runs report nothing and say
+/// nothing, so it is apart from the scope and made on demand.
+#[derive(Default)]
+struct Kept {
+    /// What the run calls itself, where that says more than its place.
+    name: RefCell<Option<String>>,
+    reported: RefCell<Vec<u64>>,
+    contributions: RefCell<Vec<Rc<dyn Contribute>>>,
+    errands: RefCell<Vec<Errand>>,
+    panics: RefCell<Vec<Draft>>,
+    /// Where its errors came up.
+    places: RefCell<Vec<Rc<places::Place>>>,
 }
 
 impl Scope {
@@ -100,23 +108,21 @@ impl Scope {
 
     /// A scope within another one.
     pub(crate) fn within(parent: Option<Rc<Scope>>, place: Place) -> Rc<Self> {
-        let position = parent.as_ref().map(|scope| scope.position.clone());
-        Scope::at(parent, place, position.unwrap_or_default())
+        Scope::placed(parent, place, OnceCell::new())
     }
 
     /// A scope within another one, in a place of its own in a trace.
     pub(crate) fn at(parent: Option<Rc<Scope>>, place: Place, position: Position) -> Rc<Self> {
+        Scope::placed(parent, place, OnceCell::from(position))
+    }
+
+    fn placed(parent: Option<Rc<Scope>>, place: Place, position: OnceCell<Position>) -> Rc<Self> {
         Rc::new(Scope {
             place,
             parent,
-            name: RefCell::default(),
-            reported: RefCell::default(),
             reports: Cell::default(),
-            contributions: RefCell::default(),
-            errands: RefCell::default(),
-            panics: RefCell::default(),
             position,
-            kept: RefCell::default(),
+            kept: OnceCell::new(),
             #[cfg(any(test, feature = "spans"))]
             spans: RefCell::default(),
             #[cfg(any(test, feature = "logs"))]
@@ -126,12 +132,27 @@ impl Scope {
 
     /// Where in its trace the code of this scope is.
     pub(crate) fn position(&self) -> Position {
-        self.position.clone()
+        self.here().clone()
+    }
+
+    /// The same, without a handle of its own: that of the scope around it, unless it has been
+    /// given another one.
+    fn here(&self) -> &Position {
+        let around = || self.parent.as_ref().map(|scope| scope.position());
+        self.position.get_or_init(|| around().unwrap_or_default())
+    }
+
+    fn kept(&self) -> &Kept {
+        self.kept.get_or_init(Box::default)
     }
 
     /// The scope of the code that runs right now.
     pub(crate) fn current() -> Option<Rc<Scope>> {
-        CURRENT.with(|current| current.try_borrow().ok()?.clone())
+        CURRENT.with(|current| {
+            let scope = current.take();
+            current.set(scope.clone());
+            scope
+        })
     }
 
     /// The same, where it is the application's own code that runs.
@@ -158,7 +179,7 @@ impl Scope {
         if let Some(around) = self.around_span() {
             return around.set_name(name);
         }
-        if let Ok(mut slot) = self.name.try_borrow_mut() {
+        if let Ok(mut slot) = self.kept().name.try_borrow_mut() {
             *slot = Some(name);
         }
     }
@@ -166,12 +187,12 @@ impl Scope {
     /// The name of this run, or of the nearest one around it that has one.
     fn name(&self) -> Option<String> {
         self.outwards()
-            .find_map(|scope| scope.name.try_borrow().ok()?.clone())
+            .find_map(|scope| scope.kept.get()?.name.try_borrow().ok()?.clone())
     }
 
     /// Adds something to each later event of this run.
     pub(crate) fn add(&self, contribution: Rc<dyn Contribute>) {
-        if let Ok(mut contributions) = self.contributions.try_borrow_mut() {
+        if let Ok(mut contributions) = self.kept().contributions.try_borrow_mut() {
             contributions.push(contribution);
         }
     }
@@ -185,15 +206,24 @@ impl Scope {
         if draft.details.transaction.is_none() {
             draft.details.transaction = self.name();
         }
-        let said: Said = draft.details.contexts.keys().cloned().collect();
+        let said: Said = draft
+            .details
+            .contexts
+            .iter()
+            .map(|(name, _)| name.clone())
+            .collect();
         for scope in self.outwards() {
-            let contributions = scope.contributions.try_borrow().map(|it| it.clone());
+            let Some(kept) = scope.kept.get() else {
+                continue;
+            };
+            let contributions = kept.contributions.try_borrow().map(|it| it.clone());
             for contribution in contributions.unwrap_or_default() {
                 contribution.contribute(&mut draft.details, &said, error);
             }
         }
-        let kept = self.kept.try_borrow().map(|it| it.clone());
-        for place in kept.unwrap_or_default().iter().rev() {
+        let places = self.kept.get().map(|kept| kept.places.try_borrow());
+        let places = places.and_then(|it| Some(it.ok()?.clone()));
+        for place in places.unwrap_or_default().iter().rev() {
             place.give(draft);
         }
     }
@@ -201,8 +231,8 @@ impl Scope {
     /// Keeps the place where an error came up, for this run and those around it.
     pub(crate) fn keep(&self, place: &Rc<places::Place>) {
         for scope in self.outwards() {
-            if let Ok(mut kept) = scope.kept.try_borrow_mut() {
-                places::keep(&mut kept, place);
+            if let Ok(mut places) = scope.kept().places.try_borrow_mut() {
+                places::keep(&mut places, place);
             }
         }
     }
@@ -219,7 +249,7 @@ impl Scope {
     /// Remembers an error as reported, for this run and those around it.
     pub(crate) fn note(&self, identity: u64) {
         for scope in self.outwards() {
-            if let Ok(mut reported) = scope.reported.try_borrow_mut() {
+            if let Ok(mut reported) = scope.kept().reported.try_borrow_mut() {
                 if reported.len() == REMEMBERED {
                     reported.remove(0);
                 }
@@ -230,39 +260,40 @@ impl Scope {
 
     /// Whether an error was reported in this run already.
     pub(crate) fn has_reported(&self, identity: u64) -> bool {
-        self.reported
-            .try_borrow()
-            .is_ok_and(|reported| reported.contains(&identity))
+        self.kept.get().is_some_and(|kept| {
+            let reported = kept.reported.try_borrow();
+            reported.is_ok_and(|reported| reported.contains(&identity))
+        })
     }
 
     /// Whether anything was reported in this run or in one within it.
     #[cfg(feature = "tower")]
     pub(crate) fn has_reported_any(&self) -> bool {
-        self.reported
-            .try_borrow()
-            .is_ok_and(|reported| !reported.is_empty())
+        self.kept.get().is_some_and(|kept| {
+            let reported = kept.reported.try_borrow();
+            reported.is_ok_and(|reported| !reported.is_empty())
+        })
     }
 
     /// Gives this run something to finish beside its body.
     pub(crate) fn send(&self, errand: impl Future<Output = ()> + 'static) {
-        if let Ok(mut errands) = self.errands.try_borrow_mut() {
+        if let Ok(mut errands) = self.kept().errands.try_borrow_mut() {
             errands.push(Box::pin(errand));
         }
     }
 
     /// Leaves a panic here, which whoever catches it is going to report.
     pub(crate) fn leave_panic(&self, draft: Draft) {
-        if let Ok(mut panics) = self.panics.try_borrow_mut() {
+        if let Ok(mut panics) = self.kept().panics.try_borrow_mut() {
             panics.push(draft);
         }
     }
 
     /// The panics that were left here.
     pub(crate) fn take_panics(&self) -> Vec<Draft> {
-        self.panics
-            .try_borrow_mut()
-            .map(|mut panics| std::mem::take(&mut *panics))
-            .unwrap_or_default()
+        let panics = self.kept.get().map(|kept| kept.panics.try_borrow_mut());
+        let panics = panics.and_then(|it| Some(std::mem::take(&mut *it.ok()?)));
+        panics.unwrap_or_default()
     }
 
     // ANCHOR: run
@@ -294,9 +325,10 @@ impl Scope {
 
     /// Whether something of this run is not finished.
     pub(crate) fn has_errands(&self) -> bool {
-        self.errands
-            .try_borrow()
-            .is_ok_and(|errands| !errands.is_empty())
+        self.kept.get().is_some_and(|kept| {
+            let errands = kept.errands.try_borrow();
+            errands.is_ok_and(|errands| !errands.is_empty())
+        })
     }
 
     /// Finishes what this run has under way. Each errand bounds its own time.
@@ -314,11 +346,15 @@ impl Scope {
     /// Polls each errand once, and those that were sent meanwhile: whoever is never polled
     /// is never woken. `true` if none is left.
     fn poll_errands(&self, context: &mut Context<'_>) -> bool {
+        if !self.has_errands() {
+            return true;
+        }
+        let kept = self.kept();
         let _on_errands = OnErrands(ON_ERRANDS.replace(true));
         let mut waiting = Vec::new();
         loop {
             // An errand may send another one, so the list is not borrowed meanwhile.
-            let taken = self.errands.try_borrow_mut();
+            let taken = kept.errands.try_borrow_mut();
             let errands = taken.map(|mut it| std::mem::take(&mut *it));
             let errands = errands.unwrap_or_default();
             if errands.is_empty() {
@@ -331,7 +367,7 @@ impl Scope {
             }
         }
         let is_done = waiting.is_empty();
-        if let Ok(mut left) = self.errands.try_borrow_mut() {
+        if let Ok(mut left) = kept.errands.try_borrow_mut() {
             left.append(&mut waiting);
         }
         is_done
@@ -383,10 +419,7 @@ impl Drop for Entered {
 }
 
 fn swap(scope: Option<Rc<Scope>>) -> Option<Rc<Scope>> {
-    CURRENT.with(|current| {
-        let mut current = current.try_borrow_mut().ok()?;
-        std::mem::replace(&mut *current, scope)
-    })
+    CURRENT.replace(scope)
 }
 
 #[cfg(test)]

@@ -145,14 +145,14 @@ impl Scope {
 
     fn is_recorded(&self) -> bool {
         let recorder = self.recorder();
-        recorder.is_some_and(|it| it.position.is_at(&self.position) || self.around_span().is_some())
+        recorder.is_some_and(|it| it.position.is_at(self.here()) || self.around_span().is_some())
     }
 
     /// What records this scope's part of its trace.
     fn recorder(&self) -> Option<Rc<Recorder>> {
         self.outwards()
             .find_map(|scope| match &*scope.spans.try_borrow().ok()? {
-                Spans::Run(recorder) if recorder.position.is_beside(&self.position) => {
+                Spans::Run(recorder) if recorder.position.is_beside(self.here()) => {
                     Some(Rc::clone(recorder))
                 }
                 _ => None,
@@ -419,7 +419,7 @@ impl Apart {
     ) -> Option<Self> {
         let (current, recorder) = recording()?;
         let parent = parent.map(|parent| &parent.scope);
-        let around = parent.filter(|it| it.position.is_beside(&current.position));
+        let around = parent.filter(|it| it.here().is_beside(current.here()));
         let around = around.unwrap_or(&current);
         let (scope, running) = begin(around, recorder, op, name, origin);
         running.open.is_apart.set(true);
@@ -446,7 +446,7 @@ impl Apart {
     /// What runs from now on is in it, if it is of the run that is current.
     pub(crate) fn enter(&mut self) {
         let current = Scope::of_the_application();
-        let current = current.filter(|it| it.position.is_beside(&self.scope.position));
+        let current = current.filter(|it| it.here().is_beside(self.scope.here()));
         if let Some(before) = current {
             super::swap(Some(Rc::clone(&self.scope)));
             self.before.push(before);
@@ -464,9 +464,12 @@ impl Apart {
             self.polled.leave_panic(panic);
         }
         // At each poll, so they are moved and not finished by one errand more.
-        let errands = self.scope.errands.try_borrow_mut();
+        if !self.scope.has_errands() {
+            return;
+        }
+        let errands = self.scope.kept().errands.try_borrow_mut();
         let errands = errands.map(|mut it| std::mem::take(&mut *it));
-        if let Ok(mut polled) = self.polled.errands.try_borrow_mut() {
+        if let Ok(mut polled) = self.polled.kept().errands.try_borrow_mut() {
             polled.extend(errands.unwrap_or_default());
         }
     }

@@ -1,7 +1,34 @@
 //! Step 1, *guard*: without a `SENTRY_DSN` binding there is nothing to do.
 
-use super::slot::Shared;
+use std::cell::Cell;
+
+use worker::Env;
+
+use super::slot::{Shared, shared};
 use crate::platform::Runtime;
+use crate::platform::workerd::Workerd;
+
+thread_local! {
+    /// What the first look in this isolate has found. It stands apart from the isolate's
+    /// state, so that whatever a user calls begins with one read and nothing else.
+    static FOUND: Cell<Option<bool>> = const { Cell::new(None) };
+}
+
+/// Whether this isolate reports nothing. Asked before anything is made, moved or borrowed.
+#[inline]
+pub(crate) fn is_off(env: &Env) -> bool {
+    match FOUND.get() {
+        Some(is_configured) => !is_configured,
+        None => first_look(env),
+    }
+}
+
+#[cold]
+fn first_look(env: &Env) -> bool {
+    let is_configured = is_configured(&Workerd::new(env), shared());
+    FOUND.set(Some(is_configured));
+    !is_configured
+}
 
 // ANCHOR: guard
 /// Whether this Worker reports errors at all.

@@ -17,7 +17,7 @@ pub(crate) mod prepare;
 pub(crate) mod repeats;
 pub(crate) mod slot;
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 
 use futures_util::future::{Either, select};
@@ -56,27 +56,34 @@ pub(crate) async fn capture<R: Runtime>(
     finish(runtime, isolate, draft.into()).await
 }
 
-/// The steps that can wait.
-pub(crate) async fn finish(
-    runtime: &impl Runtime,
-    isolate: &Shared,
+/// The steps that can wait. They are in a box, so that each kind of capture has a small future
+/// and none has a copy of these steps.
+pub(crate) fn finish<'a>(
+    runtime: &'a impl Runtime,
+    isolate: &'a Shared,
     parcel: Parcel,
-) -> Option<Uuid> {
-    finish_by(runtime, isolate, parcel, runtime.now_ms() + CAPTURE_MS).await
+) -> Pin<Box<dyn Future<Output = Option<Uuid>> + 'a>> {
+    Box::pin(finish_within(runtime, isolate, parcel, CAPTURE_MS))
 }
 
 /// The same, for what has less time left.
-pub(crate) async fn finish_by(
+pub(crate) async fn finish_within(
     runtime: &impl Runtime,
     isolate: &Shared,
     parcel: Parcel,
-    deadline_ms: f64,
+    most_ms: f64,
 ) -> Option<Uuid> {
     // 2. Load, 3. load failure, 4. initialise once, 5. build the client.
-    let client = client(runtime, isolate, deadline_ms).await?;
+    let (client, left_ms) = match ready(isolate) {
+        Some(client) => (client, most_ms),
+        None => {
+            let deadline_ms = runtime.now_ms() + most_ms;
+            let client = client(runtime, isolate, deadline_ms).await?;
+            (client, (deadline_ms - runtime.now_ms()).max(0.0))
+        }
+    };
     // 6. Capture and deliver.
-    let left_ms = (deadline_ms - runtime.now_ms()).max(0.0) as u32;
-    let delivery = exit(runtime, &client, parcel, Wait::For(left_ms))?;
+    let delivery = exit(runtime, &client, parcel, Wait::For(left_ms as u32))?;
     deliver::answer(runtime, &client, delivery).await
 }
 // ANCHOR_END: capture
@@ -108,11 +115,15 @@ pub(crate) fn exit<R: Runtime>(
 }
 // ANCHOR_END: exit
 
+/// The isolate's client, if there is one already.
+fn ready(isolate: &Shared) -> Option<Rc<IsolateClient>> {
+    isolate.try_borrow().ok()?.ready()
+}
+
 /// The isolate's client without waiting, for a panic: the one that is ready, or one of what
 /// can be read at once.
 pub(crate) fn client_now(runtime: &impl Runtime, isolate: &Shared) -> Option<Rc<IsolateClient>> {
-    let ready = isolate.try_borrow().ok().and_then(|it| it.ready());
-    match ready {
+    match ready(isolate) {
         Some(client) => Some(client),
         None => Some(Rc::new(IsolateClient::build(
             load::load_now(runtime).ok()?.config,
@@ -126,8 +137,7 @@ pub(crate) async fn ready_client(
     runtime: &impl Runtime,
     isolate: &Shared,
 ) -> Option<Rc<IsolateClient>> {
-    let ready = isolate.try_borrow().ok().and_then(|it| it.ready());
-    match ready {
+    match ready(isolate) {
         Some(client) => Some(client),
         None => client(runtime, isolate, runtime.now_ms() + LOAD_MS).await,
     }

@@ -12,6 +12,7 @@ use super::before_send;
 use super::client::IsolateClient;
 use super::repeats;
 use crate::item::draft::Draft;
+use crate::item::value::rfc3339;
 use crate::item::{Category, Item};
 use crate::platform::Runtime;
 use crate::trace::Trace;
@@ -57,12 +58,13 @@ pub(crate) fn envelope(
     client: &IsolateClient,
     parcel: Parcel,
 ) -> Option<Envelope> {
-    if !is_allowed(runtime, client, parcel.category()) {
+    let now_ms = runtime.now_ms();
+    if !is_allowed(client, parcel.category(), now_ms) {
         runtime.debug("the receiver asked for a pause; event dropped");
         return None;
     }
     let (mut item, trace) = match parcel {
-        Parcel::Event(draft) => event(runtime, client, draft)?,
+        Parcel::Event(draft) => event(runtime, client, draft, now_ms)?,
         #[cfg(not(any(test, feature = "spans")))]
         Parcel::Item(_, make) => (make(client)?, None),
         #[cfg(any(test, feature = "spans"))]
@@ -72,7 +74,7 @@ pub(crate) fn envelope(
             (item, trace)
         }
     };
-    let sent_at = runtime.now_text();
+    let sent_at = rfc3339(now_ms);
     let tunnelled = client.config.tunnel.is_some();
     let sender = Sender {
         sent_at: &sent_at,
@@ -87,9 +89,9 @@ pub(crate) fn envelope(
 }
 // ANCHOR_END: envelope
 
-fn is_allowed(runtime: &impl Runtime, client: &IsolateClient, category: Category) -> bool {
+fn is_allowed(client: &IsolateClient, category: Category, now_ms: f64) -> bool {
     let limits = client.limits.try_borrow();
-    limits.is_ok_and(|limits| limits.allow(category, runtime.now_ms()))
+    limits.is_ok_and(|limits| limits.allow(category, now_ms))
 }
 
 /// An item and the trace that it is a part of, if it says so itself.
@@ -98,13 +100,18 @@ type Traced = (Box<dyn Item>, Option<Rc<Trace>>);
 // ANCHOR: event
 /// The event and its trace, unless it is sampled out, or the application holds it back or
 /// drops it.
-fn event(runtime: &impl Runtime, client: &IsolateClient, mut draft: Draft) -> Option<Traced> {
+fn event(
+    runtime: &impl Runtime,
+    client: &IsolateClient,
+    mut draft: Draft,
+    now_ms: f64,
+) -> Option<Traced> {
     let options = client.options();
     if !sampled_in(runtime, client.config.sample_rate) {
         runtime.debug("event sampled out");
         return None;
     }
-    if let Err(line) = repeats::admit(runtime, client, &mut draft) {
+    if let Err(line) = repeats::admit(client, &mut draft, now_ms) {
         runtime.debug(line);
         return None;
     }
@@ -114,7 +121,6 @@ fn event(runtime: &impl Runtime, client: &IsolateClient, mut draft: Draft) -> Op
     // What belongs to no run is a trace of its own.
     let position = draft.position.clone().unwrap_or_default();
     let located = position.locate(&client.own(), || Some(random))?;
-    let now_ms = runtime.now_ms();
     let mut event = draft.into_event(id, now_ms, release, environment);
     event.locate(&located);
     event.name_build(|| runtime.build_id());

@@ -8,7 +8,6 @@ use std::num::NonZeroU32;
 
 use super::client::IsolateClient;
 use crate::item::draft::Draft;
-use crate::platform::Runtime;
 
 /// How many different errors an isolate counts at a time. Of 100 it keeps 2,400 bytes.
 const MOST_ERRORS: usize = 100;
@@ -43,12 +42,12 @@ pub(crate) fn set(most: Option<NonZeroU32>) {
 ///
 /// Without a limit, this reads one value.
 pub(crate) fn admit(
-    runtime: &impl Runtime,
     client: &IsolateClient,
     draft: &mut Draft,
+    now_ms: f64,
 ) -> Result<(), &'static str> {
     match LIMIT.get() {
-        Some(limit) => (limit.count)(&client.repeats, draft, limit.most, runtime.now_ms()),
+        Some(limit) => (limit.count)(&client.repeats, draft, limit.most, now_ms),
         None => Ok(()),
     }
 }
@@ -67,9 +66,9 @@ fn count(
     match repeats.count(issue(draft), most.get(), now_ms) {
         Some(0) => {}
         Some(held_back) => {
-            let context = draft.details.contexts.entry(CONTEXT.to_owned());
-            let value = ("held_back".to_owned(), held_back.into());
-            context.or_default().extend([value]);
+            if let Some(context) = draft.details.context(CONTEXT) {
+                context.insert("held_back".to_owned(), held_back.into());
+            }
         }
         None => return Err("limit_repeats allows no more of this error now; event held back"),
     }
@@ -322,8 +321,8 @@ mod tests {
         let (fake, client) = limited(1);
         let said = || {
             let mut draft = draft("x");
-            let values = [("mine".to_owned(), 7.into())].into();
-            draft.details.contexts.insert(CONTEXT.to_owned(), values);
+            let context = draft.details.context(CONTEXT).expect("a group");
+            context.insert("mine".to_owned(), 7.into());
             event(&fake, &client, draft)
         };
         assert!(said().is_some() && said().is_none());

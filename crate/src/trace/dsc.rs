@@ -6,11 +6,10 @@
 //!
 //! <https://develop.sentry.dev/sdk/foundations/trace-propagation/dynamic-sampling-context/>
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
-
 use super::TraceId;
 use super::baggage;
 use super::sampling::{Rand, Rate};
+use crate::item::json::Json;
 
 /// A DSC that changes no more.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -89,22 +88,32 @@ impl Dsc {
     }
 }
 
-/// Writes `trace` for an envelope's headers: an object of texts.
-impl Serialize for Dsc {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
+impl Dsc {
+    /// Writes `trace` for an envelope's headers: an object of texts.
+    pub(crate) fn write(&self, json: &mut Json) {
+        json.open("{");
         let mut rest = self.0.as_str();
         while !rest.is_empty() {
             let (entry, later) = rest.split_once(',').unwrap_or((rest, ""));
             for (key, value) in baggage::pairs(entry) {
                 // JSON with one key twice is read differently by different readers.
                 if baggage::pairs(later).all(|(each, _)| each != key) {
-                    map.serialize_entry(key, &baggage::decode(value))?;
+                    json.string(key);
+                    json.plain(":");
+                    json.value(&*baggage::decode(value));
                 }
             }
             rest = later;
         }
-        map.end()
+        json.plain("}");
+    }
+}
+
+/// As it is sent, for tests that look into it.
+#[cfg(test)]
+impl serde::Serialize for Dsc {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        crate::item::json::written(|json| self.write(json)).serialize(serializer)
     }
 }
 
@@ -186,7 +195,9 @@ mod tests {
     #[test]
     fn of_two_entries_with_one_key_the_last_is_written() {
         let dsc = Dsc::incoming(Some("sentry-a=1,sentry-b=2,sentry-a=3"));
-        let text = serde_json::to_string(&dsc).expect("JSON");
+        let mut json = Json::new();
+        dsc.write(&mut json);
+        let text = String::from_utf8(json.0).expect("text");
         assert_eq!(text, r#"{"b":"2","a":"3"}"#);
         assert_eq!(dsc.get("a").as_deref(), Some("3"));
     }

@@ -1,6 +1,7 @@
 //! The trace of one run, once something asks for it, and the places in it.
 //!
-//! Until something asks, it costs one allocation: no header is read, and no id is made.
+//! Until something asks, it costs nothing: a scope makes its position when it is asked for it,
+//! no header is read, and no id is made.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;

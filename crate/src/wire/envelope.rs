@@ -6,11 +6,11 @@
 //!
 //! The format: <https://develop.sentry.dev/sdk/foundations/transport/envelopes/>
 
-use serde::Serialize;
 use uuid::Uuid;
 
 use crate::item::Item;
 use crate::item::event::Sdk;
+use crate::item::json::Json;
 use crate::trace::dsc::Dsc;
 
 /// Sentry rejects items of more than a megabyte.
@@ -37,44 +37,33 @@ pub(crate) struct Envelope {
 }
 
 /// <https://develop.sentry.dev/sdk/foundations/transport/envelopes/#headers>
-#[derive(Serialize)]
-struct Headers<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    event_id: Option<Uuid>,
-    sent_at: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dsn: Option<&'a str>,
-    sdk: Sdk,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trace: Option<&'a Dsc>,
-}
-
-#[derive(Serialize)]
-struct ItemHeaders {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    length: usize,
-    #[cfg(any(test, feature = "logs"))]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    item_count: Option<usize>,
-    #[cfg(any(test, feature = "logs"))]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content_type: Option<&'static str>,
-}
-
-impl ItemHeaders {
-    fn of(item: &dyn Item, length: usize) -> Self {
-        #[cfg(any(test, feature = "logs"))]
-        let list = item.list();
-        ItemHeaders {
-            kind: item.kind(),
-            length,
-            #[cfg(any(test, feature = "logs"))]
-            item_count: list.map(|(count, _)| count),
-            #[cfg(any(test, feature = "logs"))]
-            content_type: list.map(|(_, content_type)| content_type),
-        }
+fn write_headers(json: &mut Json, id: Option<Uuid>, sender: Sender<'_>) {
+    json.open("{");
+    if let Some(id) = id {
+        json.text("event_id", id.hyphenated().encode_lower(&mut [0; 36]));
     }
+    json.text("sent_at", sender.sent_at);
+    json.maybe("dsn", sender.dsn);
+    Sdk::THIS.write(json);
+    if let Some(dsc) = sender.trace.filter(|dsc| !dsc.is_empty()) {
+        json.key("trace");
+        dsc.write(json);
+    }
+    json.plain("}\n");
+}
+
+/// An item: its headers and its payload. `list` is what its headers say of a list.
+fn write_item(json: &mut Json, kind: &str, list: Option<(usize, &str)>, payload: &[u8]) {
+    json.open("{");
+    json.text("type", kind);
+    json.number("length", payload.len() as u64);
+    if let Some((count, content_type)) = list {
+        json.number("item_count", count as u64);
+        json.text("content_type", content_type);
+    }
+    json.plain("}\n");
+    json.0.extend_from_slice(payload);
+    json.plain("\n");
 }
 
 // ANCHOR: write
@@ -82,29 +71,24 @@ impl ItemHeaders {
 ///
 /// Nothing comes back if the item cannot be written as JSON.
 pub(crate) fn write(sender: Sender<'_>, item: &mut dyn Item) -> Option<Envelope> {
-    let headers = Headers {
-        event_id: item.id(),
-        sent_at: sender.sent_at,
-        dsn: sender.dsn,
-        sdk: Sdk::THIS,
-        trace: sender.trace.filter(|dsc| !dsc.is_empty()),
-    };
     let mut step = 0;
     loop {
         let payload = item.write()?;
-        let item_headers = ItemHeaders::of(item, payload.len());
-        let mut bytes = serde_json::to_vec(&headers).ok()?;
-        bytes.push(b'\n');
-        serde_json::to_writer(&mut bytes, &item_headers).ok()?;
-        bytes.push(b'\n');
-        bytes.extend(payload);
-        bytes.push(b'\n');
+        let mut json = Json(Vec::with_capacity(payload.len() + 512));
+        write_headers(&mut json, item.id(), sender);
         #[cfg(any(test, feature = "logs"))]
-        write_beside(&mut bytes, item)?;
-        if bytes.len() <= MAX_ENVELOPE || !item.trim(step) {
+        let list = item.list();
+        #[cfg(not(any(test, feature = "logs")))]
+        let list = None;
+        write_item(&mut json, item.kind(), list, &payload);
+        #[cfg(any(test, feature = "logs"))]
+        if let Some((kind, payload)) = item.beside() {
+            write_item(&mut json, kind, None, &payload);
+        }
+        if json.0.len() <= MAX_ENVELOPE || !item.trim(step) {
             return Some(Envelope {
                 id: item.id(),
-                bytes,
+                bytes: json.0,
             });
         }
         step += 1;
@@ -112,29 +96,12 @@ pub(crate) fn write(sender: Sender<'_>, item: &mut dyn Item) -> Option<Envelope>
 }
 // ANCHOR_END: write
 
-/// The item that goes with another one, if there is one.
-#[cfg(any(test, feature = "logs"))]
-fn write_beside(bytes: &mut Vec<u8>, item: &dyn Item) -> Option<()> {
-    if let Some((kind, payload)) = item.beside() {
-        let headers = ItemHeaders {
-            kind,
-            length: payload.len(),
-            item_count: None,
-            content_type: None,
-        };
-        serde_json::to_writer(&mut *bytes, &headers).ok()?;
-        bytes.push(b'\n');
-        bytes.extend(payload);
-        bytes.push(b'\n');
-    }
-    Some(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::item::draft::Draft;
     use crate::item::event::{Context, Event};
+    use crate::item::json::Group;
     use crate::item::place::Place;
     use serde_json::json;
 
@@ -204,12 +171,11 @@ mod tests {
         let big = "x".repeat(400_000);
         let mut event = event();
         for name in ["a", "b", "c"] {
-            let values = [(name.to_owned(), json!(big))].into();
-            event
-                .contexts
-                .insert(name.to_owned(), Context::Other(values));
+            let values = Group::from([(name.to_owned(), json!(big))]);
+            let context = Context::Other(values.into());
+            event.contexts.push((name.to_owned(), context));
         }
-        event.tags.insert("kept".to_owned(), "yes".to_owned());
+        event.tags.push(("kept".to_owned(), "yes".to_owned()));
         let payload = parsed(&written(SENDER, event.clone())[2]);
         assert_eq!(payload["contexts"]["a"], json!(null));
         assert_eq!(payload["tags"]["kept"], "yes");

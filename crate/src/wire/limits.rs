@@ -24,6 +24,11 @@ impl RateLimits {
 
     /// Learns from an answer. Never shortens a pause already in force.
     pub(crate) fn learn(&mut self, runtime: &impl Runtime, reply: &Reply) {
+        // What nearly every answer is.
+        let says_nothing = reply.rate_limits.is_none() && reply.retry_after.is_none();
+        if says_nothing && reply.status != 429 {
+            return;
+        }
         let now_ms = runtime.now_ms();
         // Where one limit of this header can be read, `Retry-After` adds nothing to it.
         let mut is_read = false;

@@ -151,10 +151,10 @@ pub(super) async fn enter_run<T, E>(
 ) -> Result<T, E> {
     // Here and once: each function that takes a future as a value has room for it.
     let future = pin!(future);
-    let runtime = Workerd::new(env);
-    if !guard::is_configured(&runtime, shared()) {
+    if guard::is_off(env) {
         return future.await;
     }
+    let runtime = Workerd::new(env);
     panics::arm(env);
     let scope = Scope::new(place(class, Handler::Run));
     scope.add(added(of_run(instance_id, workflow_name, failed)));
@@ -330,7 +330,9 @@ impl Contribute for Added {
         if said.iter().any(|name| name == CONTEXT) {
             return;
         }
-        let context = details.contexts.entry(CONTEXT.to_owned()).or_default();
+        let Some(context) = details.context(CONTEXT) else {
+            return;
+        };
         for (key, value) in (self.0)(error) {
             context.entry(key).or_insert(value);
         }
@@ -407,6 +409,7 @@ mod tests {
     use super::*;
     use crate::item::draft::{Draft, drafted};
     use crate::item::event::Context;
+    use crate::item::json::Group;
     use crate::platform::testing::{Fake, block_on, yield_once};
     use crate::workflow::error::Failure;
     use std::future::poll_fn;
@@ -447,9 +450,10 @@ mod tests {
         if let Some(scope) = Scope::current() {
             scope.complete(&mut draft, error);
         }
-        let mut event = draft.into_event(Uuid::from_u128(7), 1_000.0, None, None);
-        match event.contexts.remove(CONTEXT) {
-            Some(Context::Other(values)) => json!(values),
+        let event = draft.into_event(Uuid::from_u128(7), 1_000.0, None, None);
+        let mut contexts = event.contexts.into_iter();
+        match contexts.find(|(name, _)| name == CONTEXT) {
+            Some((_, Context::Other(values))) => values.value(),
             _ => json!(null),
         }
     }
@@ -621,10 +625,8 @@ mod tests {
         let own = [("instance_id".to_owned(), "mine".into())];
         let body = async {
             let mut draft = drafted(&Fake::default(), &Away);
-            draft
-                .details
-                .contexts
-                .insert(CONTEXT.to_owned(), own.into());
+            let own = Group::from(own).into();
+            draft.details.contexts.push((CONTEXT.to_owned(), own));
             workflow_context(draft, Some(&Away))
         };
         let seen = block_on(run_in(run_scope(), body));
