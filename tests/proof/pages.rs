@@ -6,10 +6,11 @@
 
 use std::fs;
 
+use book_compiler::rendered::unescaped;
+use book_compiler::{Chapter, Fence};
 use libtest_mimic::Trial;
 use proof::case::{self, test};
 use proof::environment;
-use proof::pages::{self, Block, Page};
 use proof::receiver::{Answer, Receiver};
 use proof::shared::Shared;
 use proof::wait;
@@ -28,10 +29,10 @@ const DRILL: &str = "drill";
 const TYPED: &str = "typed-by-a-reader";
 
 pub fn trials() -> Vec<Trial> {
-    let pages = pages::all().into_iter();
-    let with_commands = pages.filter(|page| page.blocks.iter().any(is_command));
+    let pages = Chapter::all().into_iter();
+    let with_commands = pages.filter(|page| page.fences().iter().any(is_command));
     let trials = with_commands.map(|page| {
-        let name = page.path.trim_end_matches(".md").replace(['/', '-'], "_");
+        let name = page.module();
         let name = format!("pages::what_{name}_tells_a_reader_to_type_works");
         test(&name, move || Reader::new(&page).follow())
     });
@@ -43,9 +44,9 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// Whether somebody but the parser of `cargo xtask` has to say that it works.
-fn is_command(block: &Block) -> bool {
-    let mut lines = block.lines_of("sh").iter();
-    lines.any(|line| !line.starts_with("cargo xtask "))
+fn is_command(block: &Fence<'_>) -> bool {
+    let mut lines = block.body.iter();
+    block.language == "sh" && lines.any(|line| !line.starts_with("cargo xtask "))
 }
 
 /// The example with drills on, for every page that asks for nothing else.
@@ -61,7 +62,7 @@ fn example() -> &'static (Worker, Receiver) {
 
 /// Somebody who does what a page says.
 struct Reader<'p> {
-    page: &'p Page,
+    page: &'p Chapter,
     /// Where what the Worker reports goes.
     receiver: Receiver,
     /// The snippet that the page shows last.
@@ -73,7 +74,7 @@ struct Reader<'p> {
 }
 
 impl<'p> Reader<'p> {
-    fn new(page: &'p Page) -> Self {
+    fn new(page: &'p Chapter) -> Self {
         Reader {
             page,
             receiver: Receiver::accepting(),
@@ -84,11 +85,11 @@ impl<'p> Reader<'p> {
     }
 
     fn follow(mut self) {
-        for block in &self.page.blocks {
+        for block in &self.page.fences() {
             let place = format!("src/{}:{}", self.page.path, block.line);
-            match block.kind.as_str() {
+            match block.language {
                 "sh" => block
-                    .lines
+                    .body
                     .iter()
                     .for_each(|line| self.type_in(&place, line)),
                 "text" => self.read_text(&place, block),
@@ -99,8 +100,8 @@ impl<'p> Reader<'p> {
     }
 
     /// A whole file that a reader takes over replaces the Worker.
-    fn look_at_listing(&mut self, block: &Block) {
-        let included = block.lines.concat();
+    fn look_at_listing(&mut self, block: &Fence<'_>) {
+        let included = block.body.concat();
         let shown = ["fetch", "object", "workflow", DRILL]
             .into_iter()
             .find(|name| included.contains(&format!("snippets/{name}/src/lib.rs:")));
@@ -112,19 +113,19 @@ impl<'p> Reader<'p> {
 
     /// Settings are used as they are written. What the crate is said to print is
     /// what it printed since the Worker was started, and nothing else.
-    fn read_text(&mut self, place: &str, block: &Block) {
-        let printed = block.lines.iter().all(|line| line.starts_with(OURS));
+    fn read_text(&mut self, place: &str, block: &Fence<'_>) {
+        let printed = block.body.iter().all(|line| line.starts_with(OURS));
         if printed {
             let worker = self.worker.as_ref();
             let worker = worker.unwrap_or_else(|| panic!("{place}: no Worker printed this"));
             let said = wait::until("line of each kind", wait::LIMIT, || {
                 let said = said_by(worker);
-                (said.len() >= block.lines.len()).then_some(said)
+                (said.len() >= block.body.len()).then_some(said)
             });
-            assert_eq!(said, block.lines, "{place}");
+            assert_eq!(said, block.body, "{place}");
             return;
         }
-        for line in &block.lines {
+        for line in &block.body {
             let setting = line.split_once("=\"");
             let (name, value) = setting.unwrap_or_else(|| panic!("{place}: no setting: {line}"));
             let value = match name {
@@ -349,9 +350,9 @@ fn said_by(worker: &Worker) -> Vec<String> {
 fn each_listing_is_exactly_its_part_of_the_file() {
     let is_recording = std::env::var_os("WORKER_SENTRY_RECORDING").is_some();
     let mut seen = 0;
-    for page in pages::all() {
-        let blocks = page.blocks.iter();
-        let listed = blocks.filter_map(|block| block.listed(&page.path));
+    for page in Chapter::all() {
+        let fences = page.fences();
+        let listed = fences.iter().filter_map(|fence| page.listed(fence));
         let listed: Vec<(String, String)> = listed.collect();
         if listed.is_empty() {
             continue;
@@ -366,7 +367,7 @@ fn each_listing_is_exactly_its_part_of_the_file() {
             let (code, rest) = figure.split_once("</code></pre>").expect("a block");
             let (_, code) = code.split_once("\">").expect("a language");
             assert_eq!(
-                text(code).trim_end(),
+                unescaped(code).trim_end(),
                 lines.trim_end(),
                 "{file} on {}",
                 page.path
@@ -389,17 +390,4 @@ fn each_listing_is_exactly_its_part_of_the_file() {
     }
     println!("figure: {seen} listings");
     assert!(seen > 60, "{seen} listings");
-}
-
-/// What is shown for a piece of HTML without elements.
-fn text(html: &str) -> String {
-    let marks = [
-        ("&lt;", "<"),
-        ("&gt;", ">"),
-        ("&quot;", "\""),
-        ("&#39;", "'"),
-        ("&amp;", "&"),
-    ];
-    let replaced = |text: String, (mark, c): (&str, &str)| text.replace(mark, c);
-    marks.into_iter().fold(html.to_owned(), replaced)
 }

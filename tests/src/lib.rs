@@ -16,7 +16,6 @@
 //! - `symbols`: what a companion makes of an event's stacks.
 //! - `book`, `browser`, `site`: the rendered book in Chromium.
 //! - `diagram`: what the sequence diagram says.
-//! - `pages`: the book as it is written.
 //! - `walk`: what a visit to each of its pages finds.
 //! - `http`, `socket`, `server`: clients and a server for services on this machine.
 //! - `shared`, `wait`: one fixture for many tests; polling with a deadline.
@@ -32,7 +31,6 @@ pub mod diagram;
 pub mod environment;
 pub mod http;
 pub mod inspector;
-pub mod pages;
 pub mod process;
 pub mod receiver;
 pub mod relay;
