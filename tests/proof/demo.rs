@@ -3,10 +3,9 @@
 use std::fs;
 use std::process::Command;
 
+use book_compiler::rendered::unescaped;
 use harness::process::Process;
 use harness::{environment, http, wait};
-
-use crate::pages;
 
 harness::trials![a_drill_shows_its_panics_way_in_the_terminal_and_in_bugsink_with_each_line_right];
 
@@ -74,5 +73,5 @@ fn line(html: &str) -> String {
     let end = html.find("</li>").unwrap_or(html.len());
     let parts = html[..end].split('<');
     let texts = parts.filter_map(|part| part.split_once('>').map(|(_, text)| text));
-    pages::text(&texts.collect::<String>()).trim().to_owned()
+    unescaped(&texts.collect::<String>()).trim().to_owned()
 }

@@ -1,9 +1,10 @@
 //! What is true of every page of the book.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 
+use book_compiler::rendered::unescaped;
 use harness::browser::{Page, Scheme};
 use harness::walk::{self, PHONE, Visit, WIDE};
 use harness::{book, environment};
@@ -22,7 +23,6 @@ harness::trials![
     is_found_by_its_words_and_not_by_the_names_of_tests,
     has_coloured_listings_whose_text_is_what_it_was,
     has_a_title_of_its_own_an_icon_and_a_picture_for_links_to_it,
-    has_links_that_lead_to_a_page_and_a_place_that_are_there,
     has_diagrams_with_a_name_a_description_and_the_same_in_words,
     has_no_violation_that_axe_finds_wide_or_on_a_phone_light_or_dark,
     has_no_violation_that_axe_finds_with_the_search_a_menu_the_contents_or_the_help_open,
@@ -145,9 +145,7 @@ fn code(html: &str) -> Vec<String> {
     for block in html.split("<code class=\"language-").skip(1) {
         let block = block.split("</code>").next().unwrap_or_default();
         let (_, block) = block.split_once('>').unwrap_or_default();
-        let block = block.replace("&lt;", "<").replace("&gt;", ">");
-        let block = block.replace("&quot;", "\"").replace("&amp;", "&");
-        lines.extend(block.lines().map(str::to_owned));
+        lines.extend(unescaped(block).lines().map(str::to_owned));
     }
     lines
 }
@@ -204,60 +202,6 @@ fn is_found_by_its_words_and_not_by_the_names_of_tests() {
         let is_count = after.starts_with(|c: char| c.is_ascii_digit());
         assert!(!is_count, "{:.80}", &index[at..]);
     }
-}
-
-fn has_links_that_lead_to_a_page_and_a_place_that_are_there() {
-    let folder = book::folder();
-    let mut places: BTreeMap<String, Option<BTreeSet<String>>> = BTreeMap::new();
-    let mut wrong = BTreeMap::new();
-    let mut followed = 0;
-    for visit in walk::visits() {
-        for link in &visit.links {
-            followed += 1;
-            if let Some(host) = link.strip_prefix("https://") {
-                let host = host.split('/').next().unwrap_or_default();
-                let plain = |c: char| c.is_ascii_alphanumeric() || "-.".contains(c);
-                if !host.contains('.') || !host.chars().all(plain) || link.contains(' ') {
-                    wrong.insert(link.clone(), &visit.page);
-                }
-                continue;
-            }
-            let (path, place) = link.split_once('#').unwrap_or((link, ""));
-            // What a link into the laboratory carries is an experiment and no place.
-            let place = match path {
-                "laboratory.html" if place.starts_with("run=") => "",
-                _ => place,
-            };
-            let path = if path.is_empty() || path.ends_with('/') {
-                format!("{path}index.html")
-            } else {
-                path.to_owned()
-            };
-            let ids = places.entry(path).or_insert_with_key(|path| {
-                let text = fs::read_to_string(folder.join(path)).ok()?;
-                Some(ids(&text))
-            });
-            let there = ids
-                .as_ref()
-                .is_some_and(|ids| place.is_empty() || ids.contains(place));
-            if !there {
-                wrong.insert(link.clone(), &visit.page);
-            }
-        }
-    }
-    assert!(
-        wrong.is_empty(),
-        "links to nowhere, and a page of each: {wrong:#?}"
-    );
-    assert!(followed > 1000, "{followed} links");
-}
-
-/// The ids in a page.
-fn ids(html: &str) -> BTreeSet<String> {
-    let mut parts = html.split(" id=\"");
-    parts.next();
-    let ids = parts.filter_map(|part| Some(part.split_once('"')?.0.to_owned()));
-    ids.collect()
 }
 
 fn has_diagrams_with_a_name_a_description_and_the_same_in_words() {

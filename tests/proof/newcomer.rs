@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use book_compiler::Chapter;
 use harness::case::{self, Trial};
-use harness::pages::{self, Page};
 use harness::process::Process;
 use harness::receiver::Receiver;
 use harness::shared::Shared;
@@ -163,12 +163,10 @@ struct Lines {
 
 impl Lines {
     fn of_the_page() -> Self {
-        let page = pages::all().into_iter().find(|page| page.path == PAGE);
-        let page = page.unwrap_or_else(|| panic!("no page {PAGE}"));
-        let listed = page.blocks.iter().filter(|block| block.kind == "toml");
-        let listed: Vec<(String, String)> = listed
-            .filter_map(|block| block.listed(&page.path))
-            .collect();
+        let page = Chapter::named(PAGE);
+        let fences = page.fences();
+        let listed = fences.iter().filter(|fence| fence.language == "toml");
+        let listed: Vec<(String, String)> = listed.filter_map(|fence| page.listed(fence)).collect();
         let lines_of = |file: &str| -> String {
             let found = listed.iter().filter(|(of, _)| of.ends_with(file));
             let [(_, lines)] = found.collect::<Vec<_>>()[..] else {
@@ -194,7 +192,7 @@ impl Lines {
 }
 
 /// The line that stands in the text: `` `LINE` in `[profile.release]` ``.
-fn in_profile(page: &Page) -> String {
+fn in_profile(page: &Chapter) -> String {
     let (before, _) = page
         .text
         .split_once("` in `[profile.release]`")

@@ -6,9 +6,10 @@
 
 use std::fs;
 
+use book_compiler::rendered::unescaped;
+use book_compiler::{Chapter, Fence};
 use harness::case;
 use harness::environment;
-use harness::pages::{self, Block, Page};
 use harness::process::Process;
 use harness::receiver::{Answer, Receiver};
 use harness::shared::Shared;
@@ -35,21 +36,20 @@ const TYPED: &str = "typed-by-a-reader";
 harness::trials![
     each_listing_is_exactly_its_part_of_the_file_and_names_its_tests,
     ..pages_with_commands().map(|page| {
-        let name = page.path.trim_end_matches(".md").replace(['/', '-'], "_");
-        let rule = format!("what_{name}_tells_a_reader_to_type_works");
+        let rule = format!("what_{}_tells_a_reader_to_type_works", page.module());
         harness::trial!(rule, move || Reader::new(&page).follow())
     }),
 ];
 
-fn pages_with_commands() -> impl Iterator<Item = Page> {
-    let pages = pages::all().into_iter();
-    pages.filter(|page| page.blocks.iter().any(is_command))
+fn pages_with_commands() -> impl Iterator<Item = Chapter> {
+    let pages = Chapter::all().into_iter();
+    pages.filter(|page| page.fences().iter().any(is_command))
 }
 
 /// Whether somebody but the parser of `cargo xtask` has to say that it works.
-fn is_command(block: &Block) -> bool {
-    let mut lines = block.lines_of("sh").iter();
-    lines.any(|line| !line.starts_with("cargo xtask "))
+fn is_command(block: &Fence<'_>) -> bool {
+    let mut lines = block.body.iter();
+    block.language == "sh" && lines.any(|line| !line.starts_with("cargo xtask "))
 }
 
 /// The example with drills on, for every page that asks for nothing else.
@@ -65,7 +65,7 @@ fn example() -> &'static (Worker, Receiver) {
 
 /// Somebody who does what a page says.
 struct Reader<'p> {
-    page: &'p Page,
+    page: &'p Chapter,
     /// Where what the Worker reports goes.
     receiver: Receiver,
     /// The snippet that the page shows last.
@@ -79,7 +79,7 @@ struct Reader<'p> {
 }
 
 impl<'p> Reader<'p> {
-    fn new(page: &'p Page) -> Self {
+    fn new(page: &'p Chapter) -> Self {
         Reader {
             page,
             receiver: Receiver::accepting(),
@@ -91,11 +91,11 @@ impl<'p> Reader<'p> {
     }
 
     fn follow(mut self) {
-        for block in &self.page.blocks {
+        for block in &self.page.fences() {
             let place = format!("src/{}:{}", self.page.path, block.line);
-            match block.kind.as_str() {
+            match block.language {
                 "sh" => block
-                    .lines
+                    .body
                     .iter()
                     .for_each(|line| self.type_in(&place, line)),
                 "text" => self.read_text(&place, block),
@@ -106,8 +106,8 @@ impl<'p> Reader<'p> {
     }
 
     /// A whole file that a reader takes over replaces the Worker.
-    fn look_at_listing(&mut self, block: &Block) {
-        let included = block.lines.concat();
+    fn look_at_listing(&mut self, block: &Fence<'_>) {
+        let included = block.body.concat();
         let shown = ["fetch", "object", "workflow", DRILL]
             .into_iter()
             .find(|name| included.contains(&format!("snippets/{name}/src/lib.rs:")));
@@ -119,19 +119,19 @@ impl<'p> Reader<'p> {
 
     /// Settings are used as they are written. What the crate is said to print is
     /// what it printed since the Worker was started, and nothing else.
-    fn read_text(&mut self, place: &str, block: &Block) {
-        let printed = block.lines.iter().all(|line| line.starts_with(OURS));
+    fn read_text(&mut self, place: &str, block: &Fence<'_>) {
+        let printed = block.body.iter().all(|line| line.starts_with(OURS));
         if printed {
             let worker = self.worker.as_ref();
             let worker = worker.unwrap_or_else(|| panic!("{place}: no Worker printed this"));
             let said = wait::until("line of each kind", wait::LIMIT, || {
                 let said = said_by(worker);
-                (said.len() >= block.lines.len()).then_some(said)
+                (said.len() >= block.body.len()).then_some(said)
             });
-            assert_eq!(said, block.lines, "{place}");
+            assert_eq!(said, block.body, "{place}");
             return;
         }
-        for line in &block.lines {
+        for line in &block.body {
             let setting = line.split_once("=\"");
             let (name, value) = setting.unwrap_or_else(|| panic!("{place}: no setting: {line}"));
             let value = match name {
@@ -400,9 +400,9 @@ fn said_by(worker: &Worker) -> Vec<String> {
 fn each_listing_is_exactly_its_part_of_the_file_and_names_its_tests() {
     let is_recording = std::env::var_os("WORKER_SENTRY_RECORDING").is_some();
     let mut seen = 0;
-    for page in pages::all() {
-        let blocks = page.blocks.iter();
-        let listed = blocks.filter_map(|block| block.listed(&page.path));
+    for page in Chapter::all() {
+        let fences = page.fences();
+        let listed = fences.iter().filter_map(|fence| page.listed(fence));
         let listed: Vec<(String, String)> = listed.collect();
         if listed.is_empty() {
             continue;
@@ -417,7 +417,7 @@ fn each_listing_is_exactly_its_part_of_the_file_and_names_its_tests() {
             let (code, rest) = figure.split_once("</code></pre>").expect("a block");
             let (_, code) = code.split_once("\">").expect("a language");
             assert_eq!(
-                text(code).trim_end(),
+                unescaped(code).trim_end(),
                 lines.trim_end(),
                 "{file} on {}",
                 page.path
@@ -440,17 +440,4 @@ fn each_listing_is_exactly_its_part_of_the_file_and_names_its_tests() {
     }
     println!("figure: {seen} listings");
     assert!(seen > 60, "{seen} listings");
-}
-
-/// What is shown for a piece of HTML without elements.
-pub fn text(html: &str) -> String {
-    let marks = [
-        ("&lt;", "<"),
-        ("&gt;", ">"),
-        ("&quot;", "\""),
-        ("&#39;", "'"),
-        ("&amp;", "&"),
-    ];
-    let replaced = |text: String, (mark, c): (&str, &str)| text.replace(mark, c);
-    marks.into_iter().fold(html.to_owned(), replaced)
 }

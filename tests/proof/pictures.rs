@@ -10,6 +10,7 @@ use std::env;
 use std::fs;
 use std::path::PathBuf;
 
+use book_compiler::Chapter;
 use harness::browser::{Page, Scheme};
 use harness::bugsink;
 use harness::spotlight::spotlight;
@@ -292,20 +293,15 @@ fn each_picture_is_small_and_stands_in_a_page_with_words_for_those_who_do_not_se
         );
         assert_ne!(size(&bytes), [0, 0], "{}", file.display());
     }
+    let pages = Chapter::all();
     let mut wanted = Vec::new();
     for picture in &ALL {
         let (name, files) = (picture.name, picture.files());
         // The one in Markdown.
         let shown = format!("](pictures/{})", files[0]);
         wanted.extend(files);
-        let pages = fs::read_dir(environment::workspace().join("src")).expect("the pages");
-        let texts = pages
-            .flatten()
-            .filter_map(|it| fs::read_to_string(it.path()).ok());
-        let lines: Vec<String> = texts
-            .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
-            .filter(|line| line.contains(&shown))
-            .collect();
+        let lines = pages.iter().flat_map(|page| page.text.lines());
+        let lines = Vec::from_iter(lines.filter(|line| line.contains(&shown)));
         let [line] = &lines[..] else {
             panic!("{name} stands in {} pages", lines.len());
         };

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use book_compiler::{Chapter, Fence};
 use harness::case::Trial;
-use harness::pages::{self, Block, Page};
 use harness::process::Process;
 use harness::spotlight::Spotlight;
 use harness::{environment, run, wait, worker};
@@ -32,15 +32,14 @@ fn if_rust_builds_for_wasm32() -> Option<Trial> {
 }
 
 fn from_an_empty_folder_each_of_its_steps_shows_its_error_in_the_local_receiver() {
-    let page = pages::all().into_iter().find(|page| page.path == PAGE);
-    let page = page.unwrap_or_else(|| panic!("no page {PAGE}"));
+    let page = Chapter::named(PAGE);
     let (before, _) = page
         .text
         .split_once("## 6.")
         .expect("the step that needs an account");
     let last = before.lines().count();
     let mut reader = Reader::new();
-    for block in page.blocks.iter().filter(|block| block.line < last) {
+    for block in page.fences().iter().filter(|block| block.line < last) {
         reader.does(&page, block);
     }
     assert_eq!(reader.seen, ["`twelve`: ", "`eleven`: "]);
@@ -81,24 +80,24 @@ impl Reader {
         }
     }
 
-    fn does(&mut self, page: &Page, block: &Block) {
+    fn does(&mut self, page: &Chapter, block: &Fence<'_>) {
         let place = format!("src/{}:{}", page.path, block.line);
-        let listed = block.listed(&page.path);
-        match (block.kind.as_str(), listed) {
-            ("sh", _) => block.lines.iter().for_each(|line| self.types(&place, line)),
+        let listed = page.listed(block);
+        match (block.language, listed) {
+            ("sh", _) => block.body.iter().for_each(|line| self.types(&place, line)),
             ("toml", Some((file, text))) => self.writes_toml(&file, &text),
-            ("toml", None) => self.appends("Cargo.toml", &block.lines.join("\n")),
+            ("toml", None) => self.appends("Cargo.toml", &block.body.join("\n")),
             ("rust", Some((_, text))) => {
                 write(&self.folder, "src/lib.rs", &text);
                 // The page says to start it again.
                 self.running = None;
             }
-            ("text", _) if block.lines.iter().any(|it| it.starts_with("SENTRY_")) => {
+            ("text", _) if block.body.iter().any(|it| it.starts_with("SENTRY_")) => {
                 self.writes_settings(&place, block);
             }
             ("text", _) => {
                 let (process, _) = self.running.as_ref().expect("a Worker that prints");
-                for line in &block.lines {
+                for line in &block.body {
                     process.wait_for_line(line, wait::LIMIT);
                 }
             }
@@ -167,9 +166,9 @@ impl Reader {
         }
     }
 
-    fn writes_settings(&self, place: &str, block: &Block) {
+    fn writes_settings(&self, place: &str, block: &Fence<'_>) {
         let viewer = self.viewer.as_ref().expect("the page has it started");
-        let lines = block.lines.iter().map(|line| match line.split_once('=') {
+        let lines = block.body.iter().map(|line| match line.split_once('=') {
             Some((name @ "SENTRY_DSN", dsn)) => {
                 format!("{name}={}\"\n", of_viewer(place, dsn, viewer))
             }

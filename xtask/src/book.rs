@@ -1,45 +1,41 @@
-//! Rendering the book.
+//! Rendering the book: starts mdBook, the book's compiler for it, and rustdoc.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use book_compiler::anchors::{self, New};
+use book_compiler::proven::AHEAD;
+use book_compiler::rendered::{self, broken};
+use book_compiler::{Chapter, api};
+use clap::Parser;
 
 use crate::setup::{Setup, Tools};
-use crate::{anchors, api, drawings, run};
+use crate::{Cli, drawings, engine, run};
 
 /// `cargo xtask book`.
 pub fn book(root: &Path, is_to_record: bool) -> Result<()> {
     let tools = Setup::new(root)?.book_tools()?;
-    render(root, &tools)?;
-    if is_to_record {
-        anchors::record(root, &root.join("book"))?;
-    }
+    let new = if is_to_record { New::Add } else { New::Refuse };
+    render(root, &tools, new)?;
     eprintln!("rendered: {}", root.join("book/index.html").display());
     Ok(())
 }
 
 /// Renders into ./book, the documentation of the crate included.
-pub fn render(root: &Path, tools: &Tools) -> Result<()> {
-    render_to(root, tools, &root.join("book"), &[])
+pub fn render(root: &Path, tools: &Tools, new: New) -> Result<()> {
+    render_to(root, tools, &root.join("book"), &[], new)
 }
 
-/// The same, with a variable for the preprocessor.
-pub fn render_with(
-    root: &Path,
-    tools: &Tools,
-    variable: Option<(&'static str, &'static str)>,
-) -> Result<()> {
-    let variable = variable.map(|(name, value)| (name, value.to_owned()));
-    render_to(root, tools, &root.join("book"), variable.as_slice())
-}
-
-/// Renders into a folder, with variables that change the settings in book.toml.
+/// Renders into a folder, with variables that change the settings in book.toml. Where new
+/// places are only told of, the pages may be ahead of the records, too.
 pub fn render_to(
     root: &Path,
     tools: &Tools,
     folder: &Path,
     variables: &[(&str, String)],
+    mut new: New,
 ) -> Result<()> {
     drawings::update(root, tools)?;
     // Below its own folder and then in one step, so that nobody sees half a book.
@@ -53,6 +49,11 @@ pub fn render_to(
         .arg(&made)
         .arg(root)
         .envs(variables.iter().map(|(name, value)| (name, value)));
+    if new == New::Tell {
+        command.envs([AHEAD]);
+    } else if std::env::var_os(AHEAD.0).is_some() && new == New::Refuse {
+        new = New::Tell;
+    }
     // Without this mdBook reports each of its steps.
     if std::env::var_os("MDBOOK_LOG").is_none() {
         command.env("MDBOOK_LOG", "warn");
@@ -60,8 +61,12 @@ pub fn render_to(
     run::inherited(&mut command)?;
     // mdBook gives each renderer a folder.
     let pages = made.join("html");
-    anchors::check(root, &pages)?;
-    api::add(root, &pages)?;
+    anchors::settle(&pages, new)?;
+    api::add(&document(root)?, &pages)?;
+    let wrong = broken(&pages, &rendered::pages(&pages, &[])?);
+    if !wrong.is_empty() {
+        bail!("links of the book lead nowhere:\n{}", wrong.join("\n"));
+    }
     if folder.exists() {
         fs::remove_dir_all(folder)
             .with_context(|| format!("cannot remove {}", folder.display()))?;
@@ -71,4 +76,107 @@ pub fn render_to(
     }
     fs::rename(&pages, folder).with_context(|| format!("cannot make {}", folder.display()))?;
     Ok(fs::remove_dir_all(&made)?)
+}
+
+/// Runs rustdoc.
+///
+/// What is compiled for it is shared with everything else. Only the pages have a
+/// folder of their own, because rustdoc adds to those that it finds.
+fn document(root: &Path) -> Result<PathBuf> {
+    let target = root.join("target/api");
+    let mut command = run::command("cargo");
+    command
+        .current_dir(root)
+        .env("CARGO_BUILD_BUILD_DIR", root.join("target"))
+        .args(["doc", "--quiet", "--no-deps", "--lib", "--all-features"])
+        .args(["--package", "worker-sentry", "--target-dir"])
+        .arg(&target);
+    run::inherited(&mut command)?;
+    Ok(target.join("doc"))
+}
+
+/// `cargo xtask preprocess`: checks what only this program knows, and leaves the pages to the
+/// book's compiler.
+pub fn preprocess(root: &Path) -> Result<()> {
+    let mut wrong = drawings::wrong()?;
+    wrong.extend(Chapter::all().iter().flat_map(unknown_commands));
+    if !wrong.is_empty() {
+        bail!("the book is not as it has to be:\n{}", wrong.join("\n"));
+    }
+    compile(root, &["preprocess".as_ref()])
+}
+
+/// `cargo xtask site`: makes the engine of the laboratory, and leaves the pages to the book's
+/// compiler.
+pub fn site(root: &Path) -> Result<()> {
+    let engine = engine::build(root)?;
+    compile(root, &["site".as_ref(), &engine])
+}
+
+/// Hands what mdBook says to the book's compiler, a program of its own: most commands need
+/// no book, and all of them wait until this one is compiled.
+fn compile(root: &Path, arguments: &[&Path]) -> Result<()> {
+    let mut command = run::command("cargo");
+    command.current_dir(root).stdin(Stdio::inherit());
+    command.args(["run", "--package", "book-compiler"]);
+    // The first time takes a while, and silence looks like a hang.
+    let made = std::env::current_exe()?.with_file_name("book-compiler");
+    if made.is_file() {
+        command.arg("--quiet");
+    }
+    run::inherited(command.arg("--").args(arguments))
+}
+
+/// The commands of a page that start with `cargo xtask` and are none.
+fn unknown_commands(page: &Chapter) -> Vec<String> {
+    let fences = page.fences().into_iter();
+    let fences = fences.filter(|fence| fence.language == "sh");
+    let lines = fences.flat_map(|fence| (fence.line + 1..).zip(fence.body));
+    let unknown = lines.filter(|(_, line)| {
+        let words = line.split_whitespace().skip(1);
+        // `cargo xtask` is the name that the parser goes by.
+        line.starts_with("cargo xtask") && Cli::try_parse_from(words).is_err()
+    });
+    let unknown = unknown.map(|(number, line)| {
+        let what = format!("not a command of cargo xtask: {line}");
+        page.at(number, what)
+    });
+    unknown.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_of_a_page_that_the_parser_does_not_know_is_named_with_its_line() {
+        let page = |line: &str| Chapter {
+            path: "test.md".to_owned(),
+            text: format!("Text.\n\n```sh\n{line}\nls\n```\n"),
+        };
+        for good in [
+            "cargo xtask test alarm",
+            "cargo test",
+            "cargo xtask book --anchors",
+        ] {
+            assert_eq!(unknown_commands(&page(good)), [""; 0], "{good}");
+        }
+        for bad in [
+            "cargo xtask everything",
+            "cargo xtask test --all",
+            "cargo xtask",
+        ] {
+            let expected = format!("src/test.md:4: not a command of cargo xtask: {bad}");
+            assert_eq!(unknown_commands(&page(bad)), [expected]);
+        }
+    }
+
+    #[test]
+    fn every_command_of_the_pages_is_one() {
+        let pages = Chapter::all();
+        assert_eq!(
+            Vec::from_iter(pages.iter().flat_map(unknown_commands)),
+            [""; 0]
+        );
+    }
 }

@@ -14,16 +14,17 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use book_compiler::measured::{self, Lines, Measured, Numbers};
+use book_compiler::proven;
+use book_compiler::{Chapter, Listing, link, read};
 use clap::ValueEnum;
 use serde_json::Value;
 
-use crate::measured::{self, Lines, Measured, Numbers};
-use crate::pages::{self, Listing};
 use crate::proof::Places;
+use crate::run;
 use crate::setup::{Npm, Setup, Tools, Wasm};
 use crate::test::WORKERS;
 use crate::worker::{self, Builder};
-use crate::{proven, run};
 
 const WRAPPER: &str = "xtask/src/coverage/rustc.sh";
 /// What the instrumented Workers answer the counters with.
@@ -200,12 +201,12 @@ fn output(command: &mut Command) -> Result<String> {
 /// Every Rust listing of the book, once.
 fn listings() -> BTreeMap<String, Listing> {
     let mut listings = BTreeMap::new();
-    for page in pages::pages() {
+    for page in Chapter::all() {
         for fence in page.fences() {
             if let Ok(listing) = Listing::of(&page, &fence)
                 && listing.file.ends_with(".rs")
             {
-                listings.insert(measured::key(&listing), listing);
+                listings.insert(listing.key(), listing);
             }
         }
     }
@@ -296,8 +297,8 @@ fn placed(listings: &BTreeMap<String, Listing>) -> String {
     let mut placed = String::new();
     for (key, listing) in listings {
         placed += &format!("{key}\n");
-        let text = pages::read(&listing.file);
-        for (number, line) in measured::shown(&text, &listing.anchor) {
+        let text = read(&listing.file);
+        for (number, line) in listing.shown(&text) {
             placed += &format!("{number} {line}\n");
         }
     }
@@ -418,8 +419,8 @@ fn lines(
     let mut ran: BTreeMap<&str, BTreeMap<(bool, &str), Numbers>> = BTreeMap::new();
     let mut measured = Measured::default();
     for (key, listing) in listings {
-        let text = pages::read(&listing.file);
-        let shown = measured::shown(&text, &listing.anchor);
+        let text = read(&listing.file);
+        let shown = listing.shown(&text);
         let mut code = Numbers::new();
         for (counters, files) in counters.iter().zip(&found) {
             let Some(lines) = files.get(&listing.file) else {
@@ -475,7 +476,7 @@ fn parsed(root: &Path, lcov: &str) -> Files {
             let below = Path::new(path)
                 .strip_prefix(root)
                 .unwrap_or(Path::new(path));
-            file = crate::html::link(below);
+            file = link(below);
         } else if let Some(counted) = line.strip_prefix("DA:") {
             let mut numbers = counted.split(',').map(str::parse::<usize>);
             if let (Some(Ok(line)), Some(Ok(count))) = (numbers.next(), numbers.next()) {

@@ -81,7 +81,8 @@ fn compare(root: &Path, node: &Node, python: &Path) -> Result<()> {
         });
     };
     for name in ["worker", "wasm-bindgen", "sentry-core", "sentry-types"] {
-        let pinned = versions::locked(name).with_context(|| format!("{name} is not locked"))?;
+        let pinned =
+            book_compiler::locked(name).with_context(|| format!("{name} is not locked"))?;
         add("crates.io", name, pinned, of_crates_io(name));
     }
     for tool in versions::CARGO_TOOLS.iter().chain(&versions::CHORE_TOOLS) {

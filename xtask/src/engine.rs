@@ -9,10 +9,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use book_compiler::fingerprint;
 use serde_json::json;
 
 use crate::run;
-use crate::setup::{Setup, fingerprint};
+use crate::setup::Setup;
 use crate::worker;
 
 /// What the page calls, and the memory that one import writes to.

@@ -3,25 +3,17 @@
 //! Three commands are enough: `serve` to read the book, `demo` to see an error
 //! arrive, `test` to prove all of it. Each first sets up what it needs.
 
-mod anchors;
-mod api;
 mod bench;
 mod book;
-mod book_checks;
 mod coverage;
 mod demo;
 mod drawings;
 mod drift;
 mod engine;
 mod fuzz;
-mod html;
-mod measured;
 mod mutants;
-mod pages;
 mod pictures;
-mod preprocess;
 mod proof;
-mod proven;
 mod publish;
 mod release;
 mod run;
@@ -30,14 +22,13 @@ mod secrets;
 mod seen;
 mod serve;
 mod setup;
-mod site;
 mod test;
-mod twins;
 mod worker;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use book_compiler::root;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -177,15 +168,6 @@ enum Command {
     },
 }
 
-/// The root of the checkout this program was built in.
-fn root() -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest
-        .parent()
-        .expect("xtask lies in the root")
-        .to_path_buf()
-}
-
 fn main() -> ExitCode {
     let root = root();
     let result = match Cli::parse().command {
@@ -194,7 +176,7 @@ fn main() -> ExitCode {
         Command::Demo { drill } => demo::demo(&root, drill.as_deref()),
         Command::Book { anchors } => book::book(&root, anchors),
         Command::Bench { quick, page } => bench::bench(&root, quick, page),
-        Command::Publish(options) => publish::publish(&root, &options),
+        Command::Publish(options) => publish::publish(&root, options),
         Command::Pictures => pictures::pictures(&root),
         Command::Fuzz(options) => fuzz::fuzz(&root, &options),
         Command::Mutants(options) => mutants::mutants(&root, &options),
@@ -206,8 +188,8 @@ fn main() -> ExitCode {
         } => test::test(&root, filter.as_deref(), stage, record),
         Command::Coverage { only } => coverage::coverage(&root, only),
         Command::Drift { prove } => drift::drift(&root, prove),
-        Command::Preprocess => preprocess::preprocess(&root),
-        Command::Site => site::site(&root),
+        Command::Preprocess => book::preprocess(&root),
+        Command::Site => book::site(&root),
         Command::Draw { out } => drawings::draw_all(&root, &out),
     };
     match result {

@@ -266,7 +266,7 @@ fn named(command: &mut Command) {
 
 /// The name of a package with its version, as its file has it.
 fn with_version(name: &str) -> String {
-    format!("{name}-{}", versions::locked(name).unwrap_or_default())
+    format!("{name}-{}", book_compiler::locked(name).unwrap_or_default())
 }
 
 fn nightly(folder: &Path) -> Command {

@@ -6,10 +6,11 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
+use book_compiler::anchors::New;
+use book_compiler::proven::{self, Part, Record};
 use clap::ValueEnum;
 
 use crate::proof::{Places, UNCHECKED, UNWINDING};
-use crate::proven::{self, Part, Record};
 use crate::seen::Seen;
 use crate::setup::{Npm, Setup, Tools, Unwinding, Wasm};
 use crate::worker::Builder;
@@ -91,9 +92,7 @@ pub fn test(root: &Path, filter: Option<&str>, only: Option<Stage>, record: bool
         if index + 1 == stages.len() {
             table(&times, false);
             // The runner's own last word is ours too.
-            println!("{}", String::from_utf8_lossy(&summary).trim());
-        } else if !summary.is_empty() {
-            println!("{}", String::from_utf8_lossy(&summary).trim_end());
+            println!("{summary}");
         }
     }
     Ok(())
@@ -220,8 +219,8 @@ impl Run<'_> {
         self.ready.as_ref().expect(SET_UP)
     }
 
-    /// Runs one stage; what comes back is the test runner's summary.
-    fn stage(&self, stage: Stage) -> Result<Vec<u8>> {
+    /// Runs one stage; what comes back is the test runner's last summary.
+    fn stage(&self, stage: Stage) -> Result<String> {
         match stage {
             Stage::Format => self.plain(self.cargo().args(["fmt", "--all", "--check"])),
             Stage::Clippy => self.plain(self.cargo().args([
@@ -242,8 +241,9 @@ impl Run<'_> {
             Stage::Worker => self.workers(),
             Stage::Book => {
                 let tools = self.ready().tools.as_ref().expect(SET_UP);
-                book::render_with(self.root, tools, self.recording())?;
-                Ok(Vec::new())
+                let new = if self.record { New::Tell } else { New::Refuse };
+                book::render(self.root, tools, new)?;
+                Ok(String::new())
             }
             Stage::Proof => self.proof(),
         }
@@ -255,19 +255,17 @@ impl Run<'_> {
         command
     }
 
-    fn plain(&self, command: &mut Command) -> Result<Vec<u8>> {
+    fn plain(&self, command: &mut Command) -> Result<String> {
         run::inherited(command)?;
-        Ok(Vec::new())
+        Ok(String::new())
     }
 
-    fn native(&self) -> Result<Vec<u8>> {
-        let mut output = Vec::new();
+    fn native(&self) -> Result<String> {
         let mut command = self.cargo();
         command.arg("test").args(self.filter).envs(self.recording());
-        let summary = summarised(&mut command, &mut output)?;
-        let seen = Record::of_native(&String::from_utf8_lossy(&output));
-        self.settle(Part::Native, &seen)?;
-        Ok(summary)
+        let output = heard(&mut command)?;
+        self.settle(Part::Native, &Record::of_native(&output))?;
+        Ok(summary(&output))
     }
 
     /// What tells the checks of the pages that the record is made anew.
@@ -280,10 +278,10 @@ impl Run<'_> {
         if self.filter.is_some() {
             return Ok(());
         }
-        proven::settle(self.root, part, seen, self.record)
+        proven::settle(part, seen, self.record)
     }
 
-    fn clippy_wasm(&self) -> Result<Vec<u8>> {
+    fn clippy_wasm(&self) -> Result<String> {
         let mut command = self.ready().wasm.as_ref().expect(SET_UP).cargo();
         command
             .current_dir(self.root)
@@ -298,7 +296,7 @@ impl Run<'_> {
         self.plain(&mut command)
     }
 
-    fn workers(&self) -> Result<Vec<u8>> {
+    fn workers(&self) -> Result<String> {
         let ready = self.ready();
         let builder = Builder {
             wasm: ready.wasm.as_ref().expect(SET_UP),
@@ -327,10 +325,10 @@ impl Run<'_> {
                 }
             }
         }
-        Ok(Vec::new())
+        Ok(String::new())
     }
 
-    fn proof(&self) -> Result<Vec<u8>> {
+    fn proof(&self) -> Result<String> {
         let ready = self.ready();
         let npm = ready.npm.as_ref().expect(SET_UP);
         let (folder, second) = OPTIMIZED;
@@ -355,7 +353,7 @@ impl Run<'_> {
         let record = folder.join("proven.json");
         command.env("PROOF_RECORD", &record);
         command.envs(self.recording());
-        let summary = summarised(&mut command, &mut Vec::new())?;
+        let output = heard(&mut command)?;
         let seen = std::fs::read_to_string(&record).context("the proof wrote no record")?;
         self.settle(Part::Runtime, &Record::of_runtime(&seen)?)?;
         if self.filter.is_none() {
@@ -371,9 +369,9 @@ impl Run<'_> {
         }
         if self.record {
             // The pages now have something to show.
-            book::render(self.root, ready.tools.as_ref().expect(SET_UP))?;
+            book::render(self.root, ready.tools.as_ref().expect(SET_UP), New::Refuse)?;
         }
-        Ok(summary)
+        Ok(summary(&output))
     }
 }
 
@@ -405,15 +403,14 @@ pub fn core(root: &Path, npm: &Npm, core: &Core<'_>) -> Result<()> {
     run::inherited(&mut command)
 }
 
-/// Runs with the output passed on, except for the last summary line. All of it is
-/// also left in `output`.
-fn summarised(command: &mut Command, output: &mut Vec<u8>) -> Result<Vec<u8>> {
+/// Runs with the output passed on, and gives all of it back.
+fn heard(command: &mut Command) -> Result<String> {
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot start `{}`", run::shown(command)))?;
     let mut out = child.stdout.take().expect("stdout is piped");
-    let mut hold = Hold::default();
+    let mut output = Vec::new();
     let mut buffer = [0; 4096];
     loop {
         let read = out.read(&mut buffer)?;
@@ -422,98 +419,32 @@ fn summarised(command: &mut Command, output: &mut Vec<u8>) -> Result<Vec<u8>> {
         }
         output.extend(&buffer[..read]);
         let mut screen = std::io::stdout().lock();
-        screen.write_all(&hold.pass(&buffer[..read]))?;
+        screen.write_all(&buffer[..read])?;
         screen.flush()?;
     }
     let status = child.wait()?;
-    let summary = hold.rest();
     if !status.success() {
-        println!("{}", String::from_utf8_lossy(&summary).trim_end());
         bail!("`{}` failed ({status})", run::shown(command));
     }
-    Ok(summary)
+    Ok(String::from_utf8_lossy(&output).into_owned())
 }
 
-const SUMMARY: &[u8] = b"test result:";
-
-/// Keeps back the last line that begins like a summary, and what follows it.
-#[derive(Default)]
-struct Hold {
-    held: Vec<u8>,
-    /// Where in `held` the line begins that is not yet complete.
-    line: usize,
-    /// Whether this line is known to be no summary.
-    passing: bool,
-}
-
-impl Hold {
-    /// Takes more output; returns what may be shown.
-    fn pass(&mut self, bytes: &[u8]) -> Vec<u8> {
-        let mut shown = Vec::new();
-        for byte in bytes {
-            let ends = *byte == b'\n';
-            if self.passing {
-                shown.push(*byte);
-                self.passing = !ends;
-                continue;
-            }
-            self.held.push(*byte);
-            let line = &self.held[self.line..];
-            let summary = line.starts_with(SUMMARY) || SUMMARY.starts_with(line);
-            if summary || line.trim_ascii().is_empty() {
-                if ends && summary {
-                    // The one before was not the last.
-                    shown.extend(self.held.drain(..self.line));
-                }
-                if ends {
-                    self.line = self.held.len();
-                }
-            } else {
-                shown.append(&mut self.held);
-                self.line = 0;
-                self.passing = !ends;
-            }
-        }
-        shown
-    }
-
-    /// What is left at the end.
-    fn rest(self) -> Vec<u8> {
-        self.held
-    }
+/// The last line in which a test runner sums up.
+fn summary(output: &str) -> String {
+    let mut lines = output.lines().rev();
+    let last = lines.find(|line| line.starts_with("test result:"));
+    last.unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn split(output: &str, chunk: usize) -> (String, String) {
-        let mut hold = Hold::default();
-        let shown: Vec<u8> = output
-            .as_bytes()
-            .chunks(chunk)
-            .flat_map(|c| hold.pass(c))
-            .collect();
-        (
-            String::from_utf8(shown).unwrap(),
-            String::from_utf8(hold.rest()).unwrap(),
-        )
-    }
-
     #[test]
-    fn the_last_summary_is_held_back_and_nothing_is_lost() {
-        let output = "running 1 test\ntest a ... ok\n\ntest result: ok. 1 passed\n\nrunning 0 tests\n\ntest result: ok. 0 passed\n\n";
-        for chunk in [1, 7, 4096] {
-            let (shown, held) = split(output, chunk);
-            assert_eq!(format!("{shown}{held}"), output);
-            assert_eq!(held.trim(), "test result: ok. 0 passed");
-        }
-    }
-
-    #[test]
-    fn a_line_is_shown_while_it_is_still_being_written() {
-        let (shown, held) = split("test slow ... ", 1);
-        assert_eq!((shown.as_str(), held.as_str()), ("test slow ... ", ""));
+    fn the_last_summary_is_the_last_word() {
+        let output = "test result: ok. 1 passed\n\nrunning 2 tests\ntest result: ok. 2 passed\n\n";
+        assert_eq!(summary(output), "test result: ok. 2 passed");
+        assert_eq!(summary("Compiling\n"), "");
     }
 
     #[test]

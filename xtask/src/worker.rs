@@ -9,9 +9,10 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use book_compiler::fingerprint;
 
 use crate::run;
-use crate::setup::{Npm, Tools, Unwinding, Wasm, fingerprint, versions};
+use crate::setup::{Npm, Tools, Unwinding, Wasm, versions};
 
 /// What it takes to build one.
 pub struct Builder<'a> {

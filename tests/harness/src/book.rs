@@ -46,32 +46,18 @@ pub fn serve() -> Site {
     Site::with(&folder(), "", policy)
 }
 
-/// Every page in a folder with a rendered book, such as `hosts/main.html`.
+/// Every page in a folder with a rendered book, such as `hosts/main.html`, without those
+/// that rustdoc wrote.
 ///
 /// # Panics
 ///
 /// If there is no such folder, or no page in it.
 pub fn pages(folder: &Path) -> Vec<String> {
-    let mut pages = Vec::new();
-    collect(folder, "", &mut pages);
+    let files = book_compiler::files(folder, &["api"]).expect("a folder with a book");
+    let names = files.iter().map(|file| book_compiler::link(file));
+    let pages = Vec::from_iter(names.filter(|name| name.ends_with(".html")));
     assert!(!pages.is_empty(), "no page in {}", folder.display());
-    pages.sort_unstable();
     pages
-}
-
-fn collect(folder: &Path, under: &str, pages: &mut Vec<String>) {
-    for entry in fs::read_dir(folder).expect("a folder with a book") {
-        let entry = entry.expect("an entry of a folder");
-        let name = format!("{under}{}", entry.file_name().to_string_lossy());
-        if entry.path().is_dir() {
-            // What rustdoc wrote is no page of the book.
-            if name != "api" {
-                collect(&entry.path(), &format!("{name}/"), pages);
-            }
-        } else if name.ends_with(".html") {
-            pages.push(name);
-        }
-    }
 }
 
 /// The pages that are chapters, each once.

@@ -1,9 +1,8 @@
 //! The book's sequence diagram, as the stories it tells.
 
-use std::fs;
 use std::iter::Peekable;
 
-use crate::environment;
+use book_compiler::Chapter;
 
 /// One way through one of the diagram's stories.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,12 +19,11 @@ pub struct Path {
 ///
 /// If there is no such page, or no such diagram on it.
 pub fn paths(page: &str) -> Vec<Path> {
-    let file = environment::workspace().join("src").join(page);
-    let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{page}: {error}"));
-    let mut fences = text.split("```mermaid\n").skip(1);
-    let source = fences.find_map(|rest| rest.strip_prefix("sequenceDiagram\n"));
+    let chapter = Chapter::named(page);
+    let mut fences = chapter.fences().into_iter();
+    let source = fences.find(|fence| fence.body.first() == Some(&"sequenceDiagram"));
     let source = source.unwrap_or_else(|| panic!("{page} has no sequence diagram"));
-    parse(source.split("```").next().unwrap_or_default())
+    parse(&source.body[1..].join("\n"))
 }
 
 fn parse(source: &str) -> Vec<Path> {

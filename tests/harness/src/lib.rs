@@ -17,7 +17,6 @@
 //! - `book`, `browser`: the rendered book in Chromium.
 //! - `devtools`: the protocol of browsers and inspectors.
 //! - `diagram`: what the sequence diagram says.
-//! - `pages`: the book as it is written.
 //! - `walk`: what a visit to each of its pages finds.
 //! - `http`, `socket`: clients for services on this machine. The package `site` has a server.
 //! - `shown`: a table of a page that a test measures.
@@ -35,7 +34,6 @@ pub mod diagram;
 pub mod environment;
 pub mod http;
 pub mod inspector;
-pub mod pages;
 pub mod process;
 pub mod receiver;
 pub mod relay;

@@ -26,8 +26,6 @@ pub struct Visit {
     pub files: BTreeSet<String>,
     /// What it asked for elsewhere.
     pub elsewhere: Vec<String>,
-    /// Where its links lead: paths below the root for those that stay.
-    pub links: BTreeSet<String>,
     /// Wide and on the phone.
     pub views: Vec<View>,
 }
@@ -89,12 +87,10 @@ fn visit_one(site: &Site, window: &mut Page, page: &str) -> Visit {
     window.forget();
     let root = site.url("");
     let mut views = Vec::new();
-    let mut links = BTreeSet::new();
     for width in [WIDE, PHONE] {
         window.resize(width, 900);
         window.go(&site.url(page));
         let seen = window.evaluate(AFTER);
-        links.extend(texts(&seen["links"]));
         views.push(View {
             width,
             sticking_out: texts(&seen["stickingOut"]),
@@ -132,7 +128,6 @@ fn visit_one(site: &Site, window: &mut Page, page: &str) -> Visit {
             .collect(),
         elsewhere: elsewhere.into_iter().cloned().collect(),
         errors: window.errors().to_vec(),
-        links: links.iter().map(below).collect(),
         views,
     }
 }
@@ -210,6 +205,5 @@ const AFTER: &str = r"(async () => {
             words: figure.querySelector(':scope > details')?.textContent,
         };
     });
-    const links = [...document.querySelectorAll('a[href]')].map((link) => link.href);
-    return { violations: window.violations, moved, stickingOut, miscoloured, diagrams, links };
+    return { violations: window.violations, moved, stickingOut, miscoloured, diagrams };
 })()";

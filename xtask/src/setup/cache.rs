@@ -110,15 +110,6 @@ impl Cache {
     }
 }
 
-/// A short name for this content: FNV-1a, the same on every machine.
-pub fn fingerprint(parts: &[&[u8]]) -> String {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in parts.iter().flat_map(|part| part.iter().chain(&[0xff])) {
-        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    }
-    format!("{hash:016x}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,10 +149,5 @@ mod tests {
         let folder = cache.once(&lock, "tool-1.0", |_| Ok(())).unwrap();
         assert!(cache.is_complete("tool-1.0") && !folder.join("half").exists());
         fs::remove_dir_all(cache.root()).unwrap();
-    }
-
-    #[test]
-    fn a_fingerprint_tells_where_one_part_ends() {
-        assert_ne!(fingerprint(&[b"ab", b"c"]), fingerprint(&[b"a", b"bc"]));
     }
 }

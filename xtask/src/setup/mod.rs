@@ -6,6 +6,8 @@ mod cargo_tools;
 mod node;
 mod npm;
 mod packages;
+#[cfg(test)]
+mod pins;
 mod python;
 mod unwinding;
 pub mod versions;
@@ -18,7 +20,7 @@ use anyhow::{Result, bail};
 
 use crate::run;
 use cache::Cache;
-pub use cache::fingerprint;
+
 pub use cargo_tools::Tools;
 pub use npm::{Node, Npm};
 pub use unwinding::Unwinding;

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use book_compiler::fingerprint;
 
-use super::cache::{Cache, fingerprint};
+use super::cache::Cache;
 use super::npm::{self, Node};
 use super::{python, version_of, versions};
 use crate::run;

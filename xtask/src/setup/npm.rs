@@ -7,9 +7,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use book_compiler::fingerprint;
 use serde_json::Value;
 
-use super::cache::{Cache, fingerprint};
+use super::cache::Cache;
 use crate::run;
 
 /// Node.js and where its npm is.

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use book_compiler::fingerprint;
 
-use super::cache::{Cache, fingerprint};
+use super::cache::Cache;
 use super::{packages, version_of, versions};
 use crate::run;
 

@@ -107,18 +107,18 @@ pub fn rust() -> (u32, u32) {
     super::version_of(env!("CARGO_PKG_RUST_VERSION")).expect("rust-version is a version")
 }
 
-/// The version of a package in Cargo.lock.
-pub fn locked(package: &str) -> Option<String> {
-    let lock = std::fs::read_to_string(crate::root().join("Cargo.lock")).unwrap();
-    let mut entries = lock.split("[[package]]");
-    let entry = entries.find(|it| it.contains(&format!("\nname = \"{package}\"\n")))?;
-    let line = entry.lines().find(|line| line.starts_with("version"))?;
-    Some(line.split('"').nth(1)?.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
+    use book_compiler::locked;
+
     use super::*;
+
+    #[test]
+    fn the_crates_of_the_books_compiler_are_those_of_mdbook() {
+        for package in ["mdbook-preprocessor", "mdbook-renderer"] {
+            assert_eq!(locked(package).as_deref(), Some(MDBOOK.version));
+        }
+    }
 
     #[test]
     fn the_wasm_bindgen_cli_has_the_version_of_the_crate() {

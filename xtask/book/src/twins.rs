@@ -4,60 +4,48 @@
 //! becomes Markdown, so that a twin is complete and has nothing that only a browser
 //! understands.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-use serde_json::Value;
+use anyhow::Result;
+use mdbook_renderer::RenderContext;
+use mdbook_renderer::book::BookItem;
 
-use crate::html;
-
-/// The list of all pages: <https://llmstxt.org/>
-pub const LIST: &str = "llms.txt";
+use crate::chapter::Chapter;
+use crate::files::{link, write};
+use crate::publish::LIST_FOR_PROGRAMS as LIST;
+use crate::rendered::unescaped;
 
 /// Writes them beside the pages, and returns the twins in the order of the book.
-pub fn write(context: &Value, to: &Path) -> Result<Vec<PathBuf>> {
-    let book = &context["config"]["book"];
-    let says = |name: &str| book[name].as_str().unwrap_or_default();
-    let mut list = format!("# {}\n\n> {}\n\n{HOW}", says("title"), says("description"));
+pub fn write_all(context: &RenderContext, to: &Path) -> Result<Vec<PathBuf>> {
+    let book = &context.config.book;
+    let says = |text: &Option<String>| text.clone().unwrap_or_default();
+    let (title, about) = (says(&book.title), says(&book.description));
+    let mut list = format!("# {title}\n\n> {about}\n\n{HOW}");
     let mut twins = Vec::new();
-    let items = context["book"]["items"].as_array();
-    for item in items.context("the items of a book")? {
-        add(item, to, &mut list, &mut twins)?;
+    for item in context.book.iter() {
+        match item {
+            BookItem::PartTitle(part) => list.push_str(&format!("\n## {part}\n\n")),
+            BookItem::Chapter(chapter) => {
+                let Some(path) = &chapter.path else { continue };
+                let twin = twin(&chapter.content);
+                write(&to.join(path), &twin)?;
+                if twins.is_empty() {
+                    list.push_str("\n## Start\n\n");
+                }
+                let (name, opening) = (&chapter.name, opening(&twin));
+                list.push_str(&format!("- [{name}]({}): {opening}\n", link(path)));
+                twins.push(path.clone());
+            }
+            BookItem::Separator => {}
+        }
     }
-    html::write(&to.join(LIST), &list)?;
+    write(&to.join(LIST), &list)?;
     Ok(twins)
 }
 
 const HOW: &str = "Each page is here in Markdown, with its listings in place. \
                    The page itself has the same address with `.html` for `.md`.\n";
-
-/// The list with whole addresses: each page is below `base`.
-pub fn absolute(list: &str, base: &str) -> String {
-    list.replace("](", &format!("]({base}"))
-}
-
-/// Adds a chapter and those below it, or the title of a part.
-fn add(item: &Value, to: &Path, list: &mut String, twins: &mut Vec<PathBuf>) -> Result<()> {
-    if let Some(part) = item["PartTitle"].as_str() {
-        list.push_str(&format!("\n## {part}\n\n"));
-        return Ok(());
-    }
-    let chapter = &item["Chapter"];
-    if let (Some(path), Some(content)) = (chapter["path"].as_str(), chapter["content"].as_str()) {
-        let twin = twin(content);
-        html::write(&to.join(path), &twin)?;
-        if twins.is_empty() {
-            list.push_str("\n## Start\n\n");
-        }
-        let name = chapter["name"].as_str().unwrap_or_default();
-        list.push_str(&format!("- [{name}]({path}): {}\n", opening(&twin)));
-        twins.push(PathBuf::from(path));
-    }
-    for item in chapter["sub_items"].as_array().into_iter().flatten() {
-        add(item, to, list, twins)?;
-    }
-    Ok(())
-}
 
 /// The first paragraph below the title, in one line.
 fn opening(twin: &str) -> String {
@@ -67,30 +55,27 @@ fn opening(twin: &str) -> String {
 }
 
 /// A chapter without HTML.
-fn twin(chapter: &str) -> String {
-    let mut lines = chapter.lines();
+fn twin(content: &str) -> String {
+    let chapter = Chapter {
+        path: String::new(),
+        text: content.to_owned(),
+    };
+    let prose: BTreeSet<usize> = chapter.prose().iter().map(|it| it.0).collect();
+    let mut lines = content.lines().enumerate();
     let mut twin: Vec<String> = Vec::new();
-    let mut fence = None;
-    while let Some(line) = lines.next() {
-        let mut marks = ["```", "~~~"].into_iter();
-        let mark = marks.find(|it| line.trim_start().starts_with(it));
-        match (fence, mark) {
-            (Some(open), Some(mark)) if mark == open && line.trim() == mark => fence = None,
-            (Some(_), _) => {}
-            (None, Some(mark)) => fence = Some(mark),
-            (None, None) => {
-                let text = plain(line, &mut lines).unwrap_or_default();
-                for line in text.split('\n') {
-                    // What is taken out leaves empty lines.
-                    let is_second = twin.last().is_some_and(String::is_empty);
-                    if !(line.is_empty() && is_second) {
-                        twin.push(line.to_owned());
-                    }
-                }
-                continue;
+    while let Some((index, line)) = lines.next() {
+        if !prose.contains(&(index + 1)) {
+            twin.push(line.to_owned());
+            continue;
+        }
+        let text = plain(line, &mut lines.by_ref().map(|it| it.1)).unwrap_or_default();
+        for line in text.split('\n') {
+            // What is taken out leaves empty lines.
+            let is_second = twin.last().is_some_and(String::is_empty);
+            if !(line.is_empty() && is_second) {
+                twin.push(line.to_owned());
             }
         }
-        twin.push(line.to_owned());
     }
     format!("{}\n", twin.join("\n").trim())
 }
@@ -153,12 +138,14 @@ fn without_tags(html: &str) -> String {
             _ => {}
         }
     }
-    html::unescaped(text.trim())
+    unescaped(text.trim())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mdbook_renderer::book::Book;
+    use mdbook_renderer::config::Config;
 
     const CHAPTER: &str = "# A page {#old}
 
@@ -222,33 +209,23 @@ Words.
     }
 
     #[test]
-    fn a_published_list_has_whole_addresses() {
-        assert_eq!(
-            absolute("- [A](b/c.md): d\n", "https://example.com/x/"),
-            "- [A](https://example.com/x/b/c.md): d\n"
-        );
-    }
-
-    #[test]
     fn the_list_has_every_chapter_below_its_part_with_its_opening() {
-        let chapter = |name: &str, path: &str, below: Value| {
-            serde_json::json!({ "Chapter": {
-                "name": name, "path": path, "content": CHAPTER, "sub_items": below,
-            } })
+        let chapter = |name: &str, path: &str| {
+            mdbook_renderer::book::Chapter::new(name, CHAPTER.to_owned(), path, Vec::new())
         };
-        let items = serde_json::json!([
-            chapter("One", "one.md", serde_json::json!([])),
-            { "PartTitle": "A part" },
-            chapter("Two", "two.md", serde_json::json!([chapter("Three", "below/three.md", serde_json::json!([]))])),
-        ]);
-        let context = serde_json::json!({
-            "config": { "book": { "title": "T", "description": "D" } },
-            "book": { "items": items },
-        });
-        let folder = crate::root()
-            .join("target")
-            .join(format!("twins-{}", std::process::id()));
-        let twins = write(&context, &folder).unwrap();
+        let mut two = chapter("Two", "two.md");
+        two.sub_items = vec![chapter("Three", "below/three.md").into()];
+        let items = vec![
+            chapter("One", "one.md").into(),
+            BookItem::PartTitle("A part".to_owned()),
+            two.into(),
+        ];
+        let folder = std::env::temp_dir().join(format!("book-twins-{}", std::process::id()));
+        let book = Book::new_with_items(items);
+        let mut context = RenderContext::new("", book, Config::default(), &folder);
+        context.config.book.title = Some("T".to_owned());
+        context.config.book.description = Some("D".to_owned());
+        let twins = write_all(&context, &folder).unwrap();
         let list = std::fs::read_to_string(folder.join(LIST)).unwrap();
         std::fs::remove_dir_all(&folder).unwrap();
         assert_eq!(

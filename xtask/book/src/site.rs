@@ -1,21 +1,20 @@
 //! The book's own renderer, `site`: it finishes what mdBook's has rendered.
 //!
 //! mdBook starts it after the pages are there (see `book.toml`), in plain `mdbook
-//! build` as well. It puts into the pages what mdBook's search is not to find or what
+//! build` as well. It fails for a link that leads nowhere. It puts into the pages what mdBook's search is not to find or what
 //! mdBook cannot make: the tests of each listing, the drawings and the dark pictures. And it writes the
 //! twin of each page in Markdown, and `llms.txt`.
 
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-use serde_json::Value;
+use anyhow::{Context, Result, bail};
+use mdbook_renderer::RenderContext;
 
-use crate::html::{self, Page};
+use crate::files::{copy, fingerprint, link, root, up, write};
 use crate::proven::{Proof, Proven};
-use crate::setup::fingerprint;
-use crate::{drawings, engine, pictures, twins};
+use crate::rendered::{self, Rendered, escaped};
+use crate::{drawings, pictures, twins};
 
 /// What the template has in its head, for the link to the twin.
 const TWIN: &str = "<!-- twin -->";
@@ -25,64 +24,64 @@ const PROOF: [&str; 2] = ["<!-- proof: ", " -->"];
 const LABORATORY: &str = "<!-- laboratory -->";
 const LABORATORY_PAGE: &str = "laboratory.html";
 
-/// `cargo xtask site`.
-pub fn site(root: &Path) -> Result<()> {
-    let mut input = String::new();
-    std::io::stdin().read_to_string(&mut input)?;
-    let context: Value = serde_json::from_str(&input).context("mdBook sends JSON")?;
-    let own = PathBuf::from(context["destination"].as_str().context("a destination")?);
+/// Reads what mdBook knows on stdin, and finishes the pages that it rendered. The engine of
+/// the laboratory was made before.
+pub fn site(engine: &Path) -> Result<()> {
+    let context = RenderContext::from_json(std::io::stdin())?;
     // Where mdBook put the pages: each renderer has a folder, side by side.
-    let pages = own.with_file_name("html");
-    let twins = twins::write(&context, &pages)?;
-    let mut leads_on = false;
-    let laboratory = laboratory(root, &pages)?;
-    for (file, text) in Proven::load(root)?.files() {
-        html::write(&pages.join(file), &text)?;
+    let folder = context.destination.with_file_name("html");
+    let twins = twins::write_all(&context, &folder)?;
+    let laboratory = laboratory(engine, &folder)?;
+    for (file, text) in Proven::load()?.files() {
+        write(&folder.join(file), &text)?;
     }
-    for page in html::pages(&pages, &[])? {
-        leads_on |= is_moved(&page);
-        let text = finished(root, &page, &twins)?;
+    let mut pages = rendered::pages(&folder, &[])?;
+    if pages.iter().any(is_moved) {
+        copy(&root().join("theme/moved.js"), &folder.join("moved.js"))?;
+    }
+    for page in &mut pages {
+        page.text = finished(page, &twins)?;
         // On the page of the whole book, which is for paper, it would be lifeless.
-        let text = match page.path == Path::new(LABORATORY_PAGE) {
-            true => text.replace(LABORATORY, &laboratory),
-            false => text,
-        };
-        html::write(&pages.join(&page.path), &text)?;
-    }
-    if leads_on {
-        html::copy(&root.join("theme/moved.js"), &pages.join("moved.js"))?;
+        if page.path == Path::new(LABORATORY_PAGE) {
+            page.text = page.text.replace(LABORATORY, &laboratory);
+        }
+        write(&folder.join(&page.path), &page.text)?;
     }
     // It has nothing of its own to show.
-    let _ = fs::remove_dir(own);
+    let _ = fs::remove_dir(context.destination);
+    let broken = rendered::broken(&folder, &pages);
+    if !broken.is_empty() {
+        bail!("links of the book lead nowhere:\n{}", broken.join("\n"));
+    }
     Ok(())
 }
 
 /// The laboratory as its page has it. Its files have names of their own for each content,
 /// so that a browser never joins an old one to a new one.
-fn laboratory(root: &Path, pages: &Path) -> Result<String> {
-    let mut html = fs::read_to_string(root.join("theme/laboratory.html"))?;
+fn laboratory(engine: &Path, pages: &Path) -> Result<String> {
+    let mut html = fs::read_to_string(root().join("theme/laboratory.html"))?;
     for (file, kind) in [
-        (root.join("theme/laboratory.css"), "css"),
-        (root.join("theme/laboratory.js"), "js"),
-        (engine::build(root)?, "wasm"),
+        (root().join("theme/laboratory.css"), "css"),
+        (root().join("theme/laboratory.js"), "js"),
+        (engine.to_path_buf(), "wasm"),
     ] {
         let content = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
         let name = format!("laboratory-{}.{kind}", fingerprint(&[&content]));
-        html::copy(&file, &pages.join(&name))?;
+        copy(&file, &pages.join(&name))?;
         html = html.replace(&format!("\"laboratory.{kind}\""), &format!("\"{name}\""));
     }
     Ok(html.trim_end().to_owned())
 }
 
-fn is_moved(page: &Page) -> bool {
+fn is_moved(page: &Rendered) -> bool {
     page.text.contains(" src=\"moved.js\"")
 }
 
 /// A page with all that mdBook left open.
-fn finished(root: &Path, page: &Page, twins: &[PathBuf]) -> Result<String> {
-    let text = drawings::placed(root, &page.text)?;
-    let text = pictures::placed(root, &text)?;
-    let up = html::up(&page.path);
+fn finished(page: &Rendered, twins: &[PathBuf]) -> Result<String> {
+    let text = drawings::placed(&page.text)?;
+    let text = pictures::placed(&text)?;
+    let up = up(&page.path);
     let text = with_proofs(&text, &up)?;
     // The first chapter is the index, too.
     let source = match page.path.to_str() {
@@ -91,7 +90,7 @@ fn finished(root: &Path, page: &Page, twins: &[PathBuf]) -> Result<String> {
     };
     let twin = if twins.contains(&source) {
         let title = "This page in Markdown";
-        let address = html::link(&source);
+        let address = link(&source);
         format!(
             "<link rel=\"alternate\" type=\"text/markdown\" title=\"{title}\" href=\"{up}{address}\">"
         )
@@ -175,22 +174,22 @@ fn shown(proof: &Proof, up: &str) -> String {
 fn with_code(text: &str) -> String {
     let parts = text.split('`').enumerate();
     let parts = parts.map(|(index, part)| match index % 2 {
-        0 => html::escaped(part),
-        _ => format!("<code>{}</code>", html::escaped(part)),
+        0 => escaped(part),
+        _ => format!("<code>{}</code>", escaped(part)),
     });
     parts.collect()
 }
 
 /// A name as HTML that can end its line after each word.
 fn breakable(name: &str) -> String {
-    let escaped = html::escaped(name);
+    let escaped = escaped(name);
     escaped.replace("::", "::<wbr>").replace('_', "_<wbr>")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::html::page;
+    use crate::rendered::page;
 
     #[test]
     fn the_tests_of_a_listing_are_a_comment_until_the_page_is_finished() {
@@ -223,7 +222,7 @@ mod tests {
         let twins = ["start.md", "hosts/a.md"].map(PathBuf::from);
         let link = |path: &str| {
             let page = page(path, "<!-- twin -->");
-            finished(Path::new(""), &page, &twins).unwrap()
+            finished(&page, &twins).unwrap()
         };
         assert!(link("hosts/a.html").ends_with("href=\"../hosts/a.md\">"));
         assert!(link("index.html").ends_with("href=\"start.md\">"));

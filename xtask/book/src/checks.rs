@@ -1,44 +1,34 @@
 //! What the pages of the book must not get wrong, checked on their sources.
 //!
-//! mdBook renders a page whose include names no anchor, whose link leads
-//! nowhere or whose table is out of date, and says nothing. The preprocessor
-//! fails the build for blocks and links, tests fail for tables, each with the
-//! page and the line.
+//! mdBook renders a page whose include names no anchor or whose table is out of date, and
+//! says nothing. The preprocessor fails the build for blocks, tests fail for tables, each
+//! with the page and the line. Links are followed in the rendered pages: see `rendered`.
 
-#[cfg(test)]
-mod anchors;
-#[cfg(test)]
-mod api;
 mod blocks;
 #[cfg(test)]
 mod diagrams;
-mod links;
+#[cfg(test)]
+mod names;
 #[cfg(test)]
 mod tables;
 
 #[cfg(test)]
 use std::collections::BTreeSet;
 
-#[cfg(test)]
-use crate::pages::Page;
-use crate::pages::{files_below, pages, read, readme};
+use crate::chapter::{Chapter, front_page};
+use crate::files::{files_below, read, root};
 use crate::proven::Proven;
 
-/// Everything that is wrong with the blocks and the links of all pages, as
-/// `page:line: what`.
+/// Everything that is wrong with the blocks of all pages, as `page:line: what`.
 pub fn wrong(proven: &Proven) -> Vec<String> {
-    let mut pages = pages();
-    let links = links::wrong(&pages);
-    pages.push(readme());
+    let mut pages = Chapter::all();
+    pages.push(front_page());
     blocks::wrong(&pages, proven)
-        .into_iter()
-        .chain(links)
-        .collect()
 }
 
 /// All of a package's sources as one text.
 fn sources(folder: &str) -> String {
-    let files = files_below(&crate::root().join(folder), "rs");
+    let files = files_below(&root().join(folder), "rs");
     let texts: Vec<String> = files.into_iter().map(read).collect();
     texts.join("\n")
 }
@@ -115,19 +105,10 @@ fn assert_none(wrong: &[String]) {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-/// A page for the tests of these checks.
-#[cfg(test)]
-fn page(text: &str) -> Page {
-    Page {
-        path: "test.md".to_owned(),
-        text: text.to_owned(),
-    }
-}
-
 #[test]
 fn every_page_opens_with_what_the_reader_will_be_able_to_do() {
     let mut wrong = Vec::new();
-    for page in pages().iter().filter(|page| !is_apart(page)) {
+    for page in Chapter::all().iter().filter(|page| !page.is_apart()) {
         let mut lines = page.text.lines().filter(|line| !line.is_empty());
         let title = lines.next().unwrap_or_default();
         let opening = lines.next().unwrap_or_default();
@@ -136,10 +117,4 @@ fn every_page_opens_with_what_the_reader_will_be_able_to_do() {
         }
     }
     assert_none(&wrong);
-}
-
-/// The list of pages, and the one that stands in for a page that is not there.
-#[cfg(test)]
-fn is_apart(page: &Page) -> bool {
-    ["SUMMARY.md", "404.md"].contains(&page.path.as_str())
 }

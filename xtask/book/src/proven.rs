@@ -23,8 +23,10 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
+use crate::chapter::{Chapter, Fence};
+use crate::files::{files_below, link, read, root};
+use crate::listing::{Listing, shown};
 use crate::measured::{self, Lines, Measured, Numbers, ranges};
-use crate::pages::{self, Fence, Listing, rust_blocks};
 
 /// The committed record.
 const FILE: &str = "tests/proven.json";
@@ -41,13 +43,16 @@ const PACKAGES: [(&str, &str); 3] = [
 /// The package whose tests are the Rust blocks of the pages.
 const PAGES: &str = "pages";
 
+/// What belongs to each of several names.
+type Used = BTreeMap<String, BTreeSet<String>>;
+
 /// Tests by what they ran on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
     /// The names of the native tests of each package.
-    pub native: BTreeMap<String, BTreeSet<String>>,
+    pub native: Used,
     /// What each test in the real runtime used.
-    pub runtime: BTreeMap<String, BTreeSet<String>>,
+    pub runtime: Used,
 }
 
 /// A part of the record, and the stage that makes it.
@@ -138,14 +143,14 @@ pub struct Proven {
 
 impl Proven {
     /// Reads the committed record.
-    pub fn load(root: &Path) -> Result<Self> {
+    pub fn load() -> Result<Self> {
         let recording = std::env::var_os(RECORDING).is_some();
         Ok(Self {
-            record: Record::read(&root.join(FILE)).or_else(|error| {
+            record: Record::read().or_else(|error| {
                 let none = || Ok(Record::default());
                 if recording { none() } else { Err(error) }
             })?,
-            measured: Measured::read(root).or_else(|error| {
+            measured: Measured::read().or_else(|error| {
                 let none = || Ok(Measured::default());
                 if recording { none() } else { Err(error) }
             })?,
@@ -168,13 +173,14 @@ impl Proven {
             ),
             ("alarm::step_1_guard_a_test", used(&["worker listings"])),
         ];
-        let mut proven = Self::load(&crate::root()).unwrap();
-        let block = test_of_block("test.md", &["fn main() {}"]);
+        let mut proven = Self::load().unwrap();
+        let page = crate::chapter::chapter("```rust\nfn main() {}\n```\n");
+        let block = page.test_of(&page.fences()[0]);
         proven.record.native = [(PAGES.to_owned(), used(&[&block]))].into();
         proven.record.runtime = runtime.map(|(test, used)| (test.to_owned(), used)).into();
         // The guard's listing, run by this test.
-        let text = pages::read("crate/src/steps/guard.rs");
-        let shown = measured::shown(&text, "guard");
+        let text = read("crate/src/steps/guard.rs");
+        let shown = shown(&text, "guard");
         let all: Numbers = [1, 2].into();
         let lines = Lines {
             text: measured::text_of(&shown),
@@ -204,8 +210,8 @@ impl Proven {
     }
 
     /// The test of Rust that is written into a page.
-    pub fn of_written(&self, page: &str, fence: &Fence<'_>) -> Proof {
-        let test = test_of_block(page, &fence.body);
+    pub fn of_written(&self, page: &Chapter, fence: &Fence<'_>) -> Proof {
+        let test = page.test_of(fence);
         let native = self.has_test_of_page(&test).then_some(test);
         Proof::named(native.into_iter().collect(), Vec::new())
     }
@@ -275,7 +281,7 @@ impl Proven {
     /// What is wrong with the proof of a listing, of which the page gives this reason for
     /// lines that no test runs.
     pub fn wrong(&self, listing: &Listing, reason: Option<&str>) -> Option<String> {
-        let name = measured::key(listing);
+        let name = listing.key();
         if !is_rust(listing) {
             return self
                 .of_other(listing)
@@ -303,7 +309,7 @@ impl Proven {
 
     /// What was measured of a listing with this very text.
     fn lines(&self, listing: &Listing) -> std::result::Result<(String, &Lines), &'static str> {
-        let key = measured::key(listing);
+        let key = listing.key();
         let lines = self
             .measured
             .listings
@@ -396,8 +402,8 @@ impl Proven {
         let (file, anchor) = key.rsplit_once(':').unwrap_or((key, ""));
         let mut text = format!("{file}, listing {anchor}\n\nTests that ran each line:\n\n");
         let tests = self.tests(lines);
-        let source = pages::read(file);
-        for (index, (_, line)) in measured::shown(&source, anchor).iter().enumerate() {
+        let source = read(file);
+        for (index, (_, line)) in shown(&source, anchor).iter().enumerate() {
             let number = index + 1;
             let count = tests
                 .iter()
@@ -432,14 +438,14 @@ impl Proven {
 /// Whether a listing has the text that was measured.
 fn is_current(key: &str, lines: &Lines) -> bool {
     let (file, anchor) = key.rsplit_once(':').unwrap_or((key, ""));
-    let text = std::fs::read_to_string(crate::root().join(file)).unwrap_or_default();
-    measured::text_of(&measured::shown(&text, anchor)) == lines.text
+    let text = std::fs::read_to_string(root().join(file)).unwrap_or_default();
+    measured::text_of(&shown(&text, anchor)) == lines.text
 }
 
 /// Whether a listing has a function, as it is written.
 fn has_function(listing: &Listing) -> bool {
-    let text = pages::read(&listing.file);
-    let shown = measured::shown(&text, &listing.anchor);
+    let text = read(&listing.file);
+    let shown = shown(&text, &listing.anchor);
     let mut lines = shown.iter().map(|(_, line)| line.trim());
     lines.any(|line| !line.starts_with("//") && line.contains("fn ") && line.contains('('))
 }
@@ -455,37 +461,28 @@ fn file_of(key: &str) -> String {
 
 /// A native test in the record, from the folder of its package: `crate a::b`.
 pub fn native_name(folder: &Path, test: &str) -> String {
-    let source = crate::html::link(&folder.join("src"));
+    let source = link(&folder.join("src"));
     let package = PACKAGES.iter().find(|it| it.1 == source).map(|it| it.0);
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     format!("{} {test}", package.unwrap_or(&name))
 }
 
-/// The name that `skeptic` gives to the test of a block of a page, without the line.
-pub fn test_of_block(page: &str, body: &[&str]) -> String {
-    format!(
-        "{}_sect_{}",
-        rust_blocks::module(page),
-        rust_blocks::key(body)
-    )
-}
-
-/// The same from the test's whole name, if it is of a block.
+/// The name of a block's test without the line, if a test is of a block.
 fn block_of_test(test: &str) -> Option<&str> {
     let (block, line) = test.strip_prefix("blocks::")?.rsplit_once("_line_")?;
     line.parse::<usize>().is_ok().then_some(block)
 }
 
 impl Record {
-    fn read(file: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(file)
-            .with_context(|| format!("cannot read {}", file.display()))?;
-        Self::parsed(&text).with_context(|| format!("{} is no record", file.display()))
+    fn read() -> Result<Self> {
+        let text = std::fs::read_to_string(root().join(FILE))
+            .with_context(|| format!("cannot read {FILE}"))?;
+        Self::parsed(&text).with_context(|| format!("{FILE} is no record"))
     }
 
     fn parsed(text: &str) -> Result<Self> {
-        let value: Value = serde_json::from_str(text)?;
-        let part = |name: &str| lists(&value[name]).context(name.to_owned());
+        let mut parts: BTreeMap<String, Used> = serde_json::from_str(text)?;
+        let mut part = |name: &str| parts.remove(name).context(name.to_owned());
         Ok(Self {
             native: part("native")?,
             runtime: part("runtime")?,
@@ -512,7 +509,7 @@ impl Record {
         )
     }
 
-    fn part(&self, part: Part) -> &BTreeMap<String, BTreeSet<String>> {
+    fn part(&self, part: Part) -> &Used {
         match part {
             Part::Native => &self.native,
             Part::Runtime => &self.runtime,
@@ -521,9 +518,8 @@ impl Record {
 
     /// The record of the tests in the real runtime, as the proof wrote it.
     pub fn of_runtime(text: &str) -> Result<Self> {
-        let runtime = lists(&serde_json::from_str(text)?)?;
         Ok(Self {
-            runtime,
+            runtime: serde_json::from_str(text)?,
             ..Self::default()
         })
     }
@@ -531,7 +527,7 @@ impl Record {
     /// The record of native tests, from what `cargo test` printed.
     pub fn of_native(output: &str) -> Self {
         let sources = sources();
-        let mut native: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut native: Used = BTreeMap::new();
         for test in output.lines().filter_map(passed) {
             if let Some((package, name)) = package_of(&sources, test) {
                 native.entry(package).or_default().insert(name);
@@ -544,17 +540,6 @@ impl Record {
     }
 }
 
-fn lists(value: &Value) -> Result<BTreeMap<String, BTreeSet<String>>> {
-    let map = value.as_object().context("not an object")?;
-    let lists = map.iter().map(|(name, list)| {
-        let list = list.as_array().context("not a list")?;
-        let texts = list.iter().map(|it| Some(it.as_str()?.to_owned()));
-        let texts: Option<BTreeSet<String>> = texts.collect();
-        Ok((name.clone(), texts.context("not a text")?))
-    });
-    lists.collect()
-}
-
 /// The name in a line of a test that passed.
 fn passed(line: &str) -> Option<&str> {
     let name = line.strip_prefix("test ")?.strip_suffix(" ... ok")?;
@@ -565,17 +550,16 @@ fn passed(line: &str) -> Option<&str> {
 }
 
 /// Compares what a run saw with the committed record, or writes it there.
-pub fn settle(root: &Path, part: Part, seen: &Record, write: bool) -> Result<()> {
-    let file = root.join(FILE);
-    let committed = Record::read(&file);
+pub fn settle(part: Part, seen: &Record, write: bool) -> Result<()> {
+    let committed = Record::read();
     if write {
         let mut record = committed.unwrap_or_default();
         match part {
             Part::Native => record.native.clone_from(&seen.native),
             Part::Runtime => record.runtime.clone_from(&seen.runtime),
         }
-        return std::fs::write(&file, record.written())
-            .with_context(|| format!("cannot write {}", file.display()));
+        return std::fs::write(root().join(FILE), record.written())
+            .with_context(|| format!("cannot write {FILE}"));
     }
     let differences = differences(committed?.part(part), seen.part(part));
     if differences.is_empty() {
@@ -589,10 +573,7 @@ pub fn settle(root: &Path, part: Part, seen: &Record, write: bool) -> Result<()>
 }
 
 /// What is only in the record, and what only this run saw.
-fn differences(
-    committed: &BTreeMap<String, BTreeSet<String>>,
-    seen: &BTreeMap<String, BTreeSet<String>>,
-) -> Vec<String> {
+fn differences(committed: &Used, seen: &Used) -> Vec<String> {
     let names: BTreeSet<&String> = committed.keys().chain(seen.keys()).collect();
     let mut differences = Vec::new();
     for name in names {
@@ -622,15 +603,15 @@ struct Source {
 fn sources() -> Vec<Source> {
     let mut sources = Vec::new();
     for (package, folder) in PACKAGES {
-        let folder = crate::root().join(folder);
-        for file in pages::files_below(&folder, "rs") {
+        let folder = root().join(folder);
+        for file in files_below(&folder, "rs") {
             let inside = file.strip_prefix(&folder).expect("a file of the folder");
-            let module = crate::html::link(inside);
+            let module = link(inside);
             let module = module.trim_end_matches(".rs").replace('/', "::");
             let module = module.trim_end_matches("::mod").to_owned();
-            let below = file.strip_prefix(crate::root()).expect("below the root");
-            let path = crate::html::link(below);
-            let text = pages::read(&path);
+            let below = file.strip_prefix(root()).expect("below the root");
+            let path = link(below);
+            let text = read(&path);
             sources.push(Source {
                 package,
                 path,
@@ -668,7 +649,7 @@ fn package_of(sources: &[Source], test: &str) -> Option<(String, String)> {
 mod tests {
     use super::*;
 
-    fn map(pairs: &[(&str, &[&str])]) -> BTreeMap<String, BTreeSet<String>> {
+    fn map(pairs: &[(&str, &[&str])]) -> Used {
         let set = |list: &[&str]| list.iter().map(|it| (*it).to_owned()).collect();
         let pairs = pairs
             .iter()
@@ -721,7 +702,7 @@ mod tests {
     }
 
     fn lines_of(proven: &mut Proven) -> &mut Lines {
-        let measured = proven.measured.listings.get_mut(&measured::key(&guard()));
+        let measured = proven.measured.listings.get_mut(&guard().key());
         measured.unwrap()
     }
 

@@ -6,8 +6,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{assert_none, page};
-use crate::pages::{Fence, Page, pages, read};
+use super::assert_none;
+use crate::chapter::{Chapter, Fence, chapter};
+use crate::files::read;
 
 /// A key of a message, and how the words below the drawing say it.
 const SAID: [(&str, &str); 40] = [
@@ -67,16 +68,16 @@ const SAID: [(&str, &str); 40] = [
 
 #[test]
 fn every_message_of_the_sequence_diagram_is_said_in_the_words_below_it() {
-    let pages = pages();
+    let pages = Chapter::all();
     let wrong: Vec<String> = pages.iter().flat_map(unsaid).collect();
     assert_none(&wrong);
-    let diagrams = pages.iter().flat_map(Page::fences);
+    let diagrams = pages.iter().flat_map(Chapter::fences);
     let is_sequence = |body: &[&str]| body.first() == Some(&"sequenceDiagram");
     assert!(diagrams.into_iter().any(|fence| is_sequence(&fence.body)));
 }
 
 /// The messages of a page's sequence diagram that its words leave out.
-fn unsaid(page: &Page) -> Vec<String> {
+fn unsaid(page: &Chapter) -> Vec<String> {
     let mut wrong = Vec::new();
     for fence in page.fences() {
         if fence.body.first() != Some(&"sequenceDiagram") {
@@ -106,7 +107,7 @@ fn unsaid(page: &Page) -> Vec<String> {
 }
 
 /// The words below a drawing.
-fn words(page: &Page, fence: &Fence<'_>) -> String {
+fn words(page: &Chapter, fence: &Fence<'_>) -> String {
     let below = page.text.lines().skip(fence.line);
     let below = below.skip_while(|line| *line != "<details>");
     let words = below.take_while(|line| *line != "</details>");
@@ -135,7 +136,7 @@ fn unsaid_of(message: &str, story: &str) -> Option<String> {
 
 #[test]
 fn the_state_diagram_has_the_transitions_that_the_code_makes() {
-    let pages = pages();
+    let pages = Chapter::all();
     let drawn = pages.iter().find_map(drawn).expect("a state diagram");
     let made = made(&read("crate/src/steps/slot.rs"));
     assert_eq!(
@@ -146,7 +147,7 @@ fn the_state_diagram_has_the_transitions_that_the_code_makes() {
 
 #[test]
 fn every_transition_of_the_state_diagram_is_said_in_the_words_below_it() {
-    let pages = pages();
+    let pages = Chapter::all();
     let page = pages.iter().find(|page| drawn(page).is_some());
     let page = page.expect("a page with a state diagram");
     let mut fences = page.fences().into_iter();
@@ -170,7 +171,7 @@ fn is_of_states(fence: &Fence<'_>) -> bool {
 type Transitions = BTreeSet<[String; 3]>;
 
 /// The transitions of a page's state diagram. The one from nowhere is none.
-fn drawn(page: &Page) -> Option<Transitions> {
+fn drawn(page: &Chapter) -> Option<Transitions> {
     let mut fences = page.fences().into_iter();
     let fence = fences.find(is_of_states)?;
     let lines = || fence.body.iter().map(|line| line.trim());
@@ -208,7 +209,7 @@ fn a_message_without_words_is_named_with_its_line() {
             "```mermaid\nsequenceDiagram\n    Note over R,S: It fails, at last\n    R->>D: {message}\n```\n\n<details>\n\n**It fails.** {words}\n\n**More.** `alarm`\n\n</details>\n"
         )
     };
-    let found = |message: &str, words: &str| unsaid(&page(&text(message, words)));
+    let found = |message: &str, words: &str| unsaid(&chapter(&text(message, words)));
     assert_none(&found("alarm()", "The runtime calls `alarm`."));
     assert_eq!(
         found("alarm()", "The runtime calls."),
@@ -224,5 +225,5 @@ fn a_message_without_words_is_named_with_its_line() {
 fn a_transition_is_read_from_a_drawing_and_from_the_code() {
     let drawing = "```mermaid\nstateDiagram-v2\n    state \"a<br/>x\" as A\n    state \"b\" as B\n    [*] --> A\n    A --> B: by c\n```\n";
     let code = "const TRANSITIONS: [(&str, &str, &str); 1] = [(\"a\", \"b\", \"by c\")];";
-    assert_eq!(drawn(&page(drawing)), Some(made(code)));
+    assert_eq!(drawn(&chapter(drawing)), Some(made(code)));
 }

@@ -2,23 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{Host, assert_none, drills, page, reporting, sources};
-use crate::pages::{Page, Table, code_in, pages, read};
-use crate::seen::Seen;
-use crate::setup::versions::{self, locked};
-
-fn page_named(path: &str) -> Page {
-    let mut pages = pages();
-    pages.retain(|page| page.path == path);
-    pages.pop().unwrap_or_else(|| panic!("no src/{path}"))
-}
-
-fn table<'p>(page: &'p Page, head: &[&str]) -> Table<'p> {
-    let mut tables = page.tables();
-    tables.retain(|table| table.head == head);
-    let found = tables.pop();
-    found.unwrap_or_else(|| panic!("src/{} has no table with the head {head:?}", page.path))
-}
+use super::{Host, assert_none, drills, reporting, sources};
+use crate::chapter::{Chapter, chapter, code_in};
+use crate::files::read;
 
 /// Both sides of a comparison, and what is only on one of them.
 fn differences<T: Ord + std::fmt::Debug>(table: &BTreeSet<T>, code: &BTreeSet<T>) -> Vec<String> {
@@ -39,7 +25,7 @@ const HOSTS: [&str; 4] = ["Host", "Handler", "How it reports", "Drill"];
 
 #[test]
 fn the_host_table_has_every_host_and_handler_that_reports() {
-    let page = page_named("hosts/index.md");
+    let page = Chapter::named("hosts/index.md");
     let listings = sources("listings/src");
     let reporting = reporting(&listings);
     assert_none(&differences(&hosts_of(&page), &reporting));
@@ -52,16 +38,16 @@ fn the_host_table_has_every_host_and_handler_that_reports() {
 
 #[test]
 fn the_host_table_has_every_drill() {
-    let page = page_named("hosts/index.md");
-    let table = table(&page, &HOSTS);
+    let page = Chapter::named("hosts/index.md");
+    let table = page.table(&HOSTS);
     let in_table = table.rows.iter().filter_map(|(_, cells)| code_in(cells[3]));
     let in_table = in_table.map(str::to_owned).collect();
     assert_none(&differences(&in_table, &drills().into_iter().collect()));
 }
 
 /// The rows that name a function; a panic has none.
-fn hosts_of(page: &Page) -> BTreeSet<Host> {
-    let rows = table(page, &HOSTS).rows;
+fn hosts_of(page: &Chapter) -> BTreeSet<Host> {
+    let rows = page.table(&HOSTS).rows;
     let hosts = rows.iter().filter_map(|(_, cells)| {
         let how = cells[2].strip_prefix('`')?.strip_suffix('`')?;
         Some((code_in(cells[0])?, code_in(cells[1])?, how))
@@ -94,7 +80,7 @@ fn a_host_that_is_missing_on_one_side_is_named() {
     let two =
         row("main", "fetch", "with_sentry_worker") + &row("A", "run", "with_sentry_in_isolate");
     let all = row("B", "alarm", "capture_exception_in_isolate");
-    let compare = |rows: &str| differences(&hosts_of(&page(&format!("{head}{rows}"))), &code);
+    let compare = |rows: &str| differences(&hosts_of(&chapter(&format!("{head}{rows}"))), &code);
     assert_none(&compare(&(two.clone() + &all)));
     assert_eq!(compare(&two).len(), 1);
     let more = row("C", "alarm", "capture_exception_in_isolate");
@@ -107,8 +93,8 @@ fn a_host_that_is_missing_on_one_side_is_named() {
 
 #[test]
 fn the_configuration_table_has_the_bindings_that_the_crate_reads_in_their_order() {
-    let page = page_named("configuration.md");
-    let table = table(&page, &["Binding", "Kind", "When absent"]);
+    let page = Chapter::named("configuration.md");
+    let table = page.table(&["Binding", "Kind", "When absent"]);
     let in_table = table.rows.iter().filter_map(|(_, cells)| code_in(cells[0]));
     assert_eq!(
         Vec::from_iter(in_table),
@@ -148,7 +134,7 @@ fn a_binding_is_known_by_its_text_or_its_constant() {
 
 #[test]
 fn the_tables_of_console_lines_have_every_line_that_the_crate_prints() {
-    let page = page_named("troubleshooting.md");
+    let page = Chapter::named("troubleshooting.md");
     let tables = page.tables().into_iter();
     let rows = tables
         .filter(|table| table.head[0] == "Line")
@@ -191,140 +177,4 @@ fn a_console_line_is_found_where_it_is_printed_or_named_as_a_problem() {
         Vec::from_iter(printed(code)),
         ["a is b", "d {}", "is e; f", "is j"]
     );
-}
-
-// The versions ------------------------------------------------------------
-
-const CARGO_LOCK: &str = "`Cargo.lock`";
-const TOOLS: &str = "`xtask/src/setup/versions.rs`";
-const NPM: &str = "`tests/tools/package.json`";
-const NPM_LOCK: &str = "`tests/tools/package-lock.json`";
-const PYTHON: &str = "`tests/tools/requirements.txt`";
-/// What the tests themselves ask for of PyPI; the rest comes with these.
-const PYTHON_TOOLS: [&str; 2] = ["bugsink", "sentry-relay"];
-const SDK: &str = "`tests/bench/js/package.json`";
-const SPOTLIGHT: &str = "`tests/tools/spotlight/package.json`";
-
-#[test]
-fn the_version_table_has_what_the_pins_say() {
-    let page = page_named("versions.md");
-    let rows = table(&page, &["What", "Version", "Pinned in"]).rows;
-    let mut wrong = Vec::new();
-    for (line, cells) in &rows {
-        let name = cells[0].trim_matches('`');
-        let pinned = match cells[2] {
-            CARGO_LOCK => locked(name),
-            TOOLS => tools()
-                .into_iter()
-                .find_map(|it| (it.0 == name).then_some(it.1)),
-            NPM | SDK | SPOTLIGHT => packages(cells[2])
-                .into_iter()
-                .find_map(|it| (it.0 == name).then_some(it.1)),
-            NPM_LOCK => locked_by_npm(&read("tests/tools/package-lock.json"), name),
-            PYTHON => required(&read("tests/tools/requirements.txt"), name),
-            "`Cargo.toml`" => Some(format!("{} or later", env!("CARGO_PKG_RUST_VERSION"))),
-            _ => None,
-        };
-        if pinned.as_deref() != Some(cells[1]) {
-            wrong.push(page.at(*line, format!("{name} is {pinned:?} there")));
-        }
-    }
-    // Of these places every pin is in the table.
-    let of_python = PYTHON_TOOLS.map(|name| (name.to_owned(), String::new()));
-    let of_npm = [NPM, SPOTLIGHT].map(packages).into_iter().flatten();
-    let pins = tools().into_iter().chain(of_npm).chain(of_python);
-    for (name, _) in pins {
-        if !rows
-            .iter()
-            .any(|(_, cells)| cells[0].trim_matches('`') == name)
-        {
-            wrong.push(format!("src/versions.md: no row for {name}"));
-        }
-    }
-    assert_none(&wrong);
-}
-
-#[test]
-fn the_table_of_what_was_seen_has_what_the_record_of_it_says() {
-    let page = page_named("versions.md");
-    let seen = Seen::read(&crate::root()).unwrap();
-    let rows = table(&page, &["What", "Oldest", "Newest"]).rows;
-    let names: Vec<&str> = rows.iter().map(|it| it.1[0].trim_matches('`')).collect();
-    assert_eq!(names, seen.names());
-    let mut wrong = Vec::new();
-    for ((line, cells), name) in rows.iter().zip(names) {
-        for (cell, which) in [(cells[1], "oldest"), (cells[2], "newest")] {
-            let version = seen.version(name, which).unwrap();
-            if cell != version {
-                wrong.push(page.at(*line, format!("the {which} {name} is {version}")));
-            }
-        }
-    }
-    assert_none(&wrong);
-    // The crate's own page names the dates.
-    let [oldest, newest] =
-        ["oldest", "newest"].map(|it| seen.version("compatibility date", it).unwrap());
-    let text = read("crate/README.md").replace('\n', " ");
-    let wanted = format!("dates from {oldest} to {newest}");
-    assert!(text.contains(&wanted), "crate/README.md: {wanted:?}");
-}
-
-fn tools() -> Vec<(String, String)> {
-    let tools =
-        versions::CARGO_TOOLS.map(|tool| (tool.package.to_owned(), tool.version.to_owned()));
-    tools.to_vec()
-}
-
-/// The dependencies in a `package.json`, whose path is in backticks.
-fn packages(file: &str) -> Vec<(String, String)> {
-    let package = read(file.trim_matches('`'));
-    let (_, list) = package
-        .split_once("\"dependencies\": {")
-        .expect("dependencies");
-    let list = list.split('}').next().unwrap_or_default();
-    let words = Vec::from_iter(list.split('"').skip(1).step_by(2).map(str::to_owned));
-    let pairs = words
-        .chunks(2)
-        .map(|pair| (pair[0].clone(), pair[1].clone()));
-    pairs.collect()
-}
-
-/// The version of a package that came with another one.
-fn locked_by_npm(lock: &str, name: &str) -> Option<String> {
-    let (_, entry) = lock.split_once(&format!("\"node_modules/{name}\": {{"))?;
-    let (_, version) = entry.split('}').next()?.split_once("\"version\": \"")?;
-    Some(version.split('"').next()?.to_owned())
-}
-
-fn required(requirements: &str, name: &str) -> Option<String> {
-    let mut lines = requirements.lines();
-    let version = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix("=="));
-    version.map(str::to_owned)
-}
-
-#[test]
-fn a_version_is_read_from_each_kind_of_lock() {
-    let lock = "\"node_modules/a\": {\n \"version\": \"1.2\"\n},\n\"node_modules/b\": {\n \"version\": \"3.4\"\n}";
-    assert_eq!(locked_by_npm(lock, "b").as_deref(), Some("3.4"));
-    assert_eq!(locked_by_npm(lock, "c"), None);
-    let requirements = "# b==0\na-b==1.0\nb==3.4\n";
-    assert_eq!(required(requirements, "b").as_deref(), Some("3.4"));
-    assert_eq!(required(requirements, "a"), None);
-}
-
-// What README asks for ------------------------------------------------------
-
-#[test]
-fn readme_asks_for_the_versions_that_set_up_asks_for() {
-    let readme = read("README.md").replace('\n', " ");
-    let at_least = |name: &str, version: (u32, u32)| {
-        let wanted = format!("{name} {}.{} or newer", version.0, version.1);
-        assert!(
-            readme.contains(&wanted),
-            "README.md does not say {wanted:?}"
-        );
-    };
-    at_least("Rust", versions::rust());
-    at_least("Node.js", versions::NODE);
-    at_least("Python", versions::PYTHON);
 }

@@ -1,7 +1,7 @@
 //! The places that others may have linked to: every id of every published page.
 //!
-//! `xtask/publish/anchors.txt` has them all, and only grows. `cargo xtask book
-//! --anchors` adds the new ones; rendering fails when one that is there is lost.
+//! `xtask/publish/anchors.txt` has them all, and only grows. Rendering fails when one of the
+//! list is lost, or when one is new: `cargo xtask book --anchors` adds it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,15 +10,29 @@ use std::path::Path;
 use anyhow::{Result, bail};
 
 use crate::api;
-use crate::html::{self, Page};
+use crate::files::{link, root, write};
+use crate::rendered::{self, Rendered};
 
-pub const LIST: &str = "xtask/publish/anchors.txt";
+const LIST: &str = "xtask/publish/anchors.txt";
 
-/// Every anchor that was published is still there, or leads on.
-pub fn check(root: &Path, book: &Path) -> Result<()> {
-    let pages = html::pages(book, &[api::FOLDER])?;
-    let listed = fs::read_to_string(root.join(LIST)).unwrap_or_default();
-    let lost = Vec::from_iter(listed.lines().filter(|anchor| is_lost(anchor, &pages)));
+/// What is to be done with a place that is not in the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum New {
+    /// Rendering fails.
+    Refuse,
+    /// It is printed: a page is being written.
+    Tell,
+    /// It is added to the list.
+    Add,
+}
+
+/// Every anchor that was published is still there or leads on, and each that is there is in
+/// the list.
+pub fn settle(book: &Path, new: New) -> Result<()> {
+    let pages = rendered::pages(book, &[api::FOLDER])?;
+    let text = fs::read_to_string(root().join(LIST)).unwrap_or_default();
+    let listed: BTreeSet<String> = text.lines().map(str::to_owned).collect();
+    let lost = Vec::from_iter(text.lines().filter(|anchor| is_lost(anchor, &pages)));
     if !lost.is_empty() {
         bail!(
             "these were published and are gone:\n  {}\nGive the heading its old id, \
@@ -27,37 +41,43 @@ pub fn check(root: &Path, book: &Path) -> Result<()> {
             lost.join("\n  ")
         );
     }
+    let there: BTreeSet<String> = pages.iter().flat_map(of).collect();
+    let unlisted = Vec::from_iter(there.difference(&listed).cloned());
+    if unlisted.is_empty() {
+        return Ok(());
+    }
+    let said = format!(
+        "not in {LIST}, which `cargo xtask book --anchors` changes:\n  {}",
+        unlisted.join("\n  ")
+    );
+    match new {
+        New::Refuse => bail!("{said}"),
+        New::Tell => eprintln!("{said}"),
+        New::Add => {
+            let anchors = listed.union(&there);
+            let lines: String = anchors.map(|anchor| format!("{anchor}\n")).collect();
+            write(&root().join(LIST), &lines)?;
+            eprintln!("{} new anchors in {LIST}", unlisted.len());
+        }
+    }
     Ok(())
 }
 
-fn is_lost(anchor: &str, pages: &[Page]) -> bool {
+fn is_lost(anchor: &str, pages: &[Rendered]) -> bool {
     let (path, id) = anchor.split_once('#').unwrap_or((anchor, ""));
     let Some(page) = pages.iter().find(|page| page.path == Path::new(path)) else {
         return true;
     };
     let leads_on = page.text.contains("http-equiv=\"refresh\"")
-        || page.text.contains(&html::escaped(&format!("\"#{id}\":")));
+        || page
+            .text
+            .contains(&rendered::escaped(&format!("\"#{id}\":")));
     !leads_on && !page.has(id)
 }
 
-/// Adds those that are new.
-pub fn record(root: &Path, book: &Path) -> Result<()> {
-    let listed = fs::read_to_string(root.join(LIST)).unwrap_or_default();
-    let mut anchors: BTreeSet<String> = listed.lines().map(str::to_owned).collect();
-    let before = anchors.len();
-    let pages = html::pages(book, &[api::FOLDER])?;
-    anchors.extend(pages.iter().flat_map(of));
-    if anchors.len() > before {
-        let lines: String = anchors.iter().map(|anchor| format!("{anchor}\n")).collect();
-        html::write(&root.join(LIST), &lines)?;
-        eprintln!("{} new anchors in {LIST}", anchors.len() - before);
-    }
-    Ok(())
-}
-
 /// A chapter, and each place on it.
-fn of(page: &Page) -> Vec<String> {
-    let path = html::link(&page.path);
+fn of(page: &Rendered) -> Vec<String> {
+    let path = link(&page.path);
     let is_apart = ["404.html", "print.html", "toc.html"].contains(&path.as_str());
     let Some((_, text)) = page.text.split_once("<main>").filter(|_| !is_apart) else {
         return Vec::new();
@@ -69,7 +89,7 @@ fn of(page: &Page) -> Vec<String> {
 
 /// The ids of a text, but for those inside of a drawing: nobody links to its title or to
 /// its arrows.
-pub fn ids(text: &str) -> Vec<&str> {
+fn ids(text: &str) -> Vec<&str> {
     let parts = Vec::from_iter(text.split(" id=\""));
     let is_of_a_place = |before: &str| !before.ends_with("<title") && !before.ends_with("<desc");
     let pairs = parts.windows(2).filter(|pair| is_of_a_place(pair[0]));
@@ -80,7 +100,7 @@ pub fn ids(text: &str) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::html::page;
+    use crate::rendered::page;
 
     #[test]
     fn a_chapter_has_its_own_address_and_one_for_each_id() {

@@ -5,13 +5,11 @@
 //! tests by the lines that they ran. Lines are counted from the first that a page shows.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::pages::Listing;
-use crate::setup::fingerprint;
+use crate::files::{fingerprint, root};
 
 /// The committed record.
 pub const FILE: &str = "tests/coverage.json";
@@ -52,26 +50,6 @@ impl Lines {
     }
 }
 
-/// The name of a listing in the record.
-pub fn key(listing: &Listing) -> String {
-    format!("{}:{}", listing.file, listing.anchor)
-}
-
-/// The lines that a page shows of an anchor, each with its number in the file.
-pub fn shown<'t>(text: &'t str, anchor: &str) -> Vec<(usize, &'t str)> {
-    let is = |line: &str, mark: &str| {
-        let name = line.split_once(mark).map(|(_, name)| name.trim());
-        name == Some(anchor)
-    };
-    let lines = text.lines().enumerate();
-    let lines = lines.skip_while(|(_, line)| !is(line, "ANCHOR:")).skip(1);
-    let lines = lines.take_while(|(_, line)| !is(line, "ANCHOR_END:"));
-    // mdBook leaves out the marks of anchors inside.
-    let lines =
-        lines.filter(|(_, line)| !line.contains("ANCHOR:") && !line.contains("ANCHOR_END:"));
-    lines.map(|(index, line)| (index + 1, line)).collect()
-}
-
 /// The fingerprint of what a page shows, whatever its indentation.
 pub fn text_of(lines: &[(usize, &str)]) -> String {
     let lines: Vec<&[u8]> = lines
@@ -83,10 +61,9 @@ pub fn text_of(lines: &[(usize, &str)]) -> String {
 
 impl Measured {
     /// Reads the committed record.
-    pub fn read(root: &Path) -> Result<Self> {
-        let file = root.join(FILE);
-        let text = std::fs::read_to_string(&file)
-            .with_context(|| format!("cannot read {}", file.display()))?;
+    pub fn read() -> Result<Self> {
+        let text = std::fs::read_to_string(root().join(FILE))
+            .with_context(|| format!("cannot read {FILE}"))?;
         Self::parsed(&text).with_context(|| format!("{FILE} is no record"))
     }
 
@@ -102,11 +79,7 @@ impl Measured {
 
     fn parsed(text: &str) -> Result<Self> {
         let value: Value = serde_json::from_str(text)?;
-        let names = |name: &str| -> Result<Vec<String>> {
-            let list = value[name].as_array().with_context(|| name.to_owned())?;
-            let texts = list.iter().map(|it| Some(it.as_str()?.to_owned()));
-            texts.collect::<Option<_>>().context("not a text")
-        };
+        let names = |name: &str| serde_json::from_value(value[name].clone());
         let listings = value["listings"].as_object().context("listings")?;
         let listings = listings.iter().map(|(key, of)| {
             let text = |name: &str| of[name].as_str().with_context(|| format!("{key}: {name}"));
@@ -229,14 +202,10 @@ mod tests {
     }
 
     #[test]
-    fn a_page_shows_what_is_between_the_marks_and_no_mark() {
-        let text =
-            "a\n// ANCHOR: x\nb\n  // ANCHOR: y\n  c\n// ANCHOR_END: y\n// ANCHOR_END: x\nd\n";
-        assert_eq!(shown(text, "x"), [(3, "b"), (5, "  c")]);
-        assert_eq!(shown(text, "y"), [(5, "  c")]);
-        let moved = "// ANCHOR: y\nc\n// ANCHOR_END: y\n";
-        assert_eq!(text_of(&shown(text, "y")), text_of(&shown(moved, "y")));
-        assert_ne!(text_of(&shown(text, "x")), text_of(&shown(text, "y")));
+    fn a_listing_is_the_same_wherever_it_stands_and_however_far_in() {
+        let text = |lines: &[(usize, &str)]| text_of(lines);
+        assert_eq!(text(&[(5, "  c")]), text(&[(2, "c")]));
+        assert_ne!(text(&[(1, "b"), (2, "c")]), text(&[(1, "c")]));
     }
 
     #[test]

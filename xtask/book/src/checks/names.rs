@@ -1,16 +1,17 @@
 //! A page that names an item of the crate leads to its documentation. Whether the
 //! item is there is checked where the book is rendered, in `api.rs`.
 
-use super::{assert_none, is_apart, page};
-use crate::pages::{Page, pages, read};
+use super::assert_none;
+use crate::chapter::{Chapter, chapter};
+use crate::files::read;
 
 #[test]
 fn the_first_mention_of_an_item_of_the_crate_leads_to_its_documentation() {
     let names = [read("crate/src/lib.rs"), read("crate/src/workflow/mod.rs")];
     let names: Vec<&str> = names.iter().flat_map(|text| public(text)).collect();
     assert!(names.len() > 20, "only {names:?}");
-    let pages = pages();
-    let pages = pages.iter().filter(|page| !is_apart(page));
+    let pages = Chapter::all();
+    let pages = pages.iter().filter(|page| !page.is_apart());
     let wrong: Vec<String> = pages.flat_map(|page| unlinked(page, &names)).collect();
     assert_none(&wrong);
 }
@@ -32,7 +33,7 @@ fn public(module: &str) -> Vec<&str> {
 
 /// Names that a page mentions before it links them. Headings, tables and captions
 /// stay as they are.
-fn unlinked(page: &Page, names: &[&str]) -> Vec<String> {
+fn unlinked(page: &Chapter, names: &[&str]) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut is_html = false;
     let mut seen = Vec::new();
@@ -64,7 +65,7 @@ fn unlinked(page: &Page, names: &[&str]) -> Vec<String> {
 fn a_mention_without_a_link_is_named_with_its_line() {
     let names = public("\npub use a::{B, c_d};\npub async fn e(x: u8) {}\npub use f::g::H;\n");
     assert_eq!(names, ["e", "B", "c_d", "H"]);
-    let found = |text: &str| unlinked(&page(text), &["B", "H"]);
+    let found = |text: &str| unlinked(&chapter(text), &["B", "H"]);
     assert_none(&found(
         "# `B`\n\nSee [`B`] and `B`, `C` and [`H`](x).\n\n[`B`]: api/b.html\n",
     ));
