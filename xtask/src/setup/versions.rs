@@ -107,11 +107,12 @@ pub fn rust() -> (u32, u32) {
     super::version_of(env!("CARGO_PKG_RUST_VERSION")).expect("rust-version is a version")
 }
 
-/// The version of a package in Cargo.lock.
+/// The version of a package in Cargo.lock, the newest where there are several.
 pub fn locked(package: &str) -> Option<String> {
     let lock = std::fs::read_to_string(crate::root().join("Cargo.lock")).unwrap();
-    let mut entries = lock.split("[[package]]");
-    let entry = entries.find(|it| it.contains(&format!("\nname = \"{package}\"\n")))?;
+    let entries = lock.split("[[package]]");
+    let named = entries.filter(|it| it.contains(&format!("\nname = \"{package}\"\n")));
+    let entry = named.last()?;
     let line = entry.lines().find(|line| line.starts_with("version"))?;
     Some(line.split('"').nth(1)?.to_owned())
 }
