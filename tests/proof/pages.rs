@@ -10,8 +10,8 @@ use libtest_mimic::Trial;
 use proof::case::{self, test};
 use proof::environment;
 use proof::pages::{self, Block, Page};
-use proof::receiver::{Answer, Receiver};
 use proof::process::Process;
+use proof::receiver::{Answer, Receiver};
 use proof::shared::Shared;
 use proof::spotlight::Spotlight;
 use proof::worker::{self, Build, Worker, committed};
@@ -243,7 +243,10 @@ impl<'p> Reader<'p> {
         let transaction = tag("class").zip(tag("handler"));
         let transaction = transaction.map(|(class, handler)| format!("`{class}.{handler}`"));
         let named = transaction.is_some_and(|it| self.page.text.contains(&it));
-        assert!(named, "{place}: the page has another class or handler than {error}");
+        assert!(
+            named,
+            "{place}: the page has another class or handler than {error}"
+        );
     }
 
     /// Runs a command of wrangler that needs an account against a stand-in for the
@@ -367,9 +370,7 @@ impl<'p> Reader<'p> {
 pub fn of_viewer(place: &str, written: &str, viewer: &Spotlight) -> String {
     let port = format!("@127.0.0.1:{}/", viewer.port());
     assert!(written.contains(VIEWER_HOST), "{place}: {written}");
-    written
-        .trim_end_matches('"')
-        .replace(VIEWER_HOST, &port)
+    written.trim_end_matches('"').replace(VIEWER_HOST, &port)
 }
 
 /// A package of its own, whose file ends with what the page tells the reader to replace.

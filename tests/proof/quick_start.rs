@@ -152,7 +152,10 @@ impl Reader {
     }
 
     fn writes_toml(&self, file: &str, text: &str) {
-        let name = Path::new(file).file_name().expect("a file").to_string_lossy();
+        let name = Path::new(file)
+            .file_name()
+            .expect("a file")
+            .to_string_lossy();
         match name.as_ref() {
             "Cargo.toml" => {
                 let manifest = self.reads("Cargo.toml");
