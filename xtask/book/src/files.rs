@@ -23,8 +23,9 @@ pub fn read(path: impl AsRef<Path>) -> String {
 /// The version of a package in Cargo.lock; of several, which cargo sorts, the newest.
 pub fn locked(package: &str) -> Option<String> {
     let lock = read("Cargo.lock");
-    let mut entries = lock.split("[[package]]");
-    let entry = entries.rfind(|it| it.contains(&format!("\nname = \"{package}\"\n")))?;
+    let entries = lock.split("[[package]]");
+    let named = entries.filter(|it| it.contains(&format!("\nname = \"{package}\"\n")));
+    let entry = named.last()?;
     let line = entry.lines().find(|line| line.starts_with("version"))?;
     Some(line.split('"').nth(1)?.to_owned())
 }
