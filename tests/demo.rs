@@ -28,13 +28,15 @@ fn main() -> ExitCode {
 
 fn demo(drill: Option<&str>) {
     eprintln!("starting Bugsink and Spotlight");
-    let project = bugsink::project();
-    let spotlight = Spotlight::in_front_of(&project);
+    let (spotlight, project) = thread::scope(|scope| {
+        let spotlight = scope.spawn(Spotlight::in_front_of_bugsink);
+        let project = bugsink::project();
+        (spotlight.join().expect("a viewer"), project)
+    });
     eprintln!("starting the Worker");
     let worker = thread::scope(|scope| {
-        // While that starts.
         scope.spawn(|| {
-            project.take_source_map(&symbols::source_map(&Build::Listings.companion()));
+            project.take_source_map(&symbols::kept_source_map(&Build::Listings.companion()));
         });
         Worker::listings()
             .with_drills()

@@ -11,17 +11,22 @@ harness::trials![a_drill_shows_its_panics_way_in_the_terminal_and_in_bugsink_wit
 
 const FILE: &str = "listings/src/compilation_coordinator.rs";
 
-/// The way to the panic, the innermost first: what a frame's function ends with, the line in
-/// the source after which its own is looked for, and that line.
+/// The way to the panic, the innermost first: the function of a frame, the line in the source
+/// after which its own is looked for, and that line. What follows the name of an `async fn` is
+/// the compiler's.
 const WAY: [(&str, &str, &str); 3] = [
-    ("::give_up", "async fn give_up(", "assert_eq!("),
     (
-        "::expire",
+        "CompilationCoordinator::give_up::{{closure}}",
+        "async fn give_up(",
+        "assert_eq!(",
+    ),
+    (
+        "CompilationCoordinator::expire::{{closure}}",
         "async fn expire(",
         "Ok(stale) => self.give_up(&key, stale).await?,",
     ),
     (
-        "::alarm",
+        "CompilationCoordinator as worker::durable::DurableObject>::alarm::{{closure}}",
         "async fn alarm(",
         "with_sentry_in_isolate(&self.env, \"CompilationCoordinator\", Handler::Alarm, expiry).await?;",
     ),

@@ -75,7 +75,7 @@ const ALL: [Picture; 5] = [
         marker: "annoyances",
         provoke: |marker| {
             let project = bugsink::project();
-            let companion = Build::Listings.output().join("index_bg.debug.wasm");
+            let companion = Build::Listings.companion();
             project.take_source_map(&symbols::source_map(&companion));
             let options = Worker::listings().with_drills();
             let options = options.secret("SENTRY_DSN", &project.dsn);

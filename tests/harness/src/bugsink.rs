@@ -119,6 +119,16 @@ pub fn project() -> Project {
     }
 }
 
+/// The run's server, as `http://127.0.0.1:PORT`. It may take another moment until it answers.
+///
+/// # Panics
+///
+/// If it does not start.
+#[track_caller]
+pub fn origin() -> &'static str {
+    &RUNNING.get(Bugsink::start).address
+}
+
 /// An event, as the server shows it.
 #[derive(Debug)]
 pub struct Shown {
@@ -176,11 +186,6 @@ impl Project {
     /// The address of the list of its issues.
     pub fn issues(&self) -> String {
         format!("{}/issues/{}/", self.bugsink.address, self.id)
-    }
-
-    /// The server itself, as `http://127.0.0.1:PORT`.
-    pub fn origin(&self) -> &str {
-        &self.bugsink.address
     }
 
     /// The event with `marker` in it, once it is there.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::bugsink::Project;
+use crate::bugsink::{self, Project};
 use crate::process::Process;
 use crate::shared::Shared;
 use crate::{environment, http, run, wait, worker};
@@ -51,15 +51,15 @@ pub fn spotlight() -> &'static Spotlight {
 }
 
 impl Spotlight {
-    /// A viewer in front of another receiver, which gets all that is sent to the second
-    /// address: see [`Spotlight::dsn_of_both`].
+    /// A viewer in front of Bugsink, which gets all that is sent to the second address: see
+    /// [`Spotlight::dsn_of_both`].
     ///
     /// # Panics
     ///
     /// If it does not start.
     #[track_caller]
-    pub fn in_front_of(other: &Project) -> Self {
-        Spotlight::start(Some(other.origin()))
+    pub fn in_front_of_bugsink() -> Self {
+        Spotlight::start(Some(bugsink::origin()))
     }
 
     fn start(other: Option<&str>) -> Self {
@@ -112,15 +112,15 @@ impl Spotlight {
         format!("http://public@127.0.0.1:{}/1", self.port)
     }
 
-    /// A DSN whose events come here and into a project of the receiver behind it.
+    /// A DSN whose events come here and into a project of the server behind it.
     ///
     /// # Panics
     ///
-    /// If there is no receiver behind it.
+    /// If there is no server behind it.
     #[track_caller]
     pub fn dsn_of_both(&self, project: &Project) -> String {
         let both = self.process.wait_for_word_after("Both at ", wait::START);
-        let alone = project.origin().trim_start_matches("http://");
+        let alone = bugsink::origin().trim_start_matches("http://");
         project.dsn.replace(alone, &both)
     }
 

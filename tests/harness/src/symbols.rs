@@ -53,6 +53,27 @@ pub fn source_map(companion: &Path) -> String {
     map.expect("a source map")
 }
 
+/// The same, kept beside the companion: to make one takes seconds.
+///
+/// # Panics
+///
+/// If the companion cannot be read, or its folder takes no file.
+pub fn kept_source_map(companion: &Path) -> String {
+    let kept = companion.with_file_name("sourcemap/index_bg.wasm.map");
+    let written = |file: &Path| fs::metadata(file).and_then(|data| data.modified());
+    let companions = written(companion).expect("a companion");
+    if written(&kept).is_ok_and(|kept| kept > companions) {
+        return fs::read_to_string(&kept).expect("a source map");
+    }
+    let map = source_map(companion);
+    fs::create_dir_all(kept.parent().unwrap_or(companion)).expect("a folder beside it");
+    // Half a file, of a run that was ended, has another name.
+    let half = kept.with_extension("tmp");
+    let moved = fs::write(&half, &map).and_then(|()| fs::rename(&half, &kept));
+    moved.expect("a file beside it");
+    map
+}
+
 fn with<T>(companion: &Path, read: impl FnOnce(&Module<'_>, &Symbols, &Paths) -> T) -> T {
     let name = companion.display().to_string();
     let bytes = fs::read(companion).unwrap_or_else(|error| panic!("{name}: {error}"));
