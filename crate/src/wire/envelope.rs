@@ -66,6 +66,17 @@ fn write_item(json: &mut Json, kind: &str, list: Option<(usize, &str)>, payload:
     json.plain("\n");
 }
 
+/// What the headers of a list say of it.
+#[cfg(any(test, feature = "logs"))]
+fn list_of(item: &dyn Item) -> Option<(usize, &'static str)> {
+    item.list()
+}
+
+#[cfg(not(any(test, feature = "logs")))]
+fn list_of(_: &dyn Item) -> Option<(usize, &'static str)> {
+    None
+}
+
 // ANCHOR: write
 /// The envelope of an item, trimmed until Sentry takes it.
 ///
@@ -76,11 +87,7 @@ pub(crate) fn write(sender: Sender<'_>, item: &mut dyn Item) -> Option<Envelope>
         let payload = item.write()?;
         let mut json = Json(Vec::with_capacity(payload.len() + 512));
         write_headers(&mut json, item.id(), sender);
-        #[cfg(any(test, feature = "logs"))]
-        let list = item.list();
-        #[cfg(not(any(test, feature = "logs")))]
-        let list = None;
-        write_item(&mut json, item.kind(), list, &payload);
+        write_item(&mut json, item.kind(), list_of(item), &payload);
         #[cfg(any(test, feature = "logs"))]
         if let Some((kind, payload)) = item.beside() {
             write_item(&mut json, kind, None, &payload);
