@@ -137,7 +137,7 @@ const CALLS_WITHOUT_A_DSN: f64 = 25.0;
 const CALLS_WITH_A_DSN: f64 = 0.0;
 /// How many more they are than that if the request fails and is reported. One of them takes
 /// the stack.
-const CALLS_OF_A_REPORT: f64 = 20.0;
+const CALLS_OF_A_REPORT: f64 = 16.0;
 /// Connections of a report, where they come one after the other.
 const CONNECTIONS: f64 = 0.5;
 /// How many more a request makes with the feature `spans` and a rate, if it is not recorded:
