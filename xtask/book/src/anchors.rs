@@ -79,10 +79,9 @@ fn is_lost(anchor: &str, pages: &[Rendered]) -> bool {
 fn of(page: &Rendered) -> Vec<String> {
     let path = link(&page.path);
     let is_apart = ["404.html", "print.html", "toc.html"].contains(&path.as_str());
-    let Some((_, text)) = page.text.split_once("<main>").filter(|_| !is_apart) else {
+    let Some(text) = page.main().filter(|_| !is_apart) else {
         return Vec::new();
     };
-    let text = text.split("</main>").next().unwrap_or_default();
     let places = ids(text).into_iter().map(|id| format!("{path}#{id}"));
     std::iter::once(path.clone()).chain(places).collect()
 }

@@ -41,6 +41,11 @@ impl Rendered {
         id.is_empty() || self.text.contains(&format!("id=\"{id}\""))
     }
 
+    /// What the page is about, without what is around it on every page.
+    pub fn main(&self) -> Option<&str> {
+        self.text.split_once("<main>")?.1.split("</main>").next()
+    }
+
     /// What stands in `<title>`, without the book's own.
     pub fn title(&self) -> &str {
         let (_, title) = self.text.split_once("<title>").unwrap_or_default();
@@ -103,7 +108,7 @@ pub fn broken(folder: &Path, pages: &[Rendered]) -> Vec<String> {
         if is_documentation(&page.path) {
             continue;
         }
-        let outward = attributes(&page.text, "href").into_iter();
+        let outward = attributes(page.main().unwrap_or_default(), "href").into_iter();
         let outward = outward.filter(|to| to.contains("://") && !is_address(to));
         wrong.extend(outward.map(|to| format!("{from}: {to} is not the https address of a host")));
         for (target, id) in page.targets() {
@@ -195,6 +200,8 @@ mod tests {
             "<img src=\"a.png\">",
             "<a href=\"v0.1/api/fn.e.html\">",
             "<a href=\"https://docs.rs/worker\">",
+            // Who publishes names the addresses around a page.
+            "<a href=\"http://localhost/\"><main></main>",
             "<a href=\"mailto:a\">",
         ] {
             assert_eq!(wrong(good), [""; 0], "{good}");
@@ -206,8 +213,8 @@ mod tests {
             "<img src=\"b.png\">",
             "<a href=\"v0.1/api/fn.e.html#f\">",
             "<a href=\"api/fn.f.html\">",
-            "<a href=\"http://docs.rs/worker\">",
-            "<a href=\"https://localhost\">",
+            "<main><a href=\"http://docs.rs/worker\">",
+            "<main><a href=\"https://localhost\">",
             "<script src=\"https://example.com/a.js\">",
         ] {
             let found = wrong(bad);

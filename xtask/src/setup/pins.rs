@@ -1,6 +1,7 @@
 //! What pages and README say of versions is what the pins say.
 
 use book_compiler::{Chapter, locked, read};
+use serde_json::Value;
 
 use super::versions::{self, CARGO_TOOLS};
 use crate::seen::Seen;
@@ -88,25 +89,23 @@ fn tools() -> Vec<(String, String)> {
     tools.to_vec()
 }
 
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).expect("JSON")
+}
+
 /// The dependencies in a `package.json`, whose path is in backticks.
 fn packages(file: &str) -> Vec<(String, String)> {
-    let package = read(file.trim_matches('`'));
-    let (_, list) = package
-        .split_once("\"dependencies\": {")
-        .expect("dependencies");
-    let list = list.split('}').next().unwrap_or_default();
-    let words = Vec::from_iter(list.split('"').skip(1).step_by(2).map(str::to_owned));
-    let pairs = words
-        .chunks(2)
-        .map(|pair| (pair[0].clone(), pair[1].clone()));
+    let package = json(&read(file.trim_matches('`')));
+    let list = package["dependencies"].as_object().expect("dependencies");
+    let version = |version: &Value| version.as_str().unwrap_or_default().to_owned();
+    let pairs = list.iter().map(|(name, it)| (name.clone(), version(it)));
     pairs.collect()
 }
 
 /// The version of a package that came with another one.
 fn locked_by_npm(lock: &str, name: &str) -> Option<String> {
-    let (_, entry) = lock.split_once(&format!("\"node_modules/{name}\": {{"))?;
-    let (_, version) = entry.split('}').next()?.split_once("\"version\": \"")?;
-    Some(version.split('"').next()?.to_owned())
+    let version = &json(lock)["packages"][format!("node_modules/{name}")]["version"];
+    Some(version.as_str()?.to_owned())
 }
 
 fn required(requirements: &str, name: &str) -> Option<String> {
@@ -117,7 +116,7 @@ fn required(requirements: &str, name: &str) -> Option<String> {
 
 #[test]
 fn a_version_is_read_from_each_kind_of_lock() {
-    let lock = "\"node_modules/a\": {\n \"version\": \"1.2\"\n},\n\"node_modules/b\": {\n \"version\": \"3.4\"\n}";
+    let lock = r#"{"packages": {"node_modules/a": {"version": "1.2"}, "node_modules/b": {"version": "3.4"}}}"#;
     assert_eq!(locked_by_npm(lock, "b").as_deref(), Some("3.4"));
     assert_eq!(locked_by_npm(lock, "c"), None);
     let requirements = "# b==0\na-b==1.0\nb==3.4\n";
