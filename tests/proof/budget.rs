@@ -52,7 +52,7 @@ const CAPABILITIES: [Capability; 13] = [
         build: "build-axum",
         // axum alone is 63,000.
         over: "build-router",
-        most: 7_400.0,
+        most: 5_100.0,
         look: "crate/src/api/tower.rs",
     },
     Capability {
