@@ -2,7 +2,7 @@
 //! trace, as Spotlight does.
 //!
 //! `cargo xtask pictures` keeps what is seen here: each picture in `src/pictures`, in light
-//! and in dark, and the text in it below `tests/fixtures/pictures`. Two pictures of the same
+//! and in dark, and the text in it below `tests/data/pictures`. Two pictures of the same
 //! page differ in some points on each machine, so what is compared is the text, and roughly
 //! the size.
 
@@ -18,7 +18,7 @@ use harness::worker::{Build, Worker};
 use harness::{environment, symbols, wait};
 
 const PICTURES: &str = "src/pictures";
-const TEXTS: &str = "tests/fixtures/pictures";
+const TEXTS: &str = "tests/data/pictures";
 /// The most that one picture may have.
 const MOST: usize = 60_000;
 /// Set by `cargo xtask pictures`.

@@ -28,7 +28,7 @@ use crate::worker::{self, Builder};
 
 const WRAPPER: &str = "xtask/src/coverage/rustc.sh";
 /// What the instrumented Workers answer the counters with.
-const ENTRY: &str = "tests/fixtures/coverage";
+const ENTRY: &str = "tests/scripts/coverage";
 /// The packages whose native tests are measured.
 const NATIVE: [&str; 5] = [
     "worker-sentry",

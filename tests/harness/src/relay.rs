@@ -1,7 +1,7 @@
 //! Relay: the part of Sentry that takes events in, as a judge of every event.
 //!
 //! What an event may be and what Relay may do to it is written down in
-//! `tests/fixtures/normalise.py`.
+//! `tests/scripts/normalise.py`.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,7 +24,7 @@ struct Relay {
 impl Relay {
     fn start() -> Self {
         let mut command = Command::new(environment::path("PROOF_BUGSINK").join("python"));
-        command.arg(environment::workspace().join("tests/fixtures/normalise.py"));
+        command.arg(environment::workspace().join("tests/scripts/normalise.py"));
         let process = Process::start("Relay's normaliser", &command);
         Relay {
             address: process.wait_for_word_after("Listening at ", wait::LIMIT),

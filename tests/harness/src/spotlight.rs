@@ -66,7 +66,7 @@ impl Spotlight {
         let directory = run::new_directory("spotlight");
         let mut command = Command::new(environment::path("PROOF_NODE"));
         command
-            .arg(environment::workspace().join("tests/fixtures/spotlight.mjs"))
+            .arg(environment::workspace().join("tests/scripts/spotlight.mjs"))
             .arg(environment::path("PROOF_SPOTLIGHT"))
             .args(other);
         worker::prepare(&mut command, &directory);
@@ -92,7 +92,7 @@ impl Spotlight {
         let directory = run::new_directory("spotlight");
         let modules = directory.join("node_modules");
         symlink(environment::path("PROOF_SPOTLIGHT"), modules).expect("a new directory");
-        let at_home = environment::workspace().join("tests/fixtures/at-home.mjs");
+        let at_home = environment::workspace().join("tests/scripts/at-home.mjs");
         let mut command = worker::typed(&format!("{line} --port 0"), &directory);
         command.env("NODE_OPTIONS", format!("--import={}", at_home.display()));
         let process = Process::start("spotlight", &command);

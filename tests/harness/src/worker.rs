@@ -203,7 +203,7 @@ impl WorkerOptions {
     /// as a test wants.
     #[must_use]
     pub fn vault(self, vault: &str) -> Self {
-        let main = environment::workspace().join("tests/fixtures/vault.mjs");
+        let main = environment::workspace().join("tests/scripts/vault.mjs");
         let mut beside = toml::toml! {
             name = "vault"
             compatibility_date = "2026-11-15"
@@ -245,7 +245,7 @@ impl WorkerOptions {
         // Where wrangler finds the SDK: beside the module.
         let folder = run::new_directory("javascript");
         let main = folder.join("javascript.mjs");
-        let module = environment::workspace().join("tests/fixtures/javascript.mjs");
+        let module = environment::workspace().join("tests/scripts/javascript.mjs");
         fs::copy(module, &main).expect("the module");
         symlink(environment::path("PROOF_SDK"), folder.join("node_modules")).expect("a link");
         let mut beside = toml::toml! {
@@ -267,7 +267,7 @@ impl WorkerOptions {
         self
     }
 
-    /// Puts `tests/fixtures/recorder.mjs` around the fixture. The log then tells what
+    /// Puts `tests/scripts/recorder.mjs` around the fixture. The log then tells what
     /// passes between the Worker and the runtime, in the order it happens.
     ///
     /// # Panics
@@ -275,12 +275,12 @@ impl WorkerOptions {
     /// If the recorder is not there.
     #[must_use]
     pub fn recorded(self) -> Self {
-        let recorder = environment::workspace().join("tests/fixtures/recorder.mjs");
+        let recorder = environment::workspace().join("tests/scripts/recorder.mjs");
         let recorder = fs::read_to_string(recorder).expect("the recorder");
         self.inside(|built| recorder.replace("BUILT", built))
     }
 
-    /// Puts `tests/fixtures/dates.mjs` around the fixture, which shows what the runtime
+    /// Puts `tests/scripts/dates.mjs` around the fixture, which shows what the runtime
     /// does on a compatibility date.
     ///
     /// # Panics
@@ -288,12 +288,12 @@ impl WorkerOptions {
     /// If that module is not there.
     #[must_use]
     pub fn telling_its_date(self) -> Self {
-        let module = environment::workspace().join("tests/fixtures/dates.mjs");
+        let module = environment::workspace().join("tests/scripts/dates.mjs");
         let module = fs::read_to_string(module).expect("the module");
         self.inside(|built| module.replace("BUILT", built))
     }
 
-    /// Puts `tests/fixtures/clock.mjs` around the Worker: see [`Worker::set_clock`]. The log of
+    /// Puts `tests/scripts/clock.mjs` around the Worker: see [`Worker::set_clock`]. The log of
     /// the example then also tells each time that an object of the subscribers is made.
     ///
     /// # Panics
@@ -301,7 +301,7 @@ impl WorkerOptions {
     /// If the clock is not there.
     #[must_use]
     pub fn with_clock(self) -> Self {
-        let clock = environment::workspace().join("tests/fixtures/clock.mjs");
+        let clock = environment::workspace().join("tests/scripts/clock.mjs");
         let clock = fs::read_to_string(clock).expect("the clock");
         self.inside(|built| clock.replace("BUILT", built))
     }
@@ -461,7 +461,7 @@ impl WorkerOptions {
         let main = self.config["main"].as_str().expect("a path of our own");
         let mut command = Command::new(environment::path("PROOF_NODE"));
         command
-            .arg(environment::workspace().join("tests/fixtures/workerd.mjs"))
+            .arg(environment::workspace().join("tests/scripts/workerd.mjs"))
             .arg(environment::path("PROOF_NPM"))
             .arg(directory.join(CONFIG))
             .args([main, outbound]);

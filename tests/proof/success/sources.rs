@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 /// More than the example takes from one source.
 const TOO_LARGE: usize = 900_001;
 
-/// Serves `/ads.txt` and `/hosts.txt` from `tests/fixtures/lists`, and:
+/// Serves `/ads.txt` and `/hosts.txt` from `tests/data/lists`, and:
 ///
 /// - `/away/N/…`: not available the first N times, then one rule;
 /// - `/gone/…`: not there;
@@ -97,7 +97,7 @@ fn answer(request: &Request, number: usize, gate: &Gate) -> Answer {
         ["large"] => text("!".repeat(TOO_LARGE)),
         ["remarks"] => text("! Nothing here\n# or here\n".to_owned()),
         [file] if file.ends_with(".txt") => {
-            let folder = environment::workspace().join("tests/fixtures/lists");
+            let folder = environment::workspace().join("tests/data/lists");
             fs::read_to_string(folder.join(file)).map_or(Answer::status(404), text)
         }
         _ => Answer::status(404),
