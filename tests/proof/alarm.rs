@@ -3,14 +3,13 @@
 //! The drill spoils an entry of the rate limiter and lets its alarm find it. A
 //! test that a broken step breaks has the step's number in its name.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use harness::bugsink;
 use harness::receiver::{Answer, Receiver};
 use harness::shared::Shared;
-use harness::wait;
 use harness::worker::{Worker, WorkerOptions};
+use harness::{run, wait};
 use serde_json::{Value, json};
 use toml::{Table, toml};
 
@@ -182,10 +181,8 @@ fn step_2_load_happens_on_the_first_capture_and_concurrent_ones_lose_no_event() 
     assert_eq!(worker.process().count_lines(OURS), 0, "nothing loads early");
     // The markers fall on several objects, so the first captures overlap.
     let markers: Vec<String> = (0..8).map(|n| format!("together-{n}")).collect();
-    thread::scope(|scope| {
-        for marker in &markers {
-            scope.spawn(|| worker.drill(DRILL, marker));
-        }
+    run::at_once(markers.len(), |at| {
+        worker.drill(DRILL, &markers[at]);
     });
     for marker in &markers {
         receiver.wait_for_event(&format!("`{marker}`"));

@@ -1,10 +1,10 @@
 //! What an event says, and what the application may say about it.
 
 use std::collections::BTreeSet;
-use std::thread;
 use std::time::Instant;
 
 use harness::receiver::Receiver;
+use harness::run;
 use harness::shared::Shared;
 use harness::worker::Worker;
 use serde_json::{Value, json};
@@ -135,11 +135,9 @@ fn an_event_names_its_class_handler_mechanism_level_runtime_and_sdk() {
 fn what_a_caller_adds_to_one_report_is_in_no_other_event() {
     let (worker, receiver) = reporting();
     let markers: Vec<String> = (0..12).map(|n| format!("scope-{n:02}")).collect();
-    thread::scope(|scope| {
-        for (number, marker) in markers.iter().enumerate() {
-            let action = ["rich", "capture"][number % 2];
-            scope.spawn(move || worker.post(&format!("/main/{action}?marker={marker}")));
-        }
+    run::at_once(markers.len(), |number| {
+        let (action, marker) = (["rich", "capture"][number % 2], &markers[number]);
+        worker.post(&format!("/main/{action}?marker={marker}"));
     });
     for (number, marker) in markers.iter().enumerate() {
         let event = receiver.wait_for_event(marker);

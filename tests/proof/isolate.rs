@@ -10,8 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use harness::receiver::{Answer, Receiver};
-use harness::wait;
 use harness::worker::{Worker, WorkerOptions};
+use harness::{run, wait};
 use serde_json::{Value, json};
 
 /// The bounds as the documentation states them.
@@ -260,11 +260,8 @@ fn concurrent_requests_share_an_isolate_and_no_tag_or_place() {
         2 => format!("/subject/o{n}/fetch?marker=mine.{n}."),
         _ => format!("/main/twice?marker=mine.{n}."),
     };
-    thread::scope(|scope| {
-        for n in 0..40 {
-            let worker = &worker;
-            scope.spawn(move || worker.post(&paths(n)));
-        }
+    run::at_once(40, |n| {
+        worker.post(&paths(n));
     });
     for n in 0..40 {
         let event = receiver.wait_for_event(&format!("mine.{n}."));

@@ -5,8 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use harness::receiver::{Answer, Receiver};
-use harness::wait;
 use harness::worker::Worker;
+use harness::{run, wait};
 use serde_json::{Value, json};
 
 harness::trials![
@@ -154,12 +154,7 @@ fn unless_they_are_turned_on_no_log_leaves_and_nothing_calls_out() {
 
 fn twenty_runs_at_once_are_twenty_items_and_nothing_is_crossed() {
     let (worker, receiver) = Worker::fixture().start_logging();
-    thread::scope(|scope| {
-        for at in 0..20 {
-            let worker = &worker;
-            scope.spawn(move || post(worker, "told", &format!("run-{at}.")));
-        }
-    });
+    run::at_once(20, |at| post(&worker, "told", &format!("run-{at}.")));
     let mut traces = BTreeSet::new();
     for at in 0..20 {
         let marker = format!("run-{at}.");

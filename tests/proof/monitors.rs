@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use harness::receiver::{Answer, Receiver};
+use harness::run;
 use harness::worker::{Worker, WorkerOptions};
 use serde_json::{Value, json};
 
@@ -138,11 +139,8 @@ fn a_limit_for_monitors_keeps_no_event_back() {
 
 fn twenty_runs_at_once_are_twenty_pairs() {
     let (worker, receiver) = reporting(Worker::fixture());
-    thread::scope(|scope| {
-        for at in 0..20 {
-            let worker = &worker;
-            scope.spawn(move || worker.post(&format!("/monitors/ok?marker=run-{at}")));
-        }
+    run::at_once(20, |at| {
+        worker.post(&format!("/monitors/ok?marker=run-{at}"));
     });
     let (mut ids, mut traces) = (BTreeSet::new(), BTreeSet::new());
     for at in 0..20 {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use harness::browser::{Page, Scheme};
 use harness::shared::Shared;
 use harness::spotlight::{Line, Spotlight, spotlight};
-use harness::wait;
 use harness::worker::Worker;
+use harness::{run, wait};
 
 /// How many chains run at once.
 const CHAINS: usize = 20;
@@ -187,11 +187,7 @@ fn one_request_is_one_tree_with_the_part_of_each_isolate_and_each_error_in_its_p
 }
 
 fn requests_at_once_are_a_tree_each_and_nothing_is_crossed() {
-    thread::scope(|scope| {
-        for number in 0..CHAINS {
-            scope.spawn(move || ask(number));
-        }
-    });
+    run::at_once(CHAINS, ask);
     (0..CHAINS).for_each(assert_one_tree);
 }
 

@@ -1,10 +1,8 @@
 //! What an event tells of its own run, from anywhere in it, and of no other run.
 
-use std::thread;
-
 use harness::receiver::Receiver;
-use harness::wait;
 use harness::worker::{Worker, WorkerOptions};
+use harness::{run, wait};
 use serde_json::{Value, json};
 
 harness::trials![
@@ -87,12 +85,8 @@ fn an_event_from_anywhere_in_a_run_tells_what_the_run_has_said() {
 /// Fifty runs at once in the ways that are given, each with a marker of its own.
 fn fifty(worker: &Worker, receiver: &Receiver, cases: &[&str]) {
     let marker = |n: usize| format!("run.{n}.");
-    thread::scope(|scope| {
-        for n in 0..50 {
-            let case = cases[n % cases.len()];
-            let marker = marker(n);
-            scope.spawn(move || send(worker, case, &marker));
-        }
+    run::at_once(50, |n| {
+        send(worker, cases[n % cases.len()], &marker(n));
     });
     for n in 0..50 {
         let event = receiver.wait_for_event(&marker(n));

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use harness::receiver::{Receiver, envelope};
+use harness::run;
 use harness::worker::Worker;
 use serde_json::{Value, json};
 
@@ -117,12 +118,7 @@ fn with_logs_on_everything_is_a_log_of_the_same_trace() {
 
 fn twenty_runs_at_once_share_the_layer_and_nothing_else() {
     let (worker, receiver) = Worker::fixture().start_logging();
-    thread::scope(|scope| {
-        for at in 0..20 {
-            let worker = &worker;
-            scope.spawn(move || post(worker, "told", &format!("run-{at}.")));
-        }
-    });
+    run::at_once(20, |at| post(&worker, "told", &format!("run-{at}.")));
     let mut traces = BTreeSet::new();
     for at in 0..20 {
         let marker = format!("run-{at}.");

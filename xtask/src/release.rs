@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::run;
@@ -303,11 +303,10 @@ impl DocsRs {
     }
 }
 
-/// What cargo reads in a package's manifest.
-fn package(root: &Path, name: &str) -> Result<Value> {
+/// What cargo reads in the manifests of the packages.
+fn packages(root: &Path) -> Result<Vec<Value>> {
     let mut metadata = run::command("cargo");
-    metadata.current_dir(root);
-    metadata.args([
+    metadata.current_dir(root).args([
         "metadata",
         "--format-version",
         "1",
@@ -316,42 +315,33 @@ fn package(root: &Path, name: &str) -> Result<Value> {
     ]);
     let text = run::output_of(&mut metadata).context("cargo metadata failed")?;
     let mut all: Value = serde_json::from_str(&text)?;
-    let packages = all["packages"].as_array_mut().into_iter().flatten();
-    for package in packages {
-        if package["name"] == name {
-            return Ok(package.take());
-        }
-    }
-    bail!("there is no package {name}")
+    Ok(serde_json::from_value(all["packages"].take())?)
+}
+
+/// What cargo reads in a package's manifest.
+fn package(root: &Path, name: &str) -> Result<Value> {
+    let mut all = packages(root)?.into_iter();
+    let found = all.find(|package| package["name"] == name);
+    found.with_context(|| format!("there is no package {name}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn packages() -> Vec<(&'static str, &'static str, Value)> {
+    fn with_folders() -> Vec<(&'static str, &'static str, Value)> {
         let with = |(name, folder)| (name, folder, package(&crate::root(), name).unwrap());
         PACKAGES.map(with).to_vec()
     }
 
     #[test]
     fn every_package_that_may_be_published_is_in_the_list_after_what_it_depends_on() {
-        let mut metadata = run::command("cargo");
-        metadata.current_dir(crate::root());
-        metadata.args([
-            "metadata",
-            "--format-version",
-            "1",
-            "--no-deps",
-            "--offline",
-        ]);
-        let all: Value = serde_json::from_str(&run::output_of(&mut metadata).unwrap()).unwrap();
-        let all = all["packages"].as_array().unwrap();
+        let all = packages(&crate::root()).unwrap();
         // `publish = false` is an empty list of registries.
         let free = all.iter().filter(|it| it["publish"].is_null());
         let mut free = Vec::from_iter(free.map(|it| it["name"].as_str().unwrap()));
         let mut listed = PACKAGES.map(|(name, _)| name);
-        for (name, _, package) in packages() {
+        for (name, _, package) in with_folders() {
             for dependency in package["dependencies"].as_array().unwrap() {
                 let at = |name: &Value| listed.iter().position(|it| name == it);
                 let (own, its) = (at(&name.into()), at(&dependency["name"]));
@@ -365,7 +355,7 @@ mod tests {
 
     #[test]
     fn what_is_published_says_what_a_registry_shows_and_brings_its_licences() {
-        for (name, folder, package) in packages() {
+        for (name, folder, package) in with_folders() {
             for field in [
                 "description",
                 "license",
@@ -390,7 +380,7 @@ mod tests {
     /// A link to a file of the checkout leads nowhere on the registry's page.
     #[test]
     fn a_readme_that_is_published_links_to_addresses_only() {
-        for (name, folder, _) in packages() {
+        for (name, folder, _) in with_folders() {
             let readme = crate::root().join(folder).join("README.md");
             for after in fs::read_to_string(readme).unwrap().split("](").skip(1) {
                 let target = after.split(')').next().unwrap();
@@ -402,7 +392,7 @@ mod tests {
 
     #[test]
     fn docs_rs_is_told_every_feature_but_those_that_are_no_interface() {
-        for (name, _, package) in packages() {
+        for (name, _, package) in with_folders() {
             let docs = DocsRs::of(&crate::root(), name).unwrap();
             let has = package["features"].as_object().unwrap();
             // What a feature brings, and what that brings.
@@ -434,7 +424,7 @@ mod tests {
 
     #[test]
     fn a_package_has_its_sources_its_licences_and_its_readme_and_no_file_of_the_repository() {
-        for (name, _, _) in packages() {
+        for (name, _, _) in with_folders() {
             let mut list = run::command("cargo");
             list.current_dir(crate::root());
             list.args(["package", "--list", "--allow-dirty", "--offline"]);

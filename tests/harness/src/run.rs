@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{self, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 
 use crate::process::{end_all, supervise};
 
@@ -53,6 +54,16 @@ pub fn new_directory(name: &str) -> PathBuf {
 pub(crate) fn new_path(name: &str) -> PathBuf {
     let number = NAMES.fetch_add(1, Ordering::Relaxed);
     directory().join(format!("{number}-{name}"))
+}
+
+/// Does something many times at once, with the number of each, and waits for all.
+pub fn at_once(times: usize, act: impl Fn(usize) + Sync) {
+    thread::scope(|scope| {
+        for number in 0..times {
+            let act = &act;
+            scope.spawn(move || act(number));
+        }
+    });
 }
 
 /// Ends every process that the run started; the last one removes its files.
