@@ -215,6 +215,7 @@ pub fn with_tools(line: &str, folder: &Path) -> Command {
     let path = command.get_envs().find(|(name, _)| *name == "PATH");
     let path = path.and_then(|(_, path)| path).expect("a PATH").to_owned();
     let tools = environment::path("PROOF_MDBOOK");
+    let npm = environment::path("PROOF_NPM").join(".bin");
     let folders = [installed(folder), tools.clone()].into_iter();
     let folders = folders.chain(env::split_paths(&path));
     command
@@ -223,10 +224,8 @@ pub fn with_tools(line: &str, folder: &Path) -> Command {
         .env("CARGO_TARGET_DIR", target())
         // worker-build downloads what these do not name.
         .env("WASM_BINDGEN_BIN", tools.join("wasm-bindgen"))
-        .env(
-            "ESBUILD_BIN",
-            environment::path("PROOF_NPM").join(".bin/esbuild"),
-        );
+        .env("ESBUILD_BIN", npm.join("esbuild"))
+        .env("WASM_OPT_BIN", npm.join("wasm-opt"));
     command
 }
 

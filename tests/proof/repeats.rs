@@ -61,7 +61,8 @@ fn a_minute_later_the_error_leaves_again_and_says_how_many_were_held_back() {
     let events = receiver.events();
     let told = events.iter().map(|event| &event["contexts"]["repeats"]);
     let told: Vec<_> = told.collect();
-    assert_eq!(told, [&json!(null), &json!({ "held_back": 20 })]);
+    let context = json!({ "type": "unknown", "held_back": 20 });
+    assert_eq!(told, [&json!(null), &context]);
     worker.process().wait_for_line(HELD_BACK, wait::LIMIT);
 }
 

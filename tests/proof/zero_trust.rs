@@ -93,7 +93,7 @@ const ALLOWED: [&str; 54] = [
 
 /// The same for what is sent on demand only: transactions, where there is a rate, check-ins of
 /// monitors, and logs where they are turned on.
-const ALLOWED_ON_DEMAND: [&str; 68] = [
+const ALLOWED_ON_DEMAND: [&str; 69] = [
     "check_in.check_in_id",
     "check_in.contexts.trace.trace_id",
     "check_in.duration",
@@ -113,6 +113,7 @@ const ALLOWED_ON_DEMAND: [&str; 68] = [
     "client_report.timestamp",
     // With a limit of repeats: a number.
     "event.contexts.repeats.held_back",
+    "event.contexts.repeats.type",
     // What the application says: a text and two values.
     "log.items[].attributes.at.type",
     "log.items[].attributes.at.value",
