@@ -1,7 +1,7 @@
 //! An event in Sentry's own types, for the application to look at before it is sent.
 //!
 //! Only a Worker that sets a `before_send` hook has this in it: Sentry's types can hold
-//! everything that Sentry knows, and to write them takes 45 KB of an upload.
+//! everything that Sentry knows, and to write them takes 54 KB of an upload.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
