@@ -45,8 +45,8 @@ pub fn set_before_send(hook: impl Fn(Event<'static>) -> Option<Event<'static>> +
 /// [fingerprint](crate::Report::fingerprint). An isolate counts 100 errors at a time. Others are
 /// sent and not counted until the minute of one of these is over.
 ///
-/// What is over the limit is held back before it costs a request: the capture returns `None` at
-/// once. The next event of that error that is sent says how many there were, as `held_back` in
+/// What is over the limit is held back before it costs a request: the capture returns `None`,
+/// and waits at most for the load that the first capture of an isolate begins. The next event of that error that is sent says how many there were, as `held_back` in
 /// its context `repeats`.
 ///
 /// Check-ins, transactions and logs are not counted. Nor is what the receiver's pause or

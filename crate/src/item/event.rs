@@ -271,11 +271,7 @@ fn values<T>(json: &mut Json, key: &'static str, list: &[T], write: impl Fn(&T, 
     }
     json.key(key);
     json.plain(r#"{"values":["#);
-    for entry in list {
-        json.open("{");
-        write(entry, json);
-        json.plain("}");
-    }
+    json.objects(list, write);
     json.plain("]}");
 }
 
@@ -329,11 +325,7 @@ impl Event {
         if let Some(meta) = &self.debug_meta {
             json.key("debug_meta");
             json.plain(r#"{"images":["#);
-            for image in &meta.images {
-                json.open("{");
-                image.write(json);
-                json.plain("}");
-            }
+            json.objects(&meta.images, Image::write);
             json.plain("]}");
         }
         if !self.tags.is_empty() {

@@ -71,6 +71,15 @@ impl Json {
         self.maybe(key, Some(text).filter(|text| !text.is_empty()));
     }
 
+    /// The entries of a list that is open, each an object.
+    pub(crate) fn objects<T>(&mut self, entries: &[T], write: impl Fn(&T, &mut Json)) {
+        for entry in entries {
+            self.open("{");
+            write(entry, self);
+            self.plain("}");
+        }
+    }
+
     pub(crate) fn flag(&mut self, key: &'static str, flag: bool) {
         self.key(key);
         self.plain(if flag { "true" } else { "false" });

@@ -52,11 +52,7 @@ impl Stack {
     pub(crate) fn write(&self, json: &mut Json) {
         json.key("stacktrace");
         json.plain(r#"{"frames":["#);
-        for frame in &self.frames {
-            json.open("{");
-            frame.write(json);
-            json.plain("}");
-        }
+        json.objects(&self.frames, Frame::write);
         json.plain("]}");
     }
 }
