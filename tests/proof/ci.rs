@@ -22,8 +22,12 @@ fn read(file: &str) -> String {
 
 /// A workflow by its file's name.
 fn workflow(name: &str) -> Value {
-    let text = read(&format!(".github/workflows/{name}"));
-    serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
+    parsed(&format!(".github/workflows/{name}"))
+}
+
+/// A workflow by its file.
+pub fn parsed(file: &str) -> Value {
+    serde_saphyr::from_str(&read(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
 /// The steps of all jobs of all workflows.
@@ -34,7 +38,7 @@ fn steps() -> Vec<Value> {
     steps.collect()
 }
 
-fn steps_of(workflow: &Value) -> Vec<Value> {
+pub fn steps_of(workflow: &Value) -> Vec<Value> {
     let jobs = workflow["jobs"].as_object().expect("jobs").values();
     let steps = jobs.flat_map(|job| job["steps"].as_array().expect("steps"));
     steps.cloned().collect()

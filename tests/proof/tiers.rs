@@ -55,7 +55,7 @@ fn the_page_says_what_each_way_to_build_costs_and_buys() {
     .concat();
     // The upload is what is paid for on each start of an isolate.
     assert!(compressed(&plain.upload) * 10 < compressed(&alone) * 9);
-    shown::compare(PAGE, "tiers", &table, SHARE, "tiers");
+    shown::compare(PAGE, "tiers", &table, SHARE);
 }
 
 /// A way to build with a companion.

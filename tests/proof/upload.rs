@@ -6,14 +6,15 @@ use std::fs;
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use book_compiler::locked;
 use harness::case::{self, Trial};
 use harness::process::Process;
 use harness::receiver::{Answer, Receiver};
 use harness::server::Request;
-use harness::{environment, wait};
+use harness::wait;
 use serde_json::{Value, json};
 
-use crate::{newcomer, stacks};
+use crate::{ci, newcomer, stacks};
 
 const WORKFLOW: &str = "listings/deploy.yaml";
 
@@ -34,23 +35,11 @@ fn if_there_is_sentry_cli() -> Option<Trial> {
 
 /// The steps of its one job.
 fn steps() -> Vec<Value> {
-    let file = environment::workspace().join(WORKFLOW);
-    let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{WORKFLOW}: {error}"));
-    let workflow: Value =
-        serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{WORKFLOW}: {error}"));
-    let steps = workflow["jobs"]["deploy"]["steps"].as_array();
     case::used(format!("file {WORKFLOW}"));
-    steps.expect("steps").clone()
+    ci::steps_of(&ci::parsed(WORKFLOW))
 }
 
 fn each_step_of_the_workflow_takes_its_version_from_where_it_is_pinned() {
-    let lock = fs::read_to_string(environment::workspace().join("Cargo.lock")).expect("a lock");
-    let lock: toml::Table = lock.parse().expect("TOML");
-    let locked = |name: &str| {
-        let packages = lock["package"].as_array().expect("packages");
-        let found = packages.iter().find(|it| it["name"].as_str() == Some(name));
-        found.map(|it| it["version"].as_str().expect("a version").to_owned())
-    };
     let mut installed = Vec::new();
     for step in steps() {
         if let Some(action) = step["uses"].as_str() {

@@ -214,7 +214,7 @@ fn the_book_shows_what_it_weighs_beside_a_default_book() {
         let _ = writeln!(table, "| {name} | {a} | {b} | {c} | {d} |");
     }
     // A sentence more on a page changes that much.
-    shown::compare(SHOWN_ON, "weight", &table, 0.1, "weight");
+    shown::compare(SHOWN_ON, "weight", &table, 0.1);
 }
 
 fn kilobytes(bytes: usize) -> String {

@@ -11,9 +11,9 @@ const UPDATE: &str = "WORKER_SENTRY_UPDATE";
 /// Compares a table with the one that a page shows between the marks `<!-- NAME: begin -->`
 /// and `<!-- NAME: end -->`. Figures may differ by `share`, and by one.
 ///
-/// `filter` is the part of the trial's name by which somebody runs it again.
+/// `name` is also the module of the trial, by which somebody runs it again.
 #[track_caller]
-pub fn compare(page: &str, name: &str, table: &str, share: f64, filter: &str) {
+pub fn compare(page: &str, name: &str, table: &str, share: f64) {
     let [begin, end] = ["begin", "end"].map(|it| format!("<!-- {name}: {it} -->\n"));
     let file = environment::workspace().join(page);
     let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{page}: {error}"));
@@ -29,7 +29,7 @@ pub fn compare(page: &str, name: &str, table: &str, share: f64, filter: &str) {
     }
     panic!(
         "{page} shows\n\n{shown}\nbut it is\n\n{table}\n\
-         To write that there, run:\n  {UPDATE}=1 cargo xtask test --stage proof {filter}"
+         To write that there, run:\n  {UPDATE}=1 cargo xtask test --stage proof {name}"
     );
 }
 
