@@ -1,7 +1,8 @@
-//! The places that others may have linked to: every id of every published page.
+//! The places that other sites may link to: every id of every published page.
 //!
-//! `xtask/publish/anchors.txt` has them all, and only grows. Rendering fails when one of the
-//! list is lost, or when one is new: `cargo xtask book --anchors` adds it.
+//! `xtask/publish/anchors.txt` lists every place, and no place is ever removed from it. Rendering
+//! fails when a listed place is lost, or when a page has a place that is not listed: `cargo xtask
+//! book --anchors` adds new places.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,19 +16,19 @@ use crate::rendered::{self, Rendered};
 
 const LIST: &str = "xtask/publish/anchors.txt";
 
-/// What is to be done with a place that is not in the list.
+/// What to do with a place that is not in the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum New {
     /// Rendering fails.
     Refuse,
-    /// It is printed: a page is being written.
+    /// The place is printed, because somebody is writing the page.
     Tell,
-    /// It is added to the list.
+    /// The place is added to the list.
     Add,
 }
 
-/// Every anchor that was published is still there or leads on, and each that is there is in
-/// the list.
+/// Checks that every listed place is still there or leads to another page, and that every place of
+/// the pages is in the list.
 pub fn settle(book: &Path, new: New) -> Result<()> {
     let pages = rendered::pages(book, &[api::FOLDER])?;
     let text = fs::read_to_string(root().join(LIST)).unwrap_or_default();
@@ -75,7 +76,7 @@ fn is_lost(anchor: &str, pages: &[Rendered]) -> bool {
     !leads_on && !page.has(id)
 }
 
-/// A chapter, and each place on it.
+/// The page itself, and each place on it.
 fn of(page: &Rendered) -> Vec<String> {
     let path = link(&page.path);
     let is_apart = ["404.html", "print.html", "toc.html"].contains(&path.as_str());
@@ -86,8 +87,7 @@ fn of(page: &Rendered) -> Vec<String> {
     std::iter::once(path.clone()).chain(places).collect()
 }
 
-/// The ids of a text, but for those inside of a drawing: nobody links to its title or to
-/// its arrows.
+/// The ids of a text, without those inside a drawing: nobody links to a drawing's title or arrows.
 fn ids(text: &str) -> Vec<&str> {
     let parts = Vec::from_iter(text.split(" id=\""));
     let is_of_a_place = |before: &str| !before.ends_with("<title") && !before.ends_with("<desc");

@@ -1,7 +1,7 @@
 //! The API documentation of the crate, as a part of the book: `api/`.
 //!
-//! rustdoc makes it. Each of its pages gets a line that leads back to the book, to
-//! the pages that name the item first of all.
+//! rustdoc makes it. Each page of the API gets a line that leads back to the book, and to the pages
+//! of the book that name the item.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use anyhow::Result;
 use crate::files::{copy, files, link, up, write};
 use crate::rendered::{self, Rendered};
 
-/// Where it lies in the rendered book.
+/// The folder of the API within the rendered book.
 pub const FOLDER: &str = "api";
 const FRONT: &str = "worker_sentry/index.html";
 
@@ -36,10 +36,10 @@ pub fn add(docs: &Path, book: &Path) -> Result<()> {
     write(&to.join("index.html"), &forward(FRONT))
 }
 
-/// The pages of the book that lead to each page of the API.
+/// For each page of the API, the pages of the book that link to it.
 fn naming(pages: &[Rendered]) -> BTreeMap<PathBuf, Vec<&Rendered>> {
     let mut naming: BTreeMap<PathBuf, Vec<&Rendered>> = BTreeMap::new();
-    // Both have the text of other pages.
+    // `index.html` and `print.html` repeat the text of other pages.
     let again = ["index.html", "print.html"].map(Path::new);
     for page in pages {
         if again.contains(&page.path.as_path()) {
@@ -69,7 +69,7 @@ fn way_back(page: &Path, naming: &[&Rendered]) -> String {
     format!("<nav aria-label=\"The book\" style=\"margin: 0 0 1rem\">{links}</nav>")
 }
 
-/// A page that leads to another one.
+/// A page that redirects to another one.
 fn forward(to: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\

@@ -12,9 +12,9 @@ use crate::listing::Listing;
 /// A page, as it is written.
 #[derive(Clone, Debug)]
 pub struct Chapter {
-    /// Its file below `src`, such as `hosts/main.md`.
+    /// The page's file below `src`, such as `hosts/main.md`.
     pub path: String,
-    /// Its Markdown.
+    /// The page's Markdown.
     pub text: String,
 }
 
@@ -25,13 +25,13 @@ pub struct Fence<'c> {
     pub line: usize,
     /// The number of the line that closes it.
     pub end_line: usize,
-    /// What it says after its mark.
+    /// The text behind the opening mark.
     pub language: &'c str,
-    /// What is in it.
+    /// The lines of the block.
     pub body: Vec<&'c str>,
-    /// The number of the first line that is not empty after it, or of the end.
+    /// The number of the first line after the block that is not empty, or of the page's end.
     pub after_line: usize,
-    /// What the first line that is not empty after it says.
+    /// The text of the first line after the block that is not empty.
     pub after: &'c str,
 }
 
@@ -42,22 +42,22 @@ pub struct Table<'c> {
     pub rows: Vec<(usize, Vec<&'c str>)>,
 }
 
-/// What a block of Rust in a page may be. Each is compiled, and run unless it says otherwise.
+/// The kinds of a Rust block that stands in a page. Each is compiled; all but `no_run` are run.
 const WRITTEN: [&str; 3] = ["rust", "rust,no_run", "rust,should_panic"];
 
 impl Fence<'_> {
-    /// Whether it shows a part of a file.
+    /// Whether the block shows a part of a file.
     pub fn is_include(&self) -> bool {
         self.body.iter().any(|line| line.contains("{{#"))
     }
 
-    /// Whether it is Rust that stands in the page itself.
+    /// Whether the block is Rust that stands in the page itself.
     pub fn is_written_rust(&self) -> bool {
         WRITTEN.contains(&self.language) && !self.is_include()
     }
 
-    /// What a block is known by among the tests. It changes with every change to the
-    /// block: a test of an older text proves nothing.
+    /// The block's name in the record of the tests. It changes with every change to the block,
+    /// because a test of an older text proves nothing.
     pub fn key(&self) -> String {
         let lines = self.body.iter().map(|line| line.as_bytes());
         let bytes = lines.flat_map(|line| line.iter().chain(b"\n"));
@@ -70,7 +70,7 @@ impl Chapter {
     ///
     /// # Panics
     ///
-    /// If they cannot be read.
+    /// If the pages cannot be read.
     pub fn all() -> Vec<Self> {
         let folder = files::root().join("src");
         let files = files::files_below(&folder, "md").into_iter();
@@ -82,11 +82,11 @@ impl Chapter {
         chapters
     }
 
-    /// The page with this file.
+    /// The page whose file this is.
     ///
     /// # Panics
     ///
-    /// If there is none.
+    /// If there is no such page.
     pub fn named(path: &str) -> Self {
         Self {
             path: path.to_owned(),
@@ -94,24 +94,24 @@ impl Chapter {
         }
     }
 
-    /// Where something is: `src/page.md:12: what`.
+    /// A message with its place: `src/page.md:12: what`.
     pub fn at(&self, line: usize, what: impl std::fmt::Display) -> String {
         let file = link(&plain(&Path::new("src").join(&self.path)));
         format!("{file}:{line}: {what}")
     }
 
-    /// Whether rustdoc runs its Rust, by way of `doc-comment`.
+    /// Whether rustdoc runs the page's Rust, through `doc-comment`.
     pub fn is_doctest(&self) -> bool {
         self.path == FRONT_PAGE
     }
 
-    /// Whether it is the list of pages, or the one that stands in for a page that is not
-    /// there.
+    /// Whether this is the list of pages, or the page that is shown in place of one that does not
+    /// exist.
     pub fn is_apart(&self) -> bool {
         ["SUMMARY.md", "404.md"].contains(&self.path.as_str())
     }
 
-    /// The folder that its links and includes start from, below the root.
+    /// The folder that the page's links and includes start from, below the root.
     pub fn folder(&self) -> PathBuf {
         Path::new("src")
             .join(&self.path)
@@ -120,7 +120,7 @@ impl Chapter {
             .to_path_buf()
     }
 
-    /// `hosts/main.md` is `hosts_main` among the tests.
+    /// The page's name among the tests: `hosts_main` for `hosts/main.md`.
     pub fn module(&self) -> String {
         self.path.trim_end_matches(".md").replace(['/', '-'], "_")
     }
@@ -175,7 +175,7 @@ impl Chapter {
         fences.collect()
     }
 
-    /// What the line below a listing's caption says of lines that no test runs.
+    /// The reason, from the line below a listing's caption, why no test runs some of its lines.
     pub fn reason(&self, fence: &Fence<'_>) -> Option<&str> {
         let line = self.text.lines().nth(fence.after_line)?;
         let reason = line
@@ -185,7 +185,7 @@ impl Chapter {
         Some(reason.trim()).filter(|reason| !reason.is_empty())
     }
 
-    /// The file that a block shows a part of, which may be the page itself, and that part.
+    /// The file that a block shows a part of, and that part. The file may be the page itself.
     pub fn listed(&self, fence: &Fence<'_>) -> Option<(String, String)> {
         if fence.is_written_rust() {
             return Some((format!("src/{}", self.path), fence.body.join("\n")));
@@ -234,7 +234,7 @@ impl Chapter {
     ///
     /// # Panics
     ///
-    /// If there is none.
+    /// If there is no such table.
     pub fn table(&self, head: &[&str]) -> Table<'_> {
         let mut tables = self.tables();
         tables.retain(|table| table.head == head);
@@ -243,15 +243,15 @@ impl Chapter {
     }
 }
 
-/// What stands around the reason why no test runs a line of a listing.
+/// The text around the reason why no test runs a line of a listing.
 const REASON: [&str; 2] = ["<!-- unrun: ", "-->"];
 
-/// What stands in backticks in a cell, such as ``[`main`](main.md)``.
+/// The text in backticks in a cell, such as ``[`main`](main.md)``.
 pub fn code_in(cell: &str) -> Option<&str> {
     cell.split('`').nth(1)
 }
 
-/// The crate's front page, from where the book's pages are.
+/// The path of the crate's front page, from the folder of the book's pages.
 const FRONT_PAGE: &str = "../crate/README.md";
 
 /// The crate's front page, which rustdoc shows.

@@ -1,7 +1,7 @@
-//! What the pages of the book must not get wrong, checked on their sources.
+//! Mistakes of the book's pages, found in their sources.
 //!
-//! mdBook renders a page whose include names no anchor or whose table is out of date, and
-//! says nothing. The preprocessor fails the build for blocks, tests fail for tables, each
+//! mdBook renders a page without an error when an include names no anchor or when a table is out of
+//! date. The preprocessor therefore fails the build for blocks, and tests fail for tables, each
 //! with the page and the line. Links are followed in the rendered pages: see `rendered`.
 
 mod blocks;
@@ -45,11 +45,12 @@ fn drills() -> Vec<String> {
 }
 
 #[cfg(test)]
-/// A class, its handler, and the function that reports what it fails with.
+/// A class, its handler, and the function that reports the handler's failure.
 type Host = (String, String, String);
 
 #[cfg(test)]
-/// The name of a handler, at the start of a text with the enum's: `WebsocketError`.
+/// The name of a handler, at the start of a text that has it as the enum spells it:
+/// `WebsocketError`.
 fn handler_name(rest: &str) -> Option<String> {
     let variant = rest.split(|c: char| !c.is_ascii_alphanumeric()).next()?;
     let mut name = String::new();

@@ -1,12 +1,12 @@
 //! The drawings of the book's diagrams.
 //!
-//! A diagram is written in Mermaid, in a page. `cargo xtask book` has Chromium draw it once,
-//! when it is new or has changed, and the drawing is kept in `theme/drawings/`. The renderer
-//! `site` puts it into the page. So a reader loads no Mermaid, sees the drawing
-//! without JavaScript, and plain `mdbook build` gives the same page.
+//! A diagram is written in Mermaid, in a page. When a diagram is new or has changed, `cargo xtask
+//! book` has Chromium draw it, and keeps the drawing in `theme/drawings/`. The renderer `site` puts
+//! the drawing into the page. So a reader loads no Mermaid and sees the drawing without JavaScript,
+//! and plain `mdbook build` gives the same page.
 //!
-//! A sequence diagram that tells several stories is drawn more than once: whole, and
-//! each story alone, as wide as a phone.
+//! A sequence diagram that tells several stories is drawn several times: whole, and each story
+//! alone, as wide as a phone.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,26 +18,27 @@ use crate::chapter::Chapter;
 use crate::files::{fingerprint, root};
 use crate::rendered::escaped;
 
-/// Where they are kept, each as the id of its figure.
+/// The folder of the drawings. Each file has the id of its figure as its name.
 pub const FOLDER: &str = "theme/drawings";
-/// What a figure with a diagram begins with in a page.
+/// The beginning of a figure with a diagram in a page.
 const FIGURE: &str = "<figure class=\"diagram\" id=\"";
 
 /// A diagram of a page.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Diagram {
-    /// The id of its figure.
+    /// The id of the figure.
     pub id: String,
-    /// Where it is: `src/page.md:12`.
+    /// The place in the page's source: `src/page.md:12`.
     pub place: String,
     source: String,
 }
 
-/// What draws: the script in Chromium, and the version of what brings Mermaid.
+/// What draws: the script that runs in Chromium, and the version of mdbook-mermaid, which brings
+/// Mermaid.
 pub type Pen<'p> = [&'p str; 2];
 
 impl Diagram {
-    /// The diagrams of a page; an error for one whose figure has no id.
+    /// The diagrams of a page. A diagram whose figure has no id is an error.
     fn of(page: &Chapter) -> Result<Vec<Self>> {
         let lines = Vec::from_iter(page.text.lines());
         let mut diagrams = Vec::new();
@@ -64,25 +65,24 @@ impl Diagram {
         Ok(diagrams)
     }
 
-    /// The file that its drawing is kept in.
+    /// The file of the drawing.
     pub fn file(&self) -> PathBuf {
         root().join(FOLDER).join(format!("{}.html", self.id))
     }
 
-    /// What the file of its drawing begins with. It changes with the source and with
-    /// whatever draws it.
+    /// The first line of the drawing's file. It changes with the diagram's source, with the script
+    /// and with the version of Mermaid.
     fn mark(&self, [script, version]: Pen<'_>) -> String {
         let parts = [&self.source, script, version, WAY].map(str::as_bytes);
         format!("<!-- of {} -->\n", fingerprint(&parts))
     }
 
-    /// Whether its drawing is of what the page says now.
+    /// Whether the kept drawing belongs to what the page says now.
     pub fn is_drawn(&self, pen: Pen<'_>) -> bool {
         fs::read_to_string(self.file()).is_ok_and(|drawn| drawn.starts_with(&self.mark(pen)))
     }
 
-    /// What is to be drawn: the name of each drawing, its source, and whether it is
-    /// for a phone.
+    /// The drawings to make: the name of each, its source, and whether it is for a phone.
     pub fn jobs(&self) -> Vec<(String, String, bool)> {
         let name = format!("drawing-{}", self.id);
         let mut jobs = vec![(name.clone(), self.source.clone(), false)];
@@ -92,7 +92,7 @@ impl Diagram {
         jobs
     }
 
-    /// The text of the file of its drawing.
+    /// The text of the drawing's file.
     pub fn text_of(&self, drawn: &[String], pen: Pen<'_>) -> String {
         let stories = stories(&self.source);
         let [whole, alone @ ..] = drawn else {
@@ -119,8 +119,8 @@ impl Diagram {
     }
 }
 
-/// One story on a phone. Those of a diagram have one name: opening one closes the
-/// others, with any key and without a script.
+/// One story on a phone. All stories of a diagram have one name: opening one closes the others,
+/// with any key and without a script.
 const WAY: &str = "<details class=\"way\" name=\"ID-ways\"OPEN>\n<summary>TITLE</summary>\n\
                    <div class=\"drawing\">DRAWING</div>\n</details>\n";
 
@@ -174,8 +174,8 @@ fn title(line: &str) -> Option<&str> {
     Some(title)
 }
 
-/// The stories of a sequence diagram that tells more than one: each begins with a note
-/// over all participants. A story has only the participants that it needs.
+/// The stories of a sequence diagram that tells more than one. Each begins with a note over all
+/// participants, and has only the participants that it needs.
 fn stories(source: &str) -> Vec<Story> {
     let lines = Vec::from_iter(source.lines());
     let starts = Vec::from_iter((0..lines.len()).filter(|at| title(lines[*at]).is_some()));
@@ -210,7 +210,7 @@ fn stories(source: &str) -> Vec<Story> {
     stories
 }
 
-/// Who sends or gets a message.
+/// The senders and receivers of the messages.
 fn participants<'s>(told: &[&'s str]) -> BTreeSet<&'s str> {
     let ends = told.iter().filter_map(|line| {
         let (from, rest) = line.trim().split_once("->>")?;
@@ -223,7 +223,7 @@ fn participants<'s>(told: &[&'s str]) -> BTreeSet<&'s str> {
     ends.flatten().collect()
 }
 
-/// The participants of the head that a story needs, and the boxes around them.
+/// The lines of the head for the participants that a story needs, and the boxes around them.
 fn needed<'s>(head: &[&'s str], wanted: &BTreeSet<&str>) -> Vec<&'s str> {
     let mut needed = Vec::new();
     let mut open = None;

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// The root of the checkout that this was built in.
+/// The root of the checkout that this program was built in.
 pub fn root() -> PathBuf {
     plain(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."))
 }
@@ -20,7 +20,8 @@ pub fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
-/// The version of a package in Cargo.lock; of several, which cargo sorts, the newest.
+/// The version of a package in Cargo.lock. Of several versions it is the newest, since cargo sorts
+/// them.
 pub fn locked(package: &str) -> Option<String> {
     let lock = read("Cargo.lock");
     let entries = lock.split("[[package]]");
@@ -30,7 +31,7 @@ pub fn locked(package: &str) -> Option<String> {
     Some(line.split('"').nth(1)?.to_owned())
 }
 
-/// A few characters that change with any of the parts.
+/// A short text that changes when any of the parts changes.
 pub fn fingerprint(parts: &[&[u8]]) -> String {
     fnv(parts.iter().flat_map(|part| part.iter().chain(&[0xff])))
 }
@@ -43,7 +44,7 @@ pub(crate) fn fnv<'b>(bytes: impl Iterator<Item = &'b u8>) -> String {
     format!("{hash:016x}")
 }
 
-/// The files of a kind in a folder and those below it, in a fixed order.
+/// All files with this extension in a folder and below it, in a fixed order.
 ///
 /// # Panics
 ///
@@ -54,8 +55,7 @@ pub fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
     files.into_iter().map(|file| folder.join(file)).collect()
 }
 
-/// The paths of all files below `folder`, except for what lies below one of `but`,
-/// in a fixed order.
+/// The paths of all files below `folder`, without those below a folder in `but`, in a fixed order.
 pub fn files(folder: &Path, but: &[&str]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut folders = vec![PathBuf::new()];
@@ -78,14 +78,14 @@ pub fn files(folder: &Path, but: &[&str]) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Copies one file, and makes the folders on its way.
+/// Copies a file, and makes the folders that its path needs.
 pub fn copy(from: &Path, to: &Path) -> Result<()> {
     make_way(to)?;
     fs::copy(from, to).with_context(|| format!("cannot write {}", to.display()))?;
     Ok(())
 }
 
-/// Writes one file, and makes the folders on its way.
+/// Writes a file, and makes the folders that its path needs.
 pub fn write(to: &Path, text: &str) -> Result<()> {
     make_way(to)?;
     fs::write(to, text).with_context(|| format!("cannot write {}", to.display()))
@@ -96,17 +96,17 @@ fn make_way(to: &Path) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
 }
 
-/// The way up from a page to its folder's root: `../` for each step.
+/// The path from a page up to its folder's root: `../` for each level.
 pub fn up(page: &Path) -> String {
     "../".repeat(page.components().count().saturating_sub(1))
 }
 
-/// A path as a link has it.
+/// A path as it is written in a link.
 pub fn link(path: &Path) -> String {
     path.display().to_string().replace('\\', "/")
 }
 
-/// A path without the steps up and down.
+/// A path without `.` and `..`.
 pub fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for component in path.components() {

@@ -2,14 +2,14 @@
 //!
 //! - `chapter`, `listing`: the pages as they are written, with their blocks and tables;
 //! - `rendered`: the pages as mdBook and rustdoc made them;
-//! - `checks`: what a page must not get wrong;
+//! - `checks`: mistakes that a page must not have;
 //! - `proven`, `measured`: the records of what the tests proved, and of which lines they ran;
 //! - `drawings`, `pictures`: what takes the place of a diagram's source, and of a picture;
 //! - `api`, `anchors`, `publish`: the documentation of the crate as a part of the book, the
 //!   places that stay, the folder to publish.
 //!
-//! With the feature `mdbook`, which the program `book-compiler` is made with, there are
-//! `preprocess` and `site`, which mdBook starts, and `twins`.
+//! The feature `mdbook`, which the program `book-compiler` needs, adds `preprocess` and `site`,
+//! which mdBook starts, and `twins`.
 
 pub mod anchors;
 pub mod api;

@@ -9,14 +9,14 @@ use crate::files::{link, plain, root};
 /// A piece of a file that a page shows.
 #[derive(Debug)]
 pub struct Listing {
-    /// The file below the root.
+    /// The path of the file from the root.
     pub file: String,
     /// The anchor's name.
     pub anchor: String,
 }
 
 impl Listing {
-    /// One include of one anchor, in a figure that names the file.
+    /// The one include of one anchor in this block. Its figure must name the file.
     pub fn of(page: &Chapter, fence: &Fence<'_>) -> Result<Self, String> {
         let [line] = fence.body.as_slice() else {
             return Err("an include stands alone in its block".to_owned());
@@ -58,12 +58,12 @@ impl Listing {
         })
     }
 
-    /// The lines that a page shows of its file's text, each with its number there.
+    /// The lines of the file's text that a page shows, each with its number in the file.
     pub fn shown<'t>(&self, text: &'t str) -> Vec<(usize, &'t str)> {
         shown(text, &self.anchor)
     }
 
-    /// Its name in the record of what was measured.
+    /// The listing's name in the record of the measurement.
     pub fn key(&self) -> String {
         format!("{}:{}", self.file, self.anchor)
     }
@@ -74,13 +74,13 @@ pub fn caption(file: &str) -> String {
     format!("<figcaption><code>{file}</code></figcaption>")
 }
 
-/// The lines that a page shows of an anchor, each with its number in the file.
+/// The lines of an anchor that a page shows, each with its number in the file.
 pub(crate) fn shown<'t>(text: &'t str, anchor: &str) -> Vec<(usize, &'t str)> {
     let lines = text.lines().enumerate();
     let lines = lines.skip_while(|(_, line)| !is_mark(line, "ANCHOR:", anchor));
     let lines = lines.skip(1);
     let lines = lines.take_while(|(_, line)| !is_mark(line, "ANCHOR_END:", anchor));
-    // mdBook leaves out the marks of anchors inside.
+    // mdBook leaves out the marks of other anchors inside this one.
     let lines =
         lines.filter(|(_, line)| !line.contains("ANCHOR:") && !line.contains("ANCHOR_END:"));
     lines.map(|(index, line)| (index + 1, line)).collect()
@@ -91,7 +91,7 @@ fn is_mark(line: &str, mark: &str, anchor: &str) -> bool {
     name == Some(anchor)
 }
 
-/// The lines of code of an anchor that is there exactly once.
+/// The lines of code of an anchor, if the anchor is there exactly once.
 fn code_of<'t>(text: &'t str, anchor: &str) -> Option<Vec<&'t str>> {
     let count = |mark: &str| {
         text.lines()
@@ -101,7 +101,7 @@ fn code_of<'t>(text: &'t str, anchor: &str) -> Option<Vec<&'t str>> {
     if (count("ANCHOR:"), count("ANCHOR_END:")) != (1, 1) {
         return None;
     }
-    // A comment alone is what is left of an item that has moved.
+    // A listing of comments alone is empty: its item has moved.
     let is_comment = |line: &str| line.starts_with("//") || line.starts_with("# ");
     let lines = shown(text, anchor).into_iter().map(|(_, line)| line.trim());
     Some(
@@ -111,20 +111,20 @@ fn code_of<'t>(text: &'t str, anchor: &str) -> Option<Vec<&'t str>> {
     )
 }
 
-/// Whether cargo or wrangler reads this file: a configuration beside a package, a workflow
-/// beside it, whose commands a trial runs, a module that its parent names, or JavaScript that
-/// the Rust beside it binds.
+/// Whether the tests use this file: cargo or wrangler reads a configuration beside a package, a
+/// test runs the commands of a workflow, a module has to be declared by its parent, and JavaScript
+/// has to be bound by the Rust file beside it.
 fn is_compiled(path: &Path) -> bool {
     let parent = path.parent().unwrap_or(Path::new(""));
     let name = path.file_stem().and_then(|name| name.to_str());
     match (path.extension().and_then(|it| it.to_str()), name) {
         (Some("toml" | "yaml"), _) => root().join(parent).join("Cargo.toml").is_file(),
         (Some("rs"), Some("lib" | "main")) => true,
-        // A folder's own module is declared where the folder is.
+        // A folder's own module is declared in the file that declares the folder.
         (Some("rs"), Some("mod")) => is_compiled(&parent.with_extension("rs")),
         (Some("js"), Some(_)) => {
             let rust = fs::read_to_string(root().join(path.with_extension("rs")));
-            // The path in the attribute is that within the package.
+            // The attribute has the path within the package.
             let mut within = path.iter().skip_while(|part| *part != "src");
             let within = within.by_ref().collect::<PathBuf>().display().to_string();
             rust.is_ok_and(|text| text.contains(&format!("module = \"/{within}\"")))

@@ -1,4 +1,4 @@
-//! What mdBook starts, by way of `cargo xtask`: the preprocessor and the renderer `site`.
+//! The program that mdBook starts through `cargo xtask`: the preprocessor and the renderer `site`.
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -1,8 +1,8 @@
 //! Which test ran which lines of each listing: `tests/coverage.json`.
 //!
-//! `cargo xtask coverage` writes it, nothing in it is typed in. For each listing it has a
-//! fingerprint of the lines that a page shows, the lines among them that hold code, and the
-//! tests by the lines that they ran. Lines are counted from the first that a page shows.
+//! `cargo xtask coverage` writes the file; nobody edits it. For each listing the file has a
+//! fingerprint of the lines that a page shows, the lines among them that hold code, and the tests,
+//! grouped by the lines that they ran. Lines are counted from the first one that a page shows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,26 +22,26 @@ pub type Numbers = BTreeSet<usize>;
 pub struct Measured {
     /// The native tests, as `package name`.
     pub native: Vec<String>,
-    /// Those in the real runtime.
+    /// The tests in the real runtime.
     pub runtime: Vec<String>,
     /// Each listing, as `file:anchor`.
     pub listings: BTreeMap<String, Lines>,
 }
 
-/// What was measured of a listing.
+/// The measurement of one listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lines {
-    /// The fingerprint of its text.
+    /// The fingerprint of the listing's text.
     pub text: String,
     /// The lines that hold code, as llvm-cov sees it.
     pub code: Numbers,
-    /// The tests by the lines that they ran: numbers into the native ones, then into those
-    /// in the real runtime.
+    /// The tests, grouped by the lines that they ran. A number is an index into the native tests,
+    /// followed by the tests in the real runtime.
     pub ran: BTreeMap<Numbers, Numbers>,
 }
 
 impl Lines {
-    /// The lines with code that none of these tests ran.
+    /// The lines with code that none of the counted tests ran.
     pub fn unrun(&self, counts: impl Fn(usize) -> bool) -> Numbers {
         let ran = self.ran.iter();
         let ran = ran.filter(|(_, tests)| tests.iter().any(|test| counts(*test)));
@@ -50,7 +50,7 @@ impl Lines {
     }
 }
 
-/// The fingerprint of what a page shows, whatever its indentation.
+/// The fingerprint of the lines that a page shows, without their indentation.
 pub fn text_of(lines: &[(usize, &str)]) -> String {
     let lines: Vec<&[u8]> = lines
         .iter()
@@ -101,7 +101,7 @@ impl Measured {
         })
     }
 
-    /// One line for each test, and a few for each listing.
+    /// The record as text: one line for each test, and a few for each listing.
     pub fn written(&self) -> String {
         let quoted = |text: &str| Value::from(text).to_string();
         let names = |names: &[String]| {
@@ -133,7 +133,7 @@ impl Measured {
     }
 }
 
-/// `1-3 5`, with any word between the ends of a range.
+/// Numbers as text: `1-3 5`, with any word between the ends of a range.
 pub fn ranges(numbers: &Numbers, to: &str) -> String {
     let mut found: Vec<(usize, usize)> = Vec::new();
     for number in numbers {

@@ -1,7 +1,7 @@
 //! The pictures of the book.
 //!
-//! A page has the light picture only. The renderer `site` puts the dark one beside it, and
-//! the size of both, so that nothing moves when they come.
+//! A page names only the light picture. The renderer `site` puts the dark one beside it, and writes
+//! the size of both, so that the page does not move when a picture arrives.
 
 use std::fs;
 use std::path::Path;
@@ -10,9 +10,9 @@ use anyhow::{Context, Result};
 
 use crate::files::root;
 
-/// A page with each picture in light and in dark. The style sheet shows one of the two, and
-/// a browser loads no lazy picture that is not shown. What mdBook puts around a picture, to
-/// make it as large as the window, goes: these are as large as they get.
+/// A page with each picture in light and in dark. The style sheet shows one of the two, and a
+/// browser loads no lazy picture that is not shown. mdBook's link around a picture, which enlarges
+/// it to the window, is removed: these pictures are at full size.
 pub fn placed(page: &str) -> Result<String> {
     const BEGIN: &str = "<label class=\"checkbox-label\">";
     let mut parts = page.split(BEGIN);
@@ -34,7 +34,7 @@ pub fn placed(page: &str) -> Result<String> {
                 let class = format!("class=\"in-{scheme}\" ");
                 (class, format!("{name}-{scheme}.webp"))
             })),
-            // A screen that looks the same whatever the system prefers.
+            // The picture looks the same in light and in dark, so it is one file.
             None => vec![(String::new(), format!("{name}.webp"))],
         };
         for (class, file) in files {

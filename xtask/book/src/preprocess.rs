@@ -1,8 +1,8 @@
-//! The book's own preprocessor: no block is shown that no test proves, and each listing says
-//! which tests prove it.
+//! The book's own preprocessor. It refuses a block that no test proves, and adds to each listing
+//! the tests that prove it.
 //!
-//! mdBook hands it all pages, and takes them back. It runs before mdBook puts includes in
-//! place, so it sees what was written.
+//! mdBook gives it all pages and takes the changed ones. It runs before mdBook replaces includes,
+//! so it sees the pages as they were written.
 
 use std::io::Write;
 
@@ -38,7 +38,7 @@ pub fn preprocess() -> Result<()> {
         };
         chapter.content = with_proofs(&page, &proven);
     });
-    // Not `println!`: mdBook may be gone.
+    // Not `println!`, which would panic if mdBook has already ended.
     Ok(serde_json::to_writer(std::io::stdout().lock(), &book)
         .map_err(std::io::Error::from)
         .and_then(|()| std::io::stdout().flush())?)
@@ -49,7 +49,7 @@ pub fn preprocess() -> Result<()> {
 fn with_proofs(page: &Chapter, proven: &Proven) -> String {
     let mut lines: Vec<String> = page.text.lines().map(str::to_owned).collect();
     let mut fences = page.fences();
-    // From the end, so that the lines above keep their numbers.
+    // From the last to the first, so that the lines above keep their numbers.
     fences.reverse();
     for fence in &fences {
         if let Ok(listing) = Listing::of(page, fence) {

@@ -1,20 +1,19 @@
-//! What the tests proved: the record of a run, and which of its tests prove a
-//! listing.
+//! The tests that passed, from the record of a run, and which of them prove a listing.
 //!
-//! `cargo xtask test` writes down which tests passed, and what each test in the real
-//! runtime used, and compares it with `tests/proven.json`, which is committed so that the
-//! book can be rendered without running anything. Nothing in that file is typed in. A test
-//! in the real runtime notes what it used, as it uses it:
+//! `cargo xtask test` finds out which tests passed, and what each test in the real runtime used,
+//! and compares both with `tests/proven.json`. That file is committed, so that the book can be
+//! rendered without running a test; nobody edits it. A test in the real runtime notes each thing
+//! when it uses it:
 //!
 //! - `worker NAME`, `deploy NAME`: a Worker that ran or was bundled;
 //! - `drill HOST/HANDLER`, `drills off`: a drill that was answered;
-//! - `request /FOLDER`: where a request went;
-//! - `event CLASS.HANDLER`: a report that it waited for and got;
-//! - `line TEXT`: a line of the crate's that it waited for and got;
-//! - `command LINE`: a line of a page that it ran;
-//! - `file PATH`: a workflow whose commands it read or ran.
+//! - `request /FOLDER`: the first part of a requested path;
+//! - `event CLASS.HANDLER`: a report that the test waited for and received;
+//! - `line TEXT`: a line of the crate that the test waited for and received;
+//! - `command LINE`: a line of a page that the test ran;
+//! - `file PATH`: a workflow whose commands the test read or ran.
 //!
-//! Which lines of a listing a test ran is measured: see `measured.rs`.
+//! `measured.rs` has which lines of a listing a test ran.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,10 +30,10 @@ use crate::measured::{self, Lines, Measured, Numbers, ranges};
 /// The committed record.
 const FILE: &str = "tests/proven.json";
 const RECORDING: &str = "WORKER_SENTRY_RECORDING";
-/// The variable that lets the pages be ahead of the record, while somebody writes
-/// them or makes it anew.
+/// The variable that lets the pages show what the record does not have yet, while somebody writes a
+/// page or makes the record anew.
 pub const AHEAD: (&str, &str) = (RECORDING, "1");
-/// The packages whose files are shown, and where the files are.
+/// The packages whose files the book shows, and the folders of these files.
 const PACKAGES: [(&str, &str); 3] = [
     ("crate", "crate/src"),
     ("laboratory", "crate/laboratory/src"),
@@ -43,10 +42,10 @@ const PACKAGES: [(&str, &str); 3] = [
 /// The package whose tests are the Rust blocks of the pages.
 const PAGES: &str = "pages";
 
-/// What belongs to each of several names.
+/// A set of things for each name.
 type Used = BTreeMap<String, BTreeSet<String>>;
 
-/// Tests by what they ran on.
+/// Tests, grouped by what they ran on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
     /// The names of the native tests of each package.
@@ -55,30 +54,30 @@ pub struct Record {
     pub runtime: Used,
 }
 
-/// A part of the record, and the stage that makes it.
+/// A part of the record, which one stage makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// What `cargo test` runs.
+    /// The tests that `cargo test` runs.
     Native,
-    /// What runs in workerd.
+    /// The tests that run in workerd.
     Runtime,
 }
 
-/// As many tests as a reader looks at.
+/// The largest number of tests that the book names below a listing.
 const MOST: usize = 6;
 
-/// The tests that prove a listing. Those that ran most of its lines come first.
+/// The tests that prove a listing, sorted: the tests that ran most of its lines come first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proof {
-    /// A few of those that need Rust and nothing else.
+    /// A few of the tests that need only Rust.
     pub native: Vec<String>,
-    /// A few of those that ran in workerd.
+    /// A few of the tests that ran in workerd.
     pub runtime: Vec<String>,
-    /// How many there are, named here or not.
+    /// The number of all tests, named here or not.
     pub count: usize,
     /// The file of the site that says which test ran which line.
     pub file: String,
-    /// Why there is none, or lines that none runs and why.
+    /// Why no test ran the listing, or which lines no test ran and why.
     pub note: String,
 }
 
@@ -88,7 +87,7 @@ impl Proof {
         self.count == 0 && self.note.is_empty()
     }
 
-    /// As a text that [`Proof::parsed`] reads.
+    /// The proof as a text that [`Proof::parsed`] reads.
     pub fn written(&self) -> Value {
         let Self {
             native,
@@ -100,7 +99,7 @@ impl Proof {
         json!([native, runtime, count, file, note])
     }
 
-    /// From such a text.
+    /// The proof that such a text describes.
     pub fn parsed(text: &str) -> Result<Self> {
         let (native, runtime, count, file, note) = serde_json::from_str(text)?;
         Ok(Self {
@@ -112,7 +111,7 @@ impl Proof {
         })
     }
 
-    /// These tests.
+    /// A proof by these tests.
     fn named(native: Vec<String>, runtime: Vec<String>) -> Self {
         let count = native.len() + runtime.len();
         let (native, runtime) = fewer(native, runtime);
@@ -125,18 +124,18 @@ impl Proof {
     }
 }
 
-/// A few of each kind.
+/// At most [`MOST`] tests, of both kinds.
 fn fewer<T>(mut native: Vec<T>, mut runtime: Vec<T>) -> (Vec<T>, Vec<T>) {
     native.truncate(MOST - runtime.len().min(MOST / 2));
     runtime.truncate(MOST - native.len());
     (native, runtime)
 }
 
-/// The record, and the sources that say what it means.
+/// The record, and the sources that give its names their meaning.
 pub struct Proven {
     record: Record,
     measured: Measured,
-    /// The sources, once somebody asks.
+    /// The sources, read when they are first needed.
     sources: OnceCell<Vec<Source>>,
     recording: bool,
 }
@@ -159,7 +158,7 @@ impl Proven {
         })
     }
 
-    /// A record of few tests, for the tests of the checks.
+    /// A small record, for the tests of the checks.
     #[cfg(test)]
     pub fn of_a_test() -> Self {
         let used = |list: &[&str]| list.iter().map(|it| (*it).to_owned()).collect();
@@ -178,7 +177,7 @@ impl Proven {
         let block = page.test_of(&page.fences()[0]);
         proven.record.native = [(PAGES.to_owned(), used(&[&block]))].into();
         proven.record.runtime = runtime.map(|(test, used)| (test.to_owned(), used)).into();
-        // The guard's listing, run by this test.
+        // The listing of the guard, which this test ran.
         let text = read("crate/src/steps/guard.rs");
         let shown = shown(&text, "guard");
         let all: Numbers = [1, 2].into();
@@ -196,12 +195,12 @@ impl Proven {
         proven
     }
 
-    /// Whether the pages may show what is not in the record yet.
+    /// Whether the pages may show what the record does not have yet.
     pub fn is_ahead(&self) -> bool {
         self.recording
     }
 
-    /// The same record, for pages that may not.
+    /// The same record, for pages that may show only what the record has.
     pub fn strict(self) -> Self {
         Self {
             recording: false,
@@ -223,13 +222,14 @@ impl Proven {
         tests.any(|used| used.contains(&command))
     }
 
-    /// Whether the block of a page with this test ran.
+    /// Whether this test of a page's block ran.
     pub fn has_test_of_page(&self, test: &str) -> bool {
         let tests = self.record.native.get(PAGES);
         tests.is_some_and(|tests| tests.contains(test))
     }
 
-    /// The tests that prove a listing. `reason` is what the page says of lines that none runs.
+    /// The tests that prove a listing. `reason` is what the page says about lines that no test
+    /// runs.
     pub fn of(&self, listing: &Listing, reason: Option<&str>) -> Proof {
         let measured = self.lines(listing);
         let Some((key, lines)) = measured.ok() else {
@@ -249,7 +249,8 @@ impl Proven {
             };
         }
         let mut tests = self.tests(lines);
-        // Those that ran most of its lines, and of these those that ran least else.
+        // The tests that ran most lines of the listing come first; among equals, those that ran
+        // fewest other listings.
         tests.sort_by_key(|(test, ran)| (usize::MAX - ran.len(), self.breadth(*test)));
         let count = tests.len();
         let of = |wanted: bool| {
@@ -278,8 +279,8 @@ impl Proven {
         }
     }
 
-    /// What is wrong with the proof of a listing, of which the page gives this reason for
-    /// lines that no test runs.
+    /// What is wrong with the proof of a listing. `reason` is what the page says about lines that
+    /// no test runs.
     pub fn wrong(&self, listing: &Listing, reason: Option<&str>) -> Option<String> {
         let name = listing.key();
         if !is_rust(listing) {
@@ -307,7 +308,7 @@ impl Proven {
         }
     }
 
-    /// What was measured of a listing with this very text.
+    /// The measurement of a listing, if the listing's text is still the measured one.
     fn lines(&self, listing: &Listing) -> std::result::Result<(String, &Lines), &'static str> {
         let key = listing.key();
         let lines = self
@@ -321,29 +322,29 @@ impl Proven {
         }
     }
 
-    /// The tests that ran something of it, each with the lines.
+    /// The tests that ran at least one of these lines, each with the lines that it ran.
     fn tests<'m>(&self, lines: &'m Lines) -> Vec<(usize, &'m Numbers)> {
         let tests = lines.ran.iter();
         let tests = tests.flat_map(|(ran, tests)| tests.iter().map(move |test| (*test, ran)));
         tests.filter(|(test, _)| self.counts(*test)).collect()
     }
 
-    /// How many listings a test ran something of.
+    /// The number of listings that a test ran a part of.
     fn breadth(&self, test: usize) -> usize {
         let listings = self.measured.listings.values();
         let ran = |lines: &&Lines| lines.ran.values().any(|tests| tests.contains(&test));
         listings.filter(ran).count()
     }
 
-    /// Whether a measured test passed in the run that is recorded, or is newer: the record
-    /// is made anew at another time.
+    /// Whether a measured test still exists: it passed in the recorded run, or it is newer than
+    /// that record, which is made at another time than the measurement.
     fn counts(&self, test: usize) -> bool {
         match self.measured.test(test) {
             Some((name, true)) => self.record.runtime.contains_key(name),
             Some((name, false)) => {
                 let (package, name) = name.split_once(' ').unwrap_or(("", name));
                 let tests = self.record.native.get(package);
-                // The record has the packages of the book only.
+                // The record has only the packages that the book shows.
                 let stands = || {
                     let sources = self.sources.get_or_init(sources);
                     package_of(sources, name).is_some_and(|found| found.0 == package)
@@ -354,8 +355,9 @@ impl Proven {
         }
     }
 
-    /// The tests that ran or bundled a Worker with this configuration, or read this workflow.
-    /// JavaScript has no counters: the tests that ran the function of Rust that calls it.
+    /// The tests of a listing that is not Rust. A configuration: the tests that ran or bundled its
+    /// Worker. A workflow: the tests that read it. JavaScript has no counters, so its tests are
+    /// those of the Rust function that calls it.
     fn of_other(&self, listing: &Listing) -> Proof {
         if let Some(module) = listing.file.strip_suffix(".js") {
             let caller = Listing {
@@ -435,14 +437,14 @@ impl Proven {
     }
 }
 
-/// Whether a listing has the text that was measured.
+/// Whether the listing still has the text that was measured.
 fn is_current(key: &str, lines: &Lines) -> bool {
     let (file, anchor) = key.rsplit_once(':').unwrap_or((key, ""));
     let text = std::fs::read_to_string(root().join(file)).unwrap_or_default();
     measured::text_of(&shown(&text, anchor)) == lines.text
 }
 
-/// Whether a listing has a function, as it is written.
+/// Whether the listing's source contains a function.
 fn has_function(listing: &Listing) -> bool {
     let text = read(&listing.file);
     let shown = shown(&text, &listing.anchor);
@@ -454,7 +456,7 @@ fn is_rust(listing: &Listing) -> bool {
     listing.file.ends_with(".rs")
 }
 
-/// Where the site says which test ran which line of a listing.
+/// The file of the site that says which test ran which line of a listing.
 fn file_of(key: &str) -> String {
     format!("lines/{}.txt", key.replace(['/', ':'], "-"))
 }
@@ -467,7 +469,7 @@ pub fn native_name(folder: &Path, test: &str) -> String {
     format!("{} {test}", package.unwrap_or(&name))
 }
 
-/// The name of a block's test without the line, if a test is of a block.
+/// The name of a block's test without the line number; nothing for other tests.
 fn block_of_test(test: &str) -> Option<&str> {
     let (block, line) = test.strip_prefix("blocks::")?.rsplit_once("_line_")?;
     line.parse::<usize>().is_ok().then_some(block)
@@ -489,8 +491,8 @@ impl Record {
         })
     }
 
-    /// One line for each test, in order, so that two branches that add tests can be
-    /// merged.
+    /// The record as text, one line for each test and sorted, so that git can merge two branches
+    /// that both add tests.
     fn written(&self) -> String {
         let quoted = |text: &str| Value::from(text).to_string();
         let native = self.native.iter().map(|(package, tests)| {
@@ -572,7 +574,7 @@ pub fn settle(part: Part, seen: &Record, write: bool) -> Result<()> {
     )
 }
 
-/// What is only in the record, and what only this run saw.
+/// What only the record has, and what only this run saw.
 fn differences(committed: &Used, seen: &Used) -> Vec<String> {
     let names: BTreeSet<&String> = committed.keys().chain(seen.keys()).collect();
     let mut differences = Vec::new();
@@ -623,10 +625,10 @@ fn sources() -> Vec<Source> {
     sources
 }
 
-/// The package that a native test belongs to, and its name without what every change to
-/// a file would change.
+/// The package of a native test, and the test's name without the line number, which every change to
+/// the file may move.
 fn package_of(sources: &[Source], test: &str) -> Option<(String, String)> {
-    // A place in a file, such as `a.rs - item (line 63)`.
+    // Some names have a place in a file, such as `a.rs - item (line 63)`.
     let lasting = test.split(" (line ").next().unwrap_or(test);
     if let Some((path, _)) = test.split_once(" - ") {
         let file = sources.iter().find(|file| file.path == path)?;
@@ -718,7 +720,7 @@ mod tests {
         assert_eq!(proven.wrong(&guard(), Some("Why.")), None);
         let proof = proven.of(&guard(), Some("Why."));
         assert_eq!(proof.note, "No test runs line 3. Why.");
-        // A test that is not in the record of those that passed.
+        // The test is not in the record of passed tests.
         proven.record.runtime.clear();
         let unrun = proven.wrong(&guard(), None).unwrap();
         assert!(unrun.starts_with("no test runs 1-3 of crate/"), "{unrun}");

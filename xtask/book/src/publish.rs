@@ -1,8 +1,8 @@
 //! The folder to publish, complete, for one release.
 //!
-//! The newest release is at the folder's root, so that an address without a version
-//! always shows it. Each release is also below its own name, such as `v0.1`, where it
-//! stays when there is a newer one.
+//! The newest release is at the folder's root, so an address without a version always shows it.
+//! Each release also has a folder of its own, such as `v0.1`, which stays when a newer release is
+//! published.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,38 +15,38 @@ use crate::api;
 use crate::files::{copy, files, link, read, root, up, write};
 use crate::rendered::{self, Rendered, broken};
 
-/// The list of all pages that the renderer writes: <https://llmstxt.org/>
+/// The list of all pages, which the renderer writes: <https://llmstxt.org/>
 pub const LIST_FOR_PROGRAMS: &str = "llms.txt";
 
 /// What is to be published, and where.
 #[derive(Default)]
 pub struct Options {
-    /// The folder: a new one, or one that was filled before.
+    /// The folder: a new one, or one that this command filled before.
     pub out: PathBuf,
-    /// The release, such as 0.1; that of Cargo.toml if not said.
+    /// The release, such as 0.1. Without it, the release is that of Cargo.toml.
     pub release: Option<String>,
-    /// Where the folder will be reached.
+    /// The address at which the folder will be reached.
     pub url: Option<String>,
     /// The repository's address.
     pub repository: Option<String>,
-    /// Where to edit a page, with {path} for its file.
+    /// The address to edit a page at, with {path} in place of the page's file.
     pub edit_url: Option<String>,
 }
 
 /// Renders the book into a folder, with variables for mdBook.
 pub type Render<'r> = dyn Fn(&Path, &[(&str, String)]) -> Result<()> + 'r;
 
-/// A folder to publish that can be filled.
+/// A folder to publish, whose options and content were checked.
 pub struct Publication {
     options: Options,
     address: Option<Address>,
     release: Release,
-    /// This one, and those that are there already.
+    /// This release, and those that are already in the folder.
     releases: BTreeSet<Release>,
 }
 
 impl Publication {
-    /// Says what is wrong with the options or the folder, if anything is.
+    /// Checks the options and the folder.
     pub fn of(options: Options) -> Result<Self> {
         let release = match &options.release {
             Some(release) => Release::parse(release),
@@ -67,7 +67,8 @@ impl Publication {
     pub fn write(&self, render: &Render<'_>) -> Result<()> {
         let (out, release) = (&self.options.out, self.release);
         let newest = *self.releases.last().expect("this one is there");
-        // First, so that a folder is known as ours also after an interruption.
+        // The list is written before anything else: it marks the folder as one of this command,
+        // even after an interruption.
         list(out, &self.releases)?;
         self.place(&format!("{release}/"), render)?;
         if release == newest {
@@ -80,7 +81,7 @@ impl Publication {
         if let Some(address) = &self.address {
             write(&out.join("sitemap.xml"), &sitemap(out, address)?)?;
         }
-        // GitHub Pages would leave out what its own generator does not want.
+        // Without this file GitHub Pages removes files that its own generator ignores.
         write(&out.join(".nojekyll"), "")?;
         let wrong = broken(out, &rendered::pages(out, &[])?);
         if !wrong.is_empty() {
@@ -105,7 +106,8 @@ impl Publication {
             }
         }
         if let Some(address) = &self.address {
-            // Who reads this list may know no page, and so no address to start from.
+            // The reader of this list may have no page, and so no address that links could be
+            // relative to.
             let list = made.join(LIST_FOR_PROGRAMS);
             let base = format!("{}{place}", address.url);
             write(&list, &absolute(&fs::read_to_string(&list)?, &base))?;
@@ -118,7 +120,7 @@ impl Publication {
         fs::remove_dir_all(&made).with_context(|| format!("cannot remove {}", made.display()))
     }
 
-    /// What mdBook is told about this place.
+    /// The variables that tell mdBook about this place.
     fn variables(&self, place: &str) -> Vec<(&'static str, String)> {
         let mut variables = Vec::new();
         if let Some(address) = &self.address {
@@ -140,7 +142,7 @@ impl Publication {
         variables
     }
 
-    /// A page with what only its publication knows.
+    /// A page with what is only known when the book is published.
     fn filled_in(&self, page: &Rendered, place: &str) -> Result<String> {
         let to_root = up(&Path::new(place).join(&page.path));
         let release = format!(
@@ -151,7 +153,7 @@ impl Publication {
         let Some(address) = &self.address else {
             return Ok(text);
         };
-        // The release that is asked for by no version is the one to find.
+        // Search engines should find the address without a version.
         let url = address_of(address, &page.path);
         let image = format!("{}social.png", address.url);
         let mut lines = format!("<meta property=\"og:url\" content=\"{url}\">");
@@ -170,7 +172,8 @@ impl Publication {
     }
 }
 
-/// Patches go without saying: they are the same book, mended.
+/// A release by its first two numbers. A patch release replaces the book of the release it
+/// corrects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Release {
     major: u32,
@@ -202,9 +205,9 @@ impl fmt::Display for Release {
     }
 }
 
-/// Where the folder is reached.
+/// The address at which the folder is reached.
 struct Address {
-    /// With a slash at its end.
+    /// The whole address, with a slash at its end.
     url: String,
     /// The same without scheme and host.
     path: String,
@@ -235,15 +238,15 @@ impl Address {
 
 const LIST: &str = "releases.json";
 const LIST_PAGE: &str = "releases.html";
-/// A file of its own, since a server may allow no style in a page.
+/// The style of the list of releases. It is a file, since a server may forbid styles in a page.
 const LIST_STYLE: &str = "releases.css";
 const STYLE: &str = ":root { color-scheme: light dark; font: 1.1rem/1.6 system-ui, sans-serif; }\n\
                      body { max-width: 40rem; margin: 3rem auto; padding: 0 1rem; }\n";
 
-/// The releases that are there already.
+/// The releases that are already in the folder.
 ///
-/// What is in the root of the folder is replaced, so a folder that this command did
-/// not fill is not touched.
+/// Publishing replaces the content of the folder's root. A folder that this command did not fill is
+/// therefore refused.
 fn releases_in(out: &Path) -> Result<BTreeSet<Release>> {
     let Ok(entries) = fs::read_dir(out) else {
         return Ok(BTreeSet::new());
@@ -268,12 +271,12 @@ fn release_named(folder: &str) -> Option<Release> {
     (release.to_string() == folder).then_some(release)
 }
 
-/// Whether somebody else put this into the folder's root, for whoever serves it.
+/// Whether a file in the folder's root belongs to the server and must stay.
 fn is_kept(name: &str) -> bool {
     name.starts_with('.') || name == "CNAME"
 }
 
-/// Where `theme/index.hbs` leaves room for what is known when it is published.
+/// The marks in `theme/index.hbs` that publishing replaces.
 const ADDRESS: &str = "<!-- address -->";
 const RELEASE: &str = "<!-- release -->";
 const NOTICE: [&str; 2] = ["<!-- notice -->", "<!-- /notice -->"];
@@ -288,13 +291,13 @@ fn replaced(page: &Rendered, text: &str, marker: &str, by: &str) -> Result<Strin
     Ok(text.replacen(marker, by, 1))
 }
 
-/// mdBook makes two kinds of page without the template: the bare table of contents,
-/// and those that only lead to another one.
+/// Whether mdBook made this page with the template. It makes two kinds of page without it: the bare
+/// table of contents, and pages that only redirect to another one.
 fn is_of_the_template(page: &Rendered) -> bool {
     page.path != Path::new("toc.html") && !page.text.contains("http-equiv=\"refresh\"")
 }
 
-/// A folder's index is reached by the folder's address.
+/// The address of a page. A folder's `index.html` has the address of the folder.
 fn address_of(address: &Address, page: &Path) -> String {
     let page = link(page);
     let page = match page.strip_suffix("index.html") {
@@ -304,7 +307,7 @@ fn address_of(address: &Address, page: &Path) -> String {
     format!("{}{page}", address.url)
 }
 
-/// Removes what an earlier publication put here.
+/// Removes the files of an earlier publication from this place.
 fn clear(place: &Path) -> Result<()> {
     let entries = fs::read_dir(place).into_iter().flatten().flatten();
     for entry in entries {
@@ -322,7 +325,7 @@ fn clear(place: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Says on each page of an old release which one is the newest.
+/// Says on each page of an old release which release is the newest.
 fn point_to_the_newest(out: &Path, old: Release, newest: Release) -> Result<()> {
     let folder = out.join(old.to_string());
     for page in rendered::pages(&folder, &[api::FOLDER])? {
@@ -378,7 +381,7 @@ fn list(out: &Path, releases: &BTreeSet<Release>) -> Result<()> {
     write(&out.join(LIST_PAGE), &page)
 }
 
-/// <https://www.sitemaps.org/protocol.html>
+/// Writes the sitemap: <https://www.sitemaps.org/protocol.html>
 fn sitemap(out: &Path, address: &Address) -> Result<String> {
     let is_to_be_found = |page: &Rendered| page.text.contains("rel=\"canonical\"");
     let mut urls = String::new();
@@ -407,7 +410,7 @@ fn root_pages(out: &Path) -> Result<Vec<Rendered>> {
     Ok(pages)
 }
 
-/// The list for programs with whole addresses: each page is below `base`.
+/// The list for programs with absolute addresses: each page is below `base`.
 fn absolute(list: &str, base: &str) -> String {
     list.replace("](", &format!("]({base}"))
 }

@@ -1,7 +1,7 @@
-//! Rendered pages, read as far as links and ids go.
+//! Rendered pages: their links, ids and titles.
 //!
-//! They come from mdBook and rustdoc, which write attributes in one way only:
-//! with double quotes. That needs no parser.
+//! mdBook and rustdoc write attributes in one way only, with double quotes. So searching the text
+//! is enough, without an HTML parser.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,14 +14,14 @@ use crate::files::{files, link, plain};
 /// A rendered page.
 #[derive(Clone)]
 pub struct Rendered {
-    /// Its file, below the folder that was asked for.
+    /// The page's file, below the folder that was searched.
     pub path: PathBuf,
     pub text: String,
 }
 
 impl Rendered {
-    /// What it links to or loads within its own site: the file, below the same
-    /// folder as the page's, and the fragment.
+    /// The files of the same site that the page links to or loads, each with the fragment. A path
+    /// starts at the same folder as the page's own.
     pub fn targets(&self) -> impl Iterator<Item = (PathBuf, &str)> {
         let links = ["href", "src"].map(|name| attributes(&self.text, name));
         links.into_iter().flatten().filter_map(|link| {
@@ -36,17 +36,17 @@ impl Rendered {
         })
     }
 
-    /// Whether a link with this fragment finds its place.
+    /// Whether the page has the place that a fragment names.
     pub fn has(&self, id: &str) -> bool {
         id.is_empty() || self.text.contains(&format!("id=\"{id}\""))
     }
 
-    /// What the page is about, without what is around it on every page.
+    /// The page's content, without the parts that every page has.
     pub fn main(&self) -> Option<&str> {
         self.text.split_once("<main>")?.1.split("</main>").next()
     }
 
-    /// What stands in `<title>`, without the book's own.
+    /// The text of `<title>`, without the book's name.
     pub fn title(&self) -> &str {
         let (_, title) = self.text.split_once("<title>").unwrap_or_default();
         let title = title.split("</title>").next().unwrap_or_default();
@@ -61,13 +61,13 @@ pub fn attributes<'t>(text: &'t str, name: &str) -> Vec<&'t str> {
     values.filter_map(|rest| rest.split('"').next()).collect()
 }
 
-/// A text as HTML.
+/// A text, escaped for HTML.
 pub fn escaped(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('<', "&lt;");
     text.replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// The text that HTML without tags says.
+/// The text that HTML without tags stands for.
 pub fn unescaped(html: &str) -> String {
     let text = html.replace("&lt;", "<").replace("&gt;", ">");
     let text = text.replace("&quot;", "\"").replace("&#39;", "'");
@@ -75,7 +75,7 @@ pub fn unescaped(html: &str) -> String {
     text.replace("&amp;", "&")
 }
 
-/// Every page below `folder`, except for what lies below one of `but`.
+/// Every page below `folder`, without those below a folder in `but`.
 pub fn pages(folder: &Path, but: &[&str]) -> Result<Vec<Rendered>> {
     let mut pages = Vec::new();
     for path in files(folder, but)? {
@@ -88,10 +88,11 @@ pub fn pages(folder: &Path, but: &[&str]) -> Result<Vec<Rendered>> {
     Ok(pages)
 }
 
-/// What is wrong with the links of these pages, which are all of `folder`: a file or a place
-/// that is not there, an address that is none, something that is loaded from elsewhere.
+/// What is wrong with the links of these pages, which are all pages of `folder`: a file or a place
+/// that does not exist, an address that is not valid, a file that is loaded from another host.
 ///
-/// Links of the crate's documentation are rustdoc's. Those into it are followed where it is.
+/// rustdoc checks the links within the crate's documentation. Links into it are followed if the
+/// documentation is there.
 pub fn broken(folder: &Path, pages: &[Rendered]) -> Vec<String> {
     let find = |path: &Path| {
         let at = pages.binary_search_by(|page| page.path.as_path().cmp(path));
@@ -200,7 +201,7 @@ mod tests {
             "<img src=\"a.png\">",
             "<a href=\"v0.1/api/fn.e.html\">",
             "<a href=\"https://docs.rs/worker\">",
-            // Who publishes names the addresses around a page.
+            // Publishing sets the addresses outside of `<main>`, so they are not checked.
             "<a href=\"http://localhost/\"><main></main>",
             "<a href=\"mailto:a\">",
         ] {
@@ -221,7 +222,8 @@ mod tests {
             assert_eq!(found.len(), 1, "{bad}: {found:?}");
             assert!(found[0].starts_with("a.html: "), "{found:?}");
         }
-        // Plain `mdbook build` has no documentation of the crate.
+        // Plain `mdbook build` makes no documentation of the crate, so a link into it is not
+        // checked.
         let alone = [page("a.html", "<a href=\"api/fn.e.html\">")];
         assert_eq!(broken(&folder, &alone), [""; 0]);
         fs::remove_dir_all(folder).unwrap();

@@ -1,9 +1,9 @@
-//! The book's own renderer, `site`: it finishes what mdBook's has rendered.
+//! The book's own renderer, `site`: it finishes the pages that mdBook has rendered.
 //!
-//! mdBook starts it after the pages are there (see `book.toml`), in plain `mdbook
-//! build` as well. It fails for a link that leads nowhere. It puts into the pages what mdBook's search is not to find or what
-//! mdBook cannot make: the tests of each listing, the drawings and the dark pictures. And it writes the
-//! twin of each page in Markdown, and `llms.txt`.
+//! mdBook starts it after its own renderer (see `book.toml`), also in plain `mdbook build`. It
+//! fails for a link that leads nowhere. It puts into the pages what mdBook's search must not find
+//! or what mdBook cannot make: the tests of each listing, the drawings and the dark pictures. It
+//! also writes the twin of each page in Markdown, and `llms.txt`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,19 +16,19 @@ use crate::proven::{Proof, Proven};
 use crate::rendered::{self, Rendered, escaped};
 use crate::{drawings, pictures, twins};
 
-/// What the template has in its head, for the link to the twin.
+/// The mark in the template's head that the link to the twin replaces.
 const TWIN: &str = "<!-- twin -->";
-/// What stands in a page in the place of a listing's tests.
+/// The mark in a page that a listing's tests replace.
 const PROOF: [&str; 2] = ["<!-- proof: ", " -->"];
-/// What stands in a page in the place of the laboratory, and the page whose scripts run it.
+/// The mark in a page that the laboratory replaces, and the page whose scripts run the laboratory.
 const LABORATORY: &str = "<!-- laboratory -->";
 const LABORATORY_PAGE: &str = "laboratory.html";
 
-/// Reads what mdBook knows on stdin, and finishes the pages that it rendered. The engine of
-/// the laboratory was made before.
+/// Reads mdBook's description of the book on stdin, and finishes the rendered pages. `engine` is
+/// the engine of the laboratory, which is built before.
 pub fn site(engine: &Path) -> Result<()> {
     let context = RenderContext::from_json(std::io::stdin())?;
-    // Where mdBook put the pages: each renderer has a folder, side by side.
+    // Each renderer has a folder of its own, beside that of mdBook's renderer, which has the pages.
     let folder = context.destination.with_file_name("html");
     let twins = twins::write_all(&context, &folder)?;
     let laboratory = laboratory(engine, &folder)?;
@@ -41,13 +41,13 @@ pub fn site(engine: &Path) -> Result<()> {
     }
     for page in &mut pages {
         page.text = finished(page, &twins)?;
-        // On the page of the whole book, which is for paper, it would be lifeless.
+        // The page of the whole book is for paper, where the laboratory cannot run.
         if page.path == Path::new(LABORATORY_PAGE) {
             page.text = page.text.replace(LABORATORY, &laboratory);
         }
         write(&folder.join(&page.path), &page.text)?;
     }
-    // It has nothing of its own to show.
+    // This renderer puts nothing into its own folder.
     let _ = fs::remove_dir(context.destination);
     let broken = rendered::broken(&folder, &pages);
     if !broken.is_empty() {
@@ -56,8 +56,8 @@ pub fn site(engine: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The laboratory as its page has it. Its files have names of their own for each content,
-/// so that a browser never joins an old one to a new one.
+/// The HTML of the laboratory on its page. The names of its files change with their content, so
+/// that a browser never combines an old file with a new one.
 fn laboratory(engine: &Path, pages: &Path) -> Result<String> {
     let mut html = fs::read_to_string(root().join("theme/laboratory.html"))?;
     for (file, kind) in [
@@ -77,13 +77,13 @@ fn is_moved(page: &Rendered) -> bool {
     page.text.contains(" src=\"moved.js\"")
 }
 
-/// A page with all that mdBook left open.
+/// A page with every mark replaced.
 fn finished(page: &Rendered, twins: &[PathBuf]) -> Result<String> {
     let text = drawings::placed(&page.text)?;
     let text = pictures::placed(&text)?;
     let up = up(&page.path);
     let text = with_proofs(&text, &up)?;
-    // The first chapter is the index, too.
+    // mdBook writes the first chapter a second time, as the index.
     let source = match page.path.to_str() {
         Some("index.html") => twins.first().cloned().unwrap_or_default(),
         _ => page.path.with_extension("md"),
@@ -106,15 +106,15 @@ fn finished(page: &Rendered, twins: &[PathBuf]) -> Result<String> {
         .replace(" src=\"moved.js\"", &format!(" src=\"{up}moved.js\"")))
 }
 
-/// The comment that stands for the tests of a listing until the search index is made.
+/// The comment that stands in place of a listing's tests until mdBook has made the search index.
 pub fn placeholder(proof: &Proof) -> String {
     let names = proof.written().to_string();
-    // A comment ends with two of them.
+    // A comment in HTML ends at two hyphens, so the text must not contain them.
     let [begin, end] = PROOF;
     format!("{begin}{}{end}", names.replace('-', "\\u002d"))
 }
 
-/// A page with the tests of each listing.
+/// A page in which the tests of each listing replace the mark.
 fn with_proofs(page: &str, up: &str) -> Result<String> {
     let [begin, end] = PROOF;
     let mut parts = page.split(begin);
@@ -128,7 +128,7 @@ fn with_proofs(page: &str, up: &str) -> Result<String> {
     Ok(text)
 }
 
-/// A list behind a click.
+/// The tests as a list that opens on a click.
 fn shown(proof: &Proof, up: &str) -> String {
     let Proof { count, file, .. } = proof;
     let note = match proof.note.is_empty() {
@@ -170,7 +170,7 @@ fn shown(proof: &Proof, up: &str) -> String {
     html + "</details>"
 }
 
-/// A text as HTML, with what stands in backticks as code.
+/// A text as HTML, with the text in backticks as code.
 fn with_code(text: &str) -> String {
     let parts = text.split('`').enumerate();
     let parts = parts.map(|(index, part)| match index % 2 {
@@ -180,7 +180,7 @@ fn with_code(text: &str) -> String {
     parts.collect()
 }
 
-/// A name as HTML that can end its line after each word.
+/// A name as HTML in which a line may end after each word.
 fn breakable(name: &str) -> String {
     let escaped = escaped(name);
     escaped.replace("::", "::<wbr>").replace('_', "_<wbr>")

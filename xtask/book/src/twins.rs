@@ -1,8 +1,7 @@
-//! The twin of each page in Markdown, and `llms.txt`, for programs that read.
+//! The twin of each page in Markdown, and `llms.txt`, for programs that read the book.
 //!
-//! mdBook hands over the chapters with their includes in place. What is HTML in them
-//! becomes Markdown, so that a twin is complete and has nothing that only a browser
-//! understands.
+//! mdBook provides the chapters with their includes replaced. HTML in a chapter becomes Markdown,
+//! so that a twin is complete and contains nothing that only a browser understands.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,7 +15,7 @@ use crate::files::{link, write};
 use crate::publish::LIST_FOR_PROGRAMS as LIST;
 use crate::rendered::unescaped;
 
-/// Writes them beside the pages, and returns the twins in the order of the book.
+/// Writes the twins beside the pages, and returns their paths in the order of the book.
 pub fn write_all(context: &RenderContext, to: &Path) -> Result<Vec<PathBuf>> {
     let book = &context.config.book;
     let says = |text: &Option<String>| text.clone().unwrap_or_default();
@@ -70,7 +69,7 @@ fn twin(content: &str) -> String {
         }
         let text = plain(line, &mut lines.by_ref().map(|it| it.1)).unwrap_or_default();
         for line in text.split('\n') {
-            // What is taken out leaves empty lines.
+            // Removed HTML leaves empty lines: two of them become one.
             let is_second = twin.last().is_some_and(String::is_empty);
             if !(line.is_empty() && is_second) {
                 twin.push(line.to_owned());
@@ -80,7 +79,8 @@ fn twin(content: &str) -> String {
     format!("{}\n", twin.join("\n").trim())
 }
 
-/// A line outside of a block of code, with those that end what it begins.
+/// A line outside of a block of code, as Markdown. `rest` gives up the lines that belong to the
+/// element which this line begins.
 fn plain<'c>(line: &'c str, rest: &mut impl Iterator<Item = &'c str>) -> Option<String> {
     let mut until = |end: &str| {
         let mut text = line.to_owned();

@@ -1,5 +1,5 @@
-//! Every block of code comes from a file that is compiled and tested, or is of a
-//! kind that the tests run or compare.
+//! Checks that every block of code comes from a file that is compiled and tested, or is of a kind
+//! that the tests run or compare.
 
 #[cfg(test)]
 use super::assert_none;
@@ -25,13 +25,13 @@ fn every_block_is_an_include_or_of_a_kind_that_is_tested() {
     assert_none(&super::wrong(&proven));
 }
 
-/// What blocks are compared with.
+/// What the checks compare blocks with.
 struct Checks<'p> {
-    /// The crate's sources, where its console lines are.
+    /// The crate's sources, which contain its console lines.
     printed: String,
     /// `host/handler` of each drill.
     drills: Vec<String>,
-    /// What the last recorded test run did.
+    /// The record of the last test run.
     proven: &'p Proven,
 }
 
@@ -78,7 +78,7 @@ impl<'p> Checks<'p> {
         wrong
     }
 
-    /// A listing, and a test that proves it.
+    /// Checks a listing, and that a test proves it.
     fn listing(&self, page: &Chapter, fence: &Fence<'_>) -> Result<(), String> {
         let listing = Listing::of(page, fence)?;
         match self.proven.wrong(&listing, page.reason(fence)) {
@@ -87,7 +87,7 @@ impl<'p> Checks<'p> {
         }
     }
 
-    /// Rust that is written into the page, and that `skeptic` ran as it stands.
+    /// Checks Rust that is written into the page: `skeptic` has to have run it as it stands.
     fn written(&self, page: &Chapter, fence: &Fence<'_>) -> Result<(), Wrong> {
         each(fence, shows_itself)?;
         let test = page.test_of(fence);
@@ -98,7 +98,8 @@ impl<'p> Checks<'p> {
         Err((fence.line, what))
     }
 
-    /// A command that a test ran as it stands. Those of `cargo xtask` are parsed there.
+    /// Checks a command: a test has to have run it as it stands. Commands of `cargo xtask` are only
+    /// parsed, in xtask.
     fn shell(&self, line: &str) -> Result<(), String> {
         if line.starts_with("cargo xtask ") {
             return Ok(());
@@ -124,7 +125,8 @@ impl<'p> Checks<'p> {
         }
     }
 
-    /// A line is one piece of text, or a binding's name and what is wrong with it.
+    /// Whether the crate prints this line: one string of its sources, or a binding's name followed
+    /// by what is wrong with the binding.
     fn is_printed(&self, line: &str) -> bool {
         let quoted = |text: &str| self.printed.contains(&format!("\"{text}\""));
         let parts = line.split_once(' ');
@@ -132,8 +134,8 @@ impl<'p> Checks<'p> {
     }
 }
 
-/// What is copied is what is shown, and a test takes a line like this one without
-/// its mark.
+/// Refuses rustdoc's hidden lines. The reader copies exactly the lines that are shown, and a test
+/// compiles such a line without its mark `#`.
 fn shows_itself(line: &str) -> Result<(), String> {
     let hidden = line.trim() == "#" || line.trim_start().starts_with("# ");
     (!hidden)
@@ -141,7 +143,7 @@ fn shows_itself(line: &str) -> Result<(), String> {
         .ok_or_else(|| format!("a hidden line: {line}"))
 }
 
-/// What is wrong, and on which line of the page.
+/// The number of the page's line, and what is wrong there.
 type Wrong = (usize, String);
 
 /// Checks each line of a block.
@@ -151,8 +153,8 @@ fn each(fence: &Fence<'_>, check: impl Fn(&str) -> Result<(), String>) -> Result
     lines.try_for_each(|(index, line)| check(line).map_err(|what| (fence.line + 1 + index, what)))
 }
 
-/// `name = "1.2"` and `name = { version = "1.2", … }` must have the beginning of the
-/// version that is locked.
+/// Checks that `name = "1.2"` or `name = { version = "1.2", … }` has the beginning of the locked
+/// version.
 fn dependency(line: &str) -> Result<(), String> {
     if line.starts_with('[') {
         return Ok(());
@@ -190,7 +192,7 @@ fn a_dependency_has_the_version_that_is_locked_and_nothing_behind_it() {
     }
 }
 
-/// Code that is in no fence, and directives of mdBook outside of one.
+/// Code that stands outside of a fence, and directives of mdBook outside of a fence.
 fn beside_fences(page: &Chapter) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut previous = "";
@@ -244,7 +246,7 @@ fn a_listing_is_an_include_of_an_anchor_of_a_compiled_file() {
         let found = wrong_in(&listing(line, guard));
         assert_eq!(found.len(), 1, "{line}: {found:?}");
         assert!(found[0].starts_with("src/test.md:1: "), "{found:?}");
-        // Without an anchor the last colon is another one, or none is there.
+        // Without an anchor, the include ends at another colon, or has none.
         let is_it = found[0].contains(complaint) || found[0].contains("without an anchor");
         assert!(is_it, "{line}: {found:?}");
     }

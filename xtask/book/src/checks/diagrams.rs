@@ -1,8 +1,7 @@
-//! The diagrams: what they say is said in words, too, and the states are those of
-//! the code.
+//! Checks that the words below each diagram say what it says, and that the states are those of the
+//! code.
 //!
-//! What the sequence diagram says is compared with the real runtime in
-//! `tests/proof/diagram.rs`.
+//! `tests/proof/diagram.rs` compares the messages of the sequence diagram with the real runtime.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +9,7 @@ use super::assert_none;
 use crate::chapter::{Chapter, Fence, chapter};
 use crate::files::read;
 
-/// A key of a message, and how the words below the drawing say it.
+/// A key of a message, and the words below the drawing that say the same.
 const SAID: [(&str, &str); 40] = [
     ("alarm()", "`alarm`"),
     ("the runtime's retry", "runs the alarm again"),
@@ -114,8 +113,8 @@ fn words(page: &Chapter, fence: &Fence<'_>) -> String {
     Vec::from_iter(words.map(str::trim)).join(" ")
 }
 
-/// The words of one story: they begin with its title in bold, as far as its first
-/// comma or colon, and end with the next.
+/// The words of one story. They begin with its title in bold, as far as the title's first comma or
+/// colon, and end where the next story begins.
 fn told(words: &str, title: &str) -> Option<String> {
     let title = title.split([',', ':']).next()?;
     let (_, rest) = words.split_once(&format!("**{title}"))?;
@@ -167,10 +166,10 @@ fn is_of_states(fence: &Fence<'_>) -> bool {
     fence.body.first() == Some(&"stateDiagram-v2")
 }
 
-/// From, to, by what.
+/// A transition: the state before, the state after, and the reason.
 type Transitions = BTreeSet<[String; 3]>;
 
-/// The transitions of a page's state diagram. The one from nowhere is none.
+/// The transitions of a page's state diagram, without the arrow from the start mark.
 fn drawn(page: &Chapter) -> Option<Transitions> {
     let mut fences = page.fences().into_iter();
     let fence = fences.find(is_of_states)?;
@@ -190,7 +189,7 @@ fn drawn(page: &Chapter) -> Option<Transitions> {
     Some(transitions.collect())
 }
 
-/// The elements of `TRANSITIONS`, which a test of the crate compares with what an
+/// The elements of the crate's `TRANSITIONS`. A test of the crate compares them with what an
 /// isolate does.
 fn made(isolate: &str) -> Transitions {
     let (_, list) = isolate.split_once("TRANSITIONS: [").expect("TRANSITIONS");

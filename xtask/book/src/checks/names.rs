@@ -1,5 +1,5 @@
-//! A page that names an item of the crate leads to its documentation. Whether the
-//! item is there is checked where the book is rendered, in `api.rs`.
+//! Checks that a page links each item of the crate that it names to the item's documentation.
+//! `api.rs` checks, where the book is rendered, that the item exists.
 
 use super::assert_none;
 use crate::chapter::{Chapter, chapter};
@@ -31,8 +31,8 @@ fn public(module: &str) -> Vec<&str> {
     functions.chain(names).collect()
 }
 
-/// Names that a page mentions before it links them. Headings, tables and captions
-/// stay as they are.
+/// Names that a page mentions before it links them. Names in headings, tables and captions need no
+/// link.
 fn unlinked(page: &Chapter, names: &[&str]) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut is_html = false;

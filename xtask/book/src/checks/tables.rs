@@ -6,7 +6,7 @@ use super::{Host, assert_none, drills, reporting, sources};
 use crate::chapter::{Chapter, chapter, code_in};
 use crate::files::read;
 
-/// Both sides of a comparison, and what is only on one of them.
+/// The entries that only the table or only the code has.
 fn differences<T: Ord + std::fmt::Debug>(table: &BTreeSet<T>, code: &BTreeSet<T>) -> Vec<String> {
     let only = |one: &BTreeSet<T>, other: &BTreeSet<T>, place: &str| {
         let only = one.difference(other);
@@ -29,7 +29,7 @@ fn the_host_table_has_every_host_and_handler_that_reports() {
     let listings = sources("listings/src");
     let reporting = reporting(&listings);
     assert_none(&differences(&hosts_of(&page), &reporting));
-    // Every class that is exported is among them.
+    // Every exported class must be in the table.
     let named: BTreeSet<&str> = reporting.iter().map(|host| host.0.as_str()).collect();
     for class in classes(&listings) {
         assert!(named.contains(class.as_str()), "{class} reports nothing");
@@ -45,7 +45,7 @@ fn the_host_table_has_every_drill() {
     assert_none(&differences(&in_table, &drills().into_iter().collect()));
 }
 
-/// The rows that name a function; a panic has none.
+/// The rows that name a function. The row of a panic names none.
 fn hosts_of(page: &Chapter) -> BTreeSet<Host> {
     let rows = page.table(&HOSTS).rows;
     let hosts = rows.iter().filter_map(|(_, cells)| {
@@ -102,12 +102,12 @@ fn the_configuration_table_has_the_bindings_that_the_crate_reads_in_their_order(
     );
 }
 
-/// The elements of `BINDINGS`, some of which are constants.
+/// The elements of the crate's `BINDINGS`. Some elements are constants.
 fn bindings(load: &str) -> Vec<&str> {
     let (_, list) = load.split_once("BINDINGS: [&str;").expect("BINDINGS");
     let (_, list) = list.split_once("= [").expect("its elements");
     let (list, _) = list.split_once("];").expect("its end");
-    // An element of a feature's has its attribute in front.
+    // An element that belongs to a feature has an attribute in the line before it.
     let lines = list.lines().filter(|line| !line.trim().starts_with("#["));
     let list = Vec::from_iter(lines.flat_map(|line| line.split(',')));
     let elements = list.into_iter().map(str::trim);
@@ -149,8 +149,8 @@ fn the_tables_of_console_lines_have_every_line_that_the_crate_prints() {
     assert_none(&Vec::from_iter(missing));
 }
 
-/// What the crate says of a decision, and what may be wrong with a binding, which
-/// is said behind its name.
+/// The lines that the crate prints: its decisions, and what may be wrong with a binding, which the
+/// crate prints after the binding's name.
 fn printed(sources: &str) -> BTreeSet<String> {
     let code = sources.lines().map(str::trim);
     let code = Vec::from_iter(code.filter(|line| !line.starts_with("//"))).join(" ");
