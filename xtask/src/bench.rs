@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: what the integration costs, beside the JavaScript SDK.
 
-// In place of a dependency on the package: this one is the first that a fresh machine compiles.
+// Not a dependency on the package: xtask is the first thing that a fresh machine compiles.
 #[path = "../../crate/symbols/src/features.rs"]
 mod features;
 
@@ -27,11 +27,11 @@ const BUILDS: [(&str, &[&str]); 8] = [
     ("build-tracing", &["tracing"]),
     ("build-all", &["more", "spans", "logs", "tracing"]),
 ];
-/// One of them as a user ships it: with a companion.
+/// The same Worker as a user ships it: with a companion.
 const SHIPPED: (&str, &[&str]) = ("build-shipped", &["sentry"]);
 
-/// Takes the names of functions off a built Worker, as minifying takes them off
-/// JavaScript: beside it, in a folder with `-stripped` behind the name. Unless it is there.
+/// Copies a built Worker into a folder with `-stripped` behind its name, and removes the names of
+/// functions there, as minifying does for JavaScript. Does nothing if that copy is there already.
 fn strip(package: &Path, folder: &str, npm: &Npm) -> Result<()> {
     let from = package.join(folder);
     let to = package.join(format!("{folder}-stripped"));
@@ -43,7 +43,7 @@ fn strip(package: &Path, folder: &str, npm: &Npm) -> Result<()> {
         fs::remove_dir_all(&to)?;
     }
     worker::copy(&from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
-    // What says that it is there comes last.
+    // The stamp is written last, so that it marks a complete copy.
     fs::remove_file(worker::stamp_in(&to))?;
     let module = "index_bg.wasm";
     let mut command = npm.command("wasm-opt");

@@ -1,4 +1,4 @@
-//! Rendering the book: starts mdBook, the book's compiler for it, and rustdoc.
+//! Renders the book: starts mdBook, the book's compiler and rustdoc.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,13 +23,13 @@ pub fn book(root: &Path, is_to_record: bool) -> Result<()> {
     Ok(())
 }
 
-/// Renders into ./book, the documentation of the crate included.
+/// Renders the book and the documentation of the crate into ./book.
 pub fn render(root: &Path, tools: &Tools, new: New) -> Result<()> {
     render_to(root, tools, &root.join("book"), &[], new)
 }
 
-/// Renders into a folder, with variables that change the settings in book.toml. Where new
-/// places are only told of, the pages may be ahead of the records, too.
+/// Renders into a folder. `variables` change the settings in book.toml. With [`New::Tell`] the
+/// pages may also show what the records do not have yet.
 pub fn render_to(
     root: &Path,
     tools: &Tools,
@@ -38,7 +38,8 @@ pub fn render_to(
     mut new: New,
 ) -> Result<()> {
     drawings::update(root, tools)?;
-    // Below its own folder and then in one step, so that nobody sees half a book.
+    // Renders into a separate folder, and then moves it in one step, so that nobody sees half a
+    // book.
     let made = root
         .join("target/book")
         .join(std::process::id().to_string());
@@ -54,12 +55,12 @@ pub fn render_to(
     } else if std::env::var_os(AHEAD.0).is_some() && new == New::Refuse {
         new = New::Tell;
     }
-    // Without this mdBook reports each of its steps.
+    // At its default level mdBook reports each of its steps.
     if std::env::var_os("MDBOOK_LOG").is_none() {
         command.env("MDBOOK_LOG", "warn");
     }
     run::inherited(&mut command)?;
-    // mdBook gives each renderer a folder.
+    // mdBook gives each renderer a folder of its own.
     let pages = made.join("html");
     anchors::settle(&pages, new)?;
     api::add(&document(root)?, &pages)?;
@@ -80,8 +81,8 @@ pub fn render_to(
 
 /// Runs rustdoc.
 ///
-/// What is compiled for it is shared with everything else. Only the pages have a
-/// folder of their own, because rustdoc adds to those that it finds.
+/// The compiled dependencies are shared with every other build. Only the pages have a folder of
+/// their own, because rustdoc adds to the pages that it finds.
 fn document(root: &Path) -> Result<PathBuf> {
     let target = root.join("target/api");
     let mut command = run::command("cargo");
@@ -95,8 +96,8 @@ fn document(root: &Path) -> Result<PathBuf> {
     Ok(target.join("doc"))
 }
 
-/// `cargo xtask preprocess`: checks what only this program knows, and leaves the pages to the
-/// book's compiler.
+/// `cargo xtask preprocess`: checks the drawings and the commands of `cargo xtask` in the pages;
+/// the book's compiler does the rest.
 pub fn preprocess(root: &Path) -> Result<()> {
     let mut wrong = drawings::wrong()?;
     wrong.extend(Chapter::all().iter().flat_map(unknown_commands));
@@ -106,20 +107,19 @@ pub fn preprocess(root: &Path) -> Result<()> {
     compile(root, &["preprocess".as_ref()])
 }
 
-/// `cargo xtask site`: makes the engine of the laboratory, and leaves the pages to the book's
-/// compiler.
+/// `cargo xtask site`: makes the engine of the laboratory; the book's compiler does the rest.
 pub fn site(root: &Path) -> Result<()> {
     let engine = engine::build(root)?;
     compile(root, &["site".as_ref(), &engine])
 }
 
-/// Hands what mdBook says to the book's compiler, a program of its own: most commands need
-/// no book, and all of them wait until this one is compiled.
+/// Passes mdBook's input to the book's compiler. That is a program of its own, because most
+/// commands need no book and would have to wait until the compiler is built.
 fn compile(root: &Path, arguments: &[&Path]) -> Result<()> {
     let mut command = run::command("cargo");
     command.current_dir(root).stdin(Stdio::inherit());
     command.args(["run", "--package", "book-compiler"]);
-    // The first time takes a while, and silence looks like a hang.
+    // The first build takes a while. Without output it would look like a hang.
     let made = std::env::current_exe()?.with_file_name("book-compiler");
     if made.is_file() {
         command.arg("--quiet");
@@ -127,14 +127,14 @@ fn compile(root: &Path, arguments: &[&Path]) -> Result<()> {
     run::inherited(command.arg("--").args(arguments))
 }
 
-/// The commands of a page that start with `cargo xtask` and are none.
+/// The lines of a page that start with `cargo xtask` but are not valid commands.
 fn unknown_commands(page: &Chapter) -> Vec<String> {
     let fences = page.fences().into_iter();
     let fences = fences.filter(|fence| fence.language == "sh");
     let lines = fences.flat_map(|fence| (fence.line + 1..).zip(fence.body));
     let unknown = lines.filter(|(_, line)| {
         let words = line.split_whitespace().skip(1);
-        // `cargo xtask` is the name that the parser goes by.
+        // The parser expects `cargo xtask` as the name of the program.
         line.starts_with("cargo xtask") && Cli::try_parse_from(words).is_err()
     });
     let unknown = unknown.map(|(number, line)| {

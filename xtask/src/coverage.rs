@@ -1,9 +1,9 @@
 //! `cargo xtask coverage`: measures which lines of the listings each test runs.
 //!
 //! The packages of this workspace are compiled with counters (`coverage/rustc.sh`), for this
-//! machine and for workerd. Native tests run one to a process. In workerd the proof reads
-//! the counters around each of its tests (`tests/harness/src/coverage.rs`). LLVM's own tools turn
-//! counters into lines.
+//! machine and for workerd. Each native test runs in a process of its own. In workerd the proof
+//! reads the counters before and after each of its tests (`tests/harness/src/coverage.rs`). LLVM's
+//! own tools turn counters into lines.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -27,7 +27,7 @@ use crate::test::WORKERS;
 use crate::worker::{self, Builder};
 
 const WRAPPER: &str = "xtask/src/coverage/rustc.sh";
-/// What the instrumented Workers answer the counters with.
+/// The module through which the instrumented Workers give out their counters.
 const ENTRY: &str = "tests/scripts/coverage";
 /// The packages whose native tests are measured.
 const NATIVE: [&str; 5] = [
@@ -37,17 +37,17 @@ const NATIVE: [&str; 5] = [
     "snippet-axum",
     "snippet-tunnel",
 ];
-/// The Worker that no page shows.
+/// The Worker that the book does not show.
 const NOT_SHOWN: &str = "stacks";
-/// The same random inputs in every run, and not many.
+/// Inputs for property tests: the same in every run, and few.
 const INPUTS: [(&str, &str); 2] = [("PROPTEST_RNG_SEED", "1"), ("PROPTEST_CASES", "32")];
 
-/// LLVM's tools for counters.
+/// LLVM's tools that read counters.
 struct Llvm {
     bin: PathBuf,
 }
 
-/// Counters of one test in one program.
+/// The counters of one test in one program.
 struct Counters {
     test: String,
     is_runtime: bool,
@@ -58,9 +58,9 @@ struct Counters {
 /// A part of the measurement that can run alone.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Part {
-    /// The native tests; what the proof counted last is used again.
+    /// The native tests. The proof's counters of the last run are used again.
     Native,
-    /// No test: lines from what was counted last.
+    /// No test: lines are computed from the counters of the last run.
     Lines,
 }
 
@@ -105,7 +105,7 @@ pub fn coverage(root: &Path, only: Option<Part>) -> Result<()> {
         native(root, &target)?;
     }
     next("lines");
-    // A counter knows its line by the number that it had.
+    // A counter refers to the line number of the time when it was compiled.
     if fs::read_to_string(&positions).is_ok_and(|then| then != placed(&listings)) {
         bail!("a listing has changed or moved since the Workers were built: run all of it");
     }
@@ -135,7 +135,7 @@ pub fn coverage(root: &Path, only: Option<Part>) -> Result<()> {
 }
 
 impl Llvm {
-    /// The tools that fit the compiler in use.
+    /// The tools that fit the compiler in use. rustup adds them if they are missing.
     fn find_or_add(wasm: &Wasm) -> Result<Self> {
         let about =
             run::output_of(run::command("rustc").arg("-vV")).context("rustc does not run")?;
@@ -217,7 +217,7 @@ fn instrumented(root: &Path, target: &Path, command: &mut Command) {
     command
         .env("CARGO_TARGET_DIR", target)
         .env("RUSTC_WORKSPACE_WRAPPER", root.join(WRAPPER))
-        // The linker does not get through the map of lines with it.
+        // With link-time optimisation the linker fails on LLVM's map from counters to lines.
         .env("CARGO_PROFILE_RELEASE_LTO", "off")
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
 }
@@ -305,7 +305,7 @@ fn placed(listings: &BTreeMap<String, Listing>) -> String {
     placed
 }
 
-/// What is in a folder of counters: beside each file one that names its program, or its
+/// The counters in a folder. Beside each file of counters another one names the program or the
 /// Worker, and the test.
 fn counted(target: &Path, folder: &Path, is_runtime: bool) -> Result<Vec<Counters>> {
     let mut found = Vec::new();
@@ -353,7 +353,7 @@ fn shown() -> impl Iterator<Item = (String, &'static str, &'static str)> {
     shown.map(|(package, folder)| (package.replacen("snippet-", "snippet ", 1), package, folder))
 }
 
-/// Where a Worker with counters is, from the folder of all.
+/// The folder of a Worker with counters, below the folder of all such Workers.
 fn place(name: &str) -> String {
     match name.split_once(' ') {
         Some((_, snippet)) => format!("snippets/{snippet}/build"),
@@ -394,14 +394,15 @@ fn proof(root: &Path, target: &Path, npm: &Npm, places: &Places) -> Result<()> {
     command.env("PROOF_SNIPPETS", workers.join("snippets"));
     command.env_remove("PROOF_FIXTURE_UNWIND");
     command.env("PROOF_COVERAGE", &counters);
-    // What fails with counters passes without them, in the proof itself. It is left out.
+    // A test that fails with counters is left out of the measurement. The proof itself runs it
+    // without counters.
     if !command.status()?.success() {
         eprintln!("  a test that failed with counters is left out");
     }
     Ok(())
 }
 
-/// Which tests ran which lines of the listings.
+/// Finds which tests ran which lines of the listings.
 fn lines(
     root: &Path,
     llvm: &Llvm,
@@ -415,7 +416,7 @@ fn lines(
         Ok(parsed(root, &lines))
     })?;
     let mut names = [BTreeSet::new(), BTreeSet::new()];
-    // Each listing: its code, and what each test ran of it.
+    // For each listing, the lines that each test ran.
     let mut ran: BTreeMap<&str, BTreeMap<(bool, &str), Numbers>> = BTreeMap::new();
     let mut measured = Measured::default();
     for (key, listing) in listings {
@@ -464,10 +465,10 @@ fn lines(
     Ok(measured)
 }
 
-/// The lines with code of each file, and whether each ran.
+/// The lines with code of each file, and whether each line ran.
 type Files = BTreeMap<String, BTreeMap<usize, bool>>;
 
-/// What llvm-cov exports as lcov: `SF:file`, then `DA:line,count` for each line of code.
+/// Reads what llvm-cov exports as lcov: `SF:file`, then `DA:line,count` for each line of code.
 fn parsed(root: &Path, lcov: &str) -> Files {
     let mut files = Files::new();
     let mut file = String::new();
@@ -490,7 +491,7 @@ fn parsed(root: &Path, lcov: &str) -> Files {
     files
 }
 
-/// Does something for each, on all cores, and returns what came of it in the same order.
+/// Calls a function for each item, on all cores, and returns the results in the order of the items.
 fn each<T: Sync, R: Send>(
     all: &[T],
     work: impl Fn(usize, &T) -> Result<R> + Sync,

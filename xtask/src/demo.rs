@@ -1,6 +1,7 @@
-//! `cargo xtask demo`: the example Worker beside two receivers, to be broken.
+//! `cargo xtask demo`: the example Worker beside two receivers. The user makes the Worker fail.
 //!
-//! What runs is `tests/demo.rs`. Here is what it takes: the tools, and the Worker, built.
+//! `tests/demo.rs` runs the demo. This file prepares it: it sets up the tools and builds the
+//! Worker.
 
 use std::path::Path;
 

@@ -14,11 +14,11 @@ use crate::run;
 use crate::setup::versions::MDBOOK_MERMAID;
 use crate::setup::{Setup, Tools};
 
-/// What runs in Chromium.
+/// The script that runs in Chromium.
 const SCRIPT: &str = include_str!("drawings/draw.js");
 const PEN: Pen<'_> = [SCRIPT, MDBOOK_MERMAID.version];
 
-/// The diagrams whose drawing is not of what the page says now, as `page:line: what`.
+/// The diagrams whose drawing does not belong to their current source, as `page:line: what`.
 pub fn wrong() -> Result<Vec<String>> {
     let diagrams = diagrams()?;
     let stale = diagrams.iter().filter(|it| !it.is_drawn(PEN));
@@ -29,9 +29,9 @@ pub fn wrong() -> Result<Vec<String>> {
     Ok(stale.collect())
 }
 
-/// Draws what is new or has changed, and removes what no page has any more.
+/// Draws the diagrams that are new or have changed, and removes drawings that no page has any more.
 pub fn update(root: &Path, tools: &Tools) -> Result<()> {
-    // An earlier version put Mermaid here, and mdBook would copy it.
+    // An earlier version put Mermaid there, and mdBook would copy that file.
     let _ = fs::remove_file(root.join("src/mermaid.min.js"));
     let diagrams = diagrams()?;
     let stale = Vec::from_iter(diagrams.iter().filter(|it| !it.is_drawn(PEN)));
@@ -54,7 +54,7 @@ pub fn update(root: &Path, tools: &Tools) -> Result<()> {
     Ok(())
 }
 
-/// Draws every diagram anew into a folder, whatever is kept. The proof compares.
+/// Draws every diagram again into a folder. The proof compares the result with the kept drawings.
 pub fn draw_all(root: &Path, to: &Path) -> Result<()> {
     let setup = Setup::new(root)?;
     let (tools, chromium) = (setup.book_tools()?, setup.chromium()?);
@@ -66,7 +66,7 @@ pub fn draw_all(root: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Has Chromium draw.
+/// Has Chromium draw the diagrams.
 fn draw(
     root: &Path,
     tools: &Tools,
@@ -78,7 +78,7 @@ fn draw(
         .join(std::process::id().to_string());
     fs::create_dir_all(&folder)?;
     fs::write(folder.join("book.toml"), "[book]\n")?;
-    // mdbook-mermaid brings the Mermaid that fits it.
+    // mdbook-mermaid brings the version of Mermaid that it needs.
     let mut install = run::command(tools.bin.join("mdbook-mermaid"));
     install.arg("install").arg(&folder);
     run::output_of(&mut install).context("`mdbook-mermaid install` failed")?;
@@ -102,7 +102,7 @@ fn draw(
             "--disable-gpu",
             "--disable-background-networking",
             "--disable-dev-shm-usage",
-            // Until nothing is left to do, and no longer than this many milliseconds.
+            // Chromium waits until the script is done, for at most this many milliseconds.
             "--virtual-time-budget=60000",
             "--dump-dom",
         ])

@@ -1,5 +1,5 @@
-//! `cargo xtask drift`: what is newer than the pins, and whether the core of the proof
-//! passes on it.
+//! `cargo xtask drift`: finds versions that are newer than the pinned ones, and runs the core of
+//! the proof on them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,10 +13,9 @@ use crate::seen::{self, Seen};
 use crate::setup::{Node, Setup, versions};
 use crate::test::{self, Core};
 
-/// The tests of what the oldest runtime cannot show: what newer compatibility dates change,
-/// and what its Workflows do not have. That is rollbacks, a restart from a step, the name
-/// of the Workflow, and the name and count of a step. It does not tell the ids of its own
-/// spans either.
+/// Tests that the oldest runtime cannot pass. They need newer compatibility dates, or what its
+/// Workflows do not have: rollbacks, a restart from a step, the name of the Workflow, and the name
+/// and count of a step. The oldest runtime also does not expose the ids of its own spans.
 const NOT_YET: [&str; 10] = [
     "dates::",
     "trace::a_run_without_a_trace_can_be_in_the_one_that_cloudflare_records_and_on_its_span",
@@ -39,7 +38,7 @@ pub enum Prove {
     Oldest,
 }
 
-/// A version that is pinned here, and the newest one of its registry.
+/// A version that is pinned here, and the newest version in its registry.
 struct Pin {
     registry: &'static str,
     name: String,
@@ -117,7 +116,7 @@ fn compare(root: &Path, node: &Node, python: &Path) -> Result<()> {
         add("PyPI", name, pinned.to_owned(), newest);
     }
     let (major, minor) = versions::rust();
-    // It says by its exit code that there is something newer.
+    // `rustup check` reports a newer version by its exit code, so a failure is not an error here.
     let said = run::command("rustup").arg("check").output().ok();
     let said = said.map(|it| String::from_utf8_lossy(&it.stdout).into_owned());
     let newest = said.and_then(|text| newest_stable(&text));
@@ -136,8 +135,8 @@ fn compare(root: &Path, node: &Node, python: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The newest version of a crate, by cargo's own client. Outside the checkout: inside,
-/// cargo tells of the version that is locked.
+/// The newest version of a crate, asked for through cargo. It runs outside of the checkout, because
+/// inside it cargo reports the locked version.
 fn of_crates_io(name: &str) -> Option<String> {
     let mut info = run::command("cargo");
     info.args(["info", "--quiet", "--registry", "crates-io", name])
@@ -159,14 +158,14 @@ fn of_package(package: &Value) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// `bugsink (2.6.1)`
+/// The version in brackets: `bugsink (2.6.1)`.
 fn in_brackets(text: &str) -> Option<String> {
     let (_, rest) = text.split_once('(')?;
     Some(rest.split_once(')')?.0.to_owned())
 }
 
-/// `stable-… - update available: 1.95.0 (…) -> 1.99.1 (…)`, or `… - up to date: 1.99.1 (…)`,
-/// as the two numbers that are pinned.
+/// The newest stable version, as major and minor, in a line of `rustup check`: `stable-… - update
+/// available: 1.95.0 (…) -> 1.99.1 (…)`, or `… - up to date: 1.99.1 (…)`.
 fn newest_stable(text: &str) -> Option<String> {
     let line = text.lines().find(|line| line.starts_with("stable"))?;
     let (_, newest) = line.rsplit_once("-> ").or_else(|| line.rsplit_once(": "))?;
@@ -217,7 +216,7 @@ fn prove_on(root: &Path, setup: &Setup, node: &Node, prove: Prove) -> Result<()>
     let newest = seen.version("compatibility date", "newest")?;
     let dates = match prove {
         Prove::Newest => vec![oldest, newest],
-        // It does not know the newer ones.
+        // The oldest wrangler does not support the newest compatibility date.
         Prove::Oldest => vec![oldest],
     };
     for date in dates {

@@ -1,9 +1,9 @@
 //! The engine of the page “The laboratory”: the package `laboratory`, compiled for a browser.
 //!
-//! `worker` exports classes of its own from every module that it is in. They and what only
-//! they reach are taken off, so that a reader downloads what the page calls. Plain
-//! `mdbook build` makes the engine as well, through the renderer `site`; what is missing for
-//! that is installed into the cache. It is made again when the crate has changed.
+//! `worker` adds exports of its own to every module. This build removes them and the code that only
+//! they reach, so that a reader downloads only what the page calls. Plain `mdbook build` makes the
+//! engine as well, through the renderer `site`, and installs missing tools into the cache. The
+//! engine is built again when the crate has changed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,9 +16,9 @@ use crate::run;
 use crate::setup::Setup;
 use crate::worker;
 
-/// What the page calls, and the memory that one import writes to.
+/// The functions that the page calls, and the memory that one import writes to.
 const EXPORTS: [&str; 4] = ["memory", "put", "run", "take"];
-/// What every browser of the last years runs. binaryen has to be told.
+/// WebAssembly features that every browser of recent years supports. binaryen has to be told.
 const FEATURES: [&str; 7] = [
     "--enable-reference-types",
     "--enable-bulk-memory",
@@ -29,7 +29,7 @@ const FEATURES: [&str; 7] = [
     "--enable-multivalue",
 ];
 
-/// The engine, as it was made of what the checkout has now.
+/// Returns the engine of the current sources, and builds it if it is not there.
 pub fn build(root: &Path) -> Result<PathBuf> {
     let folder = root.join("target/laboratory");
     let made = worker::inputs(root, &root.join("crate/laboratory"))?;
@@ -58,7 +58,7 @@ pub fn build(root: &Path) -> Result<PathBuf> {
     run::inherited(&mut build)?;
     let compiled = target.join("wasm32-unknown-unknown/release/laboratory.wasm");
 
-    // Two renderings can make it at the same time.
+    // Two renderings can build the engine at the same time, so each has a folder of its own.
     let work = folder.join(std::process::id().to_string());
     fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
     let mut bind = run::command(tools.bin.join("wasm-bindgen"));
@@ -76,7 +76,7 @@ pub fn build(root: &Path) -> Result<PathBuf> {
     let mut cut = npm.command("wasm-metadce");
     cut.arg("--graph-file").arg(&graph).args(FEATURES);
     cut.arg(&bound).arg("-o").arg(&bare);
-    // It lists what it takes off.
+    // `output_of` keeps the output quiet: wasm-metadce prints everything that it removes.
     run::output_of(&mut cut).with_context(|| format!("`{}` failed", run::shown(&cut)))?;
     let mut optimise = npm.command("wasm-opt");
     optimise.args(FEATURES).args([
@@ -87,7 +87,7 @@ pub fn build(root: &Path) -> Result<PathBuf> {
     ]);
     run::inherited(optimise.arg(&bare).arg("-o").arg(&small))?;
 
-    // One of an older crate is of no use to anybody.
+    // Remove the engines of older sources.
     for entry in fs::read_dir(&folder)?.flatten() {
         if entry.path().extension().is_some_and(|kind| kind == "wasm") {
             let _ = fs::remove_file(entry.path());
@@ -98,7 +98,7 @@ pub fn build(root: &Path) -> Result<PathBuf> {
     Ok(made)
 }
 
-/// What is to stay of the module, as wasm-metadce reads it.
+/// The exports to keep, in the format of wasm-metadce.
 fn roots() -> serde_json::Value {
     let mut nodes = vec![json!({ "name": "page", "root": true, "reaches": EXPORTS })];
     nodes.extend(EXPORTS.map(|name| json!({ "name": name, "export": name })));

@@ -1,7 +1,7 @@
-//! `cargo xtask fuzz`: libFuzzer against every reader of what others wrote.
+//! `cargo xtask fuzz`: runs libFuzzer on every function that reads untrusted input.
 //!
-//! The compiler in use counts which code an input reaches, so no nightly and no tool is
-//! needed, but a compiler for C++: libFuzzer comes as source, in `libfuzzer-sys`.
+//! The compiler in use counts which code an input reaches, so no nightly compiler and no other tool
+//! is needed. A compiler for C++ is needed, because `libfuzzer-sys` has libFuzzer as source.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use anyhow::{Context, Result, bail};
 
 use crate::run;
 
-/// The corpus that is committed: a folder for each reader.
+/// The committed corpus: a folder for each reader.
 const CORPUS: &str = "tests/fuzz/corpus";
 
-/// What makes the compiler write down which code is reached, and compare what is compared.
+/// Options that make the compiler record which code is reached and which values are compared.
 const FLAGS: [&str; 9] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
@@ -27,7 +27,7 @@ const FLAGS: [&str; 9] = [
     "--cfg=fuzzing",
 ];
 
-/// What `cargo xtask fuzz` is told.
+/// The arguments of `cargo xtask fuzz`.
 #[derive(clap::Args)]
 pub struct Options {
     /// Only this reader: the name of a folder below tests/fuzz/corpus.
@@ -50,7 +50,7 @@ pub fn fuzz(root: &Path, options: &Options) -> Result<()> {
     for name in &readers {
         eprintln!("\n== {name}");
         let begin = Instant::now();
-        // What is found is kept from one run to the next, and is not committed.
+        // New inputs are kept from one run to the next, and are not committed.
         let found = made.join("found").join(name);
         let failures = made.join("failures").join(name);
         fs::create_dir_all(&found)?;
@@ -87,7 +87,8 @@ fn readers(root: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Builds for a target that is named: else what runs while cargo builds would be counted, too.
+/// Builds with an explicit target. Without it, the counters would also be compiled into build
+/// scripts and macros, which run during the build.
 fn build(root: &Path) -> Result<PathBuf> {
     let printed = run::output_of(run::command("rustc").arg("-vV")).context("there is no rustc")?;
     let host = run::host_in(&printed).context("rustc names no host")?;

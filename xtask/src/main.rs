@@ -1,7 +1,7 @@
 //! The chores of this repository, run as `cargo xtask <command>`.
 //!
-//! Three commands are enough: `serve` to read the book, `demo` to see an error
-//! arrive, `test` to prove all of it. Each first sets up what it needs.
+//! Three commands are enough: `serve` to read the book, `demo` to see an error arrive, `test` to
+//! run every check. Each first sets up what it needs.
 
 mod bench;
 mod book;
@@ -46,12 +46,12 @@ struct Cli {
 enum Command {
     /// Install every tool the other commands need, into the user's cache.
     ///
-    /// Runs again at no cost: what is there at the right version is left alone.
+    /// Running it again is quick: a tool that is there in the right version is left alone.
     /// Nothing is written into the checkout but links below target/tools.
     ///
     /// WORKER_SENTRY_CACHE=DIR           where the tools go
     /// WORKER_SENTRY_NO_PATH_TOOLS=1     ignore cargo tools that are on PATH
-    /// WORKER_SENTRY_NODE=npm|pypi       which Node.js to bring, and not the machine's
+    /// WORKER_SENTRY_NODE=npm|pypi       which Node.js to install instead of the machine's
     /// WORKER_SENTRY_WASM=rustup|distribution
     ///                                   which compiler builds for wasm32
     /// CHROME=FILE                       the Chromium or Chrome to use
@@ -64,7 +64,7 @@ enum Command {
         port: u16,
     },
     /// Start the example Worker and two receivers, all on this machine, and make
-    /// the Worker fail. Nothing is left after Ctrl-C.
+    /// the Worker fail. Ctrl-C ends everything.
     Demo {
         /// Make this handler fail at once, such as panic/alarm, and print where it did:
         /// the address of its issue, and functions, files and lines of its stack.
@@ -73,7 +73,7 @@ enum Command {
     },
     /// Render the book into ./book, with the documentation of the API.
     Book {
-        /// Add new pages and headings to the list of those that stay.
+        /// Add new pages and headings to the list of places that must stay.
         #[arg(long)]
         anchors: bool,
     },
@@ -117,8 +117,8 @@ enum Command {
         #[arg(long, conflicts_with = "quick")]
         page: bool,
     },
-    /// Give each reader of what others wrote a million inputs that nobody meant well:
-    /// DSNs, headers, stacks, what JavaScript throws, cron expressions, modules.
+    /// Give each reader of untrusted input a million random inputs: DSNs, headers, stacks, what
+    /// JavaScript throws, cron expressions, modules.
     Fuzz(fuzz::Options),
     /// Take the pictures of the book anew: issues of the example as Bugsink shows them.
     ///

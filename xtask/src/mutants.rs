@@ -1,8 +1,8 @@
 //! `cargo xtask mutants`: changes the code in one place after another and looks whether a
 //! native test fails. A change that no test notices has survived.
 //!
-//! `tests/mutants.txt` has the survivors that are known, each with the reason. What changes a
-//! constant that only bounds something, or code that only workerd runs, may be there.
+//! `tests/mutants.txt` lists the known survivors, each with the reason. A change of a constant that
+//! is only a bound, or of code that only workerd runs, may be listed there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,12 +14,12 @@ use serde_json::Value;
 use crate::run;
 use crate::setup::Setup;
 
-/// The known survivors: a line each, the change and behind a tab the reason.
+/// The known survivors. Each line has the change, a tab and the reason.
 const KNOWN: &str = "tests/mutants.txt";
 
-/// What native tests cannot run: the border to JavaScript, and what only passes calls on to
-/// it. The proof in workerd runs these. And what is no product: doubles and the readers for
-/// the fuzzer.
+/// Files that are not changed. Native tests cannot run the code that calls JavaScript, and the code
+/// that only passes calls on to it: the proof runs both in workerd. Test doubles and the readers
+/// for the fuzzer are not part of the product.
 const NOT_NATIVE: [&str; 9] = [
     "crate/src/platform/workerd.rs",
     "crate/src/platform/testing.rs",
@@ -32,15 +32,15 @@ const NOT_NATIVE: [&str; 9] = [
     "crate/src/api/**",
 ];
 
-/// Each package with the features under which its tests run.
+/// Each package, with the features that its tests need.
 const PACKAGES: [(&str, &str); 2] = [("worker-sentry", "logs,spans,tracing"), ("listings", "")];
 
-/// What `cargo xtask mutants` is told.
+/// The arguments of `cargo xtask mutants`.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Only files whose path has this text, as `wire` or `trace/baggage.rs`.
+    /// Only files whose path has this text, such as `wire` or `trace/baggage.rs`.
     part: Option<String>,
-    /// Only lines that differ from this commit or branch, as `main`.
+    /// Only lines that differ from this commit or branch, such as `main`.
     #[arg(long)]
     changed: Option<String>,
 }
@@ -74,10 +74,12 @@ pub fn mutants(root: &Path, options: &Options) -> Result<()> {
         command.arg("--output").arg(&folder);
         command.env("CARGO_PROFILE_DEV_DEBUG", "0");
         command.args(["--", "--lib"]);
-        // Where there is nothing to change, none are written, and those of an earlier run stay.
+        // If there is nothing to change, cargo-mutants writes no outcomes. Without this line, those
+        // of an earlier run would be read.
         let outcomes = folder.join("mutants.out/outcomes.json");
         let _ = fs::remove_file(&outcomes);
-        // It fails if one survives, which is judged below, and where a test fails already.
+        // cargo-mutants fails if a change survives, which `judge` decides on below, and also if a
+        // test fails before any change.
         let failed = run::inherited(&mut command).err();
         match fs::read_to_string(&outcomes) {
             Ok(text) => seen.add(&serde_json::from_str(&text)?),
@@ -90,7 +92,7 @@ pub fn mutants(root: &Path, options: &Options) -> Result<()> {
     seen.judge(&known)
 }
 
-/// The difference to another commit, as a file.
+/// Writes the difference to another commit into a file.
 fn difference(root: &Path, base: &str, out: &Path) -> Result<PathBuf> {
     let mut command = run::command("git");
     command
@@ -126,7 +128,7 @@ impl Known {
     }
 }
 
-/// What became of the changes.
+/// The changes that a test noticed, and those that survived.
 #[derive(Default)]
 struct Seen {
     caught: BTreeSet<String>,
@@ -155,7 +157,8 @@ impl Seen {
                 "  survives, and no test says why it may:\n    {name}"
             ));
         }
-        // Two changes of one name, in different places, may end in different ways.
+        // Two places can have a change of the same name, of which one is caught and the other
+        // survives.
         let gone = |it: &&String| self.caught.contains(*it) && !self.survived.contains(*it);
         for name in known.0.keys().filter(gone) {
             wrong.push(format!("  is caught, take it out of {KNOWN}:\n    {name}"));
@@ -177,7 +180,7 @@ impl Seen {
     }
 }
 
-/// `file:12:3: change` without line and column, which move.
+/// `file:12:3: change` without line and column, because these move.
 fn without_position(name: &str) -> String {
     let Some((place, change)) = name.split_once(": ") else {
         return name.to_owned();

@@ -1,7 +1,7 @@
 //! `cargo xtask pictures`: takes the pictures of the book anew.
 //!
-//! The proof takes them (`tests/proof/pictures.rs`) and compares their text with what is
-//! kept. Here it is told to keep what it sees.
+//! The proof takes the pictures (`tests/proof/pictures.rs`) and compares their text with the kept
+//! text. This command tells the proof to keep what it sees.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::run;
 use crate::setup::Setup;
 use crate::worker::Builder;
 
-/// The Workers that are seen failing.
+/// The Workers whose failures the pictures show.
 const WORKERS: [&str; 2] = ["listings", "tests/fixture"];
 
 /// `cargo xtask pictures`.

@@ -1,4 +1,4 @@
-//! Starting the proof, and what else runs Workers, and telling it where things are.
+//! Starts the proof and the other programs that run Workers, and tells them where the tools are.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,14 +8,14 @@ use anyhow::Result;
 use crate::run;
 use crate::setup::Npm;
 
-/// The Workers that are built a second time, to unwind: the folder, the folder below that
-/// for the output, and the variable that tells the proof where it is.
+/// The Workers that are built a second time, for unwinding: the package's folder, the folder of the
+/// output below it, and the variable that gives the proof its path.
 pub const UNWINDING: [(&str, &str, &str); 2] = [
     ("tests/fixture", "build-unwind", "PROOF_FIXTURE_UNWIND"),
     ("tests/stacks", "build-unwind", "PROOF_STACKS_UNWIND"),
 ];
 
-/// What is looked at, and the variables that tell where that is.
+/// The folders that the proof reads, and the variables that give it their paths.
 const FOLDERS: [(&str, &str); 6] = [
     ("PROOF_LISTINGS", "listings/build"),
     ("PROOF_FIXTURE", "tests/fixture/build"),
@@ -25,14 +25,13 @@ const FOLDERS: [(&str, &str); 6] = [
     ("PROOF_BOOK", "book"),
 ];
 
-/// Said where there is no build that unwinds.
+/// Printed where there is no build that unwinds.
 pub const UNCHECKED: &str = "NOT CHECKED: what a panic does in a build that unwinds";
 
-/// Where the tools are. What is to run has no use for one that is left out.
+/// The paths of the tools. A tool that the started program does not need may be left out.
 #[derive(Default)]
 pub struct Places {
-    /// The folder with the programs of Python: Bugsink, and sentry-relay, which judges each
-    /// event.
+    /// The folder with the programs of Python: Bugsink, and sentry-relay, which checks each event.
     pub bugsink: Option<PathBuf>,
     pub spotlight: Option<PathBuf>,
     pub sdk: Option<PathBuf>,
@@ -41,7 +40,7 @@ pub struct Places {
 }
 
 impl Places {
-    /// The command that runs the proof: cargo, with what follows `cargo test -p proof`.
+    /// The command that runs the proof: `cargo test -p proof` with these arguments.
     pub fn proof(&self, root: &Path, npm: &Npm, arguments: &[&str]) -> Result<Command> {
         let mut command = self.command(root, npm);
         command.args(["test", "-p", "proof"]).args(arguments);
@@ -57,7 +56,7 @@ impl Places {
         Ok(command)
     }
 
-    /// Cargo, told where the Workers and the tools are.
+    /// A cargo command that knows the paths of the Workers and of the tools.
     pub fn command(&self, root: &Path, npm: &Npm) -> Command {
         let mut command = run::command("cargo");
         command

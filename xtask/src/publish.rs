@@ -10,7 +10,7 @@ use clap::Args;
 use crate::book;
 use crate::setup::Setup;
 
-/// What `cargo xtask publish` is told.
+/// The arguments of `cargo xtask publish`.
 #[derive(Args)]
 pub struct Options {
     /// The folder: a new one, or one that this command has filled before.

@@ -1,8 +1,8 @@
-//! `cargo xtask release`: whether the packages could be published as they are. It
+//! `cargo xtask release`: checks whether the packages could be published as they are. It
 //! publishes nothing.
 //!
-//! What needs a registry, an advisory database or a compiler that this machine does not
-//! have is named at the end, as not checked.
+//! A check may need a registry, an advisory database or a compiler that this machine does not have.
+//! Such a check is named at the end, as not checked.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,17 +15,17 @@ use serde_json::Value;
 use crate::run;
 use crate::setup::{Setup, Wasm, versions};
 
-/// What is published, each after what it depends on, and its folder.
+/// The published packages, each after the packages that it depends on, and their folders.
 const PACKAGES: [(&str, &str); 3] = [
     ("worker-sentry-macros", "crate/macros"),
     ("worker-sentry", "crate"),
     ("worker-sentry-symbols", "crate/symbols"),
 ];
 
-/// What may be in the tree of dependencies, for cargo-deny.
+/// The rules for dependencies, for cargo-deny.
 const DENY: &str = "xtask/release/deny.toml";
 
-/// What a fetch of the advisories may take.
+/// How long fetching the advisories may take.
 const FETCH: Duration = Duration::from_secs(120);
 
 /// `cargo xtask release`.
@@ -60,7 +60,7 @@ pub fn release(root: &Path) -> Result<()> {
 
 type Part = fn(&mut Proof) -> Result<()>;
 
-/// What is proved, in this order: a later part uses what an earlier one made.
+/// The checks, in this order: a later one uses what an earlier one made.
 const PARTS: [(&str, Part); 6] = [
     ("packages", Proof::packages),
     ("upload, without uploading", Proof::upload),
@@ -73,7 +73,7 @@ const PARTS: [(&str, Part); 6] = [
 struct Proof {
     root: PathBuf,
     wasm: Wasm,
-    /// Why there is no nightly compiler, where there is none.
+    /// The reason, if there is no nightly compiler.
     nightly: Result<(), String>,
     deny: PathBuf,
     unchecked: Vec<String>,
@@ -86,12 +86,12 @@ impl Proof {
         command
     }
 
-    /// The folder for what is made here.
+    /// The folder for everything that these checks build.
     fn target(&self) -> PathBuf {
         self.root.join("target/release-proof")
     }
 
-    /// Packs all of them and builds each from its package, the later ones with the earlier.
+    /// Packs every package and builds each from its archive; later ones use the earlier ones.
     fn packages(&mut self) -> Result<()> {
         let mut status = run::command("git");
         status
@@ -106,7 +106,7 @@ impl Proof {
         let mut command = self.cargo();
         command.args(["package", "--locked", "--allow-dirty"]);
         named(&mut command);
-        // Else a package that is built would share the folder with those that make it.
+        // Without a separate folder, the package would share its build folder with this program.
         command.env("CARGO_TARGET_DIR", self.target());
         run::inherited(&mut command)
     }
@@ -143,7 +143,7 @@ impl Proof {
         Ok(())
     }
 
-    /// The database is a repository of git, which not every machine reaches.
+    /// The advisory database is a git repository, which not every machine can reach.
     fn advisories(&mut self) -> Result<()> {
         let mut fetch = self.deny("crate", &["fetch"]);
         let log = self.target().join("advisories.log");
@@ -158,7 +158,7 @@ impl Proof {
         Ok(())
     }
 
-    /// Whether there is the nightly compiler. Without it, says that `what` was not checked.
+    /// Whether there is a nightly compiler. Without one, notes that `what` was not checked.
     fn has_nightly(&mut self, what: &str) -> bool {
         if let Err(why) = &self.nightly {
             self.unchecked.push(format!("{what}: {why}"));
@@ -166,7 +166,7 @@ impl Proof {
         self.nightly.is_ok()
     }
 
-    /// With the compiler, the target and the features that docs.rs takes.
+    /// Makes the documentation with the compiler, the target and the features that docs.rs uses.
     fn documentation(&mut self) -> Result<()> {
         if !self.has_nightly("the documentation of docs.rs") {
             return Ok(());
@@ -188,8 +188,9 @@ impl Proof {
         Ok(())
     }
 
-    /// Builds each package with the oldest version of each of its direct dependencies, for
-    /// where it runs. What those depend on is theirs to state, and so it is the newest.
+    /// Builds each package with the oldest version of each direct dependency, for the target it
+    /// runs on. Indirect dependencies have their newest version, because their bounds are stated by
+    /// other crates.
     fn oldest(&mut self) -> Result<()> {
         if !self.has_nightly("the oldest dependencies") {
             return Ok(());
@@ -209,7 +210,8 @@ impl Proof {
         for (name, _) in PACKAGES {
             let unpacked = folder.join(with_version(name));
             fs::remove_file(unpacked.join("Cargo.lock"))?;
-            // A folder below a workspace would be asked to be a member of it.
+            // Without a `[workspace]` of its own, cargo would look for the package in the workspace
+            // above.
             let manifest = unpacked.join("Cargo.toml");
             let text = fs::read_to_string(&manifest)?;
             fs::write(&manifest, format!("{text}\n[workspace]\n"))?;
@@ -225,7 +227,7 @@ impl Proof {
             let mut resolve = nightly(&unpacked);
             resolve.args(["generate-lockfile", "-Zdirect-minimal-versions"]);
             run::inherited(own(&mut resolve, &folder, name))?;
-            // The macros and the tool run on the machine that builds.
+            // The macros and the tool run on the machine that builds, not in a Worker.
             let in_a_worker = name == "worker-sentry";
             let mut check = match in_a_worker {
                 true => self.wasm.cargo(),
@@ -248,7 +250,7 @@ impl Proof {
     }
 }
 
-/// Lets one of the packages find another that the registry does not have yet.
+/// Lets `worker-sentry` find its macros, which the registry may not have yet.
 fn own<'c>(command: &'c mut Command, folder: &Path, name: &str) -> &'c mut Command {
     if name == "worker-sentry" {
         let macros = folder.join(with_version("worker-sentry-macros"));
@@ -264,7 +266,7 @@ fn named(command: &mut Command) {
     }
 }
 
-/// The name of a package with its version, as its file has it.
+/// The name of a package with its version, as the name of its archive has it.
 fn with_version(name: &str) -> String {
     format!("{name}-{}", book_compiler::locked(name).unwrap_or_default())
 }
@@ -282,7 +284,7 @@ fn is_in_use(rust: &str) -> bool {
     printed.is_some_and(|it| it.starts_with(&format!("rustc {rust}.")))
 }
 
-/// What docs.rs reads in a manifest.
+/// The settings that docs.rs reads in a manifest.
 struct DocsRs {
     features: Vec<String>,
     target: Option<String>,
@@ -303,7 +305,7 @@ impl DocsRs {
     }
 }
 
-/// What cargo reads in the manifests of the packages.
+/// The manifests of the packages, as cargo reads them.
 fn packages(root: &Path) -> Result<Vec<Value>> {
     let mut metadata = run::command("cargo");
     metadata.current_dir(root).args([
@@ -318,7 +320,7 @@ fn packages(root: &Path) -> Result<Vec<Value>> {
     Ok(serde_json::from_value(all["packages"].take())?)
 }
 
-/// What cargo reads in a package's manifest.
+/// The manifest of a package, as cargo reads it.
 fn package(root: &Path, name: &str) -> Result<Value> {
     let mut all = packages(root)?.into_iter();
     let found = all.find(|package| package["name"] == name);
@@ -395,7 +397,7 @@ mod tests {
         for (name, _, package) in with_folders() {
             let docs = DocsRs::of(&crate::root(), name).unwrap();
             let has = package["features"].as_object().unwrap();
-            // What a feature brings, and what that brings.
+            // Follow each feature to the features that it enables.
             let mut told = docs.features.clone();
             told.push("default".to_owned());
             let mut at = 0;
@@ -419,7 +421,7 @@ mod tests {
         }
     }
 
-    /// Features for what this repository runs itself.
+    /// Features that only this repository uses.
     const HIDDEN: [&str; 2] = ["hostile", "laboratory"];
 
     #[test]

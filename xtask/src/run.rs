@@ -1,4 +1,4 @@
-//! Running other programs: quietly with a ticking line, or with their output.
+//! Runs other programs, with their output or with one line of progress.
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
@@ -12,17 +12,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// How many lines of a failed program's output are worth showing.
+/// The number of last lines that are shown of a failed program's output.
 const TAIL: usize = 40;
 const POLL: Duration = Duration::from_millis(50);
 const TICK_TERMINAL: Duration = Duration::from_secs(1);
 const TICK_PLAIN: Duration = Duration::from_secs(20);
 
-/// A command with nothing on stdin and without what `cargo run` told *us*.
+/// A command with nothing on stdin and without the variables that `cargo run` set for xtask.
 ///
-/// A nested cargo would take over the outer one's executable (`CARGO`), and a
-/// second compiler would look for its libraries in the first one's folder
-/// (`LD_LIBRARY_PATH`).
+/// With `CARGO` set, a nested cargo would start the outer cargo's executable. With
+/// `LD_LIBRARY_PATH` set, a second compiler would look for its libraries in the folder of the
+/// first.
 pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.stdin(Stdio::null());
@@ -69,7 +69,7 @@ pub fn prepend_path(command: &mut Command, folder: &Path) {
     }
 }
 
-/// The executable a shell would run for this name.
+/// The executable that a shell would run for this name.
 pub fn which(name: &str) -> Option<PathBuf> {
     let paths = std::env::var_os("PATH")?;
     std::env::split_paths(&paths)
@@ -77,13 +77,13 @@ pub fn which(name: &str) -> Option<PathBuf> {
         .find(|file| is_executable(file))
 }
 
-/// Whether this is a file that may be run.
+/// Whether this is an executable file.
 pub fn is_executable(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     fs::metadata(file).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
 }
 
-/// What a program prints on stdout, trimmed; `None` where it is missing or fails.
+/// A program's stdout, trimmed. `None` if the program is missing or fails.
 pub fn output_of(command: &mut Command) -> Option<String> {
     let output = command.stderr(Stdio::null()).output().ok()?;
     output
@@ -92,7 +92,7 @@ pub fn output_of(command: &mut Command) -> Option<String> {
         .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// The machine that a compiler runs on, in what `rustc -vV` prints.
+/// The machine that a compiler runs on, read from the output of `rustc -vV`.
 pub fn host_in(about: &str) -> Option<&str> {
     about.lines().find_map(|line| line.strip_prefix("host: "))
 }
@@ -106,7 +106,7 @@ pub fn shown(command: &Command) -> String {
         .join(" ")
 }
 
-/// Runs with the program's own output; fails when the program does.
+/// Runs a program that prints its own output. A failure of the program is an error.
 pub fn inherited(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| cannot_start(command))?;
     check(command, status)
@@ -123,13 +123,13 @@ fn check(command: &Command, status: ExitStatus) -> Result<()> {
     Ok(())
 }
 
-/// Whether a line may be overwritten: a person watches, and not a log.
+/// Whether a line of progress may be overwritten: only on a terminal, and not in CI.
 fn ticks_in_place() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("CI").is_none()
 }
 
-/// Runs with the output in a log file, a line of progress now and then, and
-/// the end of the log where it fails or takes longer than `limit`.
+/// Runs a program with its output in a log file and a line of progress now and then. If it fails,
+/// or takes longer than `limit`, the error shows the end of the log.
 pub fn logged(command: &mut Command, what: &str, log: &Path, limit: Duration) -> Result<()> {
     if let Some(folder) = log.parent() {
         fs::create_dir_all(folder)?;
@@ -191,7 +191,7 @@ fn collect(
     })
 }
 
-/// `None` where the limit was reached and the program stopped.
+/// Waits for the program. `None` if it was stopped because it reached the limit.
 fn wait(
     child: &mut Child,
     what: &str,

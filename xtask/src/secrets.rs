@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-/// What is wrong with this text: each DSN that could be a real one.
+/// Each DSN in this text that could be a real one.
 fn real_looking_dsns(text: &str) -> Vec<String> {
     let starts = text.match_indices("http").map(|(at, _)| &text[at..]);
     starts
@@ -42,7 +42,7 @@ fn dsn(text: &str) -> Option<Dsn> {
         .next()
         .unwrap_or_default()
         .to_ascii_lowercase();
-    // A report of a leak must not be one.
+    // The message must not contain the DSN, or it would leak the DSN again.
     Some(Dsn {
         shown: format!("a DSN for {host}"),
         host,
@@ -117,7 +117,7 @@ fn no_committed_file_holds_a_real_looking_dsn_or_one_in_vars() {
     );
     let mut wrong = Vec::new();
     for file in files {
-        // A file may be deleted and not yet committed as such.
+        // A deleted file is still listed until the deletion is committed.
         let Ok(bytes) = std::fs::read(root.join(&file)) else {
             continue;
         };
@@ -134,7 +134,7 @@ fn no_committed_file_holds_a_real_looking_dsn_or_one_in_vars() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-// Put together here, so that this file passes the rule it checks.
+// The DSN is put together here, so that this file passes the check.
 fn written(key: &str, place: &str) -> String {
     format!("dsn = \"https://{key}@{place}\"")
 }

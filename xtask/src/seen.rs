@@ -1,4 +1,4 @@
-//! The oldest and the newest of each tool that the core of the proof passed on.
+//! The oldest and the newest version of each tool with which the core of the proof passed.
 
 use std::fs;
 use std::path::Path;
@@ -6,39 +6,39 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-/// Where it is written down.
+/// The file that records these versions.
 pub const FILE: &str = "tests/tools/seen.json";
 
-/// What [`FILE`] says.
+/// The content of [`FILE`].
 pub struct Seen(Value);
 
 impl Seen {
-    /// Reads it.
+    /// Reads the file.
     pub fn read(root: &Path) -> Result<Self> {
         let text = fs::read_to_string(root.join(FILE))?;
         Ok(Self(serde_json::from_str(&text)?))
     }
 
-    /// The `oldest` or `newest` that was seen of this.
+    /// The `oldest` or the `newest` version that was seen of a tool.
     pub fn version(&self, name: &str, which: &str) -> Result<String> {
         let version = self.0[name][which].as_str();
         let version = version.with_context(|| format!("{FILE} has no {which} {name}"))?;
         Ok(version.to_owned())
     }
 
-    /// What it tells of, in its order.
+    /// The names of the tools, in the order of the file.
     #[cfg(test)]
     pub fn names(&self) -> Vec<&str> {
         let rows = self.0.as_object().into_iter().flatten();
         rows.map(|(name, _)| name.as_str()).collect()
     }
 
-    /// Takes this for the newest.
+    /// Makes this version the newest of a tool.
     pub fn note(&mut self, name: &str, newest: &str) {
         self.0[name]["newest"] = json!(newest);
     }
 
-    /// Writes it down, and tells whether that changed anything.
+    /// Writes the file, and returns whether that changed it.
     pub fn write(&self, root: &Path) -> Result<bool> {
         let rows = self.0.as_object().context("an object")?;
         let rows: Vec<String> = rows

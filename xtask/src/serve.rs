@@ -1,7 +1,7 @@
-//! Serving the rendered book on this machine.
+//! Serves the rendered book on this machine.
 //!
-//! A server of our own: `mdbook serve` empties the folder that it serves before each rendering,
-//! serves what mdBook alone has made, without the API, and is 61 more crates to compile.
+//! This is not `mdbook serve`, for three reasons: it empties the folder that it serves before each
+//! rendering, it serves only what mdBook has made, without the API, and it compiles 61 more crates.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -17,7 +17,7 @@ use site::Site;
 use crate::setup::{Setup, Tools};
 use crate::{book, run};
 
-/// What the pages are made of.
+/// The files and folders that the pages are made of.
 const SOURCES: [&str; 6] = [
     "book.toml",
     "src",
@@ -37,7 +37,7 @@ pub fn serve(root: &Path, port: u16) -> Result<()> {
         command.args(["test", option, "-p", "worker-sentry", "-p", "listings"]);
         run::inherited(command.current_dir(root))
     };
-    // Compiling shows its progress; the tests themselves take a second.
+    // Compiling shows its progress. The tests themselves take a second and are quiet.
     test("--no-run")?;
     test("--quiet")?;
     eprintln!("rendering the book");
@@ -45,7 +45,7 @@ pub fn serve(root: &Path, port: u16) -> Result<()> {
     book::render(root, &tools, New::Tell)?;
 
     let book = Site::on(bind(port)?, &root.join("book"), "", |_| {
-        // What was rendered again is seen on the next look.
+        // Without this header a browser could show an older rendering.
         vec![("Cache-Control", "no-store".to_owned())]
     });
     println!(
@@ -80,12 +80,13 @@ fn render_again(root: &Path, tools: &Tools, mut seen: Option<SystemTime>) -> ! {
             Ok(()) => eprintln!("rendered again"),
             Err(error) => eprintln!("not rendered: {error:#}"),
         }
-        // A new drawing has itself changed a time.
+        // Rendering may write a new drawing, which is newer than `seen` and must not start another
+        // rendering.
         seen = newest(root).max(seen);
     }
 }
 
-/// When a source last changed.
+/// The time of the last change to a source.
 fn newest(root: &Path) -> Option<SystemTime> {
     fn below(path: &Path) -> Option<SystemTime> {
         let changed = fs::metadata(path).and_then(|data| data.modified()).ok();

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything that proves the project, in stages.
+//! `cargo xtask test`: runs every check of the project, in stages.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -45,7 +45,7 @@ impl Stage {
             .to_owned()
     }
 
-    /// Whether it runs tests, or makes what they need.
+    /// Whether the stage runs tests, or makes what tests need.
     fn takes_part_with_a_filter(self) -> bool {
         matches!(self, Self::Native | Self::Worker | Self::Book | Self::Proof)
     }
@@ -91,7 +91,7 @@ pub fn test(root: &Path, filter: Option<&str>, only: Option<Stage>, record: bool
         eprintln!("== {name}: {}", run::duration(begin.elapsed()));
         if index + 1 == stages.len() {
             table(&times, false);
-            // The runner's own last word is ours too.
+            // This line is the last one, as CONTRIBUTING.md says.
             println!("{summary}");
         }
     }
@@ -112,10 +112,10 @@ fn table(times: &[(String, Duration)], failed: bool) {
     eprintln!("  {:<14} {:>9}\n", "total", run::duration(total));
 }
 
-/// What the set-up found, as far as the stages need it.
+/// The results of the set-up, as far as the stages need them.
 struct Ready {
     wasm: Option<Wasm>,
-    /// A compiler that unwinds, or why there is none.
+    /// A compiler that unwinds, or the reason why there is none.
     unwinding: Option<Result<Unwinding, String>>,
     tools: Option<Tools>,
     npm: Option<Npm>,
@@ -160,7 +160,7 @@ impl Ready {
     }
 }
 
-/// The packages that run in a Worker, beside the crate itself, and their folders.
+/// The packages that run in a Worker, besides the crate itself, and their folders.
 pub const WORKERS: [(&str, &str); 10] = [
     ("listings", "listings"),
     ("fixture", "tests/fixture"),
@@ -174,15 +174,15 @@ pub const WORKERS: [(&str, &str); 10] = [
     ("snippet-tunnel", "listings/snippets/tunnel"),
 ];
 
-/// The Worker whose build is split a second time, optimised: its folder, and the folder
-/// below that for the second output.
+/// The Worker whose build is split a second time, optimised: the package's folder, and the folder
+/// below it for the second output.
 const OPTIMIZED: (&str, &str) = ("tests/stacks", "build-optimized");
 
-/// The package of which each feature is a Worker with one capability of the crate.
+/// The package whose features are Workers with one capability of the crate each.
 const CAPABILITIES: &str = "tests/capabilities";
 
-/// Its Workers: the folder below that for the output, and the feature. No feature is the
-/// smallest Worker, which the others are compared with.
+/// The Workers of that package: the folder for the output, and the feature. The one without a
+/// feature is the smallest, and the others are compared with it.
 const EACH: [(&str, &[&str]); 15] = [
     ("build", &[]),
     ("build-ambient", &["ambient"]),
@@ -192,26 +192,26 @@ const EACH: [(&str, &[&str]); 15] = [
     ("build-before-send-log", &["before-send-log"]),
     ("build-limit-repeats", &["limit-repeats"]),
     ("build-logs", &["logs"]),
-    // The feature is on, and no log is left.
+    // The feature is on, but the Worker writes no log.
     ("build-logs-unused", &["worker-sentry/logs"]),
     ("build-monitors", &["monitors"]),
     ("build-request", &["request"]),
     ("build-router", &["router"]),
     ("build-spans", &["spans"]),
     ("build-tracing", &["tracing"]),
-    // The feature is on, and no span is made by hand.
+    // The feature is on, but the Worker makes no span of its own.
     ("build-transactions", &["worker-sentry/spans"]),
 ];
 
 struct Run<'a> {
     root: &'a Path,
     filter: Option<&'a str>,
-    /// Whether what the tests prove is written down.
+    /// Whether to write down what the tests prove.
     record: bool,
     ready: Option<Ready>,
 }
 
-/// The set-up was asked for what a stage needs.
+/// For `expect`: the set-up has prepared what each chosen stage needs.
 const SET_UP: &str = "the set-up covers this stage";
 
 impl Run<'_> {
@@ -219,7 +219,7 @@ impl Run<'_> {
         self.ready.as_ref().expect(SET_UP)
     }
 
-    /// Runs one stage; what comes back is the test runner's last summary.
+    /// Runs one stage; returns the test runner's last summary.
     fn stage(&self, stage: Stage) -> Result<String> {
         match stage {
             Stage::Format => self.plain(self.cargo().args(["fmt", "--all", "--check"])),
@@ -268,12 +268,12 @@ impl Run<'_> {
         Ok(summary(&output))
     }
 
-    /// What tells the checks of the pages that the record is made anew.
+    /// The variable that tells the checks of the pages that the record is being made.
     fn recording(&self) -> Option<(&'static str, &'static str)> {
         self.record.then_some(proven::AHEAD)
     }
 
-    /// Compares what the tests proved with the record, where all of them ran.
+    /// Compares what the tests proved with the record, if no filter left out tests.
     fn settle(&self, part: Part, seen: &Record) -> Result<()> {
         if self.filter.is_some() {
             return Ok(());
@@ -290,7 +290,7 @@ impl Run<'_> {
             command.args(["-p", package]);
         }
         command.args(["-p", "capabilities"]);
-        // Only the bench builds this one.
+        // Only the bench builds this package.
         command.args(["-p", "bench-worker", "--features", "bench-worker/workflow"]);
         command.args(["--target", "wasm32-unknown-unknown", "--", "-D", "warnings"]);
         self.plain(&mut command)
@@ -319,7 +319,7 @@ impl Run<'_> {
             match ready.unwinding.as_ref().expect(SET_UP) {
                 Ok(unwinding) => builder.build_unwinding(&folder, output, unwinding)?,
                 Err(why) => {
-                    // One of another day would prove something else.
+                    // The build of an earlier compiler would prove nothing about this one.
                     let _ = std::fs::remove_dir_all(folder.join(output));
                     eprintln!("  {UNCHECKED}: {why}");
                 }
@@ -347,7 +347,7 @@ impl Run<'_> {
         if let Some(filter) = self.filter {
             command.args(["--", filter]);
         }
-        // Cargo's own folder may be elsewhere.
+        // Cargo's own target folder may be another one.
         let folder = self.root.join("target");
         std::fs::create_dir_all(&folder)?;
         let record = folder.join("proven.json");
@@ -361,31 +361,31 @@ impl Run<'_> {
             eprintln!("\n== the core of the proof on the compatibility date {oldest}");
             let on_oldest = Core {
                 date: &oldest,
-                // These choose their dates themselves, and have run.
+                // These tests choose their dates themselves, and have already run.
                 leave_out: &["dates::"],
                 bugsink: ready.places.bugsink.as_ref().expect(SET_UP),
             };
             core(self.root, npm, &on_oldest)?;
         }
         if self.record {
-            // The pages now have something to show.
+            // The pages can now show the new record.
             book::render(self.root, ready.tools.as_ref().expect(SET_UP), New::Refuse)?;
         }
         Ok(summary(&output))
     }
 }
 
-/// How to run the core of the proof.
+/// The settings of a run of the core of the proof.
 pub struct Core<'a> {
     /// The compatibility date of every Worker.
     pub date: &'a str,
     /// Tests whose names contain one of these do not run.
     pub leave_out: &'a [&'a str],
-    /// The folder with the programs of Python: sentry-relay judges each event.
+    /// The folder with the programs of Python, of which sentry-relay checks each event.
     pub bugsink: &'a Path,
 }
 
-/// Runs the core of the proof: what depends on the runtime and on the date. It uses the
+/// Runs the core of the proof: the tests that depend on the runtime and on the date. It uses the
 /// Workers that were built last, and no browser.
 pub fn core(root: &Path, npm: &Npm, core: &Core<'_>) -> Result<()> {
     if !root.join("tests/fixture/build").is_dir() {
@@ -403,7 +403,7 @@ pub fn core(root: &Path, npm: &Npm, core: &Core<'_>) -> Result<()> {
     run::inherited(&mut command)
 }
 
-/// Runs with the output passed on, and gives all of it back.
+/// Runs a command, passes its output on, and returns all of the output.
 fn heard(command: &mut Command) -> Result<String> {
     let mut child = command
         .stdout(Stdio::piped())
@@ -429,7 +429,7 @@ fn heard(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output).into_owned())
 }
 
-/// The last line in which a test runner sums up.
+/// The last line with a test runner's summary.
 fn summary(output: &str) -> String {
     let mut lines = output.lines().rev();
     let last = lines.find(|line| line.starts_with("test result:"));

@@ -1,4 +1,4 @@
-//! Building a Worker.
+//! Builds Workers.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +14,7 @@ use book_compiler::fingerprint;
 use crate::run;
 use crate::setup::{Npm, Tools, Unwinding, Wasm, versions};
 
-/// What it takes to build one.
+/// The tools that a build needs.
 pub struct Builder<'a> {
     /// The compiler.
     pub wasm: &'a Wasm,
@@ -24,17 +24,17 @@ pub struct Builder<'a> {
     pub npm: &'a Npm,
 }
 
-/// A Worker to build: its package's folder, the folder below that for the output, and
-/// cargo features.
+/// A Worker to build: the package's folder, the folder for the output below it, and the cargo
+/// features.
 pub type Build<'b> = (&'b Path, &'b str, &'b [&'b str]);
 
-/// One compiles while another is bound and optimised, which is as much that takes one
-/// core only.
+/// How many builds run at once. One compiles while the other runs wasm-bindgen and wasm-opt, which
+/// use one core and take about as long.
 const AT_ONCE: usize = 2;
 
 impl Builder<'_> {
-    /// Runs worker-build, which leaves its output in the package's folder
-    /// `build`, unless nothing has changed since the last time.
+    /// Runs worker-build, which writes into the package's folder `build`. Does nothing if nothing
+    /// has changed since the last build.
     pub fn build(&self, package: &Path) -> Result<()> {
         unless_built((package, "build", &[]), || {
             run::inherited(&mut self.command((package, "build", &[])))?;
@@ -45,8 +45,7 @@ impl Builder<'_> {
         })
     }
 
-    /// Builds several, with a line for each. What a build that failed has printed
-    /// follows.
+    /// Builds several Workers, and prints a line for each. The output of a failed build is printed.
     pub fn build_all(&self, builds: &[Build<'_>]) -> Result<()> {
         let waiting = Mutex::new(builds.iter());
         let next = || waiting.lock().ok()?.next();
@@ -75,8 +74,8 @@ impl Builder<'_> {
         })
     }
 
-    /// Builds a Worker that has a companion once, and splits it twice: into `folder` as it
-    /// is, and into `second` optimised. Unless nothing has changed since the last time.
+    /// Builds a Worker once and makes its companion twice: in `folder` as it is, and in `second`
+    /// optimised. Does nothing if nothing has changed since the last build.
     pub fn build_twice(&self, package: &Path, folder: &str, second: &str) -> Result<()> {
         let (plain, optimized) = ((package, folder, &[][..]), (package, second, &[][..]));
         let name = shown(package, folder);
@@ -101,8 +100,8 @@ impl Builder<'_> {
         }
     }
 
-    /// Builds a Worker as one with a companion is shipped: optimised, its names and lines in
-    /// the companion. Unless nothing has changed since the last time.
+    /// Builds a Worker as a user ships it with a companion: optimised, with its names and lines in
+    /// the companion. Does nothing if nothing has changed since the last build.
     pub fn build_shipped(&self, build: Build<'_>) -> Result<()> {
         let (package, folder, _) = build;
         let name = shown(package, folder);
@@ -117,8 +116,8 @@ impl Builder<'_> {
         })
     }
 
-    /// A wasm-bindgen that keeps what a companion is made of. A package's manifest says that
-    /// for each build of it, and the others would have it in their upload.
+    /// A wasm-bindgen that keeps what a companion is made from. A setting in the package's manifest
+    /// would do the same, but for every build of the package, and so enlarge the other uploads.
     fn keeping_lines(&self) -> Result<PathBuf> {
         let real = self.tools.bin.join("wasm-bindgen");
         let text = format!(
@@ -131,7 +130,7 @@ impl Builder<'_> {
         Ok(script)
     }
 
-    /// The second half of a build that is optimised after worker-build.
+    /// The second half of a build whose module is optimised after worker-build.
     fn split_optimized(&self, package: &Path, folder: &str) -> Command {
         let mut command = split(package, folder);
         command.arg("--optimize");
@@ -151,7 +150,7 @@ impl Builder<'_> {
             let mut command = self.command((package, folder, &[]));
             command.arg("--panic-unwind");
             unwinding.apply(&mut command);
-            // Another compiler, so another directory.
+            // Another compiler needs another target directory.
             command.env("CARGO_TARGET_DIR", crate::root().join("target/unwinding"));
             let name = shown(package, folder);
             run_quietly(&name, command)?;
@@ -162,16 +161,16 @@ impl Builder<'_> {
         })
     }
 
-    /// The command that builds one.
+    /// The command that builds a Worker.
     pub fn command(&self, build: Build<'_>) -> Command {
         self.command_of(build, splits(build.0))
     }
 
-    /// The same, said whether a companion is made of it.
+    /// The command that builds a Worker. `is_split` says whether a companion is made of it.
     fn command_of(&self, (package, folder, features): Build<'_>, is_split: bool) -> Command {
         let mut command = run::command(self.tools.bin.join("worker-build"));
         command.args(["--release", "--out-dir", folder, "."]);
-        // What follows the features is cargo's.
+        // worker-build passes the features, and all that follows them, on to cargo.
         if is_split {
             command.arg("--no-opt");
         }
@@ -183,7 +182,7 @@ impl Builder<'_> {
         self.wasm.apply(&mut command);
         // wasm-opt is a script for Node.js.
         self.npm.on_path(&mut command);
-        // It downloads what these do not name.
+        // worker-build downloads each program that these variables do not name.
         command.env("WASM_BINDGEN_BIN", self.tools.bin.join("wasm-bindgen"));
         command.env("WASM_OPT_BIN", self.npm.binary("wasm-opt"));
         command.env("ESBUILD_BIN", self.npm.binary("esbuild"));
@@ -206,8 +205,8 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Makes a build, unless nothing has changed since the last time. A build that was changed
-/// by somebody else, or that failed, is made again.
+/// Makes a build, unless nothing has changed since the last one. A failed build, or a build that
+/// another program has changed, is made again.
 fn unless_built(build: Build<'_>, make: impl FnOnce() -> Result<()>) -> Result<()> {
     if is_built(build)? {
         eprintln!("  {}: nothing has changed", shown(build.0, build.1));
@@ -217,7 +216,7 @@ fn unless_built(build: Build<'_>, make: impl FnOnce() -> Result<()>) -> Result<(
     write_stamp(build)
 }
 
-/// Whether a build is as [`write_stamp`] saw it last, and of the same sources.
+/// Whether a build is as [`write_stamp`] saw it, and its sources have not changed.
 fn is_built(build: Build<'_>) -> Result<bool> {
     let last = fs::read_to_string(stamp_of(build));
     let inputs = inputs(&crate::root(), build.0)?;
@@ -233,12 +232,12 @@ fn stamp_of((package, folder, _): Build<'_>) -> PathBuf {
     stamp_in(&package.join(folder))
 }
 
-/// Where a build keeps what it was made from.
+/// The file in which a build keeps the fingerprint of its sources and its output.
 pub fn stamp_in(folder: &Path) -> PathBuf {
     folder.join(".inputs")
 }
 
-/// A fingerprint of what was built, and of what from.
+/// A fingerprint of a build's sources and of its output.
 fn made((package, folder, features): Build<'_>, inputs: &str) -> Result<String> {
     let output = package.join(folder);
     let module = fs::read(output.join("index_bg.wasm"))?;
@@ -254,7 +253,7 @@ fn splits(package: &Path) -> bool {
     config.is_ok_and(|config| config.contains("&& worker-sentry-symbols build"))
 }
 
-/// The second half of such a command, by the program of this repository.
+/// The second half of such a build command, with this repository's own program.
 fn split(package: &Path, folder: &str) -> Command {
     let mut command = run::command("cargo");
     command
@@ -265,14 +264,14 @@ fn split(package: &Path, folder: &str) -> Command {
     command
 }
 
-/// A Worker's build as a person would name it.
+/// The name of a build in messages.
 fn shown(package: &Path, folder: &str) -> String {
     let name = package.strip_prefix(crate::root()).unwrap_or(package);
     name.join(folder).display().to_string()
 }
 
-/// Runs a build with a line before and after it. What it printed is shown if it fails, and
-/// a warning is a failure too: whoever uses the crate would see it in each build.
+/// Runs a build, and prints a line before and after it. Its output is printed if it fails. A
+/// warning is also a failure, because a user of the crate would see it in each build.
 pub fn run_quietly(name: &str, mut command: Command) -> Result<()> {
     eprintln!("  {name}: building");
     let begin = Instant::now();
@@ -295,15 +294,15 @@ pub fn run_quietly(name: &str, mut command: Command) -> Result<()> {
     Ok(())
 }
 
-/// The first line that warns: of the compiler, of worker-build, or of esbuild.
+/// The first warning, of the compiler, of worker-build or of esbuild.
 fn warning(printed: &str) -> Option<&str> {
     let words = ["warning:", "[WARN]", "[WARNING]"];
     let mut lines = printed.lines();
     lines.find(|line| words.iter().any(|word| line.contains(word)))
 }
 
-/// A fingerprint of all that a Worker on the crate is built from: the sources of both,
-/// the versions of what they depend on, and the versions of the tools.
+/// A fingerprint of everything that a Worker on the crate is built from: the sources of both, the
+/// versions of their dependencies, and the versions of the tools.
 pub fn inputs(root: &Path, package: &Path) -> Result<String> {
     let mut files = vec![
         root.join("Cargo.toml"),
@@ -333,7 +332,7 @@ pub fn inputs(root: &Path, package: &Path) -> Result<String> {
     Ok(fingerprint(&parts))
 }
 
-/// The files of a package, without what was built.
+/// Finds the files of a package, without build output.
 fn sources(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

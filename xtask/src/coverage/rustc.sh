@@ -5,9 +5,9 @@
 case " $* " in
 *" --crate-name build_script_"* | *" --crate-type proc-macro "*) exec "$@" ;;
 *" --target wasm32-unknown-unknown "*)
-    # No run-time library writes the counters there. Whoever asks reads them in memory,
-    # between the ends of their sections, which are exported for that. The linker must
-    # keep the names of functions that nothing calls, because it keeps their map.
+    # For wasm32 no run-time library writes the counters. The reader of the counters finds them in
+    # memory, between the start and the end of their sections, which are exported for that. The
+    # linker must keep functions that nothing calls, because it then keeps their map of lines.
     set -- "$@" -Zno-profiler-runtime -Clink-arg=--no-gc-sections \
         -Clink-arg=--unresolved-symbols=ignore-all
     for section in data cnts names; do

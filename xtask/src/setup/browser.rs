@@ -26,7 +26,7 @@ const PLACES: [&str; 4] = [
     "/snap/bin/chromium",
 ];
 
-/// A browser of the machine; else one in the cache; else Debian's package.
+/// Uses a browser of the machine, or one in the cache, or installs one.
 pub fn find_or_install(cache: &Cache, root: &Path) -> Result<(PathBuf, String)> {
     for variable in ["CHROME", "CHROMIUM"] {
         if let Some(file) = std::env::var_os(variable).filter(|value| !value.is_empty()) {
@@ -61,7 +61,7 @@ pub fn find_or_install(cache: &Cache, root: &Path) -> Result<(PathBuf, String)> 
         ));
     }
     if packages::can_apt_get() {
-        // A page without any font is a page without text.
+        // Without any font a page would show no text.
         packages::apt_get(cache, "chromium", &["chromium", "fonts-liberation"])?;
         if let Some(file) = of_the_machine() {
             return Ok((file, "installed with apt-get".to_owned()));

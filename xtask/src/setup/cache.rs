@@ -1,8 +1,8 @@
-//! The user's cache: where the tools live, outside the checkout.
+//! The user's cache: the folder of the tools, outside of the checkout.
 //!
-//! Every tool has a folder whose name carries its version, so an upgrade never
-//! mixes with what was there. A stamp file is written last: a folder without
-//! one was interrupted and is made again.
+//! Every tool has a folder whose name contains its version, so that two versions never mix. A stamp
+//! file is written last. A folder without a stamp comes from an interrupted installation and is
+//! made again.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ pub struct Cache {
     root: PathBuf,
 }
 
-/// Held while something is installed; other runs wait for it.
+/// A lock that is held during an installation. Other runs wait for it.
 pub struct Lock {
     _file: File,
 }
@@ -89,8 +89,8 @@ impl Cache {
         Ok(Lock { _file: file })
     }
 
-    /// Makes a tool's folder with `install`, which must be called under the
-    /// lock, unless it is there. What an interrupted run left is removed first.
+    /// Makes a tool's folder with `install`, unless the folder is there. The caller holds the lock.
+    /// The remains of an interrupted run are removed first.
     pub fn once(
         &self,
         _lock: &Lock,

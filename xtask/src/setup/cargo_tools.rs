@@ -12,9 +12,9 @@ use super::versions::CargoTool;
 use super::{packages, step};
 use crate::run;
 
-/// A tool is compiled once per machine and then runs for a second: compile time
-/// counts. Without optimisation that is little more than half, and wasm-bindgen
-/// on the example takes 0.6 s instead of 0.1 s.
+/// A tool is compiled once per machine, and each run takes about a second, so a short compilation
+/// matters more than a fast tool. Without optimisation compiling takes little more than half the
+/// time, and wasm-bindgen takes 0.6 s for the example instead of 0.1 s.
 const PROFILE: [(&str, &str); 6] = [
     ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0"),
     ("CARGO_PROFILE_RELEASE_LTO", "off"),
@@ -31,7 +31,7 @@ pub struct Tools {
 }
 
 impl Tools {
-    /// Lets a command find the tools first.
+    /// Puts these tools first on a command's `PATH`.
     pub fn on_path(&self, command: &mut Command) {
         run::prepend_path(command, &self.bin);
     }
@@ -85,8 +85,8 @@ fn on_path(tool: &CargoTool) -> Option<PathBuf> {
     right.then_some(file)
 }
 
-/// The file behind a tool that was found among our own links. A command that puts them on
-/// `PATH` may start another set-up, and a link must not lead to itself.
+/// The file that a link in `bin` points to. The folder of links may be on `PATH`, when a command of
+/// this set-up starts another set-up, and a new link must not point to itself.
 fn linked(bin: &Path, file: PathBuf) -> Option<PathBuf> {
     match file.parent() == Some(bin) {
         true => fs::canonicalize(file).ok(),
@@ -94,7 +94,7 @@ fn linked(bin: &Path, file: PathBuf) -> Option<PathBuf> {
     }
 }
 
-/// What cargo leaves between two tools, so that they share their dependencies.
+/// The target folder that cargo uses for every tool, so that they share compiled dependencies.
 fn shared_target(cache: &Cache) -> PathBuf {
     cache.folder("cargo-target")
 }
@@ -105,7 +105,7 @@ fn cargo_install(cache: &Cache, tool: &CargoTool, folder: &Path) -> Result<()> {
         .args(["install", tool.package, "--version", tool.version])
         .args(tool.arguments);
     command.arg("--root").arg(folder);
-    // Not in the checkout: its cargo configuration is not meant for tools.
+    // Not in the checkout, whose cargo configuration is not meant for tools.
     command.current_dir(cache.root());
     command.env("CARGO_TARGET_DIR", shared_target(cache));
     command
@@ -139,7 +139,7 @@ fn size_of(folder: &Path) -> u64 {
     sizes.sum()
 }
 
-/// Links a tool, unless the link is right: other runs may be using it.
+/// Links a tool. A correct link is left alone, because another run may be using it.
 fn link(file: &Path, link: &Path) -> Result<()> {
     if fs::read_link(link).is_ok_and(|target| target == file) {
         return Ok(());
@@ -151,7 +151,7 @@ fn link(file: &Path, link: &Path) -> Result<()> {
     Ok(())
 }
 
-/// worker-build links to OpenSSL and compiles C.
+/// Checks for a C compiler and OpenSSL, which worker-build needs.
 fn require_libraries(cache: &Cache, tool: &CargoTool) -> Result<()> {
     if tool.package != super::versions::WORKER_BUILD.package || cfg!(target_os = "macos") {
         return Ok(());

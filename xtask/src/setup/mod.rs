@@ -1,4 +1,4 @@
-//! The set-up: what a command needs, installed once into the user's cache.
+//! The set-up: installs what a command needs into the user's cache.
 
 mod browser;
 mod cache;
@@ -58,7 +58,7 @@ pub fn everything(root: &Path) -> Result<()> {
 }
 
 impl Setup {
-    /// Opens the cache; installs nothing yet.
+    /// Opens the cache. Nothing is installed yet.
     pub fn new(root: &Path) -> Result<Self> {
         Ok(Self {
             root: root.to_path_buf(),
@@ -98,8 +98,8 @@ impl Setup {
         })
     }
 
-    /// A compiler for Workers that unwind, or why there is none. Whoever has none can do
-    /// all the rest, so that is no failure.
+    /// A compiler for Workers that unwind, or the reason why there is none. A missing compiler is
+    /// not an error, because everything else works without it.
     pub fn unwinding(&self) -> std::result::Result<Unwinding, String> {
         let made = step("nightly Rust, to unwind", || {
             Ok(match unwinding::find_or_install(&self.cache) {
@@ -135,18 +135,19 @@ impl Setup {
         cargo_tools::install(&self.cache, &self.root, &[CARGO_MUTANTS])
     }
 
-    /// Every tool of the tests that cargo installs; together they share what they compile.
+    /// Every tool of the tests that cargo installs. Installed together, the tools share compiled
+    /// dependencies.
     pub fn all_tools(&self) -> Result<Tools> {
         let tools = [WASM_BINDGEN, WORKER_BUILD, MDBOOK, MDBOOK_MERMAID];
         cargo_tools::install(&self.cache, &self.root, &tools)
     }
 
-    /// Node.js with npm: the machine's, or one of our own where that is too old.
+    /// Node.js with npm: the machine's own, or one in the cache if the machine's is too old.
     pub fn node(&self) -> Result<Node> {
         step("Node.js", || node::find_or_install(&self.cache, &self.root))
     }
 
-    /// wrangler with workerd, esbuild, wasm-opt and axe, and Node.js that runs them.
+    /// wrangler with workerd, esbuild, wasm-opt and axe, and the Node.js that runs them.
     pub fn npm(&self) -> Result<Npm> {
         let node = self.node()?;
         step("wrangler, esbuild, wasm-opt", || {
@@ -154,14 +155,15 @@ impl Setup {
         })
     }
 
-    /// The same with other versions of the packages than those that are pinned.
+    /// The same tools, in the versions that `package` names instead of the pinned ones.
     pub fn npm_of(&self, node: &Node, package: &serde_json::Value) -> Result<Npm> {
         step("other npm packages", || {
             npm::install_unlocked(&self.cache, node, package)
         })
     }
 
-    /// The folder of the JavaScript SDK, which the bench compares with and the proof calls.
+    /// The folder of the JavaScript SDK. The bench compares the crate with it, and the proof calls
+    /// it.
     pub fn sdk(&self) -> Result<PathBuf> {
         let node = self.node()?;
         step("@sentry/cloudflare", || {
@@ -182,7 +184,7 @@ impl Setup {
         })
     }
 
-    /// What the pages have a reader type, beside wrangler.
+    /// The programs besides wrangler that commands in the pages use.
     pub fn typed(&self) -> Result<()> {
         step("curl, git", || {
             let outcome = packages::programs(&self.cache, &["curl", "git"])?;
@@ -198,7 +200,7 @@ impl Setup {
     }
 }
 
-/// One line per piece: what it is, what was found or done, how long it took.
+/// Runs a part of the set-up and prints one line: its name, its result, and the time it took.
 fn step<T>(name: &str, work: impl FnOnce() -> Result<(T, String)>) -> Result<T> {
     let begin = Instant::now();
     match work() {

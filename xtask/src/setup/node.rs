@@ -28,7 +28,7 @@ enum Source {
     PyPi,
 }
 
-/// What to use on a machine that has this Node.js and, or not, an npm that runs.
+/// Chooses the source, by the version of the machine's Node.js and whether its npm runs.
 fn source(version: Option<(u32, u32)>, has_npm: bool) -> Source {
     match (version, has_npm) {
         (Some(version), true) if version >= versions::NODE => Source::Machine,
@@ -37,7 +37,7 @@ fn source(version: Option<(u32, u32)>, has_npm: bool) -> Source {
     }
 }
 
-/// The machine's Node.js, or a newer one in the cache.
+/// Returns the machine's Node.js, or a newer one in the cache.
 pub fn find_or_install(cache: &Cache, root: &Path) -> Result<(Node, String)> {
     let found = run::which("node");
     let version = found
@@ -79,9 +79,9 @@ fn missing(seen: &str) -> String {
     )
 }
 
-/// The executable that npm's registry has for this system.
+/// Node.js from npm's registry, which has its executable for each system.
 fn from_npm(cache: &Cache, root: &Path, seen: &str) -> Result<(Node, String)> {
-    // What installs it is the machine's own npm.
+    // The machine's own npm installs the new Node.js.
     let machine = Node {
         file: PathBuf::from("node"),
         npm: None,
@@ -94,7 +94,7 @@ fn from_npm(cache: &Cache, root: &Path, seen: &str) -> Result<(Node, String)> {
     Ok((Node { file, npm: None }, format!("{outcome}; {seen}")))
 }
 
-/// Node.js and npm out of a wheel.
+/// Node.js and npm from a wheel of PyPI.
 fn from_pypi(cache: &Cache) -> Result<(Node, String)> {
     let package = versions::NODE_FROM_PYPI;
     let name = format!("node-pypi-{}", fingerprint(&[package.as_bytes()]));
@@ -115,8 +115,8 @@ fn from_pypi(cache: &Cache) -> Result<(Node, String)> {
             pip.arg("--target").arg(folder.join("packages"));
             run::logged(&mut pip, "pip install", &cache.log("node-pypi"), limit)?;
             let bin = bin(folder);
-            // A wheel has no links: pip has made files of npm's, which then do not
-            // find the rest of npm.
+            // A wheel contains no links: npm's links are files in it, and these files do not find
+            // the rest of npm.
             for program in ["npm", "npx"] {
                 fs::remove_file(bin.join(program))?;
                 let script = format!("../lib/node_modules/npm/bin/{program}-cli.js");

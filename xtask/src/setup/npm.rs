@@ -1,4 +1,4 @@
-//! npm, and the tools that come from it: wrangler with workerd, esbuild, wasm-opt, axe;
+//! npm, and the tools that it installs: wrangler with workerd, esbuild, wasm-opt and axe, and
 //! Spotlight.
 
 use std::fs;
@@ -13,24 +13,24 @@ use serde_json::Value;
 use super::cache::Cache;
 use crate::run;
 
-/// Node.js and where its npm is.
+/// Node.js, and the place of its npm.
 pub struct Node {
     /// The executable of Node.js.
     pub file: PathBuf,
-    /// The folder with npm and npx, where that is not the machine's own.
+    /// The folder with npm and npx, unless they are the machine's own.
     pub(super) npm: Option<PathBuf>,
 }
 
 impl Node {
-    /// Lets a command find this Node.js first.
+    /// Puts this Node.js first on a command's `PATH`.
     pub fn on_path(&self, command: &mut Command) {
         if let Some(folder) = self.file.parent() {
             run::prepend_path(command, folder);
         }
     }
 
-    /// npm or npx. Those of the machine run on the machine's Node.js, for which they
-    /// were made.
+    /// A command for npm or npx. The machine's npm runs on the machine's Node.js, for which it was
+    /// made.
     pub fn npm(&self, program: &str) -> Command {
         match &self.npm {
             Some(folder) => {
@@ -52,20 +52,20 @@ pub struct Npm {
 }
 
 impl Npm {
-    /// The executable of an installed package. Many are scripts that look for Node.js
-    /// on `PATH`: start them by [`Npm::command`].
+    /// The executable of an installed package. Many are scripts that look for Node.js on `PATH`:
+    /// start these with [`Npm::command`].
     pub fn binary(&self, name: &str) -> PathBuf {
         self.modules.join(".bin").join(name)
     }
 
-    /// Lets a command find this Node.js first.
+    /// Puts this Node.js first on a command's `PATH`.
     pub fn on_path(&self, command: &mut Command) {
         if let Some(folder) = self.node.parent() {
             run::prepend_path(command, folder);
         }
     }
 
-    /// Starts an installed package, on this Node.js.
+    /// A command that starts an installed package on this Node.js.
     pub fn command(&self, name: &str) -> Command {
         let mut command = run::command(self.binary(name));
         self.on_path(&mut command);
@@ -91,7 +91,7 @@ pub fn install(cache: &Cache, root: &Path, node: &Node) -> Result<(Npm, String)>
     Ok((Npm { node, modules }, outcome))
 }
 
-/// Installs these packages; what they depend on is as new as they allow.
+/// Installs these packages. Their dependencies have the newest versions that they allow.
 pub fn install_unlocked(cache: &Cache, node: &Node, package: &Value) -> Result<(Npm, String)> {
     let text = package.to_string();
     let name = format!("npm-other-{}", fingerprint(&[text.as_bytes()]));
@@ -122,15 +122,16 @@ pub fn install_sdk(cache: &Cache, root: &Path, node: &Node) -> Result<(PathBuf, 
     locked(cache, "bench", &folder, node, |_| Ok(()))
 }
 
-/// Installs the receiver that shows traces; returns the folder of the packages.
+/// Installs Spotlight, which shows traces; returns the folder of the packages.
 ///
-/// Apart from the other tools: it is 115 MB, and only who looks at traces needs it.
+/// It is installed apart from the other tools: it takes 115 MB, and only commands that look at
+/// traces need it.
 pub fn install_spotlight(cache: &Cache, root: &Path, node: &Node) -> Result<(PathBuf, String)> {
     let folder = root.join("tests/tools/spotlight");
     locked(cache, "spotlight", &folder, node, |_| Ok(()))
 }
 
-/// Installs what the lock file in `from` says, and nothing else.
+/// Installs exactly what the lock file in `from` says.
 pub(super) fn locked(
     cache: &Cache,
     prefix: &str,
@@ -149,8 +150,8 @@ pub(super) fn locked(
             fs::write(folder.join("package.json"), &package)?;
             fs::write(folder.join("package-lock.json"), &lock)?;
             let mut command = node.npm("npm");
-            // The executables work without the packages' install scripts;
-            // those only replace a small starter by the executable itself.
+            // Install scripts are not needed: they only replace a small starter script by the
+            // executable.
             command
                 .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
                 .current_dir(folder);

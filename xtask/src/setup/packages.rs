@@ -1,5 +1,5 @@
-//! Packages of the system: installed where that needs no password, and
-//! otherwise named together with what to type.
+//! Packages of the system. They are installed where that needs no password. Elsewhere an error
+//! names them, with the command to type.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use anyhow::{Result, bail};
 use super::cache::Cache;
 use crate::run;
 
-/// Whether packages can be installed without asking anybody.
+/// Whether packages can be installed without a password.
 pub fn can_apt_get() -> bool {
     let root = run::output_of(run::command("id").arg("-u")).is_some_and(|id| id == "0");
     root && run::which("apt-get").is_some()
 }
 
-/// Installs Debian packages; the lists are fetched first where that fails.
+/// Installs Debian packages. If that fails, updates the package lists and tries again.
 pub fn apt_get(cache: &Cache, what: &str, packages: &[&str]) -> Result<()> {
     let log = cache.log(&format!("apt-{what}"));
     let limit = Duration::from_secs(900);
@@ -50,7 +50,7 @@ pub fn apt_get(cache: &Cache, what: &str, packages: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Programs of the system, which its packages of the same name bring.
+/// Checks for programs of the system, and installs packages of the same names if they are missing.
 pub fn programs(cache: &Cache, names: &[&str]) -> Result<String> {
     let missing = |names: &[&str]| -> Vec<String> {
         let missing = names.iter().filter(|name| run::which(name).is_none());

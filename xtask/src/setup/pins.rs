@@ -1,4 +1,4 @@
-//! What pages and README say of versions is what the pins say.
+//! Tests that the versions in the pages and in the READMEs are the pinned ones.
 
 use book_compiler::{Chapter, locked, read};
 use serde_json::Value;
@@ -15,7 +15,7 @@ const TOOLS: &str = "`xtask/src/setup/versions.rs`";
 const NPM: &str = "`tests/tools/package.json`";
 const NPM_LOCK: &str = "`tests/tools/package-lock.json`";
 const PYTHON: &str = "`tests/tools/requirements.txt`";
-/// What the tests themselves ask for of PyPI; the rest comes with these.
+/// The packages of PyPI that the tests use directly. All others are dependencies of these.
 const PYTHON_TOOLS: [&str; 2] = ["bugsink", "sentry-relay"];
 const SDK: &str = "`tests/bench/js/package.json`";
 const SPOTLIGHT: &str = "`tests/tools/spotlight/package.json`";
@@ -44,7 +44,7 @@ fn the_version_table_has_what_the_pins_say() {
             wrong.push(page.at(*line, format!("{name} is {pinned:?} there")));
         }
     }
-    // Of these places every pin is in the table.
+    // Every pin of these files must have a row in the table.
     let of_python = PYTHON_TOOLS.map(|name| (name.to_owned(), String::new()));
     let of_npm = [NPM, SPOTLIGHT].map(packages).into_iter().flatten();
     let pins = tools().into_iter().chain(of_npm).chain(of_python);
@@ -76,7 +76,7 @@ fn the_table_of_what_was_seen_has_what_the_record_of_it_says() {
         }
     }
     assert_none(&wrong);
-    // The crate's own page names the dates.
+    // The crate's front page names the compatibility dates.
     let [oldest, newest] =
         ["oldest", "newest"].map(|it| seen.version("compatibility date", it).unwrap());
     let text = read("crate/README.md").replace('\n', " ");
@@ -93,7 +93,7 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).expect("JSON")
 }
 
-/// The dependencies in a `package.json`, whose path is in backticks.
+/// The dependencies in a `package.json`. Its path is in backticks.
 fn packages(file: &str) -> Vec<(String, String)> {
     let package = json(&read(file.trim_matches('`')));
     let list = package["dependencies"].as_object().expect("dependencies");
@@ -102,7 +102,7 @@ fn packages(file: &str) -> Vec<(String, String)> {
     pairs.collect()
 }
 
-/// The version of a package that came with another one.
+/// The version of a package that was installed as a dependency of another one.
 fn locked_by_npm(lock: &str, name: &str) -> Option<String> {
     let version = &json(lock)["packages"][format!("node_modules/{name}")]["version"];
     Some(version.as_str()?.to_owned())

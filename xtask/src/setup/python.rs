@@ -1,4 +1,4 @@
-//! The receiver: Bugsink, and sentry-relay, in a Python environment of their own.
+//! Bugsink, the receiver, and sentry-relay, in a Python environment of their own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,12 +11,12 @@ use super::cache::Cache;
 use super::{packages, version_of, versions};
 use crate::run;
 
-/// Installs what `tests/tools/requirements.txt` says; returns the `bin` folder.
+/// Installs the packages in `tests/tools/requirements.txt`; returns the `bin` folder.
 pub fn install(cache: &Cache, root: &Path) -> Result<(PathBuf, String)> {
     let requirements = fs::read(root.join("tests/tools/requirements.txt"))?;
     let name = format!("python-{}", fingerprint(&[&requirements]));
     let bin = cache.folder(&name).join("bin");
-    // An environment points at the Python it was made with, which may be gone.
+    // An environment refers to the Python that made it, and that Python may have been removed.
     let works = || run::output_of(run::command(bin.join("python")).arg("--version")).is_some();
     if cache.is_complete(&name) && works() {
         return Ok((bin, "ready".to_owned()));
@@ -77,7 +77,7 @@ fn find() -> Option<PathBuf> {
         .rev()
         .map(|minor| format!("python3.{minor}"));
     let names = std::iter::once("python3".to_owned()).chain(numbered);
-    // `/usr/bin/python3` may be hidden by one that lacks a piece.
+    // A Python that lacks a module may come before `/usr/bin/python3` on `PATH`.
     let files = names
         .filter_map(|name| run::which(&name))
         .chain([PathBuf::from("/usr/bin/python3")]);

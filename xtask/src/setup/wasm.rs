@@ -1,9 +1,8 @@
 //! A compiler that builds for wasm32-unknown-unknown.
 //!
-//! The one in use does where rustup, or whoever installed it, brought the
-//! target's standard library. Elsewhere Debian's compiler for the web takes its
-//! place for the wasm32 builds alone: its standard library for wasm32 is built
-//! once, from the packaged source, into a sysroot in the cache.
+//! The compiler in use is taken if it has the standard library for wasm32. Otherwise Debian's own
+//! compiler builds for wasm32, and for nothing else. Its standard library for wasm32 is built once,
+//! from the packaged source, into a sysroot in the cache.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -20,13 +19,13 @@ use crate::run;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 const SWITCH: &str = "WORKER_SENTRY_WASM";
-/// Where Debian's packages put their compiler.
+/// The folder in which Debian's packages put their compiler.
 const DISTRIBUTION: &str = "/usr/bin";
 
 /// How to build for wasm32.
 pub struct Wasm {
-    /// The distribution's compiler: a folder for `PATH`, and a target
-    /// directory that no other compiler uses.
+    /// The distribution's compiler, if it is used: a folder for `PATH`, and a target directory that
+    /// no other compiler uses.
     instead: Option<Distribution>,
 }
 
@@ -42,13 +41,13 @@ impl Wasm {
         if let Some(other) = &self.instead {
             run::prepend_path(command, &other.bin);
             command.env("CARGO_TARGET_DIR", &other.target_directory);
-            // clippy asks for the sysroot here and not its rustc.
+            // clippy reads the sysroot from this variable and does not ask rustc for it.
             command.env("SYSROOT", &other.sysroot);
             command.env_remove("RUSTC").env_remove("RUSTUP_TOOLCHAIN");
         }
     }
 
-    /// What this compiler says of itself.
+    /// The compiler's own name and version.
     pub fn version(&self) -> String {
         let mut rustc = run::command("rustc");
         self.apply(&mut rustc);
@@ -64,7 +63,7 @@ impl Wasm {
     }
 }
 
-/// Finds the compiler, or makes one.
+/// Finds the compiler, or builds what it lacks.
 pub fn find_or_make(cache: &Cache, root: &Path) -> Result<(Wasm, String)> {
     let choice = std::env::var(SWITCH).unwrap_or_default();
     match choice.as_str() {
@@ -104,7 +103,7 @@ fn with_rustup() -> Result<(Wasm, String)> {
     bail!("`rustup target add {TARGET}` failed ({said})")
 }
 
-/// Whether this compiler has a standard library for wasm32.
+/// Whether a compiler has a standard library for wasm32.
 fn has_std(rustc: &str) -> bool {
     let mut ask = run::command(rustc);
     ask.args(["--target", TARGET, "--print", "target-libdir"]);
@@ -164,7 +163,7 @@ fn with_distribution(cache: &Cache, root: &Path) -> Result<(Wasm, String)> {
     Ok((wasm, outcome))
 }
 
-/// What the distribution's compiler lacks.
+/// The packages that the distribution's compiler still needs.
 fn missing_packages() -> Vec<&'static str> {
     let bin = Path::new(DISTRIBUTION);
     let mut missing = Vec::new();
@@ -198,7 +197,7 @@ fn library(rustc: &Path) -> Option<PathBuf> {
     Some(sysroot(rustc)?.join("lib/rustlib/src/rust/library"))
 }
 
-/// A sysroot of our own: links to the distribution's, and the built library.
+/// Makes a sysroot of our own: links to the distribution's, and the library that is built here.
 fn build_std(cache: &Cache, folder: &Path, rustc: &Path) -> Result<()> {
     let empty = folder.join("empty");
     fs::create_dir_all(empty.join("src"))?;
@@ -253,7 +252,7 @@ fn build_std(cache: &Cache, folder: &Path, rustc: &Path) -> Result<()> {
     }
     let bin = folder.join("bin");
     fs::create_dir_all(&bin)?;
-    // worker-build asks rustc itself where the target's library is.
+    // worker-build asks rustc for the sysroot, so the script passes ours.
     let sysroot = folder.join("sysroot");
     let script = format!(
         "#!/bin/sh\nexec {} --sysroot '{}' \"$@\"\n",
