@@ -1,4 +1,4 @@
-//! What became of the lists of a batch.
+//! The outcome of each list of a batch.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -6,30 +6,30 @@ use thiserror::Error;
 /// One list of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
-    /// The list.
+    /// The list's name.
     pub name: String,
-    /// What became of it.
+    /// The list's outcome.
     pub outcome: Outcome,
 }
 
-/// What became of one list.
+/// The outcome of one list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// A Workflow instance is at it.
+    /// The Workflow instance with this id compiles the list.
     Running(String),
-    /// The list is there.
+    /// The list is stored.
     Done,
-    /// It is not.
+    /// The list was not compiled, for this reason.
     Failed(String),
 }
 
-/// How a batch ended.
+/// The result of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
-    /// Lists that are there.
+    /// The number of stored lists.
     pub done: usize,
-    /// Lists that were still at work when nobody waited any longer.
+    /// The number of lists that were still being compiled when the batch stopped waiting.
     pub running: usize,
 }
 
@@ -45,18 +45,18 @@ pub struct PartialFailure {
 }
 // ANCHOR_END: partial_failure
 
-/// Whether there is something left to wait for.
+/// Whether some list is still being compiled.
 pub fn is_running(members: &[Member]) -> bool {
     members
         .iter()
         .any(|member| matches!(member.outcome, Outcome::Running(_)))
 }
 
-/// Puts the outcomes together.
+/// Counts the outcomes.
 ///
 /// # Errors
 ///
-/// If a list failed, once everything that could succeed has.
+/// If a list failed. The other lists of the batch are stored or still being compiled.
 pub fn sum_up(members: &[Member]) -> Result<Summary, PartialFailure> {
     let mut summary = Summary::default();
     let mut failed = Vec::new();

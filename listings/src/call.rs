@@ -1,4 +1,4 @@
-//! Asking a Durable Object something.
+//! Requests to a Durable Object.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -7,12 +7,12 @@ use worker_sentry::TracedStub;
 
 /// Sends `body` to the object `object` of the namespace bound as `binding`.
 ///
-/// A request to an object goes to that object, whatever the host of its address is. Here it
-/// says in a trace who was asked. What the object reports is in the trace of whoever asks.
+/// A request to an object goes to that object, whatever the host of its address is. Here the host
+/// names the object in a trace. What the object reports is in the trace of the caller.
 ///
 /// # Errors
 ///
-/// If the object failed, or answered with anything but success.
+/// If the object failed, or if its answer was not a success.
 pub async fn post(
     env: &Env,
     binding: &str,
@@ -36,11 +36,11 @@ pub async fn post(
     }
 }
 
-/// The same, for an answer in JSON.
+/// Sends `body` as [`post`] does, and reads the answer as JSON.
 ///
 /// # Errors
 ///
-/// As for [`post`], and if the answer is not a `T`.
+/// If [`post`] fails, or if the answer is not a `T`.
 pub async fn ask<T: DeserializeOwned>(
     env: &Env,
     binding: &str,
@@ -51,7 +51,7 @@ pub async fn ask<T: DeserializeOwned>(
     post(env, binding, object, path, body).await?.json().await
 }
 
-/// Asks for a WebSocket on which a list's progress is told.
+/// Asks for a WebSocket that receives a list's progress.
 ///
 /// # Errors
 ///

@@ -1,42 +1,42 @@
-//! What is remembered of a compilation, and what is told of its progress.
+//! A compilation, as the coordinator stores it, and its progress.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// A compilation that has said nothing for this long is given up.
+/// A compilation without any progress for this long is given up.
 pub const STALE_MS: u64 = 15 * 60_000;
 
-/// A compilation as the coordinator remembers it.
+/// A compilation, as the coordinator stores it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Compilation {
-    /// Name of the list and hash of its sources.
+    /// The name of the list and a hash of its sources.
     pub id: String,
-    /// The list.
+    /// The list's name.
     pub name: String,
     /// The Workflow instance that does the work.
     pub instance: String,
-    /// How far it is.
+    /// The stage of the work.
     pub stage: Stage,
-    /// When something was last heard of it.
+    /// The time of the last progress.
     pub heard_ms: u64,
 }
 
-/// How far a compilation is.
+/// The stage of a compilation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "stage")]
 pub enum Stage {
     /// Waiting for its Workflow.
     Started,
-    /// Some sources are there.
+    /// Some sources were fetched.
     Fetching {
-        /// Sources fetched.
+        /// The number of fetched sources.
         done: usize,
-        /// Sources in all.
+        /// The number of all sources.
         of: usize,
     },
     /// Reading the rules.
     Parsing,
-    /// Sorting out what is there twice.
+    /// Removing rules that occur more than once.
     Normalising,
     /// The list is stored.
     Done {
@@ -45,19 +45,19 @@ pub enum Stage {
         /// The list's version.
         version: String,
     },
-    /// There is no list.
+    /// The compilation failed.
     Failed {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
 
-/// What subscribers and the coordinator are told.
+/// A stage of a compilation, as subscribers and the coordinator are told of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// The compilation.
+    /// The compilation's id.
     pub id: String,
-    /// How far it is.
+    /// Its stage.
     #[serde(flatten)]
     pub stage: Stage,
 }
@@ -66,9 +66,9 @@ pub struct Progress {
 #[derive(Debug, Error)]
 #[error("the compilation stored under `{key}` cannot be read")]
 pub struct UnreadableCompilation {
-    /// Where it was.
+    /// Its storage key.
     pub key: String,
-    /// What the reader choked on.
+    /// The error of the JSON reader.
     pub source: serde_json::Error,
 }
 
@@ -82,7 +82,7 @@ impl Compilation {
     ///
     /// # Errors
     ///
-    /// Never, as long as the keys of a compilation are text.
+    /// Never, because every key of a compilation is text.
     pub fn to_stored(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self)
     }
@@ -104,13 +104,13 @@ impl Compilation {
         !self.stage.is_final() && !self.is_stale(now_ms)
     }
 
-    /// Whether nothing more is to be expected of it.
+    /// Whether no more progress is expected.
     pub fn is_stale(&self, now_ms: u64) -> bool {
         now_ms >= self.heard_ms.saturating_add(STALE_MS)
     }
 
-    /// What is left of a compilation that nobody has heard of for too long:
-    /// nothing if it had ended, and a failure to tell of if not.
+    /// What subscribers have to be told about a compilation that is stale: nothing if it had ended,
+    /// and otherwise a failure.
     pub fn expire(self) -> Option<Progress> {
         let reason = "nothing was heard of the compilation for too long".to_owned();
         (!self.stage.is_final()).then_some(Progress {
@@ -121,7 +121,7 @@ impl Compilation {
 }
 
 impl Stage {
-    /// Whether a compilation stays as it is.
+    /// Whether a compilation has ended and will not change.
     pub fn is_final(&self) -> bool {
         matches!(self, Stage::Done { .. } | Stage::Failed { .. })
     }

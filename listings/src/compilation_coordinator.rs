@@ -1,4 +1,4 @@
-//! A Durable Object that keeps one compilation from being done twice.
+//! A Durable Object that makes sure that one compilation is done only once.
 
 use std::time::Duration;
 
@@ -33,14 +33,14 @@ pub enum CoordinatorError {
 }
 // ANCHOR_END: error
 
-/// What the coordinator answers to a request for a compilation.
+/// The coordinator's answer to a request for a compilation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Ticket {
-    /// The compilation.
+    /// The compilation's id.
     pub id: String,
     /// The Workflow instance that does the work.
     pub instance: String,
-    /// Whether somebody else had asked for it before.
+    /// Whether the compilation was under way already.
     pub joined: bool,
 }
 
@@ -145,10 +145,10 @@ impl CompilationCoordinator {
     }
     // ANCHOR_END: start_or_join
 
-    /// Notes how far a compilation is and tells its list's subscribers.
+    /// Stores the stage of a compilation and tells the subscribers of its list.
     async fn progress(&self, progress: Progress) -> Result<(), CoordinatorError> {
         let known = self.recall(&progress.id).await?;
-        // Expired, or never ours: nobody waits for it.
+        // It has expired, or is not of this object: nobody waits for it.
         let Some(mut compilation) = known else {
             return Ok(());
         };
@@ -221,8 +221,8 @@ impl CompilationCoordinator {
         Ok(())
     }
 
-    /// Reads one entry. If it is unreadable it is deleted, so that the next
-    /// request starts over and one bad entry is one report.
+    /// Reads one entry. An unreadable entry is deleted, so that it is reported only once and the
+    /// next request starts the compilation again.
     async fn recall(&self, id: &str) -> Result<Option<Compilation>, CoordinatorError> {
         let storage = self.state.storage();
         let key = Compilation::key_of(id);
@@ -248,7 +248,7 @@ impl CompilationCoordinator {
         Ok(())
     }
 
-    /// The drill: an entry that the next reader trips over.
+    /// The drill: stores an entry that the next reader cannot read.
     async fn spoil(&self, spoiled: Spoiled) -> Result<(), CoordinatorError> {
         let storage = self.state.storage();
         storage.put(&spoiled.key, spoiled.entry).await?;
@@ -262,11 +262,11 @@ impl CompilationCoordinator {
 /// What a drill puts into the storage.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Spoiled {
-    /// Under which key.
+    /// The entry's key.
     pub key: String,
-    /// What.
+    /// The entry's text.
     pub entry: String,
-    /// Whether the alarm is to find it now.
+    /// Whether the alarm runs now and finds the entry.
     pub alarm: bool,
 }
 
@@ -281,7 +281,7 @@ async fn entries(storage: &Storage) -> Result<Vec<(String, String)>> {
     entries.collect()
 }
 
-/// What the runtime and the caller get to see.
+/// Turns the error into the one that the runtime and the caller see.
 impl From<CoordinatorError> for worker::Error {
     fn from(error: CoordinatorError) -> Self {
         match error {

@@ -1,16 +1,16 @@
-//! What a client asks for: a name and where its rules come from.
+//! A client's request: the name of a list and the sources of its rules.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::fnv::Fnv;
 
-/// A list of its own for each URL is fetched by a step of its own.
+/// The largest number of sources. Each source is fetched in a step of its own.
 const MAX_SOURCES: usize = 16;
-/// A request also travels through a queue, whose messages hold 128 KB.
+/// The largest text. A request is also a message of a queue, which holds at most 128 KB.
 const MAX_TEXT: usize = 100_000;
-/// A queue takes as many messages at once, of 256 KB together. The rest is for names, and for
-/// the trace that each message carries.
+/// The largest number of messages that a queue takes at once. Their size is at most 256 KB in
+/// total, which includes the names and the trace of each message:
 /// <https://developers.cloudflare.com/queues/platform/limits/>
 const MAX_BATCH: usize = 100;
 const MAX_BATCH_TEXT: usize = 200_000;
@@ -18,13 +18,13 @@ const MAX_BATCH_TEXT: usize = 200_000;
 /// A list to compile.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompileRequest {
-    /// The list's name, also in its address.
+    /// The list's name, which is also a part of its address.
     pub name: String,
-    /// Where the rules come from.
+    /// The sources of the rules.
     pub sources: Vec<Source>,
 }
 
-/// Where rules come from.
+/// One source of rules.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
@@ -37,27 +37,27 @@ pub enum Source {
 /// Why a request is refused.
 #[derive(Debug, Error)]
 pub enum InvalidRequest {
-    /// The name cannot stand in an address.
+    /// The name cannot be a part of an address.
     #[error("a list's name is 1 to 64 letters, digits or dashes")]
     Name,
-    /// Nothing to compile.
+    /// There is no source.
     #[error("list `{0}` has no sources")]
     NoSources(String),
-    /// Too much to compile.
+    /// There are too many sources, or too much text.
     #[error("list `{0}` has more than {MAX_SOURCES} sources or too much text")]
     TooLarge(String),
-    /// Not an address a Worker can fetch.
+    /// A source is not an address that a Worker can fetch.
     #[error("a source of list `{0}` is not an http or https URL")]
     Address(String),
-    /// Nothing to queue, or more than the queue takes at once.
+    /// The batch is empty, or is more than the queue takes at once.
     #[error("a batch is 1 to {MAX_BATCH} lists with at most {MAX_BATCH_TEXT} bytes of sources")]
     Batch,
-    /// Not a request at all.
+    /// The body is not a request.
     #[error("not a compile request")]
     Json(#[from] serde_json::Error),
 }
 
-/// Whether `name` can be a list's: it stands in addresses, keys and messages.
+/// Whether `name` can be a list's name. It is a part of addresses, keys and messages.
 pub fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name
@@ -65,12 +65,12 @@ pub fn is_name(name: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
-/// Looks for what would keep a batch out of the queue, or one of its lists from
-/// being compiled.
+/// Checks that the queue takes a batch, and that each of its lists can be
+/// compiled.
 ///
 /// # Errors
 ///
-/// If there is something. The error names the first list that it is about.
+/// If a check fails. The error names the first list that it is about.
 pub fn check_batch(requests: &[CompileRequest]) -> Result<(), InvalidRequest> {
     requests.iter().try_for_each(CompileRequest::check)?;
     let text: usize = requests.iter().map(CompileRequest::text_len).sum();
@@ -85,18 +85,18 @@ impl CompileRequest {
     ///
     /// # Errors
     ///
-    /// If it is none, or one that cannot be served.
+    /// If the text is not a request, or if the request cannot be served.
     pub fn from_json(json: &str) -> Result<Self, InvalidRequest> {
         let request: CompileRequest = serde_json::from_str(json)?;
         request.check()?;
         Ok(request)
     }
 
-    /// Looks for what would make a compilation pointless.
+    /// Checks that the list can be compiled.
     ///
     /// # Errors
     ///
-    /// If there is something.
+    /// If a check fails.
     pub fn check(&self) -> Result<(), InvalidRequest> {
         if !is_name(&self.name) {
             return Err(InvalidRequest::Name);
@@ -118,8 +118,8 @@ impl CompileRequest {
         self.sources.iter().map(Source::text_len).sum()
     }
 
-    /// The same for the same list from the same sources, so that asking twice is
-    /// one compilation.
+    /// The compilation's id. The same list with the same sources has the same id, so that two
+    /// requests for it are one compilation.
     pub fn id(&self) -> String {
         let mut hash = Fnv::default();
         for source in &self.sources {
@@ -127,7 +127,7 @@ impl CompileRequest {
                 Source::Url(url) => ("url", url),
                 Source::Text(text) => ("text", text),
             };
-            // The lengths keep two sources from being taken for one.
+            // With their lengths, two different lists of sources never give the same text.
             hash.update(format!("{kind} {} {text}", text.len()).as_bytes());
         }
         format!("{}-{hash}", self.name)

@@ -1,12 +1,12 @@
-//! Making a handler fail on purpose, to see that its error arrives.
+//! Makes a handler fail on purpose, to see that its error arrives.
 //!
 //! `POST /drill/<host>/<handler>?marker=TEXT` answers `404` unless the binding
-//! `DRILLS` is `on`, and nothing that is committed here turns it on for
+//! `DRILLS` is `on`. No committed configuration sets it to `on` for
 //! production.
 //!
-//! No handler has a branch for drills. Each is fed something that its real code
-//! trips over, under the marker's name, so that it names the marker in its error.
-//! Nothing real is touched: a marker is a list, an object or a trigger of its own.
+//! No handler has a branch for drills. Each drill gives a handler an input on which its real code
+//! fails. The input is named after the marker, so the error names the marker, too. A marker is a
+//! list, an object or a trigger of its own, so a drill changes no real data.
 
 use serde::Serialize;
 use worker::js_sys::Reflect;
@@ -24,7 +24,7 @@ use crate::{call, lists, periodic};
 
 const SPOILED: &str = "spoiled by a drill";
 
-/// What a drill answers.
+/// The answer to a drill.
 #[derive(Debug, Serialize)]
 struct Accepted<'d> {
     host: &'d str,
@@ -45,7 +45,7 @@ pub fn is_on(env: &Env) -> bool {
 ///
 /// # Errors
 ///
-/// If what is to fail cannot be reached, or did not fail.
+/// If the handler cannot be reached, or did not fail.
 pub async fn run(
     env: &Env,
     context: &Context,
@@ -100,10 +100,10 @@ pub async fn run(
     Ok(Response::from_json(&accepted)?.with_status(202))
 }
 
-/// A text that is stored as a list and cannot be read as one, and a request for it.
+/// Stores a text that cannot be read as a list, and requests that list.
 ///
-/// The request comes in by the front door: the handler that fails is a call of
-/// its own, while this one lives to answer.
+/// The request goes through the Worker's own binding: the handler that fails is another call, so
+/// this one lives on and answers.
 async fn main_fetch(env: &Env, context: &Context, marker: &str) -> Result<String> {
     lists::put(env, marker, SPOILED).await?;
     let list = Request::new(&format!("https://this-worker/lists/{marker}"), Method::Get)?;
@@ -117,7 +117,7 @@ async fn main_fetch(env: &Env, context: &Context, marker: &str) -> Result<String
     }
 }
 
-/// The runtime's own binding of a Worker to itself.
+/// The binding of this Worker to itself, which the runtime provides.
 /// <https://developers.cloudflare.com/workers/runtime-apis/context/#exports>
 fn this_worker(context: &Context) -> Result<Fetcher> {
     let exports = Reflect::get(context.as_ref(), &JsValue::from_str("exports"))?;
@@ -126,17 +126,17 @@ fn this_worker(context: &Context) -> Result<Fetcher> {
     Ok(default.into())
 }
 
-/// A message that is not a request.
+/// Sends a message that is not a request.
 async fn main_queue(env: &Env, marker: &str) -> Result<String> {
     let queue = env.queue("COMPILE_QUEUE")?;
     queue.traced_send(&request_without_sources(marker)).await?;
     Ok("COMPILE_QUEUE".to_owned())
 }
 
-/// A cron trigger whose schedule cannot be read.
+/// Runs a cron trigger whose schedule cannot be read.
 ///
-/// The platform fires a trigger at its time and has no call that fires it now,
-/// so this runs what `scheduled` runs, wrapped as `scheduled` wraps it.
+/// The platform has no call that fires a trigger now. So this function runs the same code as
+/// `scheduled`, in the same wrapper.
 async fn main_scheduled(env: &Env, context: &Context, marker: &str) -> Result<String> {
     let key = Schedule::key_of(marker);
     let store = env.kv("LISTS")?;
@@ -150,10 +150,10 @@ async fn main_scheduled(env: &Env, context: &Context, marker: &str) -> Result<St
     }
 }
 
-/// A client's window that the sweep cannot read.
+/// Stores a client's window that the sweep cannot read.
 ///
-/// In an object of its own: a sweep reports the first such entry it meets, and
-/// two drills at once must be two reports.
+/// Each drill uses an object of its own: a sweep reports only the first unreadable entry, and two
+/// drills at the same time must be two reports.
 async fn rate_limiter_alarm(env: &Env, marker: &str) -> Result<String> {
     let object = format!("drill-{marker}");
     let url = format!("https://rate-limiter/drill/alarm/{marker}");
@@ -180,7 +180,7 @@ async fn coordinator_alarm(env: &Env, marker: &str) -> Result<String> {
 }
 // ANCHOR_END: coordinator_alarm
 
-/// A compilation that the next request for the same list cannot read.
+/// Stores a compilation that the next request for the same list cannot read.
 async fn coordinator_fetch(env: &Env, marker: &str) -> Result<String> {
     let request = request_without_sources(marker);
     let spoiled = Spoiled {
@@ -195,8 +195,8 @@ async fn coordinator_fetch(env: &Env, marker: &str) -> Result<String> {
     }
 }
 
-/// A stale compilation under a key that is not its own, which the coordinator
-/// takes for a mistake in its own code.
+/// Stores a stale compilation under another compilation's key, which the coordinator treats as an
+/// error in its own code: it panics.
 async fn panic_alarm(env: &Env, marker: &str) -> Result<String> {
     let stale = Compilation {
         id: format!("not-{marker}"),
@@ -218,7 +218,7 @@ async fn spoil(env: &Env, marker: &str, spoiled: &Spoiled) -> Result<String> {
     Ok(marker.to_owned())
 }
 
-/// A subscriber to a list, whose socket breaks.
+/// Breaks the socket of a subscriber to a list.
 async fn ws_error(env: &Env, marker: &str) -> Result<String> {
     let subscription = call::subscribe(env, marker, "websocket").await?;
     let Some(socket) = subscription.websocket() else {
@@ -232,7 +232,7 @@ async fn ws_error(env: &Env, marker: &str) -> Result<String> {
     }
 }
 
-/// A list whose sources hold no rule.
+/// Compiles a list whose sources contain no rule.
 async fn compilation_run(env: &Env, marker: &str) -> Result<String> {
     let request = CompileRequest {
         name: marker.to_owned(),
@@ -242,7 +242,7 @@ async fn compilation_run(env: &Env, marker: &str) -> Result<String> {
     start(env, "COMPILATION", Order { id, request }).await
 }
 
-/// What every part of the application refuses, with the list's name.
+/// A request with the list's name that every part of the application refuses.
 fn request_without_sources(marker: &str) -> CompileRequest {
     CompileRequest {
         name: marker.to_owned(),

@@ -1,13 +1,13 @@
 //! The filter-list compiler: many lists in, one normalised list out.
 //!
-//! It knows the syntax that ad blockers share (Adblock Plus and uBlock Origin)
-//! and hosts files. Nothing here knows that it runs in a Worker.
+//! It knows the syntax that ad blockers share (Adblock Plus and uBlock Origin), and hosts files. It
+//! needs nothing of the Workers platform.
 //!
-//! - `line`: what a line is, and how a whole source is read;
-//! - `reason`: why one is left out;
+//! - `line`: the kinds of lines, and reading a whole source;
+//! - `reason`: why a line is left out;
 //! - `network`, `cosmetic`, `domain`: the kinds of rules and their normal form;
-//! - `compile`: sources become one list;
-//! - `header`: what is written above it, and read back.
+//! - `compile`: makes one list of several sources;
+//! - `header`: the comment lines above a list, written and read.
 
 mod compile;
 mod cosmetic;

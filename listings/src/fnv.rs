@@ -1,9 +1,9 @@
-//! FNV-1a: a hash that is the same in every isolate and on every machine, which
-//! the standard library's does not promise.
+//! FNV-1a: a hash that is the same in every isolate and on every machine. The standard library does
+//! not promise that for its own hash.
 
 use std::fmt;
 
-/// A hash under construction.
+/// A hash that more bytes can be added to.
 #[derive(Clone, Copy, Debug)]
 pub struct Fnv(u64);
 
@@ -21,7 +21,7 @@ impl Fnv {
         hash
     }
 
-    /// Takes in more bytes.
+    /// Adds more bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);

@@ -1,23 +1,23 @@
-//! Whether the lists are in order.
+//! Whether the lists can be read and are not empty.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// What a look at one list found.
+/// The result of a check of one list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// The list.
     pub list: String,
-    /// What is wrong with it, if anything is.
+    /// The problem, if there is one.
     pub problem: Option<String>,
 }
 
-/// What `GET /health` tells.
+/// The answer to `GET /health`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// Lists looked at.
+    /// The number of checked lists.
     pub checked: usize,
-    /// What is wrong with which list.
+    /// The problems, each with the name of the list.
     pub problems: Vec<String>,
 }
 
@@ -53,12 +53,12 @@ impl Verdict {
     }
     // ANCHOR_END: verdict
 
-    /// Whether all is well.
+    /// Whether there are no problems.
     pub fn is_healthy(&self) -> bool {
         self.problems.is_empty()
     }
 
-    /// Turns a bad verdict into an error.
+    /// Turns a verdict with problems into an error.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What the main Worker does with messages of the queue.
+//! Processes the messages of the queue.
 
 use thiserror::Error;
 use worker::{Env, Message, MessageBatch, MessageExt, Result};
@@ -8,18 +8,18 @@ use worker_sentry::workflow::{CreateOptions, WorkflowEnv};
 use crate::compile_request::CompileRequest;
 use crate::workflows::Batch;
 
-/// Why not all of a batch of messages was taken in.
+/// Why some messages of a batch were not processed.
 #[derive(Debug, Error)]
 pub enum IntakeError {
-    /// Some can never be. All others were, and none of them comes again.
+    /// Some messages are invalid. All others were processed, and no message is delivered again.
     #[error("{} of {total} messages are no compile requests: {}", reasons.len(), reasons.join("; "))]
     UnusableMessages {
-        /// Messages in the batch.
+        /// The number of messages in the batch.
         total: usize,
-        /// What is wrong with which.
+        /// What is wrong, for each invalid message.
         reasons: Vec<String>,
     },
-    /// The Workflow could not be started. The queue will deliver again.
+    /// A Workflow could not be started. The queue will deliver the messages again.
     #[error("a batch of messages could not be taken in")]
     Platform(#[from] worker::Error),
 }
@@ -68,7 +68,7 @@ pub async fn take_in(env: &Env, batch: &MessageBatch<CompileRequest>) -> Result<
 }
 // ANCHOR_END: take_in
 
-/// The message, if its request can be served.
+/// Returns the message if its request can be served.
 fn checked(message: Message<CompileRequest>) -> Result<Message<CompileRequest>, String> {
     match message.body().check() {
         Ok(()) => Ok(message),

@@ -1,7 +1,7 @@
 //! The example Worker of the worker-sentry book: a small filter-list compiler.
 //!
-//! Every way in has a file of its own, named as the book names it. What can be
-//! decided without the platform is in a module beside it and tested natively.
+//! Every way in has a file of its own, named as the book names it. Decisions that do not need the
+//! platform are in separate modules, with native tests.
 //!
 //! - the main Worker: here, with `routes`, `intake` and `periodic`;
 //! - Durable Objects: `rate_limiter_do`, `compilation_coordinator`,
@@ -9,7 +9,7 @@
 //! - Workflows: `workflows`;
 //! - decisions: `filter_list`, `compile_request`, `compilation`, `rate_limit`,
 //!   `batch`, `etag`, `health`, `schedule`;
-//! - `drill`: how to make each of them fail.
+//! - `drill`: makes each handler fail on purpose.
 
 mod batch;
 mod call;

@@ -9,33 +9,33 @@ use worker_sentry::try_span;
 use crate::filter_list::{Header, UnreadableHeader};
 use crate::health::Verdict;
 
-/// How long the edge may serve a list without asking the central store.
+/// How many seconds a location may serve a list from its cache.
 const CACHE_S: u64 = 60;
-/// Names are listed a thousand at a time; more lists than that are not watched.
+/// The prefix of the keys. KV names a thousand at a time; further lists are not watched.
 const PREFIX: &str = "list:";
 const VERDICT: &str = "health";
 
-/// Why a list cannot be had.
+/// Why a list could not be read or written.
 #[derive(Debug, Error)]
 pub enum ListError {
-    /// What is stored is not what the compiler writes.
+    /// The stored text is not a list that the compiler wrote.
     #[error(transparent)]
     UnreadableHeader(#[from] UnreadableHeader),
-    /// The store itself failed.
+    /// KV itself failed.
     #[error("the store of list `{name}` failed")]
     Store {
-        /// The list.
+        /// The list's name.
         name: String,
-        /// What it said.
+        /// The error of KV.
         source: worker::Error,
     },
 }
 
-/// Reads a list, through the edge's cache, and checks that it is one.
+/// Reads a list through the location's cache, and checks its header.
 ///
 /// # Errors
 ///
-/// If the store fails or holds something else under that name.
+/// If KV fails, or if the stored text is not a list.
 pub async fn get(
     env: &Env,
     name: &str,
@@ -66,7 +66,7 @@ pub async fn put(env: &Env, name: &str, text: &str) -> Result<()> {
     Ok(try_span("cache.put", "LISTS", list.execute()).await?)
 }
 
-/// Forgets a list.
+/// Deletes a list.
 ///
 /// # Errors
 ///
@@ -92,7 +92,7 @@ fn key_of(name: &str) -> String {
     format!("{PREFIX}{name}")
 }
 
-/// Keeps the last verdict on the lists' health.
+/// Stores the verdict on the lists' health.
 ///
 /// # Errors
 ///
@@ -103,7 +103,7 @@ pub async fn note_verdict(env: &Env, verdict: &Verdict) -> Result<()> {
     Ok(())
 }
 
-/// The last verdict, if there is one yet.
+/// The stored verdict, if there is one.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! What the main Worker does when a cron trigger fires.
+//! The jobs that a cron trigger starts.
 
 use thiserror::Error;
 use worker::{Env, Result};
@@ -7,10 +7,10 @@ use worker_sentry::workflow::{CreateOptions, WorkflowEnv};
 use crate::schedule::{Job, Schedule, UnreadableSchedule};
 use crate::workflows::{Warming, Watch};
 
-/// Why a trigger's jobs were not started.
+/// Why the jobs of a trigger were not started.
 #[derive(Debug, Error)]
 pub enum PeriodicError {
-    /// What an operator stored for the trigger is not a schedule.
+    /// The text that is stored for the trigger is not a schedule.
     #[error(transparent)]
     UnreadableSchedule(#[from] UnreadableSchedule),
     /// A binding failed.
@@ -18,7 +18,7 @@ pub enum PeriodicError {
     Platform {
         /// The trigger.
         cron: String,
-        /// What the binding said.
+        /// The error of the binding.
         source: worker::Error,
     },
 }

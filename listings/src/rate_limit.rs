@@ -1,6 +1,6 @@
-//! How many requests a client may make in a stretch of time.
+//! How many requests a client may make in a window of time.
 //!
-//! Nothing here knows that it runs in a Durable Object, so plain `cargo test`
+//! This module needs nothing of the platform, so plain `cargo test`
 //! covers it.
 
 use serde::{Deserialize, Serialize};
@@ -26,12 +26,12 @@ pub struct Window {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "verdict")]
 pub enum Verdict {
-    /// Go ahead.
+    /// The request is allowed.
     Allowed {
-        /// Requests left in this window.
+        /// The number of requests left in this window.
         remaining: u32,
     },
-    /// Come back later.
+    /// The request is refused.
     Denied {
         /// Seconds until the window ends, at least one.
         retry_after_s: u64,
@@ -71,7 +71,7 @@ impl Limit {
     }
     // ANCHOR_END: admit
 
-    /// Whether nothing needs to be remembered of this window any more.
+    /// Whether this window has ended and can be forgotten.
     pub fn has_expired(&self, window: &Window, now_ms: u64) -> bool {
         now_ms >= self.end_ms(window)
     }

@@ -1,4 +1,4 @@
-//! A Durable Object that counts requests and forgets them by alarm.
+//! A Durable Object that counts requests, and deletes old counts in an alarm.
 
 use std::time::Duration;
 

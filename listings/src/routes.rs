@@ -1,4 +1,4 @@
-//! What the main Worker does for each address.
+//! Routes each request of the main Worker.
 
 use serde::Serialize;
 use thiserror::Error;
@@ -13,10 +13,10 @@ use crate::rate_limit::Verdict;
 use crate::shard::shard_of;
 use crate::{call, drill};
 
-/// Why a request could not be served, and not for the client's fault.
+/// Why a request could not be served, although the client made no mistake.
 #[derive(Debug, Error)]
 pub enum RouteError {
-    /// A list could not be had.
+    /// A list could not be read.
     #[error(transparent)]
     UnavailableList(#[from] ListError),
     /// A binding failed.
@@ -62,7 +62,7 @@ pub async fn route(request: Request, env: &Env, context: &Context) -> Result<Res
 }
 // ANCHOR_END: route
 
-/// Takes a request for one list.
+/// Accepts a request for one list.
 async fn compile(mut request: Request, env: &Env) -> Result<Response> {
     if let Some(refusal) = refusal(&request, env).await? {
         return Ok(refusal);
@@ -80,7 +80,7 @@ async fn compile(mut request: Request, env: &Env) -> Result<Response> {
     Ok(Response::from_json(&accepted)?.with_status(202))
 }
 
-/// Takes requests for many lists and leaves them to the queue.
+/// Accepts requests for many lists and sends them to the queue.
 async fn batch(mut request: Request, env: &Env) -> Result<Response> {
     if let Some(refusal) = refusal(&request, env).await? {
         return Ok(refusal);
@@ -104,7 +104,7 @@ fn refuse(error: &InvalidRequest) -> Result<Response> {
     Response::error(error.to_string(), 400)
 }
 
-/// Serves a list, unless the client has this version already.
+/// Serves a list, unless the client has this version.
 async fn list(request: &Request, env: &Env, name: &str) -> Result<Response, RouteError> {
     let Some((header, text)) = lists::get(env, name).await? else {
         return Ok(Response::error("Not Found", 404)?);
@@ -119,13 +119,13 @@ async fn list(request: &Request, env: &Env, name: &str) -> Result<Response, Rout
     Ok(response)
 }
 
-/// Hands a WebSocket to the object that knows the list's progress.
+/// Passes a WebSocket to the object that tells a list's progress.
 async fn progress(request: Request, env: &Env, name: &str) -> Result<Response> {
     let upgrade = request.headers().get("Upgrade")?.unwrap_or_default();
     call::subscribe(env, name, &upgrade).await
 }
 
-/// Tells what the monitoring saw last. Nothing yet counts as healthy.
+/// Answers with the last verdict of the monitoring. Without a verdict, the lists are healthy.
 async fn health(env: &Env) -> Result<Response> {
     let verdict = lists::verdict(env).await?;
     let is_healthy = verdict.as_ref().is_none_or(|verdict| verdict.is_healthy());
@@ -138,7 +138,7 @@ async fn check(env: &Env, client: &str) -> Result<Response> {
     answer(limit(env, client).await?)
 }
 
-/// The refusal of a client that asks too often.
+/// The answer to a client that asks too often.
 async fn refusal(request: &Request, env: &Env) -> Result<Option<Response>> {
     let client = request.headers().get("CF-Connecting-IP")?;
     match limit(env, client.as_deref().unwrap_or("unknown")).await? {
@@ -174,7 +174,7 @@ fn answer(verdict: Verdict) -> Result<Response> {
     }
 }
 
-/// What the runtime gets to see.
+/// Turns the error into the one that the runtime sees.
 impl From<RouteError> for worker::Error {
     fn from(error: RouteError) -> Self {
         match error {

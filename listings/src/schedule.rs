@@ -1,12 +1,12 @@
-//! What a cron trigger starts.
+//! The jobs of a cron trigger.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// The jobs of one cron trigger, as they are stored for it.
+/// The jobs of one cron trigger, as they are stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {
-    /// What to start.
+    /// The jobs to start.
     pub jobs: Vec<Job>,
 }
 
@@ -16,7 +16,7 @@ pub struct Schedule {
 pub enum Job {
     /// Reads every list once, so that it is in the cache of one location.
     CacheWarming,
-    /// Looks whether every list is in order.
+    /// Checks every list.
     HealthMonitoring,
 }
 
@@ -46,11 +46,11 @@ impl Schedule {
         format!("schedule:{cron}")
     }
 
-    /// Reads what an operator has stored for a trigger; everything if nothing.
+    /// Reads the schedule that an operator stored for a trigger. Without one, all jobs run.
     ///
     /// # Errors
     ///
-    /// If it is not a schedule.
+    /// If the text is not a schedule.
     pub fn from_stored(cron: &str, stored: Option<&str>) -> Result<Self, UnreadableSchedule> {
         let Some(stored) = stored else {
             return Ok(Schedule::default());

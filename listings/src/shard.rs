@@ -1,9 +1,9 @@
-//! Which rate limiter looks after which client.
+//! The rate limiter of each client.
 
 use crate::fnv::Fnv;
 
-/// Enough objects that no single one is busy, few enough that each has something
-/// to sweep.
+/// The number of objects: enough that no single one is too busy, and few enough that each has
+/// windows to sweep.
 const SHARDS: u64 = 8;
 
 /// The name of the object that counts a client's requests.

@@ -1,5 +1,5 @@
-//! The Workflows: work in steps, each of which happens once even if the isolate
-//! does not live to see the next.
+//! The Workflows: work in steps. The result of a step is kept, so that the step does not run again
+//! if the isolate ends.
 
 mod batch_compilation;
 mod cache_warming;

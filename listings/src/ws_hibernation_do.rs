@@ -1,8 +1,8 @@
-//! A Durable Object that tells subscribers how far a compilation is.
+//! A Durable Object that tells subscribers the progress of a compilation.
 //!
 //! Its WebSockets hibernate: between two messages the object may leave memory
-//! while the sockets stay open, so all it knows of a socket is in the socket's
-//! attachment.
+//! while its sockets stay open. The object therefore stores what it knows of a
+//! socket in the socket's attachment.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -15,11 +15,11 @@ use worker_sentry::{Handler, Report, capture_exception_in_background};
 use crate::compilation::Progress;
 
 const LAST: &str = "last";
-/// <https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1>
+/// A close code: <https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1>
 const UNSUPPORTED_DATA: u16 = 1003;
 const INTERNAL_ERROR: u16 = 1011;
 
-/// What a socket keeps while the object is asleep.
+/// The attachment of a socket, which is kept while the object is not in memory.
 #[derive(Debug, Serialize, Deserialize)]
 struct Subscriber {
     list: String,
@@ -48,7 +48,7 @@ pub struct WsHibernationDo {
 
 impl DurableObject for WsHibernationDo {
     fn new(state: State, env: Env) -> Self {
-        // Answered by the runtime itself, without waking the object.
+        // The runtime answers a `ping` itself, without waking the object.
         if let Ok(ping) = WebSocketRequestResponsePair::new("ping", "pong") {
             state.set_websocket_auto_response(&ping);
         }
@@ -69,13 +69,13 @@ impl DurableObject for WsHibernationDo {
         }
     }
 
-    /// Subscribers have nothing to say but `ping`, and that never gets here.
+    /// Refuses any message. The only valid one is `ping`, which the runtime answers itself.
     async fn websocket_message(&self, ws: WebSocket, _: WebSocketIncomingMessage) -> Result<()> {
         ws.close(Some(UNSUPPORTED_DATA), Some("this socket only talks"))
     }
 
-    /// Completes the closing handshake. Codes that only say how a connection
-    /// ended (1005, 1006, …) must not be sent.
+    /// Completes the closing handshake. Codes that only say how a connection ended (1005, 1006, …)
+    /// must not be sent.
     async fn websocket_close(
         &self,
         ws: WebSocket,
@@ -85,7 +85,7 @@ impl DurableObject for WsHibernationDo {
     ) -> Result<()> {
         let code = u16::try_from(code).ok();
         let code = code.filter(|code| matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999));
-        // The runtime may have closed it already, and that is what we want.
+        // Closing fails if the runtime has closed the socket already, which is fine.
         let _ = ws.close(code, Some(reason));
         Ok(())
     }
@@ -138,8 +138,8 @@ impl WsHibernationDo {
     }
     // ANCHOR_END: publish
 
-    /// The drill: what the runtime does when a subscriber breaks the protocol,
-    /// for every socket that is open. No Worker can break it from the other end.
+    /// The drill: calls, for every open socket, the handler that the runtime calls when a
+    /// subscriber breaks the protocol. A Worker cannot break the protocol as a client.
     async fn break_sockets(&self) -> Result<Response> {
         let sockets = self.state.get_websockets();
         let broken = sockets.len();

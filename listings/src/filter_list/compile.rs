@@ -1,4 +1,4 @@
-//! Sources become one list.
+//! Makes one list of several sources.
 
 use std::collections::BTreeSet;
 
@@ -10,23 +10,23 @@ use super::line::{Parsed, Rule};
 /// A finished list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compiled {
-    /// What is known about it.
+    /// The comment lines above it.
     pub header: Header,
-    /// The rules, sorted, each once.
+    /// The rules, sorted and without duplicates.
     pub rules: BTreeSet<Rule>,
 }
 
-/// Why there is no list.
+/// Why a list could not be made.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum CompileError {
-    /// Publishing an empty list would switch blocking off for its users.
+    /// No rule is left. An empty list is not stored: its users would have no blocking at all.
     #[error("list `{name}` has no rules: {invalid} of {lines} lines are invalid")]
     EmptyList {
         /// The list's name.
         name: String,
-        /// How many lines make no sense.
+        /// The number of invalid lines.
         invalid: usize,
-        /// How many lines there are.
+        /// The number of all lines.
         lines: usize,
     },
 }
@@ -76,7 +76,7 @@ pub fn compile(name: &str, sources: &[Parsed]) -> Result<Compiled, CompileError>
 // ANCHOR_END: compile
 
 impl Compiled {
-    /// The list as it is stored and served.
+    /// The text of the list, as it is stored and served.
     pub fn to_text(&self) -> String {
         let mut text = self.header.to_string();
         for rule in &self.rules {

@@ -5,14 +5,14 @@ use std::fmt;
 use super::domain;
 use super::reason::Reason;
 
-/// What stands between the domains and the selector. Longer ones first.
+/// The separators between domains and selector. Longer ones come first.
 const SEPARATORS: [(&str, Kind); 4] = [
     ("#@?#", Kind::Extended(true)),
     ("#@#", Kind::Hiding(true)),
     ("#?#", Kind::Extended(false)),
     ("##", Kind::Hiding(false)),
 ];
-/// Snippets, styles and scripts: each is understood by one product.
+/// Separators of snippets, styles and scripts, which only one product each understands.
 const UNSUPPORTED: [&str; 6] = ["#@$#", "#@%#", "#$?#", "#$#", "#%#", "$@$"];
 
 #[derive(Clone, Copy, Debug)]
@@ -32,9 +32,9 @@ pub struct Cosmetic {
 }
 
 impl Cosmetic {
-    /// Reads one rule; `None` if the line is no cosmetic rule at all.
+    /// Reads one rule; `None` if the line is not a cosmetic rule.
     ///
-    /// A `#` may also be part of an address, so what stands before it decides.
+    /// A `#` may also be part of an address, so the text before it decides.
     pub(super) fn parse(line: &str) -> Result<Option<Self>, Reason> {
         let Some(at) = line.find('#') else {
             return Ok(None);
@@ -69,7 +69,7 @@ impl Cosmetic {
         }))
     }
 
-    /// The exception that undoes this rule wherever it applies.
+    /// The exception that always undoes this rule.
     pub(super) fn undoing(&self) -> Option<Self> {
         (!self.exception).then(|| Cosmetic {
             exception: true,

@@ -1,14 +1,14 @@
-//! Names of hosts, alone and in the lists that limit a rule to some of them.
+//! Names of hosts, and lists of domains that limit a rule.
 
 use super::reason::Reason;
 
-/// The longest name DNS allows, and the longest label in it.
+/// The longest name that DNS allows, and the longest label in a name.
 const MAX_NAME: usize = 253;
 const MAX_LABEL: usize = 63;
 
-/// A host's name in lower case, if it is one.
+/// The name of a host in lower case, if the text is one.
 ///
-/// Names beyond ASCII are taken as they are: lists write them in both forms.
+/// A name that is not ASCII stays as it is: lists write such names in both forms.
 pub(super) fn host(name: &str) -> Result<String, Reason> {
     let is_label = |label: &str| {
         (1..=MAX_LABEL).contains(&label.len())
@@ -25,12 +25,12 @@ pub(super) fn host(name: &str) -> Result<String, Reason> {
     }
 }
 
-/// Letters of internationalised names, and nothing that is space in disguise.
+/// Whether a character is one of internationalised names. Unusual spaces are not.
 fn is_idn(c: char) -> bool {
     !c.is_ascii() && c.is_alphanumeric()
 }
 
-/// `a.com,~b.a.com` in lower case, sorted, each once.
+/// Reads `a.com,~b.a.com` into lower case, sorted and without duplicates.
 ///
 /// An entry may be negated with `~`, end in `.*` for any top-level domain, or be
 /// `*` for every host.

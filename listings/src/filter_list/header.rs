@@ -1,4 +1,4 @@
-//! What is written above a compiled list, and read back from it.
+//! The comment lines above a compiled list, written and read.
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Write};
@@ -16,26 +16,26 @@ const FIRST: &str = "[Adblock Plus 2.0]";
 pub struct Header {
     /// The list's name.
     pub title: String,
-    /// The same for the same rules, different for others.
+    /// A hash of the rules.
     pub version: String,
-    /// What became of the sources' lines.
+    /// The numbers of lines and rules.
     pub statistics: Statistics,
 }
 
-/// What became of the sources' lines.
+/// The numbers of lines and rules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Statistics {
-    /// How many sources were read.
+    /// Sources that were read.
     pub sources: usize,
-    /// How many rules are in the list.
+    /// Rules in the list.
     pub rules: usize,
-    /// How many of them are exceptions.
+    /// Exceptions among these rules.
     pub exceptions: usize,
-    /// Rules left out because they were there already.
+    /// Rules left out because they occur more than once.
     pub duplicates: usize,
-    /// Rules left out because an exception undoes them.
+    /// Rules left out because of an exception.
     pub undone: usize,
-    /// Lines left out because they make no sense.
+    /// Lines left out because they are invalid.
     pub invalid: usize,
 }
 
@@ -45,9 +45,9 @@ pub struct Statistics {
 pub struct UnreadableHeader {
     /// The list that was asked for.
     pub name: String,
-    /// Where reading stopped, from 1.
+    /// The number of the line where reading failed, from 1.
     pub line: usize,
-    /// What should have been there.
+    /// The text that was expected there.
     pub expected: &'static str,
 }
 
@@ -69,7 +69,7 @@ impl Header {
     ///
     /// # Errors
     ///
-    /// If a line is missing or is something else.
+    /// If a line is missing or has another form.
     pub fn read(name: &str, text: &str) -> Result<Self, UnreadableHeader> {
         let unreadable = |line, expected| UnreadableHeader {
             name: name.to_owned(),

@@ -1,4 +1,4 @@
-//! What a line of a list is, and how a whole source is read.
+//! The kinds of lines of a list, and reading a whole source.
 
 use std::fmt;
 
@@ -9,11 +9,11 @@ use super::domain;
 use super::network::Network;
 use super::reason::Reason;
 
-/// Lines beyond this are no rules but accidents.
+/// The longest line. A longer one is not a rule that a person wrote.
 const MAX_LINE: usize = 4_096;
-/// The addresses by which hosts files send a name nowhere.
+/// The addresses to which hosts files map names that they block.
 const NOWHERE: [&str; 5] = ["0.0.0.0", "127.0.0.1", "::", "::1", "0"];
-/// Names that every hosts file maps and no one means to block.
+/// Names that every hosts file maps, and that are not to be blocked.
 const LOCAL: [&str; 8] = [
     "localhost",
     "localhost.localdomain",
@@ -25,7 +25,7 @@ const LOCAL: [&str; 8] = [
     "0.0.0.0",
 ];
 
-/// One rule in its normal form; outside of the program, its text.
+/// One rule in its normal form. It is serialised as its text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Rule {
@@ -44,14 +44,14 @@ pub struct InvalidLine {
     pub reason: Reason,
 }
 
-/// One source, read.
+/// What was read from one source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parsed {
     /// The rules in their order.
     pub rules: Vec<Rule>,
-    /// Lines that hold no rule: comments, headers, blanks, local hosts.
+    /// The number of lines without a rule: comments, headers, blank lines, local hosts.
     pub skipped: usize,
-    /// Lines that were meant to.
+    /// The lines that should be a rule but are invalid.
     pub invalid: Vec<InvalidLine>,
 }
 
@@ -76,7 +76,7 @@ pub fn parse(source: &str) -> Parsed {
 }
 // ANCHOR_END: parse
 
-/// The rules of one line. Only a hosts file has lines with several.
+/// The rules of one line. Only a line of a hosts file can have several.
 fn parse_line(line: &str) -> Result<Vec<Rule>, Reason> {
     if line.len() > MAX_LINE {
         return Err(Reason::TooLong);
@@ -96,9 +96,9 @@ fn parse_line(line: &str) -> Result<Vec<Rule>, Reason> {
     Ok(vec![Rule::Network(Network::parse(line)?)])
 }
 
-/// Blank lines, comments of both worlds, and `[Adblock Plus 2.0]`.
+/// Whether a line is blank, a comment of either syntax, or `[Adblock Plus 2.0]`.
 ///
-/// A `#` begins a comment of a hosts file, unless what follows is a selector.
+/// A `#` begins a comment of a hosts file, unless a selector follows.
 fn is_remark(line: &str) -> bool {
     let is_comment = match line.strip_prefix('#') {
         Some(rest) => match rest.strip_prefix('#') {
@@ -114,7 +114,7 @@ fn is_remark(line: &str) -> bool {
     line.is_empty() || is_comment || is_header
 }
 
-/// The names of a line like `0.0.0.0 ads.example.com # why`.
+/// The names in a line such as `0.0.0.0 ads.example.com # why`.
 fn hosts_entry(line: &str) -> Option<impl Iterator<Item = &str>> {
     let (address, names) = line.split_once([' ', '\t'])?;
     NOWHERE.contains(&address).then(|| {
@@ -131,7 +131,7 @@ fn blocked_hosts<'n>(names: impl Iterator<Item = &'n str>) -> Result<Vec<Rule>, 
 }
 
 impl Rule {
-    /// Whether the rule takes another one back instead of doing something.
+    /// Whether the rule is an exception, which undoes other rules.
     pub fn is_exception(&self) -> bool {
         match self {
             Rule::Network(rule) => rule.exception,
@@ -139,7 +139,7 @@ impl Rule {
         }
     }
 
-    /// The exception that would undo exactly this rule, if there can be one.
+    /// The exception that undoes exactly this rule, if there can be one.
     pub fn undoing(&self) -> Option<Rule> {
         match self {
             Rule::Network(rule) => rule.undoing().map(Rule::Network),

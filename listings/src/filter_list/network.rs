@@ -5,7 +5,7 @@ use std::fmt;
 use super::domain;
 use super::reason::Reason;
 
-/// Options that are switches. A `~` may stand before them.
+/// Options without a value. A `~` before one negates it.
 const SWITCHES: [&str; 37] = [
     "1p",
     "3p",
@@ -45,10 +45,10 @@ const SWITCHES: [&str; 37] = [
     "webrtc",
     "xmlhttprequest",
 ];
-/// Options whose value is a list of domains, with `|` between them.
+/// Options whose value is a list of domains, separated by `|`.
 const DOMAINS: [&str; 4] = ["denyallow", "domain", "from", "to"];
-/// Options with a value of their own, which is kept as it is. Some may stand
-/// without one.
+/// Options with another value, which is kept as it is. Some of them may stand
+/// without a value.
 const VALUES: [&str; 11] = [
     "csp",
     "header",
@@ -62,7 +62,7 @@ const VALUES: [&str; 11] = [
     "sitekey",
     "uritransform",
 ];
-/// Short names for the same thing.
+/// Other names of options.
 const ALIASES: [(&str, &str); 7] = [
     ("1p", "~third-party"),
     ("3p", "third-party"),
@@ -79,12 +79,12 @@ pub struct Network {
     /// Blocking rules sort before exceptions.
     pub(super) exception: bool,
     pattern: String,
-    /// Sorted, each once.
+    /// Sorted, without duplicates.
     options: Vec<String>,
 }
 
 impl Network {
-    /// The rule that blocks a host and all below it.
+    /// The rule that blocks a host and all its subdomains.
     pub(super) fn blocking(host: &str) -> Self {
         Network {
             exception: false,
@@ -132,10 +132,10 @@ impl Network {
     }
     // ANCHOR_END: parse_network
 
-    /// The exception that undoes this rule wherever it applies.
+    /// The exception that always undoes this rule.
     ///
-    /// A rule that claims priority is not undone, and one that disables others
-    /// acts on the list and not on requests.
+    /// There is none for a rule that claims priority, and none for a rule that disables others,
+    /// because such a rule acts on the list and not on requests.
     pub(super) fn undoing(&self) -> Option<Self> {
         let has = |name: &str| self.options.iter().any(|option| option == name);
         if self.exception || has("important") || has("badfilter") {
@@ -159,8 +159,8 @@ impl fmt::Display for Network {
     }
 }
 
-/// Splits at the last `$` that options can follow. A `$` may also be part of a
-/// pattern, and ends many a regular expression.
+/// Splits at the last `$` that options can follow. A `$` may also be part of a pattern, and many
+/// regular expressions end with one.
 fn split_options(rule: &str) -> (&str, Option<&str>) {
     match rule.rsplit_once('$') {
         Some((pattern, options)) if looks_like_options(options) => (pattern, Some(options)),
@@ -198,7 +198,7 @@ fn option(text: &str) -> Result<String, Reason> {
     is_known.then_some(name).ok_or(Reason::UnknownOption)
 }
 
-/// The long name, and `third-party` for what is not first party.
+/// The long name of an option. What is not first party is `third-party`.
 fn long_name(name: &str) -> String {
     let (negation, bare) = match name.strip_prefix('~') {
         Some(bare) => ("~", bare),

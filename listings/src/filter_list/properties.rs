@@ -1,11 +1,11 @@
-//! What holds for every input, tried with generated ones.
+//! Properties that hold for every input, tested with generated inputs.
 
 use proptest::prelude::*;
 
 use super::{Compiled, Header, Parsed, Rule, compile, parse};
 
-/// Pieces that lines are made of; put together at random they reach into every
-/// branch of the parser far more often than random text does.
+/// Makes lines of typical pieces. Random combinations of them reach every branch of the parser far
+/// more often than random text does.
 fn line() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         Just("||"),
@@ -80,7 +80,7 @@ proptest! {
         let parsed = parse(&source);
         let hosts = source.lines().filter(|line| line.contains("0.0.0.0")).count();
         let seen = parsed.rules.len() + parsed.skipped + parsed.invalid.len();
-        // Only a line of a hosts file holds more than one rule.
+        // Only a line of a hosts file can have more than one rule.
         prop_assert!(seen >= source.lines().count());
         if hosts == 0 {
             prop_assert_eq!(seen, source.lines().count());

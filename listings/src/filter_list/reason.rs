@@ -7,31 +7,31 @@ use thiserror::Error;
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// Blanks inside a rule that has none.
+    /// The rule contains spaces.
     #[error("a network rule has no spaces")]
     Space,
-    /// A rule without a pattern that is not limited to anything either.
+    /// The rule has no pattern and no option that limits it.
     #[error("the rule would match every request")]
     MatchesEverything,
-    /// An option no blocker knows, or one that is malformed.
+    /// An option is unknown or malformed.
     #[error("unknown option")]
     UnknownOption,
-    /// A list of domains with something else in it.
+    /// A list of domains contains something else.
     #[error("not a domain")]
     NotADomain,
-    /// A cosmetic rule that selects nothing.
+    /// The selector of a cosmetic rule is empty.
     #[error("the selector is empty")]
     NoSelector,
-    /// Syntax that only one product understands.
+    /// Only one product understands the syntax.
     #[error("syntax of one product only")]
     Unsupported,
-    /// Not a line a person wrote.
+    /// The line is longer than a person would write.
     #[error("the line is too long")]
     TooLong,
-    /// A comment where a rule is expected.
+    /// The line is a comment.
     #[error("not a rule")]
     NotARule,
-    /// Control characters.
+    /// The line contains control characters.
     #[error("the line is not text")]
     NotText,
 }

@@ -1,4 +1,4 @@
-//! A Workflow that compiles many lists: fan out, wait, collect what failed.
+//! A Workflow that compiles many lists: starts them, waits, collects failures.
 
 use std::rc::Rc;
 
@@ -16,14 +16,14 @@ use crate::call;
 use crate::compilation_coordinator::Ticket;
 use crate::compile_request::CompileRequest;
 
-/// How often, and how many times, the batch looks at what is still running.
+/// The time between two looks at the running lists, and the number of looks.
 const LOOK_EVERY: &str = "10 seconds";
 const LOOKS: usize = 30;
 
 /// The lists to compile.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Batch {
-    /// One request for each.
+    /// One request for each list.
     pub requests: Vec<CompileRequest>,
 }
 
@@ -33,7 +33,7 @@ pub enum BatchError {
     /// Some lists were not compiled; all others were.
     #[error(transparent)]
     PartialFailure(#[from] PartialFailure),
-    /// The batch itself could not go on.
+    /// The batch itself could not continue.
     #[error("a batch could not go on")]
     Step(#[from] StepFailure),
 }
@@ -91,10 +91,10 @@ impl BatchCompilationWorkflow {
     }
     // ANCHOR_END: steps
 
-    /// Starts one list. One that cannot be started does not hold up the others.
+    /// Starts one list. If it cannot be started, the other lists are still compiled.
     async fn start(&self, index: usize, request: CompileRequest, step: &WorkflowStep) -> Member {
         let name = request.name.clone();
-        // A batch can also be started by hand, past the checks of the queue.
+        // A batch that is started by hand does not pass the checks of the queue.
         if let Err(error) = request.check() {
             let outcome = Outcome::Failed(error.to_string());
             return Member { name, outcome };
@@ -141,7 +141,7 @@ async fn look_at(env: &Env, members: &[Member]) -> Result<Vec<Member>> {
 }
 // ANCHOR_END: look_at
 
-/// What the runtime gets to see.
+/// Turns the error into the one that the runtime sees.
 impl From<BatchError> for worker::Error {
     fn from(error: BatchError) -> Self {
         match error {

@@ -12,19 +12,19 @@ use worker_sentry::{Handler, with_sentry_in_isolate};
 use super::patient;
 use crate::lists;
 
-/// What to warm.
+/// The input of the Workflow.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Warming {
-    /// These lists; all there are if not said.
+    /// The lists to read. Without it, all lists are read.
     pub lists: Option<Vec<String>>,
 }
 
-/// What is warm now.
+/// The output of the Workflow.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Warm {
-    /// Lists read.
+    /// The number of lists that were read.
     pub lists: usize,
-    /// Their length in all.
+    /// Their total length.
     pub bytes: usize,
 }
 
@@ -124,7 +124,7 @@ impl CacheWarmingWorkflow {
     // ANCHOR_END: warm
 }
 
-/// What the runtime gets to see.
+/// Turns the error into the one that the runtime sees.
 impl From<WarmingError> for worker::Error {
     fn from(error: WarmingError) -> Self {
         let (WarmingError::Names(step) | WarmingError::ColdList { source: step, .. }) = error;

@@ -16,19 +16,19 @@ use crate::compile_request::{CompileRequest, Source};
 use crate::filter_list::{CompileError, Header, Parsed, compile, parse};
 use crate::{call, lists};
 
-/// A step's result may have a mebibyte. Larger lists are split by their authors.
+/// The largest source. A step's result may have at most a mebibyte.
 const MAX_SOURCE: usize = 900_000;
 
-/// What to compile, and under which id.
+/// The input of the Workflow.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Order {
     /// The compilation's id.
     pub id: String,
-    /// What was asked for.
+    /// The client's request.
     pub request: CompileRequest,
 }
 
-/// A finished list on its way to the store.
+/// A finished list, before it is stored.
 #[derive(Serialize, Deserialize)]
 struct Normalised {
     header: Header,

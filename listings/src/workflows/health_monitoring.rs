@@ -1,4 +1,4 @@
-//! A Workflow that looks at every list, waits, and looks again before it cries.
+//! A Workflow that checks every list, waits, and checks again before it reports.
 
 use std::time::Duration;
 
@@ -12,25 +12,25 @@ use super::patient;
 use crate::health::{Finding, Unhealthy, Verdict};
 use crate::lists;
 
-/// How long a problem must last.
+/// The time between the two checks.
 const SECOND_LOOK_S: u64 = 30;
 
-/// What to look at.
+/// The input of the Workflow.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Watch {
-    /// These lists; all there are if not said.
+    /// The lists to check. Without it, all lists are checked.
     pub lists: Option<Vec<String>>,
-    /// Seconds until the second look.
+    /// Seconds until the second check.
     pub second_look_s: Option<u64>,
 }
 
-/// Why the monitoring ended badly.
+/// Why the monitoring failed.
 #[derive(Debug, Error)]
 pub enum MonitoringError {
-    /// Lists are not in order.
+    /// Lists have problems.
     #[error(transparent)]
     Unhealthy(#[from] Unhealthy),
-    /// It could not even look.
+    /// The lists could not be checked.
     #[error("the lists cannot be looked at")]
     Step(#[from] StepFailure),
 }
@@ -121,7 +121,7 @@ async fn look_at(env: &Env, some: Option<Vec<String>>) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// What the runtime gets to see.
+/// Turns the error into the one that the runtime sees.
 impl From<MonitoringError> for worker::Error {
     fn from(error: MonitoringError) -> Self {
         match error {

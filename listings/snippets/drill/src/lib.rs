@@ -3,7 +3,7 @@ use std::time::Duration;
 use worker::*;
 use worker_sentry::{Handler, with_sentry_in_isolate, with_sentry_worker};
 
-/// Takes a number now and works with it in an alarm.
+/// Stores a number in a request and works with it in an alarm.
 #[durable_object(alarm)]
 pub struct Jobs {
     state: State,
@@ -34,7 +34,7 @@ impl Jobs {
         let Some(job) = storage.get::<String>("job").await? else {
             return Ok(());
         };
-        // Before the work, because the runtime runs a failed alarm again.
+        // The job is deleted before the work, because the runtime runs a failed alarm again.
         storage.delete("job").await?;
         match job.parse::<u32>() {
             Ok(number) => console_log!("{number} squared is {}", u64::from(number).pow(2)),

@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn an_envelope_for_another_project_is_refused() {
         assert!(is_ours(&dsn("https://key@s.example.com/7"), "", ENVELOPE));
-        // With the place for a secret key, which the crate's DSN has.
+        // The crate's DSN keeps the colon before a secret key, even without a key.
         assert!(is_ours(&dsn("https://key:@s.example.com/7"), "", ENVELOPE));
         for other in [
             "https://other@s.example.com/7",
