@@ -1,8 +1,9 @@
-//! The example Worker beside two receivers, to be broken: `cargo xtask demo` starts this.
+//! The example Worker beside two receivers: `cargo xtask demo` starts this program. The user makes
+//! the Worker fail.
 //!
-//! Bugsink shows issues, Spotlight the traces that they are in. Each gets everything.
+//! Bugsink shows issues, and Spotlight shows their traces. Both get all reports.
 //!
-//! usage: demo [HOST/HANDLER], a drill that is to fail at once
+//! usage: demo [HOST/HANDLER], a drill that fails at once
 
 use std::process::ExitCode;
 use std::thread;
@@ -12,7 +13,7 @@ use harness::spotlight::Spotlight;
 use harness::worker::{Build, Worker};
 use harness::{case, run, symbols};
 
-/// What the drill's event is found by.
+/// The text by which the drill's event is found.
 const MARKER: &str = "drill-1";
 
 fn main() -> ExitCode {
@@ -76,7 +77,7 @@ curl '{address}/batch' -d '[{{\"name\":\"hello-2\",\"sources\":[{{\"text\":\"! n
     worker.process().follow(|line| println!("{line}"));
 }
 
-/// Makes a handler fail, and shows where it did.
+/// Makes a handler fail, and prints where it failed.
 fn fail(worker: &Worker, project: &Project, drill: &str) {
     let answer = worker.drill(drill, MARKER);
     assert_eq!(

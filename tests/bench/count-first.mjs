@@ -1,9 +1,9 @@
-// Evaluated before the Rust Worker's own main module: makes the instance that it
-// creates one whose calls are counted, and counts the timers that are left.
+// This module is evaluated before the Rust Worker's main module. It counts the calls of the
+// WebAssembly instance that the main module creates, and the timers that are not cleared.
 
 const counts = (globalThis.__counts = { out: 0, back: 0, timers: 0, functions: {} });
 
-// Timers that nobody cleared in time: they would hold a request open.
+// Timers that are still open. Such a timer would hold a request open.
 const open = new Set();
 const { setTimeout: set, clearTimeout: clear } = globalThis;
 

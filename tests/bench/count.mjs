@@ -1,5 +1,5 @@
-// A main module in front of a Rust Worker's own, which is called MAIN here. Counts
-// the calls between WebAssembly and JavaScript. `GET /counts` tells and starts anew.
+// A main module in front of a Rust Worker's own, which is called MAIN here. It counts the calls
+// between WebAssembly and JavaScript. `GET /counts` returns the counts and resets them.
 
 import "./count-first.js";
 export * from "./MAIN";

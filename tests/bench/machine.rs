@@ -1,4 +1,4 @@
-//! Where a run took place, and with what.
+//! The machine and the versions of a run.
 
 use std::env;
 use std::fs;
@@ -17,7 +17,7 @@ pub fn today() -> String {
     date.unwrap_or_default()
 }
 
-/// The machine. What it does not tell is left out.
+/// Facts about the machine. A fact that the machine does not provide is left out.
 pub fn facts() -> Vec<Fact> {
     let cores = available_parallelism().ok().map(|cores| cores.to_string());
     [
@@ -31,7 +31,7 @@ pub fn facts() -> Vec<Fact> {
     .collect()
 }
 
-/// The versions of what ran and of what built it.
+/// The versions of the programs that ran, and of those that built them.
 pub fn versions() -> Vec<Fact> {
     let crates = ["worker-sentry", "worker", "sentry-core", "wasm-bindgen"];
     let crates = crates.map(|name| (name, locked(name)));
@@ -90,7 +90,7 @@ fn system() -> Option<String> {
     name.or_else(|| said("uname", &["-sr"]))
 }
 
-/// The rest of the first line that begins with this name, after its colon.
+/// The text after the colon in the first line that begins with this name.
 fn after(text: &str, name: &str) -> Option<String> {
     let line = text.lines().find(|line| line.starts_with(name))?;
     Some(line.split_once(':')?.1.trim().to_owned())

@@ -1,14 +1,14 @@
 //! `cargo xtask bench`: this crate and the JavaScript SDK, side by side.
 //!
-//! - `workers`: the Workers, bundled, started and ended.
-//! - `stopwatch`: the receiver of all of them, which takes the time.
-//! - `same`: the events have the same substance, before anything is measured.
+//! - `workers`: bundles, starts and ends the Workers.
+//! - `stopwatch`: the receiver of all Workers, which takes the time.
+//! - `same`: checks, before anything is measured, that the Workers report the same.
 //! - `measure`: the measurements.
-//! - `more`: those of traces, breadcrumbs, monitors, axum and panics.
-//! - `machine`: where it ran, and with what.
+//! - `more`: the measurements of traces, breadcrumbs, monitors, axum and panics.
+//! - `machine`: the machine and the versions.
 //!
 //! The measurements take turns: in each round every Worker is measured once, in an
-//! order that changes. So what disturbs the machine disturbs all of them.
+//! order that changes. So a disturbance of the machine affects all of them.
 
 mod machine;
 mod measure;
@@ -29,7 +29,7 @@ use crate::stopwatch::Stopwatch;
 use crate::workers::{Control, Sources, Subject};
 
 fn main() -> ExitCode {
-    // Cargo adds `--bench`.
+    // Cargo adds the argument `--bench`.
     let quick = std::env::args().any(|argument| argument == "--quick");
     let effort = if quick { Effort::QUICK } else { Effort::FULL };
     case::report_panics_with_their_test();

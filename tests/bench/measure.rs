@@ -14,12 +14,12 @@ use crate::{machine, same};
 pub const RELEASE: &str = "bench-1";
 pub const ENVIRONMENT: &str = "bench";
 
-/// How often a run that loses events is made.
+/// How many times a run is tried if it loses events.
 const ATTEMPTS: usize = 3;
-/// What a receiver may still get after the last thing that was waited for.
+/// How long to wait, after the last expected event, for further ones.
 pub const SETTLED: Duration = Duration::from_millis(500);
 
-/// How much of everything.
+/// The numbers of rounds, captures and calls.
 #[derive(Clone, Copy)]
 pub struct Effort {
     pub rounds: usize,
@@ -29,7 +29,7 @@ pub struct Effort {
     at_once: usize,
     pub quiet_calls: usize,
     memory_captures: usize,
-    /// Calls that leave something to send.
+    /// The number of calls that each send something.
     pub sending_calls: usize,
     pub steps: usize,
 }
@@ -53,8 +53,8 @@ impl Effort {
         ..Effort::FULL
     };
 
-    /// Enough calls to see what they take. What the SDK's wrappers leave to be done
-    /// later should not pile up.
+    /// Enough calls to measure them. The SDK's own wrappers put off some work until later, which
+    /// must not pile up, so they are called less often.
     fn quiet_calls(self, column: Column) -> usize {
         match column {
             Column::Usual => self.quiet_calls / 100,
@@ -99,7 +99,7 @@ impl Host {
     }
 }
 
-/// Who is measured, and in which column that is.
+/// The Workers of a comparison, each with its column.
 const SIDES: [(Column, Subject); 4] = [
     (Column::Lazy, Subject::Lazy),
     (Column::Lean, Subject::Lean),
@@ -107,7 +107,7 @@ const SIDES: [(Column, Subject); 4] = [
     (Column::Ours, Subject::Ours),
 ];
 
-/// The same with the floor.
+/// The same Workers, with the floor.
 const WITH_FLOOR: [(Column, Subject); 5] = [
     SIDES[0],
     SIDES[1],
@@ -116,7 +116,7 @@ const WITH_FLOOR: [(Column, Subject); 5] = [
     (Column::Floor, Subject::PlainJs),
 ];
 
-/// Who adds what to which Worker without it.
+/// For each column: the Worker with the integration, and the Worker without it.
 pub const ADDED: [(Column, Subject, Subject); 4] = [
     (Column::Lazy, Subject::Lazy, Subject::PlainJs),
     (Column::Lean, Subject::Lean, Subject::PlainJs),
@@ -128,12 +128,12 @@ pub const ADDED: [(Column, Subject, Subject); 4] = [
     ),
 ];
 
-/// What is measured in every host of a Worker that has started long ago.
+/// The measurements that are made in every host of a running Worker.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// One capture in a row of them.
+    /// One of many captures in a row.
     Capture,
-    /// A number of them at once.
+    /// Many captures at once.
     AtOnce,
     /// A call that does not fail.
     Call,
@@ -151,7 +151,7 @@ const KINDS: [Kind; 5] = [
     Kind::SilentCall,
 ];
 
-/// What an isolate does again and again before its memory is looked at.
+/// The work that an isolate repeats before its memory is measured.
 #[derive(Clone, Copy)]
 enum Kept {
     Captures,
@@ -161,7 +161,7 @@ enum Kept {
     Calls,
 }
 
-/// Who is measured where errors are not all.
+/// The Workers of the comparisons that are not only about errors, each with its column.
 pub const WITH_ALL: [(Column, Subject); 4] = [
     SIDES[0],
     SIDES[1],
@@ -225,7 +225,7 @@ impl Bench<'_> {
         })
     }
 
-    /// The same with a rate of traces.
+    /// The same bindings, with a sample rate for traces.
     pub fn bindings_with(&self, rate: &str) -> Value {
         let mut bindings = self.bindings();
         bindings["SENTRY_TRACES_SAMPLE_RATE"] = json!(rate);
@@ -236,22 +236,22 @@ impl Bench<'_> {
         self.control.worker(self.bundle(subject), &self.bindings())
     }
 
-    /// Has a host do something, and returns how long that took, in milliseconds.
+    /// Makes a host do something, and returns how long it took, in milliseconds.
     pub fn time(&self, worker: &Worker<'_>, host: Host, op: &str, count: usize) -> f64 {
         let run = self.run(worker, host, op, count);
         self.stopwatch.time(&run).as_secs_f64() * 1e3
     }
 
-    /// The same until all its events have arrived, which may be later.
+    /// As [`Bench::time`], but until all events have arrived, which may be later.
     ///
     /// # Panics
     ///
-    /// If it loses events again and again.
+    /// If every attempt loses events.
     fn time_until_arrived(&self, worker: &Worker<'_>, host: Host, op: &str, count: usize) -> f64 {
         self.time_until(worker, host, op, count, count)
     }
 
-    /// The same where another number of envelopes is to arrive.
+    /// As [`Bench::time_until_arrived`], for another number of envelopes.
     pub fn time_until(
         &self,
         worker: &Worker<'_>,
@@ -265,16 +265,16 @@ impl Bench<'_> {
             if let Some(took) = self.stopwatch.time_until_arrived(&run, envelopes) {
                 return took.as_secs_f64() * 1e3;
             }
-            // The SDK gives a flush up after two seconds, which a busy machine needs.
+            // The SDK gives up a flush after two seconds, which is too short on a busy machine.
             println!("    events of {op}, {} were lost; once more", host.name());
         }
         panic!("events of {op}, {} are lost", host.name())
     }
 
-    /// Has a host do something; the name of that run.
+    /// Makes a host do something, and returns the name of that run.
     pub fn run(&self, worker: &Worker<'_>, host: Host, op: &str, count: usize) -> String {
         let run = self.stopwatch.new_run();
-        // The size of our event.
+        // The size is that of the crate's own event.
         let path = format!("/{}/{op}?run={run}&count={count}&size=500", host.path());
         let answer = worker.post(&path);
         assert!(matches!(answer.status, 200 | 202), "{path}: {answer:?}");
@@ -319,7 +319,7 @@ impl Bench<'_> {
         ]
     }
 
-    /// What a capability adds, and what a user uploads.
+    /// What each capability adds to the upload, and the size of a user's whole upload.
     fn features(&self) -> Vec<Row> {
         let upload = |subject| self.bundle(subject).upload.1;
         let names = |subject| self.bundle(subject).names();
@@ -350,7 +350,7 @@ impl Bench<'_> {
                 ));
             }
         }
-        // Without a companion, the names stay.
+        // Without a companion, the names of functions stay in the upload.
         let without = upload(Subject::PlainRust) + names(Subject::PlainRust);
         rows.push(exact(
             Group::Features,
@@ -409,7 +409,7 @@ impl Bench<'_> {
         ]
     }
 
-    /// How many connections a new Worker makes for so many captures in a row.
+    /// How many connections a new Worker makes for this many captures in a row.
     fn connections(&self, subject: Subject, captures: usize) -> f64 {
         let worker = self.start(subject);
         let before = self.stopwatch.connections();
@@ -433,12 +433,12 @@ impl Bench<'_> {
         let count = |worker: &Worker<'_>, op: &str, count: usize| -> Value {
             worker.get("/counts");
             self.time(worker, Host::Fetch, op, count);
-            // What a call that is traced leaves behind goes out after it.
+            // A traced call sends its transaction after its end.
             thread::sleep(SETTLED);
             worker.get("/counts").json()
         };
         let of = |name: &str, worker: &Worker<'_>, op: &str| {
-            // Once before, for what only the first one does.
+            // The first call does extra work, so it is not counted.
             count(worker, op, 1);
             let (many, none) = (count(worker, op, calls), count(worker, op, 0));
             let each = |told: &dyn Fn(&Value) -> f64| (told(&many) - told(&none)) / calls as f64;
@@ -498,7 +498,7 @@ impl Bench<'_> {
         let mut quiet = Vec::new();
         for host in Host::ALL {
             let mut rounds: [Rounds; 5] = Default::default();
-            // The first round only warms up.
+            // The first round is for warming up, and is not measured.
             for round in 0..=effort.rounds {
                 for (kind, rounds) in KINDS.into_iter().zip(&mut rounds) {
                     for turn in 0..WITH_FLOOR.len() {
@@ -544,7 +544,7 @@ impl Bench<'_> {
         rows
     }
 
-    /// One figure of one Worker, without what it takes to begin and to end.
+    /// One measurement of one Worker, without the time that beginning and ending take.
     fn once(&self, worker: &Worker<'_>, column: Column, host: Host, kind: Kind) -> Option<f64> {
         let effort = self.effort;
         let is_floor = column == Column::Floor;
@@ -568,7 +568,7 @@ impl Bench<'_> {
         Some(match kind {
             Kind::AtOnce => took,
             Kind::Capture => took / count as f64,
-            // Shorter than what the marks vary by is as good as nothing.
+            // A time shorter than the variation of the marks counts as zero.
             _ => took.max(0.0) / count as f64 * 1e3,
         })
     }
@@ -629,7 +629,7 @@ impl Bench<'_> {
         ]
     }
 
-    /// The first capture in an isolate, and what it takes more than a bare `fetch`.
+    /// The first capture in an isolate, and the difference to a bare `fetch`.
     fn first(&self) -> Vec<Row> {
         let mut rows = Vec::new();
         for host in Host::ALL {
@@ -643,7 +643,7 @@ impl Bench<'_> {
                     } else {
                         "captures"
                     };
-                    // The host is there and has done everything but capture.
+                    // The host has run before, but has not captured anything.
                     let nothing = self.time(&worker, host, "nothing", 0);
                     let took = self.time(&worker, host, op, 1);
                     rounds
@@ -714,8 +714,8 @@ impl Bench<'_> {
         ]
     }
 
-    /// KiB of JavaScript's heap and of WebAssembly's memory, after an alarm has done so much
-    /// in a row.
+    /// KiB of JavaScript's heap and of WebAssembly's memory, after an alarm has done this work so
+    /// many times in a row.
     fn kept(&self, subject: Subject, bindings: &Value, op: Kept, until: &[usize]) -> Vec<f64> {
         let bundle = self.bundle(subject);
         let worker = self.control.inspected(bundle, bindings);
@@ -723,7 +723,7 @@ impl Bench<'_> {
         let mut before = 0;
         let kept = until.iter().map(|until| {
             match op {
-                // No more at once than a Worker would have.
+                // In groups of 50, because a Worker would not have more calls at once.
                 Kept::Calls => {
                     for _ in 0..(until - before) / 50 {
                         self.time_until_arrived(&worker, Host::Alarm, "wrapped", 50);
@@ -745,7 +745,7 @@ impl Bench<'_> {
     }
 }
 
-/// `__wbg_now_463ac581d2fc7ea3` is another one with each compiler.
+/// The name without its hash: another compiler gives `__wbg_now_463ac581d2fc7ea3` another hash.
 fn without_hash(function: &str) -> String {
     let is_hash = |end: &str| end.len() == 16 && end.bytes().all(|it| it.is_ascii_hexdigit());
     match function.rsplit_once('_') {
@@ -769,7 +769,7 @@ pub fn timed(group: Group, name: impl Into<String>, unit: Unit, rounds: Rounds) 
         group,
         name: name.into(),
         unit,
-        // Nothing can be compared with what took no time that can be seen.
+        // A ratio to a time of zero would say nothing.
         ratios: ratios
             .filter(|(_, it)| it.median > 0.0 && it.median.is_finite() && it.high.is_finite())
             .collect(),

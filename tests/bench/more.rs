@@ -1,4 +1,4 @@
-//! The measurements of what came after errors: traces, breadcrumbs, monitors, axum, panics.
+//! The measurements that are not only about errors: traces, breadcrumbs, monitors, axum, panics.
 
 use std::collections::HashMap;
 use std::thread;
@@ -11,15 +11,15 @@ use crate::measure::{ADDED, Bench, Host, Rounds, SETTLED, WITH_ALL, timed};
 use crate::same;
 use crate::workers::{Subject, Worker};
 
-/// One side of a row that is measured in turns.
+/// One side of a comparison. The sides are measured in turns.
 struct Side<'w> {
     column: Column,
     worker: &'w Worker<'w>,
     op: &'static str,
     count: usize,
-    /// What is taken off: how long this takes.
+    /// The call whose time is subtracted.
     base: (&'w Worker<'w>, &'static str, usize),
-    /// How many envelopes arrive before it is over.
+    /// How many envelopes have to arrive before the measurement ends.
     envelopes: usize,
 }
 
@@ -35,13 +35,13 @@ impl<'w> Side<'w> {
         }
     }
 
-    /// With so many envelopes for each.
+    /// Sets how many envelopes each call sends.
     fn sending(mut self, each: usize) -> Self {
         self.envelopes = self.count * each;
         self
     }
 
-    /// What it takes more than so many of that.
+    /// Subtracts the time of as many calls of another operation.
     fn beside(mut self, worker: &'w Worker<'w>, op: &'static str) -> Self {
         self.base = (worker, op, self.count);
         self
@@ -49,7 +49,7 @@ impl<'w> Side<'w> {
 }
 
 impl Bench<'_> {
-    /// Everything but errors alone.
+    /// Makes all these measurements.
     pub fn more(&self) -> Vec<Row> {
         let with = |subject: Subject, bindings: &Value| {
             let worker = self.control.worker(self.bundle(subject), bindings);
@@ -147,10 +147,10 @@ impl Bench<'_> {
         rows
     }
 
-    /// The sides of one row in turns, for each of what they count.
+    /// One row: measures the sides in turns, and divides by the number of calls.
     fn in_turns(&self, name: String, unit: Unit, host: Host, sides: &[Side<'_>]) -> Row {
         let mut rounds = Rounds::default();
-        // The first round only warms up.
+        // The first round is for warming up, and is not measured.
         for round in 0..=self.effort.rounds {
             for turn in 0..sides.len() {
                 let side = &sides[(turn + round) % sides.len()];
@@ -161,7 +161,7 @@ impl Bench<'_> {
                     all => self.time_until(side.worker, host, side.op, side.count, all),
                 };
                 if round > 0 {
-                    // Shorter than what the marks vary by is as good as nothing.
+                    // A time shorter than the variation of the marks counts as zero.
                     let each = (took - base).max(0.0) / side.count as f64;
                     let each = if unit == Unit::Us { each * 1e3 } else { each };
                     rounds.entry(side.column).or_default().push(each);
@@ -171,7 +171,7 @@ impl Bench<'_> {
         timed(Group::More, name, unit, rounds)
     }
 
-    /// What these rows compare does the same, too.
+    /// Checks that the Workers of these comparisons do the same.
     fn check_more(
         &self,
         off: &HashMap<Subject, Worker<'_>>,
@@ -202,9 +202,9 @@ impl Bench<'_> {
         self.stopwatch.take(0);
     }
 
-    /// From a request that ends in a panic or an exception to its answer, as who asks sees
-    /// it. A panic ends the WebAssembly instance, so each of these is the first report of
-    /// a new one.
+    /// The time from a request that ends in a panic or an exception to its answer, as the client
+    /// sees it. A panic ends the WebAssembly instance, so each report is the first one of a new
+    /// instance.
     pub fn panics(&self) -> Vec<Row> {
         let subjects = [
             Subject::PlainJs,
@@ -219,11 +219,12 @@ impl Bench<'_> {
         for round in 0..=self.effort.rounds {
             for turn in 0..workers.len() {
                 let (subject, worker) = &workers[(turn + round) % workers.len()];
-                // The new instance is there before the time is taken.
+                // This request makes the new instance before the time is taken.
                 worker.get("/");
                 let op = if subject.is_rust() { "panic" } else { "fail" };
                 let began = Instant::now();
-                // Another line each time: the SDK leaves out what it has just sent.
+                // Each error has another line, because the SDK leaves out an error that it has just
+                // sent.
                 let answer = worker.post(&format!("/fetch/{op}?run=x&count={round}"));
                 let took = began.elapsed().as_secs_f64() * 1e3;
                 assert_eq!(answer.status, 500, "{answer:?}");

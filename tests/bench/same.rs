@@ -1,5 +1,5 @@
-//! What is compared does the same: each host's error arrives from each Worker with
-//! the same substance. And what that takes on the wire.
+//! Checks that the compared Workers do the same: each Worker's report of each host's error has the
+//! same substance. Also measures what a report takes on the wire.
 
 use harness::receiver;
 use harness::server::Request;
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use crate::measure::{ENVIRONMENT, Host, RELEASE};
 
-/// The line that the hosts complain of.
+/// The number of the line that the hosts' error names.
 pub const LINE: usize = 7;
 
-/// Says that this request carries the error of that host.
+/// Checks that this request contains the error of that host.
 ///
 /// # Panics
 ///
@@ -28,7 +28,7 @@ pub fn check(request: &Request, host: Host) {
         "transaction": event["transaction"],
         "release": event["release"],
         "environment": event["environment"],
-        // It is what applies if nothing is said.
+        // Without a level, an event has the level `error`.
         "level": event["level"].as_str().unwrap_or("error"),
     });
     let expected = json!({
@@ -42,13 +42,13 @@ pub fn check(request: &Request, host: Host) {
     assert_eq!(substance, expected, "{event:#}");
     assert!(event["event_id"].as_str().is_some_and(|id| id.len() == 32));
     assert_ne!(event["timestamp"], Value::Null);
-    // That of an error in Rust is where it was captured, so it is the thread's.
+    // Rust's stack belongs to the capture and not to the error, so it is in the thread.
     let stacks = [exception, &event["threads"]["values"][0]];
     let frames = stacks.map(|it| it["stacktrace"]["frames"].as_array().map_or(0, Vec::len));
     assert!(frames[0].max(frames[1]) > 0, "{event:#}");
 }
 
-/// Says that this request carries an error with ten breadcrumbs.
+/// Checks that this request contains an error with ten breadcrumbs.
 ///
 /// # Panics
 ///
@@ -64,7 +64,7 @@ pub fn check_crumbs(request: &Request) {
     assert_eq!(ours.count(), 10, "{event:#}");
 }
 
-/// Says that this request carries what is recorded of one run.
+/// Checks that this request contains the transaction of one run.
 ///
 /// # Panics
 ///
@@ -72,7 +72,7 @@ pub fn check_crumbs(request: &Request) {
 pub fn check_transaction(request: &Request) {
     let (_, items) = receiver::envelope(request);
     let (head, item) = items.first().expect("an item");
-    // The SDK sends the same as a span that has no parent here, in a list.
+    // The SDK may send the transaction as a span without a parent, in a list.
     let (item, fields) = match head["type"].as_str() {
         Some("span") => (
             &item["items"][0],
@@ -85,7 +85,7 @@ pub fn check_transaction(request: &Request) {
     }
 }
 
-/// Says that these are the two check-ins of one run, which succeeded.
+/// Checks that these requests are the two check-ins of one run that succeeded.
 ///
 /// # Panics
 ///
@@ -95,7 +95,7 @@ pub fn check_run_of_monitor(requests: &[Request]) {
         .iter()
         .map(|request| receiver::envelope(request).1.remove(0).1)
         .collect();
-    // They may come in any order, and the schedule with either of them.
+    // The check-ins may arrive in any order, and either may contain the schedule.
     check_ins.sort_by_key(|it| it["status"].as_str().map(str::to_owned));
     let said: Vec<Value> = check_ins
         .iter()

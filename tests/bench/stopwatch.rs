@@ -1,7 +1,7 @@
 //! The receiver of all the Workers, which takes the time.
 //!
-//! A Worker says when it begins and when it is done. Its own clock stands still
-//! between two requests, and this one does not.
+//! A Worker says when it begins and when it is done. The receiver takes the time, because a
+//! Worker's own clock does not advance between two requests.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,18 +11,18 @@ use std::time::{Duration, Instant};
 use harness::receiver::{Answer, Receiver};
 use harness::server::Request;
 
-/// Nothing that is measured takes longer.
+/// The longest time that a measurement may take.
 const LIMIT: Duration = Duration::from_secs(60);
-/// What has not arrived by then after the end of a run is lost.
+/// An event that has not arrived this long after the end of a run is lost.
 const LOST: Duration = Duration::from_secs(5);
 
-/// What has arrived.
+/// What the receiver has got.
 #[derive(Default)]
 struct Seen {
     marks: HashMap<String, Instant>,
-    /// All envelopes that nobody has taken yet.
+    /// The envelopes that nobody has taken yet.
     envelopes: Vec<Request>,
-    /// When the last of them came.
+    /// The time at which the last envelope arrived.
     last: Option<Instant>,
 }
 
@@ -38,7 +38,7 @@ impl State {
     }
 }
 
-/// A receiver, and what it has seen.
+/// The receiver, and what it has got.
 pub struct Stopwatch {
     receiver: Receiver,
     state: Arc<State>,
@@ -69,31 +69,31 @@ impl Stopwatch {
         }
     }
 
-    /// Where the Workers send their marks.
+    /// The address for the Workers' marks.
     pub fn url(&self) -> String {
         self.receiver.url()
     }
 
-    /// Where they send their events.
+    /// The DSN for the Workers' events.
     pub fn dsn(&self) -> String {
         self.receiver.dsn()
     }
 
-    /// Connections made so far.
+    /// The number of connections so far.
     pub fn connections(&self) -> usize {
         self.receiver.connections()
     }
 
-    /// A name for one run, by which its marks are known.
+    /// A new name for a run, which is part of its marks.
     pub fn new_run(&self) -> String {
         self.runs.fetch_add(1, Ordering::Relaxed).to_string()
     }
 
-    /// How long a run has taken, once it is done.
+    /// Waits for the end of a run, and returns how long it took.
     ///
     /// # Panics
     ///
-    /// If it is not done in time.
+    /// If the run does not end in time.
     pub fn time(&self, run: &str) -> Duration {
         let took = self.wait(LIMIT, |seen| {
             let end = *seen.marks.get(&format!("end/{run}"))?;
@@ -103,11 +103,11 @@ impl Stopwatch {
         took.unwrap_or_else(|| panic!("run {run} has no end"))
     }
 
-    /// Takes all envelopes, once there are this many.
+    /// Waits for this many envelopes, and takes all that are there.
     ///
     /// # Panics
     ///
-    /// If there are not in time.
+    /// If too few arrive in time.
     pub fn take(&self, count: usize) -> Vec<Request> {
         let taken = self.wait(LIMIT, |seen| {
             let complete = seen.envelopes.len() >= count;
@@ -119,12 +119,12 @@ impl Stopwatch {
         })
     }
 
-    /// How long a run has taken until it was done and this many envelopes had
-    /// arrived, which are taken. Nothing if some are lost.
+    /// Waits for the end of a run and for this many envelopes, takes them, and returns how
+    /// long both took. `None` if some envelopes are lost.
     ///
     /// # Panics
     ///
-    /// If the run is not done in time.
+    /// If the run does not end in time.
     pub fn time_until_arrived(&self, run: &str, count: usize) -> Option<Duration> {
         self.time(run);
         let took = self.wait(LOST, |seen| {

@@ -1,7 +1,7 @@
-// Starts and ends the Workers of the bench, as it is told over HTTP.
+// Starts and ends the Workers of the bench, controlled over HTTP.
 //
-// One Node.js for all of them, because a fresh isolate is needed often and a fresh
-// Node.js would take longer than what is measured.
+// One Node.js process serves all of them: the bench often needs a new isolate, and starting a new
+// Node.js takes longer than what is measured.
 //
 // usage: node workerd.mjs <node_modules>
 //
@@ -49,7 +49,7 @@ async function start({ folder, main, flags, workflow, bindings, inspected }) {
   return { id, url, inspector };
 }
 
-// The main one first.
+// The main module comes first.
 function modulesOf(folder, main) {
   const kinds = { ".js": "ESModule", ".wasm": "CompiledWasm" };
   const names = readdirSync(folder, { recursive: true });
@@ -63,7 +63,7 @@ async function stop({ id }) {
   return {};
 }
 
-// From the start of the process to the first answer, without Miniflare between.
+// The time from the start of the process to the first answer, without Miniflare.
 async function startup({ folder, main, modules, flags }) {
   const module = (name) => {
     const kind = name.endsWith(".wasm") ? "wasm" : "esModule";

@@ -1,4 +1,4 @@
-//! The Workers: bundled as for a deploy, started and ended.
+//! The Workers of the bench: bundles them as for a deploy, starts and ends them.
 
 use std::fs;
 use std::io::Write;
@@ -20,31 +20,31 @@ use toml::Table;
 pub enum Subject {
     /// JavaScript without any error reporter.
     PlainJs,
-    /// The SDK, imported whole when there is an error.
+    /// The SDK, imported as a whole when there is an error.
     Lazy,
-    /// The same, with no more of it in the bundle than is used.
+    /// Like `Lazy`, with only the used parts of the SDK in the bundle.
     Lean,
     /// The SDK as its documentation sets it up.
     Usual,
-    /// The same with traces, logs, breadcrumbs and monitors.
+    /// Like `Usual`, with traces, logs, breadcrumbs and monitors.
     UsualAll,
     /// Rust without any error reporter, and without a Workflow.
     PlainRust,
-    /// The same with the crate.
+    /// Like `PlainRust`, with the crate.
     OursWithoutWorkflow,
-    /// The same with its names and lines in a companion, as a user ships it.
+    /// Like `OursWithoutWorkflow`, with its names and lines in a companion, as a user ships it.
     Shipped,
     /// Like `OursWithoutWorkflow`, with the feature `spans`.
     Spans,
-    /// The same with `logs`.
+    /// Like `OursWithoutWorkflow`, with the feature `logs`.
     Logs,
-    /// The same with `tracing`.
+    /// Like `OursWithoutWorkflow`, with the feature `tracing`.
     Tracing,
-    /// The same with all three, breadcrumbs and monitors.
+    /// Like `OursWithoutWorkflow`, with all three features, breadcrumbs and monitors.
     All,
-    /// With a Workflow, breadcrumbs and monitors.
+    /// The crate, with a Workflow, breadcrumbs and monitors.
     Ours,
-    /// The same with `spans` and axum.
+    /// Like `Ours`, with `spans` and axum.
     Traced,
 }
 
@@ -93,17 +93,17 @@ impl Subject {
         !self.is_rust() || matches!(self, Subject::Ours | Subject::Traced)
     }
 
-    /// The folder of a Rust Worker that is uploaded: its names are out of it.
+    /// The folder that is uploaded of a Rust Worker. Its module has no names of functions.
     fn folder(self) -> PathBuf {
         let folder = match self {
-            // A program of the crate's has done that.
+            // The crate's own program has removed the names from this one.
             Subject::Shipped => self.name().to_owned(),
             _ => format!("{}-stripped", self.name()),
         };
         environment::path("BENCH_RUST").join(folder)
     }
 
-    /// The SDK's documentation asks for it; the others would do without.
+    /// The compatibility flags. The SDK's documentation asks for this one.
     fn flags(self) -> &'static [&'static str] {
         if self.is_rust() {
             &[]
@@ -119,11 +119,11 @@ pub struct Bundle {
     folder: PathBuf,
     main: String,
     modules: Vec<String>,
-    /// What wrangler says of the upload, in KiB: raw, and compressed.
+    /// The size of the upload in KiB, raw and compressed, as wrangler prints it.
     pub upload: (f64, f64),
 }
 
-/// Where wrangler finds the sources: a folder of the run's with the SDK beside them.
+/// A folder of the run in which wrangler finds the sources, with the SDK beside them.
 pub struct Sources(PathBuf);
 
 impl Sources {
@@ -142,7 +142,7 @@ impl Sources {
         Sources(folder)
     }
 
-    /// Does all that `wrangler deploy --minify` does but the upload.
+    /// Does everything that `wrangler deploy --minify` does, except for the upload.
     pub fn bundle(&self, subject: Subject) -> Bundle {
         let name = subject.name();
         let main = if subject.is_rust() {
@@ -192,7 +192,7 @@ fn modules(folder: &PathBuf) -> Vec<String> {
         .collect()
 }
 
-/// `Total Upload: 186.22 KiB / gzip: 62.85 KiB`
+/// Reads `Total Upload: 186.22 KiB / gzip: 62.85 KiB`.
 fn sizes(line: &str) -> Option<(f64, f64)> {
     let (_, rest) = line.split_once("Total Upload:")?;
     let (raw, gzip) = rest.split_once("/ gzip:")?;
@@ -201,7 +201,7 @@ fn sizes(line: &str) -> Option<(f64, f64)> {
 }
 
 impl Bundle {
-    /// What the names of a Rust Worker's functions add to it, compressed, in KiB.
+    /// What the names of functions add to a Rust Worker's upload, compressed, in KiB.
     pub fn names(&self) -> f64 {
         let named = environment::path("BENCH_RUST").join(self.subject.name());
         let [named, plain] = [named, self.subject.folder()].map(|folder| {
@@ -214,7 +214,7 @@ impl Bundle {
         named - plain
     }
 
-    /// A second bundle of the same, whose calls between WebAssembly and JavaScript
+    /// A second bundle of the same Worker, in which the calls between WebAssembly and JavaScript
     /// are counted.
     pub fn counting(&self) -> Bundle {
         let main = "count.js".to_owned();
@@ -235,7 +235,7 @@ impl Bundle {
     }
 }
 
-/// Whoever starts and ends them.
+/// The process that starts and ends the Workers.
 pub struct Control {
     process: Process,
     address: String,
@@ -260,7 +260,7 @@ impl Control {
         self.start_worker(bundle, bindings, false)
     }
 
-    /// The same, and lets a debugger in.
+    /// Starts a Worker in a process of its own, and opens a port for a debugger.
     pub fn inspected(&self, bundle: &Bundle, bindings: &Value) -> Worker<'_> {
         self.start_worker(bundle, bindings, true)
     }
@@ -304,7 +304,7 @@ impl Control {
         let url = format!("{}/{command}", self.address);
         let answer = http::request("POST", &url, &[], &what.to_string());
         if answer.status != 200 {
-            // Its log is to follow.
+            // This adds the process's log to the failure.
             let name = self.process.log().name();
             panic!("{name}: {command}: {}", answer.body);
         }
@@ -312,7 +312,7 @@ impl Control {
     }
 }
 
-/// A Worker that runs. Ended when dropped.
+/// A running Worker. It is ended when it is dropped.
 pub struct Worker<'c> {
     control: &'c Control,
     id: Value,
@@ -338,7 +338,7 @@ impl Worker<'_> {
 
 impl Drop for Worker<'_> {
     fn drop(&mut self) {
-        // While a panic unwinds, the end of the run ends it.
+        // During a panic the Worker is not stopped here: the end of the run ends it.
         if !std::thread::panicking() {
             self.control.ask("stop", &json!({ "id": self.id }));
         }

@@ -1,9 +1,9 @@
-// Wrappers that are a `catch` each. Without a DSN, and before there is an error to
-// report, none of the SDK is evaluated.
+// Wrappers that only catch errors. The SDK is evaluated only when there is a DSN and an error to
+// report.
 
 import { hosts } from "./hosts.mjs";
 
-/// The hosts, and how to get hold of the SDK when it is needed.
+/// The hosts. `load` returns the SDK when it is needed.
 export function catching(load) {
   async function capture(env, place, error, crumbs) {
     if (!env.SENTRY_DSN) {

@@ -1,9 +1,9 @@
-// The hosts of the JavaScript Workers, the same in all of them. What differs is how
-// a host is wrapped and how an error is captured.
+// The hosts of the JavaScript Workers, the same in all of them. The Workers differ in how
+// they wrap a host and how they capture an error.
 //
 // `POST /<host>/<op>?run=R&count=N&size=S` makes the host `fetch`, `alarm` or `run` do
 // something N times. The Worker tells the receiver when it begins and when it is
-// done, so the time is taken outside.
+// done, so the receiver takes the time.
 //
 // | op                       | what the host does                                  |
 // | ------------------------ | --------------------------------------------------- |
@@ -21,7 +21,7 @@
 
 import { DurableObject, WorkflowEntrypoint } from "cloudflare:workers";
 
-/// What the hosts fail with.
+/// The error of the hosts.
 export class BrokenLine extends Error {
   constructor(line) {
     super(`line ${line} of the list is broken: a bracket is not closed`);
@@ -29,7 +29,7 @@ export class BrokenLine extends Error {
   }
 }
 
-/// The breadcrumbs that `crumbs` leaves before each error.
+/// The breadcrumbs that `crumbs` adds before each error.
 function crumbs() {
   return Array.from({ length: 10 }, (_, n) => ({
     category: "list",
@@ -38,8 +38,8 @@ function crumbs() {
   }));
 }
 
-/// Makes the Worker: how it wraps each host, and how it captures. What is not
-/// given is what a Worker without any of it does.
+/// Makes the Worker. The arguments say how it wraps each host and how it captures; the defaults are
+/// those of a Worker without an error reporter.
 export function hosts({
   wrapHandler = (handler) => handler,
   wrapObject = (object) => object,
@@ -49,7 +49,7 @@ export function hosts({
   monitor = (env, context, body) => body(),
   said = async () => {},
 }) {
-  // Does what is asked of a host, from inside the wrapper.
+  // Does what the host was asked to do, inside the wrapper.
   async function work(env, place, order) {
     enter(place);
     switch (order.op) {
@@ -103,7 +103,7 @@ export function hosts({
     }
   }
 
-  // A request that is answered at once, so that its wrapper's work is all there is.
+  // A request that is answered at once, so that only the work of the wrapper is measured.
   let idle = { request: null, response: null };
 
   const makeHandler = () => ({
@@ -145,8 +145,8 @@ export function hosts({
     },
   );
 
-  // The runtime calls these. Each passes on to the wrapped one, so that a call of
-  // a wrapper can also be repeated, as the runtime would make it.
+  // The runtime calls these classes. Each passes the call on to the wrapped class, so that the
+  // bench can repeat a call of the wrapper as the runtime would make it.
   const IDLE = { op: "idle", count: 0 };
 
   class Bench extends DurableObject {

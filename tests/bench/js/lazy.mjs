@@ -1,4 +1,4 @@
-// The Worker that imports the SDK when it has an error to report.
+// The Worker that imports the SDK only when it has an error to report.
 
 import { catching } from "./catching.mjs";
 

@@ -1,4 +1,4 @@
-// The same, with no more of the SDK in the bundle than is used.
+// Like `lazy.mjs`, with only the used parts of the SDK in the bundle.
 
 import { catching } from "./catching.mjs";
 

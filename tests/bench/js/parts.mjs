@@ -1,4 +1,4 @@
-// The parts of the SDK that a report needs, by name: the bundler leaves out the
+// The parts of the SDK that a report needs, imported by name, so that the bundler leaves out the
 // rest.
 
 export { CloudflareClient, Scope, getDefaultIntegrations } from "@sentry/cloudflare";

@@ -1,4 +1,4 @@
-// The Worker without any error reporter, and the floor: a bare `fetch`.
+// The Worker without an error reporter. It also measures the floor: a bare `fetch`.
 
 import { hosts } from "./hosts.mjs";
 

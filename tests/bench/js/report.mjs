@@ -1,6 +1,6 @@
-// One client for the isolate, made of the SDK's parts at the first report. The SDK
-// has a wrapper for each kind of handler and no `init`, so this is what one writes
-// who wants none of it to run before there is an error.
+// One client for each isolate, made of the SDK's parts at the first report. The SDK has a wrapper
+// for each kind of handler and no `init`. So this is how an application uses it without running any
+// of it before there is an error.
 
 import { createStackParser, createTransport, getIntegrationsToSetup } from "@sentry/core";
 import { nodeStackLineParser } from "@sentry/core/server";
@@ -50,7 +50,7 @@ function create(Sentry, env) {
     stackParser: createStackParser(nodeStackLineParser()),
     integrations: getIntegrationsToSetup({ defaultIntegrations }),
     transport,
-    // As many at once as the SDK's own transport takes.
+    // The limit of requests at once in the SDK's own transport.
     transportOptions: { bufferSize: 256 },
   });
   client.init();

@@ -1,5 +1,5 @@
-// The same as `usual.mjs` with all that the crate has features for: traces, logs,
-// breadcrumbs and monitors.
+// Like `usual.mjs`, with everything that the crate has features for: traces, logs, breadcrumbs and
+// monitors.
 
 import * as Sentry from "@sentry/cloudflare";
 
@@ -17,9 +17,9 @@ const { main, Bench, BenchFlow } = hosts({
   wrapHandler: (handler) => Sentry.withSentry(options, handler),
   wrapObject: (object) => Sentry.instrumentDurableObjectWithSentry(options, object),
   wrapFlow: (flow) => Sentry.instrumentWorkflowWithSentry(options, flow),
-  // The crate's name for the same thing.
+  // Sets the name that the crate gives the same transaction.
   enter: (place) => Sentry.getCurrentScope().setTransactionName(place),
-  // Breadcrumbs are the scope's, so each capture has one.
+  // Breadcrumbs belong to a scope, so each capture has a scope of its own.
   capture: (env, place, error, crumbs = []) =>
     Sentry.withIsolationScope(async () => {
       for (const crumb of crumbs) {

@@ -1,5 +1,5 @@
-// The Worker with the SDK as its documentation sets it up: wrappers around the
-// handler and the classes, and no more options than needed.
+// The Worker with the SDK as its documentation sets it up: wrappers around the handler and the
+// classes, and only the options that are needed.
 
 import * as Sentry from "@sentry/cloudflare";
 
@@ -14,7 +14,7 @@ const options = (env) => ({
 const { main, Bench, BenchFlow } = hosts({
   wrapHandler: (handler) => Sentry.withSentry(options, handler),
   wrapObject: (object) => Sentry.instrumentDurableObjectWithSentry(options, object),
-  // This wrapper reports what a step fails with, and not what `run` throws.
+  // The SDK's wrapper reports the error of a step, but not an error that `run` throws.
   wrapFlow: (flow) =>
     Sentry.instrumentWorkflowWithSentry(
       options,
@@ -29,7 +29,7 @@ const { main, Bench, BenchFlow } = hosts({
         }
       },
     ),
-  // The crate's name for the same thing.
+  // Sets the name that the crate gives the same transaction.
   enter: (place) => Sentry.getCurrentScope().setTransactionName(place),
   async capture(env, place, error) {
     Sentry.captureException(error);

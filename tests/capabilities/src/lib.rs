@@ -1,5 +1,5 @@
-//! The Worker of `listings/snippets/fetch` with one capability more, which a feature chooses.
-//! `tests/proof/budget.rs` says what each may add to the upload.
+//! The Worker of `listings/snippets/fetch` with one more capability, which a feature selects.
+//! `tests/proof/budget.rs` limits what each capability may add to the upload.
 
 #[cfg(not(feature = "router"))]
 mod plain;
@@ -16,7 +16,7 @@ fn start() {
     });
 }
 
-/// Holds back what is reported again and again.
+/// Limits reports that are repeated.
 #[cfg(feature = "limit-repeats")]
 #[worker::event(start)]
 fn start() {
@@ -33,7 +33,7 @@ fn start() {
     });
 }
 
-/// Tells Sentry what `tracing` is told.
+/// Passes what `tracing` records on to Sentry.
 #[cfg(feature = "tracing")]
 #[worker::event(start)]
 fn start() {

@@ -1,4 +1,4 @@
-//! The smallest `fetch`, and what a capability does in it.
+//! The smallest `fetch`, with each capability in use.
 
 use worker::*;
 
@@ -33,7 +33,7 @@ async fn fetch(mut request: Request, _: Env, _: Context) -> Result<Response> {
     }
 }
 
-/// What is said before the work begins.
+/// Records data of the run before the work begins.
 fn begin(request: &Request) {
     #[cfg(feature = "request")]
     worker_sentry::configure_scope(|scope| {
@@ -60,7 +60,7 @@ fn begin(request: &Request) {
     let _ = request;
 }
 
-/// The number in a text.
+/// Parses the number in a text.
 async fn parsed(text: &str) -> std::result::Result<u32, std::num::ParseIntError> {
     #[cfg(feature = "spans")]
     return worker_sentry::try_span("function", "parse", async { text.parse() }).await;

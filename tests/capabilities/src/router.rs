@@ -1,4 +1,4 @@
-//! The smallest Worker on axum: in the wrapper, or with the layer.
+//! The smallest Worker on axum, with the wrapper or with the layer.
 
 use axum::Router;
 use axum::http::StatusCode;

@@ -1,18 +1,18 @@
-//! Every reader of what others wrote, under its name. `cargo xtask fuzz` gives each of them
-//! millions of inputs, guided by which code they reach; the tests below a few thousand, the
-//! same ones each time.
+//! Every function that reads untrusted input, with a name. `cargo xtask fuzz` gives each of them
+//! millions of inputs, guided by the code that they reach. The tests below use a few thousand
+//! inputs, the same ones in each run.
 
 mod symbols;
 
 pub use worker_sentry::hostile::Reader;
 
-/// All of them: those of the crate, and those of the symbols tool.
+/// All readers: those of the crate, and those of the symbols tool.
 pub fn readers() -> impl Iterator<Item = (&'static str, Reader)> {
     let of_the_crate = worker_sentry::hostile::READERS;
     of_the_crate.into_iter().chain(symbols::READERS)
 }
 
-/// The reader of this name.
+/// The reader with this name.
 pub fn reader(name: &str) -> Option<Reader> {
     readers().find_map(|(other, reader)| (other == name).then_some(reader))
 }
@@ -36,7 +36,7 @@ mod tests {
         files.iter().map(|file| fs::read(file).unwrap()).collect()
     }
 
-    /// The same numbers each time.
+    /// Pseudo-random numbers, the same in each run.
     struct Numbers(u64);
 
     impl Numbers {
@@ -47,8 +47,8 @@ mod tests {
             (self.0 >> 16) as usize % end.max(1)
         }
 
-        /// One change: a byte is another, is gone or is new, or a piece comes twice, is cut
-        /// off or is of another input.
+        /// Changes an input: changes, removes or adds a byte, repeats or cuts off a piece, or
+        /// inserts a piece of another input.
         fn change(&mut self, input: &mut Vec<u8>, other: &[u8]) {
             let at = self.below(input.len() + 1);
             let end = (at + self.below(24)).min(input.len());

@@ -1,4 +1,4 @@
-//! Gives one reader, which `FUZZ_READER` names, what libFuzzer makes up.
+//! Gives libFuzzer's inputs to one reader, which `FUZZ_READER` names.
 
 #![no_main]
 

@@ -14,14 +14,14 @@ use worker_sentry_symbols::{
 
 use crate::Reader;
 
-/// All of them, by name.
+/// All readers of the symbols tool, with their names.
 pub(crate) const READERS: [(&str, Reader); 2] = [("module", module), ("lines", lines)];
 
-/// No file of the tests is below it: paths in hostile DWARF lead nowhere.
+/// A folder without files: paths in hostile DWARF must not lead to a file.
 const NOWHERE: &str = "/nowhere";
 
-/// A file that is called a module: as it is, and behind the sections of a small one, where
-/// it is the contents of the DWARF.
+/// Reads the input as a module, and also as the contents of each section of DWARF in a small
+/// module.
 fn module(data: &[u8]) {
     read_module(data);
     for name in [".debug_info", ".debug_line", ".debug_abbrev", "name"] {
@@ -65,7 +65,7 @@ fn read_module(data: &[u8]) {
     let _ = source_map(&module, &symbols, &paths, Path::new(NOWHERE));
 }
 
-/// Lines of a console, ids, and the JSON of an event.
+/// Reads the input as lines of a console, as ids, and as the JSON of an event.
 fn lines(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     for line in text.lines() {
@@ -109,10 +109,10 @@ static COMPANION: LazyLock<Vec<u8>> = LazyLock::new(|| {
     whole
 });
 
-/// Adds a custom section.
+/// Adds a custom section to a module.
 fn append(module: &mut Vec<u8>, name: &str, data: &[u8]) {
     let mut one = Encoder::new();
     one.section(&small::custom(name, data));
-    // Behind the magic number and the version.
+    // Without the magic number and the version.
     module.extend(&one.finish()[8..]);
 }

@@ -13,7 +13,7 @@ use crate::browser::{Page, Scheme};
 use crate::{environment, run};
 use site::Site;
 
-/// A diagram on a page, wherever its tool put the drawing.
+/// The drawing of a diagram, wherever the tool put it on the page.
 const DRAWING: &str = ":is(figure.diagram, .mermaid) svg";
 
 /// The folder of the rendered book.
@@ -21,14 +21,14 @@ pub fn folder() -> PathBuf {
     environment::path("PROOF_BOOK")
 }
 
-/// What a strict server sends with each page: nothing is loaded, run or styled but
-/// from files of the book's own host.
+/// The policy of a strict server: a page loads, runs and styles only with files of the book's own
+/// host.
 pub const POLICY: &str = "default-src 'self'";
 
-/// What the page with the laboratory needs on top of it: its engine is WebAssembly.
+/// The policy of the laboratory's page, whose engine is WebAssembly.
 pub const LABORATORY_POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'";
 
-/// The headers of the strictest policy that a page works under.
+/// The headers with the strictest policy that a page works under.
 pub fn policy(path: &str) -> Vec<(&'static str, String)> {
     policed(match path.ends_with("/laboratory.html") {
         true => LABORATORY_POLICY,
@@ -36,18 +36,18 @@ pub fn policy(path: &str) -> Vec<(&'static str, String)> {
     })
 }
 
-/// The headers that put a page under a policy.
+/// The headers that apply a policy to a page.
 pub fn policed(policy: &str) -> Vec<(&'static str, String)> {
     vec![("Content-Security-Policy", policy.to_owned())]
 }
 
-/// The rendered book, served at the root of a site, as strictly as a server can.
+/// Serves the rendered book at the root of a site, under the strictest policy.
 pub fn serve() -> Site {
     Site::with(&folder(), "", policy)
 }
 
-/// Every page in a folder with a rendered book, such as `hosts/main.html`, without those
-/// that rustdoc wrote.
+/// Every page below a folder with a rendered book, such as `hosts/main.html`, without the pages
+/// of rustdoc.
 ///
 /// # Panics
 ///
@@ -60,7 +60,7 @@ pub fn pages(folder: &Path) -> Vec<String> {
     pages
 }
 
-/// The pages that are chapters, each once.
+/// The pages that are chapters, without duplicates.
 pub fn chapters(folder: &Path) -> Vec<String> {
     let mut pages = pages(folder);
     pages.retain(|page| {
@@ -69,8 +69,8 @@ pub fn chapters(folder: &Path) -> Vec<String> {
     pages
 }
 
-/// Renders the book once more, with settings such as `SITE_URL` for
-/// `output.html.site-url`. Publishing gives them in the same way.
+/// Renders the book again, with settings such as `SITE_URL` for `output.html.site-url`, which
+/// publishing sets in the same way.
 ///
 /// # Panics
 ///
@@ -79,12 +79,11 @@ pub fn render(settings: &[(&str, &str)]) -> PathBuf {
     let settings = settings
         .iter()
         .map(|(name, value)| (format!("MDBOOK_OUTPUT__HTML__{name}"), *value));
-    // With more than one renderer, each has a folder.
+    // With several renderers, mdBook gives each a folder.
     mdbook(&environment::workspace(), settings).join("html")
 }
 
-/// The same pages as mdBook and mdbook-mermaid render them when nothing is set up
-/// but what their manuals say.
+/// The same pages, rendered by mdBook and mdbook-mermaid with only the settings of their manuals.
 ///
 /// # Panics
 ///
@@ -118,8 +117,7 @@ fn mdbook<'a>(book: &Path, settings: impl Iterator<Item = (String, &'a str)>) ->
     folder
 }
 
-/// Goes through pages in two windows at a time, as `open` makes them, and collects
-/// what `visit` finds.
+/// Opens pages with `open`, two windows at a time, and collects what `visit` finds.
 ///
 /// # Panics
 ///
@@ -155,18 +153,18 @@ pub fn visit_all<T: Send>(
 /// A page of the book in a browser.
 #[derive(Debug)]
 pub struct BookPage {
-    /// The page, for what is not special to a book.
+    /// The browser's page, with the functions for any page.
     pub page: Page,
 }
 
-/// What can be measured of a drawn diagram.
+/// The measurements of a drawn diagram.
 #[derive(Debug)]
 pub struct Drawing {
-    /// Its size on the screen.
+    /// Its width on the screen.
     pub width: f64,
-    /// Its size on the screen.
+    /// Its height on the screen.
     pub height: f64,
-    /// The texts in it, as a reader can select them.
+    /// The selectable text in it.
     pub text: String,
 }
 

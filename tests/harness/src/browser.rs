@@ -1,8 +1,8 @@
-//! Chromium, driven through its own protocol.
+//! Chromium, controlled through its own protocol.
 //!
-//! One browser for the run. Each page has a context of its own, which shares
-//! neither storage nor cache with any other, and a connection of its own, which
-//! is read while the page is being asked something.
+//! One browser serves the whole run. Each page has a context of its own, which shares
+//! neither storage nor cache with other pages, and a connection of its own, which
+//! is read while the page answers a call.
 
 use std::fs;
 use std::path::PathBuf;
@@ -17,10 +17,10 @@ use crate::process::Process;
 use crate::shared::Shared;
 use crate::{environment, run, wait};
 
-/// What keeps Chromium to this machine and out of the way of a desktop.
+/// Options that keep Chromium from using the network and the desktop.
 const FLAGS: [&str; 13] = [
     "--headless",
-    // A sandbox cannot be had as root, and every page is our own.
+    // A sandbox is not available as root, and every page is our own.
     "--no-sandbox",
     "--disable-gpu",
     "--disable-dev-shm-usage",
@@ -31,7 +31,7 @@ const FLAGS: [&str; 13] = [
     "--disable-component-update",
     "--disable-sync",
     "--hide-scrollbars",
-    // It logs each system service that a machine without a desktop lacks.
+    // Without this option, Chromium logs each desktop service that is missing.
     "--log-level=3",
     "--remote-debugging-port=0",
 ];
@@ -41,7 +41,7 @@ static RUNNING: Shared<Browser> = Shared::new();
 #[derive(Debug)]
 struct Browser {
     process: Process,
-    /// Where the browser listens for its protocol.
+    /// The address of the browser's protocol.
     endpoint: String,
 }
 
@@ -63,17 +63,17 @@ impl Browser {
     }
 }
 
-/// What a reader's system asks for.
+/// The colour scheme that the reader's system prefers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
-    /// Dark on light.
+    /// Dark text on a light page.
     Light,
-    /// Light on dark.
+    /// Light text on a dark page.
     Dark,
 }
 
 impl Scheme {
-    /// As CSS and our files name it.
+    /// The scheme's name in CSS and in our files.
     pub fn name(self) -> &'static str {
         match self {
             Scheme::Light => "light",
@@ -82,7 +82,7 @@ impl Scheme {
     }
 }
 
-/// A page in a window of its own. Closed when dropped.
+/// A page in a window of its own. It is closed when it is dropped.
 #[derive(Debug)]
 pub struct Page {
     devtools: Devtools,
@@ -92,7 +92,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// An empty page, for settings that have to be made before a page is opened.
+    /// An empty page, for settings that have to be made before a page is loaded.
     ///
     /// # Panics
     ///
@@ -120,7 +120,7 @@ impl Page {
         for domain in ["Page", "Network", "Runtime", "Log"] {
             page.call(&format!("{domain}.enable"), json!({}));
         }
-        // As if it were the window in front: many are open at once.
+        // Many pages are open at once. Each must act as the one in front.
         page.call(
             "Emulation.setFocusEmulationEnabled",
             json!({ "enabled": true }),
@@ -134,7 +134,7 @@ impl Page {
     ///
     /// # Panics
     ///
-    /// If it cannot be loaded.
+    /// If the page cannot be loaded.
     #[track_caller]
     pub fn open(url: &str, scheme: Scheme) -> Self {
         let mut page = Self::empty(scheme);
@@ -146,7 +146,7 @@ impl Page {
     ///
     /// # Panics
     ///
-    /// If it cannot be loaded.
+    /// If the page cannot be loaded.
     #[track_caller]
     pub fn go(&mut self, url: &str) {
         let gone = self.call("Page.navigate", json!({ "url": url }));
@@ -154,16 +154,16 @@ impl Page {
         self.wait_until("loaded page", "document.readyState === 'complete'");
     }
 
-    /// Waits until a page that was not asked for with [`Page::go`] is there, such
-    /// as one behind a link.
+    /// Waits until another page is loaded without [`Page::go`], such as the page behind a clicked
+    /// link.
     ///
     /// # Panics
     ///
-    /// If another page is there, or none in time.
+    /// If another page is loaded, or none in time.
     #[track_caller]
     pub fn arrives_at(&mut self, wanted: impl Fn(&str) -> bool) -> String {
         let address = wait::until("page that was asked for", wait::LIMIT, || {
-            // While one page gives way to another there is none to ask.
+            // Between two pages the call fails, because there is no page.
             let history = self.try_call("Page.getNavigationHistory", json!({})).ok()?;
             let current = history["currentIndex"].as_u64()?;
             let entry = &history["entries"][usize::try_from(current).ok()?];
@@ -173,12 +173,12 @@ impl Page {
         address
     }
 
-    /// What the reader's system asks for from now on.
+    /// Sets the colour scheme that the reader's system prefers.
     pub fn prefer(&mut self, scheme: Scheme) {
         self.media("", scheme);
     }
 
-    /// Shows the page as on paper.
+    /// Shows the page as it is printed.
     pub fn on_paper(&mut self, scheme: Scheme) {
         self.media("print", scheme);
     }
@@ -186,28 +186,26 @@ impl Page {
     fn media(&mut self, media: &str, scheme: Scheme) {
         let features = json!([
             { "name": "prefers-color-scheme", "value": scheme.name() },
-            // So that what is looked at is not on its way to somewhere.
+            // Without animations, elements have their final place at once.
             { "name": "prefers-reduced-motion", "value": "reduce" },
         ]);
         let parameters = json!({ "media": media, "features": features });
         self.call("Emulation.setEmulatedMedia", parameters);
     }
 
-    /// Runs a script in each page before its own.
+    /// Runs a script in each following page, before the page's own scripts.
     pub fn before_each(&mut self, script: &str) {
         let parameters = json!({ "source": script });
         self.call("Page.addScriptToEvaluateOnNewDocument", parameters);
     }
 
-    /// Runs none of the scripts of the pages that follow. What a test evaluates
-    /// does run.
+    /// Runs no scripts of the following pages. Scripts that a test evaluates still run.
     pub fn without_scripts(&mut self) {
         let parameters = json!({ "value": true });
         self.call("Emulation.setScriptExecutionDisabled", parameters);
     }
 
-    /// Lets the pages of this window use the clipboard, as a reader does who is
-    /// asked.
+    /// Lets the pages of this window use the clipboard, as if the reader had allowed it.
     pub fn allow_clipboard(&mut self) {
         let parameters = json!({
             "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"],
@@ -216,7 +214,7 @@ impl Page {
         self.call("Browser.grantPermissions", parameters);
     }
 
-    /// Presses a key and lets it go: a character, or a name such as `Enter`.
+    /// Presses and releases a key: a character, or a name such as `Enter`.
     pub fn press(&mut self, key: &str) {
         let code = match key {
             "Tab" => 9,
@@ -252,7 +250,7 @@ impl Page {
     ///
     /// # Panics
     ///
-    /// If there is no such element, or another one is in front of it.
+    /// If there is no such element, or if another one covers it.
     #[track_caller]
     pub fn click(&mut self, selector: &str) {
         let place = self.evaluate(&format!(
@@ -275,11 +273,11 @@ impl Page {
         }
     }
 
-    /// The page as a PDF on A4, as the printer's dialogue would make it.
+    /// The page as a PDF on A4, as the browser prints it.
     ///
     /// # Panics
     ///
-    /// If it cannot be made.
+    /// If the browser cannot make the PDF.
     pub fn pdf(&mut self) -> Vec<u8> {
         let paper = json!({ "paperWidth": 8.27, "paperHeight": 11.69 });
         let printed = self.call("Page.printToPDF", paper);
@@ -295,11 +293,11 @@ impl Page {
         self.call("Emulation.setDeviceMetricsOverride", size);
     }
 
-    /// The value of a JavaScript expression; of a promise, what it resolves to.
+    /// The value of a JavaScript expression. For a promise, the value that it resolves to.
     ///
     /// # Panics
     ///
-    /// If it throws.
+    /// If the expression throws.
     #[track_caller]
     pub fn evaluate(&mut self, expression: &str) -> Value {
         let mut result = self.call(
@@ -315,7 +313,7 @@ impl Page {
     ///
     /// # Panics
     ///
-    /// If it does not become true in time.
+    /// If the expression does not become true in time.
     #[track_caller]
     pub fn wait_until(&mut self, what: &str, expression: &str) {
         wait::until(what, wait::LIMIT, || {
@@ -323,14 +321,14 @@ impl Page {
         });
     }
 
-    /// Every URL that was asked for so far, the page's own included.
+    /// Every URL that was requested so far, including the page's own.
     pub fn requests(&mut self) -> &[String] {
         self.catch_up();
         &self.requests
     }
 
-    /// What went wrong so far: errors and warnings in the console, exceptions
-    /// that nobody caught, and what the browser itself complained about.
+    /// Every problem so far: errors and warnings in the console, uncaught exceptions, and the
+    /// browser's own complaints.
     pub fn errors(&mut self) -> &[String] {
         self.catch_up();
         &self.errors
@@ -340,7 +338,7 @@ impl Page {
     ///
     /// # Panics
     ///
-    /// If it cannot be taken or written.
+    /// If the picture cannot be taken or written.
     pub fn screenshot(&mut self, name: &str) -> PathBuf {
         let shot = self.call(
             "Page.captureScreenshot",
@@ -361,7 +359,7 @@ impl Page {
     ///
     /// # Panics
     ///
-    /// If it cannot be taken.
+    /// If the picture cannot be taken.
     pub fn picture(&mut self, [x, y, width, height]: [u32; 4], scale: f64) -> Vec<u8> {
         let shot = self.call(
             "Page.captureScreenshot",
@@ -395,12 +393,12 @@ impl Page {
         })
     }
 
-    /// Reads what the browser had to say before now.
+    /// Reads the events that the browser has already sent.
     fn catch_up(&mut self) {
         self.evaluate("0");
     }
 
-    /// Forgets what was asked for and what went wrong so far.
+    /// Forgets the requests and the problems so far.
     pub fn forget(&mut self) {
         self.catch_up();
         self.requests.clear();
@@ -408,7 +406,7 @@ impl Page {
     }
 }
 
-/// Keeps of an event what a test may ask for: addresses, and what went wrong.
+/// Keeps what a test may ask for: the URL of a request, and any problem.
 fn note(event: &Value, requests: &mut Vec<String>, errors: &mut Vec<String>) {
     let parameters = &event["params"];
     match event["method"].as_str() {
@@ -441,7 +439,7 @@ fn note(event: &Value, requests: &mut Vec<String>, errors: &mut Vec<String>) {
 
 impl Drop for Page {
     fn drop(&mut self) {
-        // Nobody waits for the answer: the browser may be gone already.
+        // The call is not waited for, because the browser may have ended already.
         self.devtools.session = None;
         let context = json!({ "browserContextId": self.context });
         let _ = self.devtools.send("Target.disposeBrowserContext", &context);

@@ -12,8 +12,8 @@ use crate::process::Process;
 use crate::shared::Shared;
 use crate::{environment, http, receiver, relay, run, wait};
 
-/// Added to Bugsink's own template for local use, which digests an event before
-/// it answers, so that no second process is needed.
+/// Added to Bugsink's own template for local use. That template digests an event before it answers,
+/// so that no second process is needed.
 const SETTINGS: &str = r#"
 # Nothing leaves this machine.
 BUGSINK["PHONEHOME"] = False
@@ -53,7 +53,7 @@ MIDDLEWARE.insert(
 )
 "#;
 
-/// What the server does as soon as it listens, before it reads its settings.
+/// Prints the address as soon as the server listens, which is before it reads its settings.
 const LISTENING: &str = r#"
 def post_fork(server, worker):
     import os
@@ -61,8 +61,8 @@ def post_fork(server, worker):
     os.environ["ORIGIN"] = f"http://{host}:{port}"
 "#;
 
-/// Makes both databases, a user and a team, and prints what it takes to use the API, in one
-/// process: most of the time would be spent starting it.
+/// Makes both databases, a user and a team, and prints the API's token. All of it happens in one
+/// process, because starting a process takes most of the time.
 const PREPARE: &str = r#"
 from django.core.management import call_command
 call_command("migrate", verbosity=0)
@@ -74,16 +74,16 @@ from teams.models import Team
 print("access", AuthToken.create_full_access().token, Team.objects.create(name="proof").id)
 "#;
 
-/// The file of a template with the token for the API and the team.
+/// The template's file with the API's token and the team.
 const ACCESS: &str = "access";
 
 static RUNNING: Shared<Bugsink> = Shared::new();
 
-/// A running server, one for the whole run.
+/// A running server. One serves the whole run.
 #[derive(Debug)]
 pub struct Bugsink {
     process: Process,
-    /// Where its settings and its databases are.
+    /// The folder with the server's settings and databases.
     directory: PathBuf,
     address: String,
     token: String,
@@ -91,16 +91,16 @@ pub struct Bugsink {
     projects: AtomicU32,
 }
 
-/// A project of its own for each test.
+/// A project of the server. Each test has its own.
 #[derive(Debug)]
 pub struct Project {
     id: String,
-    /// Where a Worker is to send this project's events.
+    /// The DSN of this project.
     pub dsn: String,
     bugsink: &'static Bugsink,
 }
 
-/// A new project on the run's server, which the first call starts.
+/// Makes a project on the run's server. The first call starts the server.
 ///
 /// # Panics
 ///
@@ -119,7 +119,7 @@ pub fn project() -> Project {
     }
 }
 
-/// The run's server, as `http://127.0.0.1:PORT`. It may take another moment until it answers.
+/// The address of the run's server, `http://127.0.0.1:PORT`. The server may not answer yet.
 ///
 /// # Panics
 ///
@@ -132,15 +132,15 @@ pub fn origin() -> &'static str {
 /// An event, as the server shows it.
 #[derive(Debug)]
 pub struct Shown {
-    /// The address of its page, which has others below it: `details/`, `breadcrumbs/`.
+    /// The address of the event's page. Below it are others: `details/`, `breadcrumbs/`.
     pub page: String,
-    /// What was sent, after the server has parsed and stored it.
+    /// The event, after the server has parsed and stored it.
     pub event: Value,
-    /// Its stack, as the page has it.
+    /// The event's stack, as the page shows it.
     pub stack: String,
 }
 
-/// Stores a source map as the server does with one that `sentry-cli` has sent.
+/// Stores a source map as the server stores one that `sentry-cli` uploads.
 const TAKE: &str = r#"
 import hashlib, json, os
 from files.models import FileMetadata
@@ -157,8 +157,8 @@ print("taken")
 "#;
 
 impl Project {
-    /// All events so far, oldest first, as Sentry clients send them: the server's
-    /// own copy, after it has parsed and stored them.
+    /// All events so far, oldest first: the server's own copies, in the format that Sentry clients
+    /// send.
     pub fn events(&self) -> Vec<Value> {
         let mut events: Vec<Value> = self.told().into_iter().map(|(_, event)| event).collect();
         events.sort_by_key(|event| text(event, "ingested_at"));
@@ -168,7 +168,7 @@ impl Project {
             .collect()
     }
 
-    /// The issue of each event so far, and what the server tells of the event.
+    /// The issue of each event so far, and the server's description of the event.
     fn told(&self) -> Vec<(String, Value)> {
         let issues = self.bugsink.list(&format!("issues/?project={}", self.id));
         let issues = issues.iter().map(|issue| text(issue, "id"));
@@ -183,16 +183,16 @@ impl Project {
         told.collect()
     }
 
-    /// The address of the list of its issues.
+    /// The address of the project's list of issues.
     pub fn issues(&self) -> String {
         format!("{}/issues/{}/", self.bugsink.address, self.id)
     }
 
-    /// The event with `marker` in it, once it is there.
+    /// Waits for the event that contains `marker`.
     ///
     /// # Panics
     ///
-    /// If there is none in time.
+    /// If none arrives in time.
     #[track_caller]
     pub fn wait_for(&self, marker: &str) -> Shown {
         wait::until(&format!("event with {marker:?}"), wait::LIMIT, || {
@@ -208,22 +208,23 @@ impl Project {
         })
     }
 
-    /// The one event with `marker` in it, judged, as the server shows it.
+    /// Waits for the one event that contains `marker`, has Relay check it, and returns it as the
+    /// server shows it.
     ///
     /// # Panics
     ///
-    /// If there is none in time, or more than one, or if Relay has an objection.
+    /// If none arrives in time, if there are several, or if Relay rejects or changes it.
     #[track_caller]
     pub fn shown(&self, marker: &str) -> Shown {
         self.wait_for_event(marker);
         self.wait_for(marker)
     }
 
-    /// Gives the server a source map, as what it has taken from an upload.
+    /// Gives the server a source map, as if it had been uploaded.
     ///
     /// # Panics
     ///
-    /// If the server does not take it.
+    /// If the server refuses the map.
     pub fn take_source_map(&self, map: &str) {
         let directory = run::new_directory("source-map");
         let file = directory.join("index_bg.wasm.map");
@@ -241,11 +242,11 @@ impl Project {
         taken.wait_for_line("taken", wait::START);
     }
 
-    /// The one event with `marker` in it, once it is there and judged.
+    /// Waits for the one event that contains `marker`, and has Relay check it.
     ///
     /// # Panics
     ///
-    /// If there is none in time, or more than one, or if Relay has an objection.
+    /// If none arrives in time, if there are several, or if Relay rejects or changes it.
     #[track_caller]
     pub fn wait_for_event(&self, marker: &str) -> Value {
         let mut found = wait::until(&format!("event with {marker:?}"), wait::LIMIT, || {
@@ -281,8 +282,8 @@ impl Bugsink {
                 "127.0.0.1:0",
                 "--threads",
                 "4",
-                // A connection that the server closes while a Worker begins to send on it
-                // loses an event, so that an idle one stays open for the whole run.
+                // An idle connection stays open for the whole run. If the server closed it just
+                // when a Worker begins to send an event on it, the event would be lost.
                 "--keep-alive",
                 "600",
                 "bugsink.wsgi",
@@ -306,7 +307,7 @@ impl Bugsink {
         self.call("POST", &format!("{path}/"), &body.to_string())
     }
 
-    /// Everything in a list. No test fills more than one page.
+    /// All items of a list. A second page is an error, since no test needs one.
     fn list(&self, path: &str) -> Vec<Value> {
         let page = self.get(path);
         assert!(page["next"].is_null(), "more than one page of {path}");
@@ -327,8 +328,8 @@ impl Bugsink {
     }
 }
 
-/// A folder with settings, databases and what the API takes, from which each server starts.
-/// Bugsink's migrations take many seconds, so it is kept until one of these changes.
+/// The folder from which each server starts: settings, databases and the API's token. Bugsink's
+/// migrations take many seconds, so the folder is kept until one of the inputs changes.
 fn template(bin: &Path) -> PathBuf {
     let mut made_of = DefaultHasher::new();
     (bin, SETTINGS, LISTENING, PREPARE).hash(&mut made_of);
@@ -338,7 +339,7 @@ fn template(bin: &Path) -> PathBuf {
         return template;
     }
     let directory = folder.join(format!("{}.tmp", std::process::id()));
-    // One with this name was left by a run that was ended.
+    // A folder with this name comes from an interrupted run.
     let _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(&directory).expect("the folder of builds takes a folder");
     let arguments = ["--template=local", "--host=127.0.0.1", "--port=1"];
@@ -353,7 +354,7 @@ fn template(bin: &Path) -> PathBuf {
     let access = prepared.wait_for_line("access ", wait::LIMIT);
     let access = access.trim_start_matches("access ");
     fs::write(directory.join(ACCESS), access).expect("a file of our own");
-    // Whoever else was making one may have been faster.
+    // Renaming fails if another run has made the template in the meantime.
     if fs::rename(&directory, &template).is_err() {
         let _ = fs::remove_dir_all(&directory);
     }

@@ -1,8 +1,8 @@
-//! One test, and what it says when it fails.
+//! One test, and the message of its failure.
 //!
-//! A failure in a test of processes is rarely explained by the assertion alone,
-//! so the end of every log that the test used follows it. A test that passes leaves
-//! a note of what it used, from which the book says what proves a listing.
+//! The failed assertion alone rarely explains a failure in a test of processes.
+//! So the end of every log that the test used follows it. A test that passes leaves
+//! a note of what it used, from which the book names the tests that prove a listing.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -19,36 +19,36 @@ use serde_json::{Value, json};
 use crate::coverage;
 use crate::process::Log;
 
-/// Lines of each log that a failure shows.
+/// How many lines of each log a failure shows.
 const TAIL: usize = 40;
-/// Tests of one run that may pass only when they are tried again.
+/// How many tests of a run may pass only on the second attempt.
 const MAX_FLAKY: usize = 3;
 
 thread_local! {
     static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
 }
 
-/// What is known about the test that runs on this thread.
+/// The state of the test that runs on this thread.
 #[derive(Default)]
 struct Current {
     logs: Vec<Arc<Log>>,
     place: Option<String>,
     used: BTreeSet<String>,
     name: Option<String>,
-    /// How many fixtures that are shared are being made.
+    /// How many shared fixtures are being made at the moment, one inside another.
     aside: u32,
 }
 
-/// What each test used that has passed so far.
+/// What each passed test has used.
 static PASSED: Mutex<BTreeMap<String, BTreeSet<String>>> = Mutex::new(BTreeMap::new());
 
-/// The tests that passed only when they were tried again.
+/// The tests that passed only on the second attempt.
 static FLAKY: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// How long each test took.
 static TOOK: Mutex<Vec<(Duration, String)>> = Mutex::new(Vec::new());
 
-/// How long each test took that has run, the slowest first: to look for time, not to test it.
+/// How long each test took, the slowest first. This is for looking at, and no test checks it.
 pub fn times() -> String {
     let mut took = TOOK.lock().unwrap_or_else(PoisonError::into_inner).clone();
     took.sort_by(|a, b| b.cmp(a));
@@ -58,8 +58,8 @@ pub fn times() -> String {
     lines.collect()
 }
 
-/// The tests of a module, as its function `trials`: each is the name of a function, which is
-/// the rule that it proves. `..more()` adds tests that another function makes.
+/// Defines the function `trials` of a module, with its tests. Each test is the name of a function,
+/// and that name is the rule that it proves. `..more()` adds the tests that another function makes.
 #[macro_export]
 macro_rules! trials {
     ($($rule:ident),* $(,)?) => {
@@ -74,8 +74,8 @@ macro_rules! trials {
     };
 }
 
-/// One test of a module: a function, whose name is the rule that it proves, or a rule and
-/// what proves it.
+/// Makes one test of a module: of a function whose name is the rule that it proves, or of a rule
+/// and a closure that proves it.
 #[macro_export]
 macro_rules! trial {
     ($rule:ident) => {
@@ -86,18 +86,18 @@ macro_rules! trial {
     };
 }
 
-/// A test. The file of its module and the rule it proves are its name; it fails by panicking.
+/// Makes a test. Its name is the module's file and the rule. It fails by panicking.
 ///
-/// What fails is tried once more, because a busy machine can end a wait that is long enough
-/// on others. A test that passes then is flaky: its first failure is printed, and
-/// [`are_too_many_flaky`] holds how many there may be in a run.
+/// A test that fails is tried again, because a wait that is usually long enough can be too short on
+/// a busy machine. A test that then passes is flaky: its first failure is printed, and
+/// [`are_too_many_flaky`] limits how many a run may have.
 pub fn test(module: &str, rule: &str, run: impl Fn() + Send + 'static) -> Trial {
     let file = module.split("::").nth(1).unwrap_or(module);
     let named = format!("{file}::{rule}");
     Trial::test(named.clone(), move || {
         let begin = Instant::now();
         let (mut outcome, mut used) = run_noted(Some(named.clone()), &run);
-        // Counters of lines belong to one run of a test.
+        // While lines are counted nothing is tried again: counters belong to one attempt.
         if let Err(failed) = &outcome
             && !coverage::is_on()
         {
@@ -119,7 +119,7 @@ pub fn test(module: &str, rule: &str, run: impl Fn() + Send + 'static) -> Trial 
     })
 }
 
-/// Whether more tests failed at first than chance explains, with a line that names them.
+/// A message with the names of the flaky tests, if there are more of them than chance explains.
 pub fn are_too_many_flaky() -> Option<String> {
     let flaky = flaky();
     (flaky.len() > MAX_FLAKY).then(|| {
@@ -135,11 +135,11 @@ fn flaky() -> std::sync::MutexGuard<'static, Vec<String>> {
     FLAKY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs what may panic.
+/// Runs a closure that may panic.
 ///
 /// # Errors
 ///
-/// If it did, with the message and the ends of the logs.
+/// If it panics, with the message and the ends of the logs.
 pub fn explained<T>(run: impl FnOnce() -> T) -> Result<T, Failed> {
     run_noted(None, run).0
 }
@@ -162,8 +162,8 @@ fn passed() -> std::sync::MutexGuard<'static, BTreeMap<String, BTreeSet<String>>
     PASSED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What each test used that has passed, as JSON. A test that needs a build that not
-/// every machine can make, or a program that not every machine can have, is left out.
+/// What each passed test has used, as JSON. A test is left out if it needs a build or a program
+/// that not every machine has.
 pub fn record() -> Value {
     let mut passed = passed().clone();
     let rare = ["worker unwinding", "sentry-cli", "cargo install"];
@@ -171,8 +171,8 @@ pub fn record() -> Value {
     json!(passed)
 }
 
-/// Notes that the running test used something. Fixtures do this on their own; what
-/// depends on chance, such as how often, is no such thing.
+/// Notes that the running test used something. Fixtures call this. A use that depends on chance,
+/// such as a number of attempts, must not be noted.
 pub fn used(what: impl Into<String>) {
     CURRENT.with_borrow_mut(|current| {
         if let Some(current) = current {
@@ -181,7 +181,7 @@ pub fn used(what: impl Into<String>) {
     });
 }
 
-/// Runs what many tests share, without notes: only one of them runs it.
+/// Makes a shared fixture without noting what it uses, since only one of the tests makes it.
 pub(crate) fn aside<T>(run: impl FnOnce() -> T) -> T {
     let before = CURRENT.with_borrow_mut(|current| {
         let current = current.as_mut()?;
@@ -198,7 +198,7 @@ pub(crate) fn aside<T>(run: impl FnOnce() -> T) -> T {
     made
 }
 
-/// Whether this thread makes what many tests share.
+/// Whether this thread is making a shared fixture.
 pub(crate) fn is_aside() -> bool {
     CURRENT.with_borrow(|current| current.as_ref().is_some_and(|it| it.aside > 0))
 }
@@ -219,8 +219,8 @@ pub(crate) fn uses(log: &Arc<Log>) {
     });
 }
 
-/// Keeps a test's panic out of the middle of the other tests' lines: its message
-/// belongs to its own report, at the end.
+/// Keeps the message of a test's panic out of the other tests' output: the message is part of the
+/// test's own report, at the end.
 pub fn report_panics_with_their_test() {
     let usual = take_hook();
     set_hook(Box::new(move |panic| {

@@ -1,9 +1,9 @@
-//! Which lines a test ran in workerd: the counters of instrumented Workers.
+//! The lines that a test ran in workerd, from the counters of instrumented Workers.
 //!
-//! `cargo xtask coverage` builds the Workers with counters and sets `PROOF_COVERAGE`. Their
-//! counters are set to nothing when a test first uses a Worker, and are read when the test
-//! or the Worker ends. What runs at the same time in one Worker cannot be told apart, so
-//! tests that share Workers run one after the other.
+//! `cargo xtask coverage` builds the Workers with counters and sets `PROOF_COVERAGE`. The counters
+//! are reset when a test first uses a Worker, and are read when the test or the Worker ends. The
+//! counters of one Worker do not tell tests apart, so tests that share a Worker run one after
+//! another.
 
 use std::cell::RefCell;
 use std::fs;
@@ -16,10 +16,10 @@ use ureq::Agent;
 
 use crate::case;
 
-/// Where the counters go.
+/// The variable with the folder for the counters.
 const VARIABLE: &str = "PROOF_COVERAGE";
-/// Modules of the proof whose tests use none of the instrumented Workers, or hold what one
-/// weighs, costs or looks like to figures that counters change.
+/// The modules of the proof that do not run while lines are measured. They use no instrumented
+/// Worker, or they compare its size, its cost or its look with values that counters change.
 const LEFT_OUT: [&str; 13] = [
     "book",
     "budget",
@@ -35,12 +35,12 @@ const LEFT_OUT: [&str; 13] = [
     "stacks",
     "weight",
 ];
-/// A Worker that is busy or broken does not answer, and is not worth more.
+/// The longest wait for counters. A Worker that is busy or broken does not answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// What the Workers that are bound to one of them are called by it.
+/// The binding through which a Worker reaches the Worker bound to it.
 const BESIDE: &str = "SENTRY_SERVICE";
 
-/// Whoever uses a Worker that others use holds this until its test ends.
+/// Held by the test that uses a shared Worker, until that test ends.
 static SHARED: Mutex<()> = Mutex::new(());
 static FILES: AtomicU32 = AtomicU32::new(0);
 
@@ -68,12 +68,12 @@ impl Using {
 pub(crate) struct Counted {
     address: String,
     name: String,
-    /// The Worker that is bound to it.
+    /// The name of the Worker that is bound to it, if there is one.
     beside: Option<String>,
     is_shared: bool,
 }
 
-/// Whether lines are measured in this run.
+/// Whether this run measures lines.
 pub fn is_on() -> bool {
     folder().is_some()
 }
@@ -90,7 +90,7 @@ pub fn takes_part(name: &str) -> bool {
 }
 
 impl Counted {
-    /// A Worker that just started.
+    /// A Worker that has just started.
     pub(crate) fn new(address: &str, name: String, beside: Option<String>) -> Option<Self> {
         is_on().then(|| Self {
             address: address.to_owned(),
@@ -100,9 +100,9 @@ impl Counted {
         })
     }
 
-    /// The test on this thread uses it now.
+    /// Notes that the test on this thread uses this Worker.
     pub(crate) fn used(&self) {
-        // A test's other threads work for the one that waits for them.
+        // Other threads of a test are ignored: the test's own thread waits for them.
         if !self.is_shared || case::is_aside() || case::name().is_none() {
             return;
         }
@@ -121,14 +121,14 @@ impl Counted {
         }
     }
 
-    /// It is about to end. A shared one outlives its tests.
+    /// Reads the counters of a Worker that is about to end. A shared Worker outlives its tests.
     pub(crate) fn ends(&self) {
         if !self.is_shared {
             self.take(case::name().as_deref());
         }
     }
 
-    /// Reads the counters for a test, or forgets them.
+    /// Reads the counters for a test, or discards them.
     fn take(&self, test: Option<&str>) {
         self.take_from("", &self.name, test);
         if let Some(beside) = &self.beside {
@@ -148,7 +148,7 @@ impl Counted {
     }
 }
 
-/// The test on this thread is over, and whether it passed.
+/// Ends the measurement of a test on this thread.
 pub(crate) fn ended(test: &str, has_passed: bool) {
     let using = USING.replace(Using::new());
     for worker in &using.shared {
@@ -172,7 +172,7 @@ fn asked(url: &str) -> Result<Vec<u8>, String> {
     body.map_err(|error| error.to_string())
 }
 
-/// A file with the counters, and one that says whose they are.
+/// Writes the counters to a file, and beside it a file that names the Worker and the test.
 fn write(folder: &Path, worker: &str, test: &str, profile: &[u8]) {
     let number = FILES.fetch_add(1, Ordering::Relaxed);
     let file = folder.join(format!("{number}.profraw"));
@@ -184,14 +184,14 @@ fn write(folder: &Path, worker: &str, test: &str, profile: &[u8]) {
 
 /// `\xfflprofR\x81`, the mark of LLVM's raw profile with 32-bit pointers.
 const MAGIC: u64 = u64::from_be_bytes(*b"\xfflprofR\x81");
-/// The version that LLVM 20 to 22 write; `llvm-profdata` refuses one that it does not know.
+/// The version that LLVM 20 to 22 write. `llvm-profdata` refuses versions that it does not know.
 const VERSION: u64 = 10;
-/// A function's record in the section `data` on a 32-bit target, in bytes.
+/// The size of a function's record in the section `data`, in bytes, on a 32-bit target.
 const RECORD: u64 = 48;
 /// The bits of a pointer on a 32-bit target.
 const POINTER: u64 = 0xffff_ffff;
 
-/// LLVM's raw profile of what a Worker answered: the ends of three sections, and their
+/// LLVM's raw profile, made from a Worker's answer: the addresses of three sections, and their
 /// content.
 fn profile(body: &[u8]) -> Option<Vec<u8>> {
     let (head, content) = body.split_at_checked(24)?;
@@ -208,7 +208,7 @@ fn profile(body: &[u8]) -> Option<Vec<u8>> {
     if lengths.iter().sum::<u64>() != content.len() as u64 {
         return None;
     }
-    // The fields that are nothing: binary ids, paddings, bitmaps and tables of types.
+    // The fields that are zero: binary ids, paddings, bitmaps and tables of types.
     let header = [
         MAGIC,
         VERSION,
@@ -220,13 +220,13 @@ fn profile(body: &[u8]) -> Option<Vec<u8>> {
         0,
         0,
         lengths[2],
-        // Where these begin as seen from `data`, as wide as a pointer there.
+        // The distance of the counters from `data`, as wide as a pointer of the target.
         counters.wrapping_sub(data) & POINTER,
         0_u64.wrapping_sub(data) & POINTER,
         names,
         0,
         0,
-        // The last kind of value that is counted.
+        // The number of the last kind of value profiling.
         2,
     ];
     let mut profile: Vec<u8> = header.iter().flat_map(|it| it.to_le_bytes()).collect();

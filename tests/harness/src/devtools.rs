@@ -1,4 +1,4 @@
-//! Calls over the protocol for debuggers, which Chromium and workerd speak.
+//! Calls over the protocol for debuggers, which Chromium and workerd support.
 //!
 //! The protocol: <https://chromedevtools.github.io/devtools-protocol/>
 
@@ -12,14 +12,14 @@ use tungstenite::{Error, Message, WebSocket};
 
 use crate::wait;
 
-/// How long to wait for an answer before there is something else to do.
+/// How long to wait for an answer before `note` is called.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// A debugger's connection. It has one call at a time.
+/// A debugger's connection. It makes one call at a time.
 #[derive(Debug)]
 pub(crate) struct Devtools {
     socket: WebSocket<TcpStream>,
-    /// What a call is about, where more than one thing can be called.
+    /// The session that calls are for, where the other end has several.
     pub(crate) session: Option<String>,
     calls: u64,
 }
@@ -29,7 +29,7 @@ impl Devtools {
     ///
     /// # Panics
     ///
-    /// If nobody answers there.
+    /// If the connection cannot be made.
     pub(crate) fn connect(address: &str) -> Self {
         let host = address
             .strip_prefix("ws://")
@@ -40,13 +40,13 @@ impl Devtools {
             Ok(stream)
         });
         let stream = connected.unwrap_or_else(|error| panic!("{address}: {error}"));
-        // A picture of a long page is one frame.
+        // A picture of a long page is a single frame.
         let config = WebSocketConfig::default()
             .max_frame_size(None)
             .max_message_size(None);
         let opened = tungstenite::client::client_with_config(address, stream, Some(config));
         let (socket, _) = opened.unwrap_or_else(|error| panic!("{address}: {error}"));
-        // From here on, what has not come yet can be waited for once more.
+        // With this timeout, waiting for an answer can be interrupted and continued.
         let looking = socket.get_ref().set_read_timeout(Some(LOOK));
         looking.expect("a timeout that is not zero");
         Devtools {
@@ -56,8 +56,8 @@ impl Devtools {
         }
     }
 
-    /// Calls a method and waits for its answer, which may be an error. `note` gets each event
-    /// that comes before it, and nothing now and then while nothing comes.
+    /// Calls a method and waits for its answer, which may be an error. `note` gets each event that
+    /// arrives before the answer, and `None` now and then while nothing arrives.
     ///
     /// # Panics
     ///
@@ -104,6 +104,6 @@ impl Devtools {
 }
 
 fn is_timeout(kind: ErrorKind) -> bool {
-    // Which of the two depends on the system.
+    // Which of the two errors a timeout is depends on the system.
     matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }

@@ -1,4 +1,4 @@
-//! The book's sequence diagram, as the stories it tells.
+//! The book's sequence diagram, as the stories that it tells.
 
 use std::iter::Peekable;
 
@@ -7,13 +7,13 @@ use book_compiler::Chapter;
 /// One way through one of the diagram's stories.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Path {
-    /// The story's title, then what was chosen of each alternative.
+    /// The story's title, then the chosen branch of each alternative.
     pub name: Vec<String>,
-    /// Each message as Mermaid writes it: `R->>D: alarm()`.
+    /// Each message in Mermaid's syntax: `R->>D: alarm()`.
     pub messages: Vec<String>,
 }
 
-/// Every way through the sequence diagram of a page such as `architecture.md`.
+/// Every path through the sequence diagram of a page such as `architecture.md`.
 ///
 /// # Panics
 ///
@@ -38,8 +38,8 @@ fn parse(source: &str) -> Vec<Path> {
     paths
 }
 
-/// The ways through the lines up to the end of an alternative or to the next
-/// story, and what ended them.
+/// The paths through the lines up to the end of an alternative or the next story, and the line that
+/// ended them.
 fn block<'s>(lines: &mut Peekable<impl Iterator<Item = &'s str>>) -> (Vec<Path>, &'s str) {
     let mut ways = vec![Path::default()];
     while let Some(line) = lines.next_if(|line| note(line).is_none()) {

@@ -1,9 +1,9 @@
-//! Where `cargo xtask test` put the tools and what it built.
+//! The paths of the tools and of the builds, which `cargo xtask test` sets.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// The variables that tell the proof where things are.
+/// The variables with these paths.
 pub const VARIABLES: [&str; 15] = [
     "PROOF_WRANGLER",
     "PROOF_NODE",
@@ -22,7 +22,7 @@ pub const VARIABLES: [&str; 15] = [
     "PROOF_XTASK",
 ];
 
-/// What nobody has set up, in one line; nothing if all is there.
+/// A message that names the variables that are not set, if there are any.
 pub fn missing() -> Option<String> {
     let missing: Vec<&str> = VARIABLES
         .into_iter()
@@ -36,7 +36,7 @@ pub fn missing() -> Option<String> {
 ///
 /// # Panics
 ///
-/// If it is not set, which [`missing`] tells before any test runs.
+/// If the variable is not set. [`missing`] reports that before any test runs.
 pub fn path(variable: &str) -> PathBuf {
     match env::var_os(variable) {
         Some(path) => PathBuf::from(path),
@@ -44,28 +44,27 @@ pub fn path(variable: &str) -> PathBuf {
     }
 }
 
-/// A path that may be missing: a build of the fixture that unwinds takes a nightly
-/// compiler and its source. `cargo xtask test` makes it where rustup can install them, and
-/// says that it did not elsewhere.
+/// The variable with the fixture's build that unwinds. It may be missing: the build needs a nightly
+/// compiler and its source. `cargo xtask test` makes the build if rustup can install both, and
+/// otherwise says that it did not.
 pub const UNWINDING: &str = "PROOF_FIXTURE_UNWIND";
 
-/// The same for the Worker with marked lines.
+/// The variable with the build that unwinds of the Worker with marked lines.
 pub const STACKS_UNWINDING: &str = "PROOF_STACKS_UNWIND";
 
-/// Whether there are such builds.
+/// Whether these builds exist.
 pub fn has_unwinding_build() -> bool {
     let there = |name| env::var_os(name).is_some_and(|path| !path.is_empty());
     [UNWINDING, STACKS_UNWINDING].into_iter().all(there)
 }
 
-/// The compatibility date that every Worker runs with in this run, instead of the one
-/// that is committed.
+/// The compatibility date of every Worker in this run, if it is not the committed one.
 pub fn date() -> Option<String> {
     let date = env::var("PROOF_DATE").ok();
     date.filter(|date| !date.is_empty())
 }
 
-/// Whether only the core runs: what depends on the runtime and on its date.
+/// Whether only the core runs: the tests that depend on the runtime and on its date.
 pub fn is_core() -> bool {
     env::var_os("PROOF_CORE").is_some_and(|value| !value.is_empty())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use ureq::{Agent, http};
 
-/// What a service answered.
+/// The answer of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The HTTP status.
@@ -19,7 +19,7 @@ impl Answer {
     ///
     /// # Panics
     ///
-    /// If it is not.
+    /// If the body is not JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
         match serde_json::from_str(&self.body) {
@@ -29,25 +29,24 @@ impl Answer {
     }
 }
 
-/// No answer takes longer than this.
+/// The longest time that an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Sends one request on a connection of its own.
 ///
 /// # Panics
 ///
-/// If there is no answer, of whatever status.
+/// If no answer arrives. Any status is an answer.
 #[track_caller]
 pub fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     request_for_header(method, url, headers, body, "").0
 }
 
-/// Sends one request on a connection of its own, and returns one of the answer's
-/// headers with it.
+/// Sends one request on a connection of its own, and returns the answer with one of its headers.
 ///
 /// # Panics
 ///
-/// If there is no answer, of whatever status.
+/// If no answer arrives. Any status is an answer.
 #[track_caller]
 pub fn request_for_header(
     method: &str,
@@ -60,7 +59,7 @@ pub fn request_for_header(
         .unwrap_or_else(|error| panic!("{method} {url}: {error}"))
 }
 
-/// The same, for a request that may get no answer, or only a part of one.
+/// Sends one request on a connection of its own. The answer may be missing or incomplete.
 pub(crate) fn try_request(
     method: &str,
     url: &str,

@@ -1,5 +1,4 @@
-//! A look inside a running isolate, through the protocol that wrangler opens for
-//! debuggers.
+//! A view into a running isolate, through the protocol for debuggers that wrangler offers.
 
 use serde_json::{Value, json};
 
@@ -14,30 +13,30 @@ impl Inspector {
     ///
     /// # Panics
     ///
-    /// If there is none.
+    /// If no inspector listens there.
     pub fn connect(port: u16) -> Self {
         Self::connect_to(port, "/ws")
     }
 
-    /// The same for one of the Workers behind that port.
+    /// Connects to one of several Workers behind a port.
     ///
     /// # Panics
     ///
-    /// If there is none.
+    /// If no inspector listens there.
     pub fn connect_to(port: u16, path: &str) -> Self {
         Inspector(Devtools::connect(&format!("ws://127.0.0.1:{port}{path}")))
     }
 
-    /// The size of the JavaScript heap in bytes, after all garbage was collected. An isolate
-    /// tells that it has collected when it next has something to do, which is what `request`
-    /// gives it.
+    /// The size of the JavaScript heap in bytes, after garbage collection. An isolate reports the
+    /// end of a collection only when it has something to do, so `request` gives it work meanwhile.
     ///
     /// # Panics
     ///
     /// If the inspector does not answer.
     pub fn heap_after_collection_beside(&mut self, mut request: impl FnMut()) -> u64 {
         self.call("HeapProfiler.enable", || ());
-        // What holds a promise that is done lets go of it in the first round.
+        // The first collection frees what holds finished promises; the second one frees the
+        // promises.
         for _ in 0..2 {
             self.call("HeapProfiler.collectGarbage", &mut request);
         }
@@ -45,7 +44,7 @@ impl Inspector {
         usage["usedSize"].as_u64().expect("a number of bytes")
     }
 
-    /// Calls a method, with something to do now and then until it is answered.
+    /// Calls a method. `meanwhile` runs now and then until the answer arrives.
     fn call(&mut self, method: &str, mut meanwhile: impl FnMut()) -> Value {
         let answer = self.0.call(method, &json!({}), |event| {
             if event.is_none() {

@@ -1,23 +1,23 @@
-//! What a Worker needs on this machine to be run and looked at: workerd, receivers and a
-//! browser. The proof, the bench and the demo are made of it.
+//! Everything that runs and observes a Worker on this machine: workerd, receivers and a browser.
+//! The proof, the bench and the demo use it.
 //!
 //! # Layout
 //!
 //! One concept per file. The tests are in `tests/proof/`, one module per theme.
 //!
-//! - `case`: a test, and what it says when it fails.
-//! - `coverage`: which lines a test ran in workerd.
-//! - `environment`: where `cargo xtask` put the tools.
+//! - `case`: a test, and the message of its failure.
+//! - `coverage`: the lines that a test ran in workerd.
+//! - `environment`: the paths of the tools.
 //! - `process`, `run`: child processes and files that cannot outlive the run.
-//! - `worker`, `inspector`: a built Worker in workerd, and a look inside.
-//! - `bugsink`, `spotlight`, `receiver`: who gets the events.
-//! - `relay`: Sentry's own judgement of each of them.
-//! - `schema`: what a check-in and a log have to be, by Sentry's documentation.
-//! - `symbols`: what a companion makes of an event's stacks.
+//! - `worker`, `inspector`: a built Worker in workerd, and a view into its isolate.
+//! - `bugsink`, `spotlight`, `receiver`: the receivers of events.
+//! - `relay`: Sentry's own check of each event.
+//! - `schema`: the checks of check-ins and logs, from Sentry's documentation.
+//! - `symbols`: resolves an event's stacks with a companion.
 //! - `book`, `browser`: the rendered book in Chromium.
 //! - `devtools`: the protocol of browsers and inspectors.
-//! - `diagram`: what the sequence diagram says.
-//! - `walk`: what a visit to each of its pages finds.
+//! - `diagram`: the messages of the sequence diagram.
+//! - `walk`: the visit to each page of the book.
 //! - `http`, `socket`: clients for services on this machine. The package `site` has a server.
 //! - `shown`: a table of a page that a test measures.
 //! - `shared`, `wait`: one fixture for many tests; polling with a deadline.

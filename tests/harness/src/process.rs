@@ -1,9 +1,9 @@
 //! Child processes that cannot outlive the run.
 //!
-//! Each runs in a process group of its own under a shell that holds one end of a
-//! pipe. When we close the other end, or when we die of whatever, the kernel
-//! tells the shell, and the shell kills its whole group: wrangler, the workerd
-//! that wrangler started, and what that may have started.
+//! Each process runs in a process group of its own, under a shell that holds one end of a pipe.
+//! When the run closes the other end, or ends for any reason, the kernel closes the pipe. The shell
+//! notices that and kills its whole group: wrangler, the workerd that wrangler started, and further
+//! processes.
 
 use std::fs::{self, File};
 use std::io;
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::{case, run, wait};
 
-/// `$1` is where to note how the command ended, the rest is the command.
+/// `$1` is the file for the command's exit code. The other arguments are the command.
 const SUPERVISOR: &str = r#"
 ended=$1
 shift
@@ -25,10 +25,10 @@ read -r _
 kill -KILL 0
 "#;
 
-/// Every supervisor that was started and not yet waited for.
+/// Every supervisor that was started and is not yet waited for.
 static SUPERVISORS: Mutex<Vec<Child>> = Mutex::new(Vec::new());
 
-/// What a process wrote.
+/// The output of a process.
 #[derive(Debug)]
 pub struct Log {
     name: String,
@@ -41,7 +41,7 @@ impl Log {
         &self.name
     }
 
-    /// All lines so far, from standard output and standard error as they came.
+    /// All lines so far, of standard output and standard error in their order.
     pub fn lines(&self) -> Vec<String> {
         self.text().lines().map(ToOwned::to_owned).collect()
     }
@@ -52,7 +52,7 @@ impl Log {
     }
 }
 
-/// A running process, ended when dropped.
+/// A running process. It is ended when it is dropped.
 #[derive(Debug)]
 pub struct Process {
     supervisor: u32,
@@ -61,12 +61,12 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command`. Only its program, arguments, variables and directory
-    /// count; its output goes to the log and it has no input.
+    /// Starts `command` with its arguments, variables and directory. All other settings of it are
+    /// ignored: the output goes to the log, and there is no input.
     ///
     /// # Panics
     ///
-    /// If there is no shell, or no room for a log.
+    /// If there is no shell, or if the log cannot be written.
     #[track_caller]
     pub fn start(name: &str, command: &Command) -> Self {
         let path = run::new_path(&format!("{name}.log"));
@@ -102,17 +102,17 @@ impl Process {
         }
     }
 
-    /// What the process wrote. The running test shows it if it fails.
+    /// The output of the process. The running test shows it if the test fails.
     pub fn log(&self) -> &Log {
         case::uses(&self.log);
         &self.log
     }
 
-    /// The first line that contains `part`, once there is one.
+    /// Waits for the first line that contains `part`.
     ///
     /// # Panics
     ///
-    /// If there is none within `limit`, or if the process ended without it.
+    /// If no such line comes within `limit`, or before the process ends.
     #[track_caller]
     pub fn wait_for_line(&self, part: &str, limit: Duration) -> String {
         let line = wait::until(&format!("line with {part:?}"), limit, || {
@@ -129,18 +129,18 @@ impl Process {
             line
         });
         if let Some((_, said)) = line.split_once("[worker-sentry] ") {
-            // What colours a warning comes after it.
+            // The escape sequence that ends a coloured warning comes after the text.
             let said = said.split('\u{1b}').next().unwrap_or_default();
             case::used(format!("line {said}"));
         }
         line
     }
 
-    /// The word after `part`, once there is a line with it.
+    /// Waits for a line that contains `part`, and returns the word after it.
     ///
     /// # Panics
     ///
-    /// If there is none within `limit`, or if the process ended without it.
+    /// If no such line comes within `limit`, or before the process ends.
     #[track_caller]
     pub fn wait_for_word_after(&self, part: &str, limit: Duration) -> String {
         let line = self.wait_for_line(part, limit);
@@ -155,29 +155,30 @@ impl Process {
         lines.iter().filter(|line| line.contains(part)).count()
     }
 
-    /// Waits for a line that contains `part`, and says that it is the only one.
+    /// Waits for a line that contains `part`, and checks that it is the only one.
     ///
-    /// What a Worker writes takes a while until it is in wrangler's log, longer
-    /// than the event that it writes about takes to its receiver.
+    /// A line of a Worker takes some time until it is in wrangler's log, and more than an event
+    /// takes to its receiver.
     ///
     /// # Panics
     ///
-    /// If there is none within the usual limit, or more than one.
+    /// If no such line comes within the usual limit, or if there are several.
     #[track_caller]
     pub fn says_once(&self, part: &str) {
         self.wait_for_line(part, wait::LIMIT);
         assert_eq!(self.count_lines(part), 1, "lines with `{part}`");
     }
 
-    /// Passes on each line that it writes from now on.
+    /// Passes on each line that the process writes from now on.
     ///
     /// # Panics
     ///
-    /// When the process has ended by itself.
+    /// When the process ends by itself.
     pub fn follow(&self, mut show: impl FnMut(&str)) -> ! {
         let mut seen = self.log.text().matches('\n').count();
         loop {
-            // Asked before the lines are read: what has ended has written all of them.
+            // This is asked before the log is read: a process that has ended has written all its
+            // lines.
             let has_ended = self.ended.exists();
             let text = self.log.text();
             let whole = text.matches('\n').count();
@@ -192,7 +193,7 @@ impl Process {
     ///
     /// # Panics
     ///
-    /// If it does not within `limit`, or if it fails.
+    /// If it does not end within `limit`, or if it fails.
     #[track_caller]
     pub fn wait_for_success(&self, limit: Duration) {
         let code = wait::until(&format!("end of {}", self.log.name), limit, || {
@@ -217,7 +218,7 @@ impl Drop for Process {
     }
 }
 
-/// Starts a shell in a process group of its own that notices when we are gone.
+/// Starts a shell in a process group of its own, which notices the end of this process.
 pub(crate) fn supervise(shell: &mut Command) -> io::Result<u32> {
     let child = shell.process_group(0).stdin(Stdio::piped()).spawn()?;
     let id = child.id();
@@ -228,7 +229,7 @@ pub(crate) fn supervise(shell: &mut Command) -> io::Result<u32> {
     Ok(id)
 }
 
-/// Ends what is left, the last one first.
+/// Ends all processes that still run, the last one first.
 pub(crate) fn end_all() {
     loop {
         let last = SUPERVISORS
@@ -242,7 +243,7 @@ pub(crate) fn end_all() {
     }
 }
 
-/// Lets go of a supervisor's input and waits until it has done its work.
+/// Closes a supervisor's input and waits until it has ended its group.
 fn end(mut child: Child) {
     drop(child.stdin.take());
     let _ = child.wait();

@@ -1,4 +1,4 @@
-//! A receiver that writes everything down and answers as a test wants.
+//! A receiver that records every request, and answers as a test wants.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,26 +11,26 @@ use serde_json::Value;
 use crate::{case, relay, schema, wait};
 use site::server::{self, Listener, Request};
 
-/// What a receiver does with a request.
+/// How a receiver answers a request.
 pub enum Answer {
     /// Answers with a status, headers and a body.
     Reply(u16, Vec<(&'static str, String)>, Vec<u8>),
-    /// Keeps the connection open and says nothing until the client gives up.
+    /// Keeps the connection open and sends nothing until the client gives up.
     Hang,
-    /// Whatever the closure does with the open connection, closed after it.
+    /// Runs a closure with the open connection, which is closed afterwards.
     Stream(Talk),
 }
 
-/// What to do with an open connection.
+/// A closure that writes to an open connection.
 pub type Talk = Box<dyn FnOnce(&mut TcpStream) -> io::Result<()> + Send>;
 
 impl Answer {
-    /// What Sentry answers when it took the event.
+    /// Sentry's answer when it has accepted an event.
     pub fn ok() -> Self {
         Answer::Reply(200, Vec::new(), b"{}".to_vec())
     }
 
-    /// A status and nothing else.
+    /// A status without headers and body.
     pub fn status(status: u16) -> Self {
         Answer::Reply(status, Vec::new(), Vec::new())
     }
@@ -50,24 +50,24 @@ struct State {
 pub struct Received {
     /// The request.
     pub request: Request,
-    /// When its last byte had arrived.
+    /// The time at which its last byte arrived.
     pub at: Instant,
 }
 
-/// An HTTP server on a port of its own. Stops listening when dropped.
+/// An HTTP server on a port of its own. It stops listening when it is dropped.
 pub struct Receiver {
     listener: Listener,
     state: Arc<State>,
 }
 
 impl Receiver {
-    /// A receiver that takes every event.
+    /// A receiver that accepts every event.
     pub fn accepting() -> Self {
         Self::answering(|_, _| Answer::ok())
     }
 
-    /// A receiver that does what `script` says about each request and its number,
-    /// counted from 0.
+    /// A receiver that answers with `script`, which gets each request and its number, counted from
+    /// 0.
     ///
     /// # Panics
     ///
@@ -76,11 +76,11 @@ impl Receiver {
         Self::listening("127.0.0.1:0", script)
     }
 
-    /// The same on an address of the test's choice.
+    /// The same receiver, on an address that the test chooses.
     ///
     /// # Panics
     ///
-    /// If the address is not to be had.
+    /// If the address cannot be used.
     pub fn listening(
         address: &str,
         script: impl Fn(&Request, usize) -> Answer + Send + Sync + 'static,
@@ -97,29 +97,29 @@ impl Receiver {
         Receiver { listener, state }
     }
 
-    /// A DSN whose events come here. Its key is not one of Sentry's.
+    /// A DSN for this receiver. Its key does not have the form of Sentry's keys.
     pub fn dsn(&self) -> String {
         format!("http://public@{}/1", self.listener.address())
     }
 
-    /// How many requests mention `marker`.
+    /// How many requests contain `marker`.
     pub fn count(&self, marker: &str) -> usize {
         let requests = self.state.requests();
         let mentions = |received: &&Received| received.request.text().contains(marker);
         requests.iter().filter(mentions).count()
     }
 
-    /// The address for another kind of URL, as `http://127.0.0.1:PORT`.
+    /// The address without a DSN's parts, `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("http://{}", self.listener.address())
     }
 
-    /// Connections made so far.
+    /// The number of connections so far.
     pub fn connections(&self) -> usize {
         self.state.connections.load(Ordering::SeqCst)
     }
 
-    /// Connections that are open now.
+    /// The number of connections that are open now.
     pub fn open_connections(&self) -> usize {
         self.state.open.load(Ordering::SeqCst)
     }
@@ -129,18 +129,18 @@ impl Receiver {
         self.state.requests().clone()
     }
 
-    /// Waits for the first request that mentions `marker`.
+    /// Waits for the first request that contains `marker`.
     ///
     /// # Panics
     ///
-    /// If there is none in time.
+    /// If none arrives in time.
     #[track_caller]
     pub fn wait_for(&self, marker: &str) -> Received {
         self.wait_for_request("request", marker, |_| true)
     }
 
-    /// The first request of a kind that mentions `marker`. A run sends its error and its
-    /// transaction at once, and either can arrive first.
+    /// Waits for the first request of a kind that contains `marker`. A run sends its error and its
+    /// transaction at the same time, and either can arrive first.
     #[track_caller]
     fn wait_for_request(
         &self,
@@ -157,12 +157,12 @@ impl Receiver {
         })
     }
 
-    /// Waits for the first event that mentions `marker`, and has it judged.
+    /// Waits for the first event that contains `marker`, and has Relay check it.
     ///
     /// # Panics
     ///
-    /// If there is none in time, if it did not come in an envelope, or if Relay
-    /// has an objection.
+    /// If none arrives in time, if it is not in an envelope, or if Relay rejects or changes
+    /// it.
     #[track_caller]
     pub fn wait_for_event(&self, marker: &str) -> Value {
         let event = event(&self.wait_for_request("event", marker, is_of_events).request);
@@ -170,11 +170,11 @@ impl Receiver {
         event
     }
 
-    /// Waits for the first transaction whose envelope mentions `marker`, and has it judged.
+    /// Waits for the first transaction whose envelope contains `marker`, and has Relay check it.
     ///
     /// # Panics
     ///
-    /// If there is none in time, or if Relay has an objection.
+    /// If none arrives in time, or if Relay rejects or changes it.
     #[track_caller]
     pub fn wait_for_transaction(&self, marker: &str) -> Value {
         let received = self.wait_for_request("transaction", marker, is_of_a_transaction);
@@ -183,11 +183,11 @@ impl Receiver {
         transaction
     }
 
-    /// Waits for the first event that `is_it`, and has it judged.
+    /// Waits for the first event that `is_it` accepts, and has Relay check it.
     ///
     /// # Panics
     ///
-    /// If there is none in time, or if Relay has an objection.
+    /// If none arrives in time, or if Relay rejects or changes it.
     #[track_caller]
     pub fn wait_for_event_that(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
         let found = wait::until(what, wait::LIMIT, || {
@@ -203,11 +203,11 @@ impl Receiver {
         found
     }
 
-    /// All events so far, judged.
+    /// All events so far, each checked by Relay.
     ///
     /// # Panics
     ///
-    /// If a request was no envelope, or if Relay has an objection.
+    /// If a request is not an envelope, or if Relay rejects or changes an event.
     pub fn events(&self) -> Vec<Value> {
         let requests = self.requests();
         let events: Vec<Value> = requests
@@ -219,11 +219,11 @@ impl Receiver {
         events
     }
 
-    /// All check-ins so far, judged, and when each had arrived.
+    /// All check-ins so far, each checked, and when each arrived.
     ///
     /// # Panics
     ///
-    /// If a request was no envelope, or if a check-in is none by the schema.
+    /// If a request is not an envelope, or if a check-in does not fit the schema.
     pub fn check_ins(&self) -> Vec<(Value, Instant)> {
         let mut found = Vec::new();
         for received in self.requests() {
@@ -237,11 +237,11 @@ impl Receiver {
         found
     }
 
-    /// All items of logs so far, judged, with the marker that all of the logs in each have.
+    /// All items of logs so far, each checked, in which every log has the marker.
     ///
     /// # Panics
     ///
-    /// If a request was no envelope, or if an item is none by the schema.
+    /// If a request is not an envelope, or if an item does not fit the schema.
     pub fn logs(&self, marker: &str) -> Vec<Logs> {
         let mut found = Vec::new();
         for received in self.requests() {
@@ -277,7 +277,7 @@ impl Receiver {
     ///
     /// # Panics
     ///
-    /// If there is none in time, or if an item is none by the schema.
+    /// If none arrives in time, or if an item does not fit the schema.
     #[track_caller]
     pub fn wait_for_logs(&self, marker: &str) -> Logs {
         let what = format!("logs of {marker:?}");
@@ -286,11 +286,11 @@ impl Receiver {
         found
     }
 
-    /// Waits for the check-in of a monitor with a status, judged.
+    /// Waits for the check-in of a monitor with a status, and checks it.
     ///
     /// # Panics
     ///
-    /// If there is none in time, or if it is none by the schema.
+    /// If none arrives in time, or if it does not fit the schema.
     #[track_caller]
     pub fn wait_for_check_in(&self, monitor: &str, status: &str) -> (Value, Instant) {
         let what = format!("check-in {status:?} of {monitor:?}");
@@ -303,14 +303,14 @@ impl Receiver {
     }
 }
 
-/// The logs of one item, and when they had arrived.
+/// The logs of one item, and when they arrived.
 #[derive(Clone, Debug)]
 pub struct Logs {
-    /// The logs, in their order.
+    /// The logs in their order.
     pub logs: Vec<Value>,
     /// The report of dropped logs beside them, if there is one.
     pub report: Option<Value>,
-    /// When the last byte had arrived.
+    /// The time at which the last byte arrived.
     pub at: Instant,
 }
 
@@ -322,15 +322,15 @@ impl Logs {
             .collect()
     }
 
-    /// The texts.
+    /// The text of each log.
     pub fn texts(&self) -> Vec<&str> {
         let logs = self.logs.iter();
         logs.filter_map(|log| log["body"].as_str()).collect()
     }
 }
 
-/// Whether an envelope is one of events: only what is known to come without one is another's.
-/// A check-in and logs are judged in passing.
+/// Whether an envelope may contain events. An envelope counts as one of events unless all its items
+/// are known to be something else. Check-ins, logs and reports are checked here as well.
 fn is_of_events(request: &Request) -> bool {
     let (_, items) = envelope(request);
     let is_known = |(header, payload): &(Value, Value)| match header["type"].as_str() {
@@ -367,14 +367,14 @@ impl State {
     fn take(&self, stream: &mut TcpStream) -> io::Result<()> {
         self.connections.fetch_add(1, Ordering::SeqCst);
         self.open.fetch_add(1, Ordering::SeqCst);
-        // A client that goes away is one of the things being tested.
+        // An error is ignored, because some tests have a client that closes the connection.
         let _ = converse(stream, self);
         self.open.fetch_sub(1, Ordering::SeqCst);
         Ok(())
     }
 }
 
-/// Answers one request after the other.
+/// Answers the requests of a connection, one after another.
 fn converse(stream: &mut TcpStream, state: &State) -> io::Result<()> {
     while let Some(request) = server::read_request(stream)? {
         let number = {
@@ -409,7 +409,7 @@ fn wait_for_the_end(stream: &mut TcpStream) -> io::Result<()> {
 ///
 /// # Panics
 ///
-/// If the request's body is no envelope with one event.
+/// If the request's body is not an envelope with one event.
 #[track_caller]
 pub fn event(request: &Request) -> Value {
     let event = event_in(request);
@@ -417,7 +417,7 @@ pub fn event(request: &Request) -> Value {
     event
 }
 
-/// Notes that the running test got an event that it had asked for.
+/// Notes that the running test received an event that it waited for.
 pub(crate) fn arrived(event: &Value) {
     if let Some(transaction) = event["transaction"].as_str() {
         case::used(format!("event {transaction}"));
@@ -445,7 +445,7 @@ fn event_in(request: &Request) -> Value {
 ///
 /// # Panics
 ///
-/// If the request's body is no envelope.
+/// If the request's body is not an envelope.
 pub fn envelope(request: &Request) -> (Value, Vec<(Value, Value)>) {
     let mut rest = request.body.as_slice();
     let header = line(&mut rest);

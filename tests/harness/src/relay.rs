@@ -1,7 +1,6 @@
-//! Relay: the part of Sentry that takes events in, as a judge of every event.
+//! Relay: the part of Sentry that accepts events. It checks every event here.
 //!
-//! What an event may be and what Relay may do to it is written down in
-//! `tests/scripts/normalise.py`.
+//! `tests/scripts/normalise.py` says what an event may contain, and what Relay may change in it.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,7 +32,7 @@ impl Relay {
     }
 }
 
-/// What Relay rejects or changes of an event, one sentence each.
+/// What Relay rejects or changes in an event, one sentence for each.
 ///
 /// # Panics
 ///
@@ -46,11 +45,11 @@ pub fn objections(event: &Value) -> Vec<String> {
     serde_json::from_value(answer.json()).expect("a list of sentences")
 }
 
-/// Lets Relay judge an event. Every event that a test waits for comes by here.
+/// Has Relay check an event. Every event that a test waits for is checked here.
 ///
 /// # Panics
 ///
-/// If Relay has an objection.
+/// If Relay rejects or changes it.
 pub fn judge(event: &Value) {
     let objections = objections(event);
     assert!(
@@ -59,7 +58,7 @@ pub fn judge(event: &Value) {
     );
 }
 
-/// How many events Relay has judged in this run.
+/// How many events Relay has checked in this run.
 pub fn judged() -> usize {
     JUDGED.load(Ordering::Relaxed)
 }

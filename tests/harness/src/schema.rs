@@ -1,5 +1,5 @@
-//! What a check-in, a log and a report of dropped logs have to be. Relay's normaliser takes
-//! none of them, so this is written from Sentry's documentation:
+//! Checks of check-ins, logs and reports of dropped logs. Relay's normaliser does not take these,
+//! so the checks are written from Sentry's documentation:
 //! <https://develop.sentry.dev/sdk/telemetry/check-ins/>,
 //! <https://develop.sentry.dev/sdk/telemetry/logs/> and
 //! <https://develop.sentry.dev/sdk/telemetry/client-reports/>
@@ -9,11 +9,11 @@ use serde_json::{Map, Value};
 /// The longest name of a monitor.
 const MAX_SLUG: usize = 50;
 
-/// Lets the schema judge a check-in. Every one that a test asks for comes by here.
+/// Checks a check-in. Every check-in that a test asks for is checked here.
 ///
 /// # Panics
 ///
-/// If it has an objection.
+/// If it does not fit the schema.
 #[track_caller]
 pub fn judge(check_in: &Value) {
     if let Err(objection) = check(check_in) {
@@ -21,11 +21,11 @@ pub fn judge(check_in: &Value) {
     }
 }
 
-/// What is wrong with a check-in.
+/// Checks a check-in.
 ///
 /// # Errors
 ///
-/// If anything is.
+/// If it does not fit the schema.
 pub fn check(check_in: &Value) -> Result<(), String> {
     let fields = object(check_in, "is no object")?;
     let status = text(fields, "status")?;
@@ -58,6 +58,7 @@ pub fn check(check_in: &Value) -> Result<(), String> {
     Ok(())
 }
 
+/// Checks a monitor's configuration:
 /// <https://develop.sentry.dev/sdk/telemetry/check-ins/#monitor-upsert-support>
 fn config(config: &Value) -> Result<(), String> {
     let fields = object(config, "has no object as monitor_config")?;
@@ -98,7 +99,7 @@ fn config(config: &Value) -> Result<(), String> {
     Ok(())
 }
 
-/// The most logs of one item.
+/// The largest number of logs in one item.
 const MAX_LOGS: usize = 100;
 /// The levels, and the lowest severity number of each.
 /// <https://develop.sentry.dev/sdk/telemetry/logs/#log-severity-number>
@@ -110,8 +111,8 @@ const LEVELS: [(&str, u64); 6] = [
     ("error", 17),
     ("fatal", 21),
 ];
-/// What every log says of whoever sent it, beside the release, which not every Worker has.
-/// <https://develop.sentry.dev/sdk/telemetry/logs/#default-attributes>
+/// The attributes of every log that describe the sender. The release is not among them, because not
+/// every Worker has one. <https://develop.sentry.dev/sdk/telemetry/logs/#default-attributes>
 const DEFAULTS: [&str; 4] = [
     "sentry.environment",
     "sentry.sdk.name",
@@ -119,11 +120,11 @@ const DEFAULTS: [&str; 4] = [
     "sentry.timestamp.sequence",
 ];
 
-/// Lets the schema judge an item of logs.
+/// Checks an item of logs.
 ///
 /// # Panics
 ///
-/// If it has an objection.
+/// If it does not fit the schema.
 #[track_caller]
 pub fn judge_logs(header: &Value, payload: &Value) {
     if let Err(objection) = check_logs(header, payload) {
@@ -131,11 +132,11 @@ pub fn judge_logs(header: &Value, payload: &Value) {
     }
 }
 
-/// What is wrong with an item of logs.
+/// Checks an item of logs.
 ///
 /// # Errors
 ///
-/// If anything is.
+/// If it does not fit the schema.
 pub fn check_logs(header: &Value, payload: &Value) -> Result<(), String> {
     for name in object(header, "has no headers")?.keys() {
         if !["type", "length", "item_count", "content_type"].contains(&name.as_str()) {
@@ -165,7 +166,7 @@ fn log(log: &Value) -> Result<(), String> {
             other => return Err(format!("has a log with a field {other:?}")),
         }
     }
-    // In seconds, and neither in milliseconds nor long ago.
+    // The timestamp is in seconds, not in milliseconds, and is recent.
     let seconds = log["timestamp"].as_f64().unwrap_or_default();
     if !(1.7e9..4e9).contains(&seconds) {
         return Err(format!("has the time {}", log["timestamp"]));
@@ -202,11 +203,11 @@ fn log(log: &Value) -> Result<(), String> {
     Ok(())
 }
 
-/// Lets the schema judge a report of what was dropped.
+/// Checks a report of what was dropped.
 ///
 /// # Panics
 ///
-/// If it has an objection.
+/// If it does not fit the schema.
 #[track_caller]
 pub fn judge_report(report: &Value) {
     if let Err(objection) = check_report(report) {
@@ -214,11 +215,11 @@ pub fn judge_report(report: &Value) {
     }
 }
 
-/// What is wrong with a report of what was dropped.
+/// Checks a report of what was dropped.
 ///
 /// # Errors
 ///
-/// If anything is.
+/// If it does not fit the schema.
 pub fn check_report(report: &Value) -> Result<(), String> {
     let fields = object(report, "is no object")?;
     if fields.keys().ne(["discarded_events", "timestamp"]) || !report["timestamp"].is_f64() {
@@ -246,7 +247,7 @@ fn text<'v>(fields: &'v Map<String, Value>, name: &str) -> Result<&'v str, Strin
     text.ok_or_else(|| format!("has no {name}"))
 }
 
-/// 32 digits, not all of them zero.
+/// Checks an id: 32 hexadecimal digits, not all of them zero.
 fn id(value: &Value) -> Result<(), String> {
     digits(value, 32)
 }

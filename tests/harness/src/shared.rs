@@ -1,17 +1,17 @@
-//! A fixture that many tests use and the first of them makes.
+//! A fixture that many tests use. The first of them makes it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::OnceLock;
 
 use crate::case;
 
-/// Made on first use. If that fails, every test that needs it fails at once with
-/// the same message, instead of trying again and waiting for the same deadline.
+/// A fixture that is made when it is first used. If that fails, every test that needs it fails at
+/// once with the same message, instead of waiting for the same deadline again.
 #[derive(Debug)]
 pub struct Shared<T>(OnceLock<Result<T, String>>);
 
 impl<T> Shared<T> {
-    /// Nothing yet.
+    /// A fixture that is not made yet.
     pub const fn new() -> Self {
         Shared(OnceLock::new())
     }
@@ -27,7 +27,7 @@ impl<T> Shared<T> {
         });
         match made {
             Ok(fixture) => fixture,
-            // Not `panic!`: the place to look at is where `make` failed.
+            // Not `panic!`, which would name this place instead of the place where `make` failed.
             Err(message) => resume_unwind(Box::new(message.clone())),
         }
     }

@@ -5,13 +5,13 @@ use std::fs;
 
 use crate::environment;
 
-/// The variable that has a table written instead of compared.
+/// The variable that makes a test write a table instead of comparing it.
 const UPDATE: &str = "WORKER_SENTRY_UPDATE";
 
 /// Compares a table with the one that a page shows between the marks `<!-- NAME: begin -->`
-/// and `<!-- NAME: end -->`. Figures may differ by `share`, and by one.
+/// and `<!-- NAME: end -->`. Figures may differ by the fraction `share`, and by one.
 ///
-/// `name` is also the module of the trial, by which somebody runs it again.
+/// `name` is also the module of the trial, so that the message can say how to run it again.
 #[track_caller]
 pub fn compare(page: &str, name: &str, table: &str, share: f64) {
     let [begin, end] = ["begin", "end"].map(|it| format!("<!-- {name}: {it} -->\n"));
@@ -33,7 +33,7 @@ pub fn compare(page: &str, name: &str, table: &str, share: f64) {
     );
 }
 
-/// Whether two tables say the same, give or take.
+/// Whether two tables agree within the tolerance.
 fn agree(shown: &str, measured: &str, share: f64) -> bool {
     let cells = |table: &str| -> Vec<String> {
         let cells = table.split('|').map(|cell| cell.trim().to_owned());

@@ -1,4 +1,4 @@
-//! A client of a WebSocket, which can also break the protocol.
+//! A client for a WebSocket, which can also violate the protocol.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -12,8 +12,8 @@ use tungstenite::{Error, Message, WebSocket};
 
 use crate::wait;
 
-/// A frame with an opcode that the protocol keeps for later: final, opcode 3,
-/// masked, empty. <https://www.rfc-editor.org/rfc/rfc6455#section-5.2>
+/// A frame with a reserved opcode: final, opcode 3, masked, empty.
+/// <https://www.rfc-editor.org/rfc/rfc6455#section-5.2>
 const RESERVED: [u8; 6] = [0x83, 0x80, 0, 0, 0, 0];
 
 /// An open WebSocket.
@@ -21,11 +21,11 @@ const RESERVED: [u8; 6] = [0x83, 0x80, 0, 0, 0, 0];
 pub struct Socket(WebSocket<TcpStream>);
 
 impl Socket {
-    /// Opens `path` of a service at `address`, as in `http://127.0.0.1:1`.
+    /// Opens `path` of a service at `address`, such as `http://127.0.0.1:1`.
     ///
     /// # Panics
     ///
-    /// If there is no WebSocket.
+    /// If the service does not open a WebSocket.
     #[track_caller]
     pub(crate) fn open(address: &str, path: &str, headers: &[(&str, &str)]) -> Self {
         let host = address.trim_start_matches("http://").trim_end_matches('/');
@@ -51,27 +51,27 @@ impl Socket {
     ///
     /// # Panics
     ///
-    /// If the connection is gone.
+    /// If the connection is closed.
     #[track_caller]
     pub fn send(&mut self, text: &str) {
         self.0.send(Message::text(text)).expect("an open socket");
     }
 
-    /// The next message: a text as it is, an end as `close CODE REASON`.
+    /// Waits for the next message: a text, or `close CODE REASON` for a close.
     ///
     /// # Panics
     ///
-    /// If none comes.
+    /// If none arrives.
     #[track_caller]
     pub fn read(&mut self) -> String {
         said(self.0.read().expect("a message"))
     }
 
-    /// Says that all is well and why it is over.
+    /// Closes the socket normally, with a reason.
     ///
     /// # Panics
     ///
-    /// If the connection is gone.
+    /// If the connection is closed.
     #[track_caller]
     pub fn close(&mut self, reason: &str) {
         let frame = CloseFrame {
@@ -81,22 +81,22 @@ impl Socket {
         self.0.close(Some(frame)).expect("an open socket");
     }
 
-    /// Sends what no WebSocket client may send.
+    /// Sends a frame that no client of a WebSocket may send.
     ///
     /// # Panics
     ///
-    /// If the connection is gone.
+    /// If the connection is closed.
     #[track_caller]
     pub fn break_the_protocol(&mut self) {
         let sent = self.0.get_mut().write_all(&RESERVED);
         sent.expect("an open socket");
     }
 
-    /// How the other end answers a close, if it does within this time: `close CODE REASON`.
+    /// The other end's answer to a close, `close CODE REASON`, if it arrives within this time.
     ///
     /// # Panics
     ///
-    /// If the connection has no limit of time.
+    /// If no time limit can be set on the connection.
     #[track_caller]
     pub fn close_within(mut self, time: Duration) -> Option<String> {
         let limit = self.0.get_ref().set_read_timeout(Some(time));
@@ -105,15 +105,14 @@ impl Socket {
         message.is_close().then(|| said(message))
     }
 
-    /// Everything that comes until the other end closes the socket, and with what
-    /// it does.
+    /// Every message until the other end closes the socket, and its close.
     ///
-    /// The connection below may stay open for longer: workerd keeps it for as long
-    /// as it keeps the object, ten idle seconds.
+    /// The TCP connection may stay open for longer: workerd keeps it as long as the object, which
+    /// is ten idle seconds.
     ///
     /// # Panics
     ///
-    /// If nobody closes it.
+    /// If the other end does not close the socket.
     #[track_caller]
     pub fn until_the_end(mut self) -> Vec<String> {
         let mut seen = Vec::new();

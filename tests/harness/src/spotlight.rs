@@ -1,5 +1,5 @@
-//! Spotlight: Sentry's viewer for this machine, which puts a trace together from all that
-//! was sent of it.
+//! Spotlight: Sentry's viewer for this machine, which assembles a trace from all its transactions
+//! and events.
 
 use std::os::unix::fs::symlink;
 use std::process::Command;
@@ -14,11 +14,11 @@ use crate::{environment, http, run, wait, worker};
 
 static RUNNING: Shared<Spotlight> = Shared::new();
 
-/// A running viewer, one for the whole run.
+/// A running viewer. One serves the whole run.
 #[derive(Debug)]
 pub struct Spotlight {
     process: Process,
-    /// Its address, by the name of this machine.
+    /// Its address, with the name of this machine.
     page: String,
     port: String,
     calls: AtomicU32,
@@ -27,20 +27,20 @@ pub struct Spotlight {
 /// A line of the tree that Spotlight makes of a trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// How far it is to the right: 0 for what is below nothing.
+    /// The depth in the tree. 0 is a line without a parent.
     pub depth: usize,
-    /// What it is called.
+    /// The name of the span, transaction or error.
     pub name: String,
     /// The first eight digits of its id.
     pub span_id: String,
-    /// The operation of a span, `orphan` for a parent that nobody has sent, and nothing for
-    /// a transaction and an error.
+    /// The operation of a span, and `orphan` for a parent that was not sent. A transaction and an
+    /// error have none.
     pub op: Option<String>,
-    /// Whether it has a length. An error has none.
+    /// Whether it has a duration. An error has none.
     pub has_length: bool,
 }
 
-/// The run's viewer, which the first call starts.
+/// The run's viewer. The first call starts it.
 ///
 /// # Panics
 ///
@@ -51,7 +51,7 @@ pub fn spotlight() -> &'static Spotlight {
 }
 
 impl Spotlight {
-    /// A viewer in front of Bugsink, which gets all that is sent to the second address: see
+    /// A viewer in front of Bugsink. Bugsink also gets everything that is sent to the DSN of
     /// [`Spotlight::dsn_of_both`].
     ///
     /// # Panics
@@ -81,8 +81,8 @@ impl Spotlight {
         }
     }
 
-    /// One of its own, started by a line that a reader types, on a port of its own. Other than
-    /// the reader's it stays on this machine.
+    /// A separate viewer on a port of its own, started with a command that a reader types. Unlike
+    /// the reader's viewer, it connects to no other machine.
     ///
     /// # Panics
     ///
@@ -106,13 +106,13 @@ impl Spotlight {
         }
     }
 
-    /// A DSN whose events come here.
+    /// A DSN for this viewer.
     pub fn dsn(&self) -> String {
         self.process.log();
         format!("http://public@127.0.0.1:{}/1", self.port)
     }
 
-    /// A DSN whose events come here and into a project of the server behind it.
+    /// A DSN whose events arrive here and in a project of the server behind this viewer.
     ///
     /// # Panics
     ///
@@ -124,7 +124,7 @@ impl Spotlight {
         project.dsn.replace(alone, &both)
     }
 
-    /// Where a browser shows what has come.
+    /// The address at which a browser shows what has arrived.
     pub fn page(&self) -> &str {
         &self.page
     }
@@ -141,11 +141,11 @@ impl Spotlight {
         lines.map(ToOwned::to_owned).collect()
     }
 
-    /// The tree of a trace, or nothing if it has come nowhere near here yet.
+    /// The tree of a trace. It is empty until the trace has arrived.
     ///
     /// # Panics
     ///
-    /// If Spotlight does not answer, or in another form than this reads.
+    /// If Spotlight does not answer, or if its answer has another form.
     #[track_caller]
     pub fn tree(&self, trace: &str) -> Vec<Line> {
         let text = self.ask("get_traces", &json!({ "traceId": trace }));
@@ -155,7 +155,7 @@ impl Spotlight {
         text.lines().map(Line::read).collect()
     }
 
-    /// What it tells of the errors of the last minutes.
+    /// Spotlight's description of the errors of the last minutes.
     ///
     /// # Panics
     ///
@@ -166,11 +166,11 @@ impl Spotlight {
         self.ask("search_errors", &filters)
     }
 
-    /// What it tells of the error that has this text, once it is there.
+    /// Waits for the error with this text, and returns Spotlight's description of it.
     ///
     /// # Panics
     ///
-    /// If it does not come.
+    /// If it does not arrive.
     #[track_caller]
     pub fn wait_for_error(&self, text: &str) -> String {
         wait::until(&format!("error with {text:?}"), wait::LIMIT, || {
@@ -180,7 +180,7 @@ impl Spotlight {
         })
     }
 
-    /// Calls one of the tools that it has for programs.
+    /// Calls one of Spotlight's tools for programs.
     /// <https://modelcontextprotocol.io/specification/2025-06-18/basic/transports>
     #[track_caller]
     fn ask(&self, tool: &str, arguments: &Value) -> String {
@@ -210,7 +210,7 @@ impl Spotlight {
 }
 
 impl Line {
-    /// `   │  └─ GET lists [1234abcd · http.client · 12ms]`
+    /// Reads a line such as `   │  └─ GET lists [1234abcd · http.client · 12ms]`.
     fn read(line: &str) -> Self {
         let of_tree = |c: char| matches!(c, ' ' | '│' | '├' | '└' | '─');
         let text = line.trim_start_matches(of_tree);
@@ -224,7 +224,7 @@ impl Line {
             _ => panic!("no line of a tree: {line:?}"),
         };
         Line {
-            // Three characters for each, and three more before the first branch.
+            // Each level is three characters wide, and three more come before the first branch.
             depth: before.saturating_sub(3) / 3,
             name: name.to_owned(),
             span_id: parts[0].to_owned(),

@@ -1,5 +1,5 @@
-//! What the companion of a build makes of an event's stacks, by the library that users have
-//! as a program.
+//! Resolves an event's stacks with the companion of a build, through the library of the program
+//! that users run.
 
 use std::fs;
 use std::path::Path;
@@ -9,11 +9,11 @@ use worker_sentry_symbols::{Failure, Module, Paths, Resolver, Symbols};
 
 use crate::environment;
 
-/// Resolves every stack of an event through a companion, in place.
+/// Resolves every stack of an event in place, with a companion.
 ///
 /// # Errors
 ///
-/// If the event is of another build, or one of its addresses is of none.
+/// If the event is from another build, or if an address is not in the companion.
 ///
 /// # Panics
 ///
@@ -24,11 +24,11 @@ pub fn resolve(event: &mut Value, companion: &Path) -> Result<usize, Failure> {
     })
 }
 
-/// An event's errors and their stacks with functions, files and lines, to be read.
+/// The errors of an event as text, with the functions, files and lines of their stacks.
 ///
 /// # Errors
 ///
-/// If the event is of another build, or one of its addresses is of none.
+/// If the event is from another build, or if an address is not in the companion.
 ///
 /// # Panics
 ///

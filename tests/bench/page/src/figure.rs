@@ -1,8 +1,8 @@
-//! Many rounds in few numbers.
+//! Summaries of many rounds: a median and a spread.
 
 use serde::{Deserialize, Serialize};
 
-/// How often the rounds are drawn again for the spread of a ratio.
+/// How many samples are drawn for the spread of a ratio.
 const DRAWS: usize = 2_000;
 
 /// A number with its spread.
@@ -10,10 +10,10 @@ const DRAWS: usize = 2_000;
 pub struct Figure {
     /// The median, or the only value.
     pub median: f64,
-    /// Of a measurement: the lower quartile. Of a ratio: the lower end of where 95
-    /// of 100 such runs end.
+    /// The lower quartile of a measurement. For a ratio, the lower end of the interval that
+    /// contains 95 of 100 such runs.
     pub low: f64,
-    /// The upper one.
+    /// The upper quartile, or the upper end.
     pub high: f64,
 }
 
@@ -38,7 +38,7 @@ impl Figure {
         }
     }
 
-    /// The same in another unit.
+    /// The same figure in another unit.
     pub fn times(self, factor: f64) -> Self {
         Figure {
             median: self.median * factor,
@@ -48,7 +48,7 @@ impl Figure {
     }
 }
 
-/// The value at a part of a sorted list, between two of them if need be.
+/// The value at a fraction of a sorted list, interpolated between two values.
 fn at(sorted: &[f64], part: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else {
         return f64::NAN;
@@ -58,10 +58,10 @@ fn at(sorted: &[f64], part: f64) -> f64 {
     below + (above - below) * place.fract()
 }
 
-/// The ratio of two medians, over rounds that were measured in turns.
+/// The ratio of two medians. The rounds were measured in turns.
 ///
-/// Its spread comes from drawing as many rounds again, both sides of each, with some
-/// of them twice and some not at all. The draws are the same in each run.
+/// Its spread comes from bootstrapping: as many rounds are drawn at random, both sides of each, and
+/// a round may be drawn several times or not at all. The random numbers are the same in each run.
 pub fn ratio(ours: &[f64], theirs: &[f64]) -> Figure {
     let rounds = ours.len().min(theirs.len());
     let of = |picked: &[usize]| {
@@ -76,7 +76,7 @@ pub fn ratio(ours: &[f64], theirs: &[f64]) -> Figure {
     let mut draws: Vec<f64> = (0..DRAWS)
         .map(|_| {
             let pick = |_| {
-                // Xorshift: any will do.
+                // Xorshift. Any generator is good enough here.
                 random ^= random << 13;
                 random ^= random >> 7;
                 random ^= random << 17;

@@ -1,34 +1,34 @@
-//! What is aimed at, and whether the results meet it.
+//! The goals, and whether the results meet them.
 
 use crate::figure::Figure;
 use crate::results::{Column, Results, Row};
 use crate::rows;
 use crate::words::{figure, number, ratio};
 
-/// The most that one capture may take, in bare requests.
+/// The most that one capture may take, as a multiple of a bare request.
 const CAPTURE: f64 = 1.4;
-/// The same for many at once.
+/// The most that many captures at once may take, as a multiple of as many bare requests.
 const AT_ONCE: f64 = 1.25;
 /// The most that a capture without a DSN may take, in microseconds.
 const SILENT_US: f64 = 0.005;
-/// The most that a traced call may take, of what the SDK as usual takes.
+/// The most that a traced call may take, as a fraction of the column `Usual`.
 const TRACED: f64 = 1.0 / 3.0;
-/// The most that memory may grow, of what it grows with the SDK, lazy.
+/// The most that memory may grow, as a fraction of its growth in the column `Lazy`.
 const GROWN: f64 = 0.5;
 
-/// What the results say to a goal.
+/// A goal, compared with the results.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Goal {
-    /// What is to be.
+    /// The goal in words.
     pub aim: &'static str,
-    /// What is, of each row that it is about. Nothing if it was not measured.
+    /// The figure of each row that the goal is about. Empty if none was measured.
     pub figures: Vec<String>,
-    /// Whether all of them are as they are to be.
+    /// Whether every figure meets the goal.
     pub is_met: bool,
 }
 
 impl Goal {
-    /// In a table.
+    /// The result in words, for a table.
     pub fn verdict(&self) -> &'static str {
         match (self.figures.is_empty(), self.is_met) {
             (true, _) => "not measured",
@@ -38,8 +38,8 @@ impl Goal {
     }
 }
 
-/// Every goal, in the order of the page. Where there is a range, the whole of it has to be
-/// where the goal wants it.
+/// Every goal, in the order of the page. If a figure has a range, the whole range has to meet the
+/// goal.
 pub fn goals(results: &Results) -> Vec<Goal> {
     let goal = |aim, name: &str, look: &dyn Fn(&Row) -> Option<(String, bool)>| {
         let of = |row: &&Row| row.name == name || row.name.starts_with(&format!("{name}, "));
@@ -138,7 +138,7 @@ pub fn goals(results: &Results) -> Vec<Goal> {
     ]
 }
 
-/// A timer that is left holds the request open.
+/// The goal that no timer is left, because an open timer holds the request open.
 fn no_timer(results: &Results) -> Goal {
     let mut counts = results.counts.iter();
     let counted = counts.find(|it| it.name == rows::COUNTED_CAPTURE);
@@ -150,7 +150,8 @@ fn no_timer(results: &Results) -> Goal {
     }
 }
 
-/// Ours divided by another's. The first results have no range for a bare request.
+/// The ratio of ours to another column. The oldest results have no range for a bare request, so the
+/// ratio of the medians is taken.
 fn beside(row: &Row, column: Column) -> Option<Figure> {
     let of_medians = || {
         let (ours, other) = (row.figures.get(&Column::Ours)?, row.figures.get(&column)?);
@@ -175,7 +176,7 @@ mod tests {
         }
     }
 
-    /// What meets every goal by a hair: ours, and who it is compared with.
+    /// Rows that meet every goal with the smallest possible margin.
     fn met() -> Vec<Row> {
         let row = |name: &str, unit, ours, column, theirs| {
             of(

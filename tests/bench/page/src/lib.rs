@@ -1,9 +1,9 @@
-//! What a run of `cargo xtask bench` found, and the book's page that shows it.
+//! The results of `cargo xtask bench`, and the book's page that shows them.
 //!
 //! - `results`: the file `tests/bench/results.json`.
-//! - `figure`: a median with its spread, and a ratio with its.
-//! - `rows`: the names by which rows are found again.
-//! - `goals`: what is aimed at, and whether it is met.
+//! - `figure`: a median or a ratio, with its spread.
+//! - `rows`: the names of the rows that other code looks for.
+//! - `goals`: the goals, and whether the results meet them.
 //! - `words`, `plot`: figures and ratios as a reader sees them.
 //! - `page`: the parts of `src/performance.md` between marks.
 
@@ -22,12 +22,12 @@ pub use page::{text, write};
 pub use results::{Column, Counts, Fact, Group, Results, Row, Unit};
 pub use words::number;
 
-/// The results, below the root of the repository.
+/// The file of the results, as a path from the root of the repository.
 pub fn results_file() -> PathBuf {
     root().join("tests/bench/results.json")
 }
 
-/// The page, below the root of the repository.
+/// The page, as a path from the root of the repository.
 pub fn page_file() -> PathBuf {
     root().join("src/performance.md")
 }

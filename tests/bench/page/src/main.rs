@@ -1,4 +1,4 @@
-//! Writes the page again from the results that are there.
+//! Writes the page again from the committed results.
 
 use std::fs;
 use std::process::ExitCode;

@@ -1,7 +1,7 @@
 //! The parts of the page that come from the results.
 //!
-//! They stand between `<!-- bench: NAME -->` and `<!-- /bench -->`. All else on the
-//! page is written by hand.
+//! They stand between `<!-- bench: NAME -->` and `<!-- /bench -->`. The rest of the page is written
+//! by hand.
 
 use std::fmt::Write;
 
@@ -14,11 +14,11 @@ const BEGIN: &str = "<!-- bench: ";
 const BEGUN: &str = " -->\n";
 const END: &str = "<!-- /bench -->";
 
-/// The page with every part between marks made anew.
+/// The page with a new text between each pair of marks.
 ///
 /// # Errors
 ///
-/// If a mark has no end or names no part, or if a part is on no place.
+/// If a mark has no end or names an unknown part, or if the page lacks a part.
 pub fn write(page: &str, results: &Results) -> Result<String, String> {
     let mut written = String::new();
     let mut rest = page;
@@ -41,7 +41,7 @@ pub fn write(page: &str, results: &Results) -> Result<String, String> {
     }
 }
 
-/// All that was found, for a terminal.
+/// All results, for a terminal.
 pub fn text(results: &Results) -> String {
     let mut text = String::new();
     for row in &results.rows {
@@ -68,7 +68,7 @@ pub fn text(results: &Results) -> String {
     text
 }
 
-/// The five rows that a reader asks for first, and how they ask.
+/// The five rows that answer a reader's first questions, and the words for them.
 const FIVE: [(&str, &str); 5] = [
     (
         "added to the upload, compressed",
@@ -193,7 +193,7 @@ fn plain_group(group: Group, results: &Results) -> String {
     table
 }
 
-/// Of when the figures are.
+/// The date of the figures, as a sentence.
 fn age(results: &Results) -> String {
     let day = day(&results.date);
     if results.rows.iter().any(|row| row.group == Group::More) {
@@ -208,7 +208,7 @@ fn age(results: &Results) -> String {
     )
 }
 
-/// What is aimed at.
+/// The table of the goals.
 fn goals_table(results: &Results) -> String {
     let mut table = "| Goal | Figure | Verdict |\n| --- | --- | --- |\n".to_owned();
     for goal in goals(results) {
@@ -221,7 +221,7 @@ fn goals_table(results: &Results) -> String {
     table
 }
 
-/// The first numbers, ours alone. `None` if a row is not in the results.
+/// The first figures of the page, only ours. `None` if a row is not in the results.
 fn five(results: &Results) -> Option<String> {
     let mut table = "| Question | Answer |\n| --- | --- |\n".to_owned();
     for (name, question) in FIVE {
@@ -232,7 +232,7 @@ fn five(results: &Results) -> Option<String> {
     Some(table)
 }
 
-/// How many comparisons end how.
+/// Counts the comparisons by their verdict.
 fn summary(results: &Results) -> String {
     let ratios = results
         .rows
@@ -253,7 +253,7 @@ fn summary(results: &Results) -> String {
     )
 }
 
-/// Every comparison that the SDK wins, whichever way it is used.
+/// Every comparison in which the SDK is better, in any of its columns.
 fn behind(results: &Results) -> String {
     let mut list = String::new();
     for row in &results.rows {
@@ -317,7 +317,7 @@ pub(crate) mod tests {
     use crate::results::{Counts, Unit};
     use crate::rows;
 
-    /// A row of figures that do not vary.
+    /// A row of figures without a spread.
     pub(crate) fn of(group: Group, name: &str, unit: Unit, sides: &[(Column, f64)]) -> Row {
         let ours = sides.iter().find(|(column, _)| *column == Column::Ours);
         let ours = ours.map_or(f64::NAN, |(_, figure)| *figure);

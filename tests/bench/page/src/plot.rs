@@ -1,6 +1,6 @@
 //! A plot of ratios: one line for each row, a mark for each way to use the SDK.
 //!
-//! It is drawn as wide as a phone is, in the colours of the book's own variables.
+//! The plot is as wide as a phone, and uses the book's own variables for colours.
 
 use std::fmt::Write;
 
@@ -11,9 +11,9 @@ const WIDTH: f64 = 340.0;
 const LEFT: f64 = 6.0;
 const RIGHT: f64 = 334.0;
 const TOP: f64 = 28.0;
-/// Of a row: its name, and the line below it.
+/// The height of a row: its name and the line below.
 const ROW: f64 = 48.0;
-/// Ratios beyond these are drawn at the edge.
+/// Ratios outside of these limits are drawn at the edge.
 const LEAST: f64 = 1.0 / 64.0;
 const MOST: f64 = 8.0;
 
@@ -26,7 +26,8 @@ pub fn plot(id: &str, title: &str, rows: &[&Row]) -> String {
          <desc id=\"{id}-desc\">{}</desc>\n",
         described(rows)
     );
-    // The one ends at its line and the other begins there: they stand close.
+    // The first word ends at its line and the second one begins at its line, since the lines are
+    // close together.
     for (ratio, name, anchor) in [(GOAL, "half", "end"), (1.0, "the same", "start")] {
         let x = x(ratio);
         let _ = writeln!(
@@ -75,7 +76,7 @@ fn line(svg: &mut String, row: &Row, top: f64) {
     }
 }
 
-/// Another shape for each, for whoever does not tell the colours apart.
+/// Each column has a mark of another shape, for readers who do not see the colours.
 fn mark(column: Column, x: f64, y: f64) -> String {
     let class = class(column);
     match column {
@@ -100,15 +101,15 @@ fn class(column: Column) -> &'static str {
     }
 }
 
-/// Where a ratio is.
+/// The horizontal position of a ratio.
 fn x(ratio: f64) -> f64 {
     let part = |ratio: f64| (ratio / LEAST).log2() / (MOST / LEAST).log2();
-    // Not a number is drawn nowhere that misleads: at the worst end.
+    // A ratio that is not a number is drawn at the worst end, where it cannot look good.
     let ratio = if ratio.is_nan() { MOST } else { ratio };
     LEFT + 5.0 + (RIGHT - LEFT - 10.0) * part(ratio.clamp(LEAST, MOST))
 }
 
-/// The plot for who does not see it.
+/// The plot in words, for readers who do not see it.
 fn described(rows: &[&Row]) -> String {
     let rows = rows.iter().map(|row| {
         let ratios = Column::THEIRS.into_iter().filter_map(|column| {

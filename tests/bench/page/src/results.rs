@@ -6,82 +6,82 @@ use serde::{Deserialize, Serialize};
 
 use crate::figure::Figure;
 
-/// All that one run found.
+/// The results of one run.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Results {
-    /// The day, as `2026-11-24`.
+    /// The date, such as `2026-11-24`.
     pub date: String,
-    /// How often each time was taken.
+    /// How often each time was measured.
     pub rounds: usize,
-    /// How often each first capture was.
+    /// How often each first capture was measured.
     pub fresh_rounds: usize,
-    /// How often each start was.
+    /// How often each start was measured.
     pub startup_rounds: usize,
-    /// Where it ran.
+    /// The machine of the run.
     pub machine: Vec<Fact>,
-    /// What ran.
+    /// The versions of the programs.
     pub versions: Vec<Fact>,
     /// The measurements, side by side.
     pub rows: Vec<Row>,
-    /// What has no other side.
+    /// Counts of our Worker, which are compared with nothing.
     pub counts: Vec<Counts>,
 }
 
-/// A name and what it is.
+/// A named fact.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Fact {
-    /// The name.
+    /// The name of the fact.
     pub name: String,
-    /// What it is.
+    /// The fact itself.
     pub value: String,
 }
 
 /// One line of the comparison.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Row {
-    /// Where it belongs.
+    /// The table that the row belongs to.
     pub group: Group,
     /// What was measured.
     pub name: String,
-    /// In what.
+    /// The unit of the figures.
     pub unit: Unit,
-    /// By whom. A column without a figure does not apply.
+    /// The figure of each column. A column without a figure does not apply.
     pub figures: BTreeMap<Column, Figure>,
-    /// Ours divided by each of the others.
+    /// Our figure divided by that of each other column.
     pub ratios: BTreeMap<Column, Figure>,
 }
 
 /// How often WebAssembly and JavaScript call each other.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Counts {
-    /// In what.
+    /// The operation that was counted.
     pub name: String,
-    /// Calls of JavaScript from WebAssembly.
+    /// Calls from WebAssembly to JavaScript.
     pub out: f64,
-    /// Calls of WebAssembly from JavaScript.
+    /// Calls from JavaScript to WebAssembly.
     pub back: f64,
-    /// Timers that were still there after it. The first results do not know.
+    /// Timers that were still open afterwards. The oldest results do not have this number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timers: Option<f64>,
-    /// The functions that are called the most, and how often.
+    /// The functions that are called most often, and how often.
     pub functions: Vec<(String, f64)>,
 }
 
-/// A table and a plot.
+/// A group of rows, shown as a table and a plot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Group {
-    /// What is uploaded.
+    /// The size of the upload.
     Upload,
-    /// From nothing to the first answer, and to the first report.
+    /// The time from the start to the first answer, and to the first report.
     Start,
-    /// Captures in an isolate that has made one.
+    /// Captures in an isolate that has captured before.
     Capture,
-    /// Nothing to report.
+    /// Calls without anything to report.
     Quiet,
-    /// What an isolate keeps.
+    /// The memory that an isolate keeps.
     Memory,
-    /// What leaves.
+    /// What is sent over the network.
     Wire,
     /// What each capability adds to the upload.
     Features,
@@ -89,11 +89,11 @@ pub enum Group {
     More,
 }
 
-/// What a figure is in.
+/// The unit of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
-    /// Bytes by 1,024.
+    /// Units of 1,024 bytes.
     Kib,
     /// Bytes.
     Bytes,
@@ -101,17 +101,17 @@ pub enum Unit {
     Ms,
     /// Microseconds.
     Us,
-    /// Pieces.
+    /// A number of things.
     Count,
 }
 
-/// Whose figure it is.
+/// A column: who was measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Column {
-    /// The SDK, imported whole when there is an error.
+    /// The SDK, imported as a whole when there is an error.
     Lazy,
-    /// The same with no more of it in the bundle than is used.
+    /// Like `Lazy`, with only the used parts of the SDK in the bundle.
     Lean,
     /// The SDK as its documentation sets it up.
     Usual,
@@ -119,7 +119,7 @@ pub enum Column {
     Ours,
     /// A bare `fetch`.
     Floor,
-    /// Ours without what the row is about.
+    /// Our Worker without what the row is about.
     Without,
 }
 
@@ -127,7 +127,7 @@ impl Column {
     /// The three ways to use the SDK.
     pub const THEIRS: [Column; 3] = [Column::Lazy, Column::Lean, Column::Usual];
 
-    /// All that ours is compared with.
+    /// All columns that ours is compared with.
     pub const OTHERS: [Column; 5] = [
         Column::Lazy,
         Column::Lean,

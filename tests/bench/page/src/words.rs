@@ -1,4 +1,4 @@
-//! Numbers and judgements as the page and the terminal say them.
+//! Figures and verdicts in words, for the page and the terminal.
 
 use crate::figure::Figure;
 use crate::results::{Column, Row, Unit};
@@ -19,7 +19,7 @@ impl Unit {
 }
 
 impl Column {
-    /// As the head of a table's column.
+    /// The column's name in the head of a table.
     pub fn name(self) -> &'static str {
         match self {
             Column::Lazy => "SDK, lazy",
@@ -31,7 +31,7 @@ impl Column {
         }
     }
 
-    /// Where it is clear whose it is.
+    /// A short name, for places that make clear which Worker is meant.
     pub fn short_name(self) -> &'static str {
         match self {
             Column::Without => "what is without it",
@@ -40,23 +40,23 @@ impl Column {
     }
 }
 
-/// What a comparison comes to.
+/// The result of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Half or less.
+    /// At most half of the SDK's figure.
     Met,
-    /// Less.
+    /// Lower than the SDK's figure.
     Better,
-    /// As much, to the last digit.
+    /// Exactly the SDK's figure.
     Same,
-    /// The spread has both in it.
+    /// The spread contains both lower and higher values.
     Open,
-    /// More.
+    /// Higher than the SDK's figure.
     Worse,
 }
 
 impl Verdict {
-    /// The whole spread has to be on one side.
+    /// The verdict on a ratio. It is clear only if the whole spread is on one side.
     pub fn of(ratio: &Figure) -> Self {
         if ratio.low == 1.0 && ratio.high == 1.0 {
             Verdict::Same
@@ -71,7 +71,7 @@ impl Verdict {
         }
     }
 
-    /// In a table.
+    /// The verdict in a table.
     pub fn name(self) -> &'static str {
         match self {
             Verdict::Met => "goal met",
@@ -83,7 +83,7 @@ impl Verdict {
     }
 }
 
-/// A number with three digits that say something.
+/// A number with three significant digits.
 pub fn number(value: f64) -> String {
     let size = value.abs();
     let text = if size >= 100.0 || value == value.trunc() {
@@ -129,7 +129,7 @@ const MONTHS: [&str; 12] = [
     "December",
 ];
 
-/// `2026-11-05` as `5 November 2026`; anything else as it is.
+/// A date such as `2026-11-05` as `5 November 2026`; any other text as it is.
 pub fn day(date: &str) -> String {
     let words = || {
         let mut parts = date.split('-');
@@ -157,7 +157,7 @@ fn spread(figure: &Figure) -> String {
     format!(" ({} to {})", number(figure.low), number(figure.high))
 }
 
-/// The comparison that the goal is about.
+/// The column that the goal is about, as a ratio.
 pub fn goal(row: &Row) -> String {
     match row.ratios.get(&Column::Lazy) {
         Some(it) => format!("{}: {}", ratio(it), Verdict::of(it).name()),

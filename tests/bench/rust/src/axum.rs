@@ -1,4 +1,4 @@
-//! A service of axum's that is called again and again, with the crate's layer and without.
+//! A service of axum that is called repeatedly, with the crate's layer and without it.
 
 use axum::Router;
 use axum::body::Body;
@@ -10,10 +10,10 @@ use worker_sentry::tower::SentryLayer;
 
 use crate::{Order, measured};
 
-/// Where the service has a route.
+/// An address for which the service has a route.
 const URI: &str = "https://bench.example.com/lists/one";
 
-/// Calls it `count` times. The operation `axum-bare` has no layer.
+/// Calls the service `count` times. The operation `axum-bare` has no layer.
 pub(crate) async fn calls(env: &Env, context: &Context, order: &Order) -> Result<()> {
     let router = Router::new().route("/lists/{name}", get(|| async { "one" }));
     let mut router: Router = match order.op.as_str() {

@@ -1,4 +1,4 @@
-//! The Workflow, whose `run` does what is asked.
+//! The Workflow. Its `run` does what the request asks for.
 
 use worker::wasm_bindgen::JsValue;
 use worker::wasm_bindgen_futures::{JsFuture, future_to_promise};
@@ -41,8 +41,7 @@ impl WorkflowEntrypoint for BenchFlow {
             return Ok(reporting::in_run(&self.0, body).await?);
         }
         if order.op != "wrapped" {
-            // Outside of the run, which reports 25 captures and no more: what is spawned is in
-            // no run.
+            // A spawned future is outside of the run. A run would report at most 25 captures.
             let env = self.0.clone();
             let outside = future_to_promise(async move {
                 let _ = work(&env, Place::Run, &order).await;

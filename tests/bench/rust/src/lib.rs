@@ -1,8 +1,8 @@
 //! The hosts of `tests/bench/js/hosts.mjs`, in Rust.
 //!
-//! `POST /<host>/<op>?run=R&count=N` makes a host do something N times, from
-//! inside its wrapper. The Worker tells the receiver when it begins and when it is
-//! done, so the time is taken outside.
+//! `POST /<host>/<op>?run=R&count=N` makes a host do something N times, from inside its wrapper.
+//! The Worker tells the receiver when it begins and when it is done, so the receiver takes the
+//! time.
 
 #[cfg(feature = "axum")]
 mod axum;
@@ -21,7 +21,7 @@ use worker::{Context, Env, Fetch, Method, Request, RequestInit, Response, Result
 
 use crate::reporting::Place;
 
-/// What the hosts fail with.
+/// The error of the hosts.
 #[derive(Debug, Error)]
 #[error("line {0} of the list is broken: a bracket is not closed")]
 struct BrokenLine(usize);
@@ -32,7 +32,7 @@ impl From<BrokenLine> for worker::Error {
     }
 }
 
-/// What a host is asked to do.
+/// The work that a host is asked to do.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Order {
     op: String,
@@ -93,7 +93,7 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<Response>
                 #[cfg(feature = "axum")]
                 axum::calls(&env, &context, &order).await?;
             } else {
-                // Outside of a run, which reports 25 captures and no more.
+                // This call is outside of a run, which would report at most 25 captures.
                 work(&env, Place::Fetch, &order).await?;
             }
             Response::ok("done\n")
@@ -109,7 +109,7 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<Response>
     }
 }
 
-/// Does what is asked of a host.
+/// Does the work in a host.
 async fn work(env: &Env, place: Place, order: &Order) -> Result<(), BrokenLine> {
     match order.op.as_str() {
         "fail" => return Err(BrokenLine(order.count)),
@@ -156,7 +156,7 @@ async fn measured(env: &Env, order: &Order, body: impl Future<Output = ()>) {
     mark(env, "end", &order.run).await;
 }
 
-/// Tells the receiver. A mark that is lost is missed there.
+/// Sends a mark to the receiver. The receiver notices a lost mark.
 async fn mark(env: &Env, what: &str, run: &str) {
     let told = async {
         let marks = env.var("MARKS")?.to_string();

@@ -1,4 +1,4 @@
-//! The Durable Object, whose alarm does what is asked.
+//! The Durable Object. Its alarm does what the request asks for.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ impl DurableObject for Bench {
     async fn alarm(&self) -> Result<Response> {
         let storage = self.state.storage();
         let order = storage.get::<Order>("order").await?;
-        // First of all: the runtime runs a failed alarm again.
+        // The order is deleted before the work, because the runtime runs a failed alarm again.
         storage.delete("order").await?;
         match order {
             Some(order) if order.op == "wrapped" => {
@@ -53,7 +53,7 @@ impl DurableObject for Bench {
                 let body = work(&self.env, Place::Alarm, &order);
                 reporting::in_alarm(&self.env, body).await?;
             }
-            // Outside of a run, which reports 25 captures and no more.
+            // This call is outside of a run, which would report at most 25 captures.
             Some(order) => work(&self.env, Place::Alarm, &order).await?,
             None => {}
         }

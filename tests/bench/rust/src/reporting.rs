@@ -1,4 +1,4 @@
-//! All that the integration is to this Worker, and the same without it.
+//! Everything that this Worker uses of the crate, and replacements for builds without it.
 
 use std::future::Future;
 
@@ -6,7 +6,7 @@ use worker::{Context, Env};
 
 use crate::BrokenLine;
 
-/// The host that a capture is made in.
+/// The host in which a capture is made.
 #[derive(Clone, Copy)]
 pub(crate) enum Place {
     Fetch,
@@ -34,8 +34,8 @@ mod with {
         capture_exception_in_isolate(env, report).await;
     }
 
-    /// A capture of what ten breadcrumbs have led to. Each is in a run of its own: they are
-    /// the run's.
+    /// A capture after ten breadcrumbs. Each call needs a run of its own, because breadcrumbs
+    /// belong to a run.
     #[cfg(feature = "more")]
     pub(crate) async fn capture_after_ten(
         env: &Env,
@@ -51,7 +51,7 @@ mod with {
         Ok(())
     }
 
-    /// Uses what the capabilities offer, each where its feature is on.
+    /// Uses the capabilities whose features are on.
     pub(crate) async fn said(_line: usize) {
         #[cfg(feature = "logs")]
         worker_sentry::Log::info("a line is broken")
@@ -72,7 +72,7 @@ mod with {
             .init();
     }
 
-    /// As one run of a monitor.
+    /// Runs a body as one run of a monitor.
     #[cfg(feature = "more")]
     pub(crate) async fn in_cron(
         env: &Env,
