@@ -1,14 +1,14 @@
 //! Hands the Rust blocks of the pages to `skeptic`.
 //!
-//! It gets copies of the pages that have nothing else in them: an include is no
-//! Rust before mdBook has put it in place.
+//! `skeptic` gets copies of the pages that contain only these blocks, because an include is not
+//! Rust until mdBook has replaced it.
 
 use std::path::PathBuf;
 use std::{env, fs};
 
 use book_compiler::{Chapter, root};
 
-/// Added to each block without a `main`: what it declares is used by nobody.
+/// Wraps each block without a `main`. Nothing uses what the block declares, hence `allow`.
 const TEMPLATE: &str = "```rust,skt-page\n#![allow(dead_code)]\n{}\n\nfn main() {{}}\n```\n";
 
 fn main() {
@@ -35,13 +35,13 @@ fn main() {
     skeptic::generate_doc_tests(&copies);
 }
 
-/// The page with empty lines for everything but its Rust blocks, so that a test is
-/// named for the line of its block; before each a heading with its key.
+/// The page with an empty line in place of every other line, so that a test has the number of its
+/// block's line in its name. A heading with the block's key stands before each block.
 fn blocks_only(page: &Chapter) -> String {
     let mut lines = vec![String::new(); page.text.lines().count()];
     let fences = page.fences().into_iter();
     for fence in fences.filter(|fence| fence.is_written_rust()) {
-        // Lines are counted from 1.
+        // Line numbers start at 1.
         let opening = fence.line - 1;
         lines[opening - 1] = format!("# {}", fence.key());
         let has_main = fence.body.iter().any(|line| line.starts_with("fn main("));

@@ -1,7 +1,7 @@
 //! One failing alarm, through all six steps.
 //!
-//! The drill spoils an entry of the rate limiter and lets its alarm find it. A
-//! test that a broken step breaks has the step's number in its name.
+//! The drill makes an entry of the rate limiter unreadable, and its alarm reads it. A
+//! test that fails when a step is broken has the step's number in its name.
 
 use std::time::{Duration, Instant};
 
@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 use toml::{Table, toml};
 
 const DRILL: &str = "rate-limiter/alarm";
-/// Starts every line of the crate's.
+/// The beginning of each line that the crate prints.
 const OURS: &str = "[worker-sentry]";
-/// The bound on one capture, as the documentation states it.
+/// The longest time of one capture, as the documentation states it.
 const BOUND: Duration = Duration::from_secs(5);
-/// What a busy machine may add to a bound.
+/// The time that a busy machine may add to a limit.
 const SLACK: Duration = Duration::from_secs(3);
 
 harness::trials![
@@ -33,8 +33,7 @@ harness::trials![
     step_6_deliver_a_hanging_receiver_holds_the_alarm_no_longer_than_the_bound,
 ];
 
-/// A Worker that reports to a receiver of ours, for every test that needs nothing
-/// else.
+/// A Worker that reports to a receiver of ours, for tests without other needs.
 fn reporting() -> &'static (Worker, Receiver) {
     static REPORTING: Shared<(Worker, Receiver)> = Shared::new();
     REPORTING.get(|| {
@@ -47,8 +46,8 @@ fn reporting() -> &'static (Worker, Receiver) {
     })
 }
 
-/// How the runtime reports the failure that a drill provokes. Wrangler prints it
-/// twice; this is the one that comes with a stack.
+/// The runtime's line for the failure that a drill provokes. Wrangler prints the failure twice;
+/// this line is the one with a stack.
 fn failure(marker: &str) -> String {
     format!("Uncaught Error: the window of client `{marker}` cannot be read Error")
 }
@@ -77,7 +76,7 @@ fn steps_1_to_6_a_failing_alarm_reaches_bugsink_once_with_its_chain() {
         .iter()
         .map(|exception| [&exception["type"], &exception["value"]])
         .collect();
-    // Sentry's order: the root cause first, what was caught last.
+    // Sentry expects the root cause first and the caught error last.
     let expected = json!([
         ["Error", "expected value at line 1 column 1"],
         [
@@ -97,8 +96,8 @@ fn steps_1_to_6_a_failing_alarm_reaches_bugsink_once_with_its_chain() {
     assert_eq!(event["transaction"], "RateLimiterDo.alarm", "{event:#}");
     assert_eq!(tag(&event, "class"), "RateLimiterDo", "{event:#}");
     assert_eq!(tag(&event, "handler"), "alarm", "{event:#}");
-    // The runtime runs a failed alarm again, two and a half seconds later at
-    // most. The drill's error must not be a second report then.
+    // The runtime runs a failed alarm again after at most two and a half seconds. The drill's error
+    // must not be reported again then.
     let about_us = || {
         let mut events = project.events();
         events.retain(|event| event.to_string().contains("`chain`"));
@@ -111,7 +110,7 @@ fn steps_1_to_6_a_failing_alarm_reaches_bugsink_once_with_its_chain() {
     );
 }
 
-/// A tag, in whichever of the two forms that Sentry allows.
+/// A tag, in either of the two forms that Sentry allows.
 pub fn tag<'e>(event: &'e Value, name: &str) -> &'e Value {
     match event["tags"].as_array() {
         Some(pairs) => {
@@ -123,13 +122,13 @@ pub fn tag<'e>(event: &'e Value, name: &str) -> &'e Value {
 }
 
 fn step_1_guard_without_a_dsn_nothing_leaves_the_runtime() {
-    // workerd itself says that the handler has failed; by then all is over.
+    // workerd logs the handler's failure after everything that the handler did.
     let drill = |worker: &Worker, marker: &str| {
         worker.drill(DRILL, marker);
         let failed = format!("jsg.Error: the window of client `{marker}` cannot be read");
         worker.process().wait_for_line(&failed, wait::LIMIT);
     };
-    // The same watch sees a request when there is one.
+    // The same check does find a request when there is a DSN.
     let with = Worker::listings()
         .with_drills()
         .secret("SENTRY_DSN", "http://public@receiver.example.com/1")
@@ -179,7 +178,7 @@ fn step_2_load_happens_on_the_first_capture_and_concurrent_ones_lose_no_event() 
     store_dsn(&worker, &receiver.dsn());
     worker.get("/");
     assert_eq!(worker.process().count_lines(OURS), 0, "nothing loads early");
-    // The markers fall on several objects, so the first captures overlap.
+    // The markers belong to several objects, so the first captures overlap.
     let markers: Vec<String> = (0..8).map(|n| format!("together-{n}")).collect();
     run::at_once(markers.len(), |at| {
         worker.drill(DRILL, &markers[at]);
@@ -206,8 +205,8 @@ fn step_3_load_failure_is_named_once_without_the_value_and_the_application_works
         drilled.elapsed()
     };
     drill("malformed");
-    // A load that failed and was not given back holds up every next capture for
-    // as long as a load may take: two seconds. A busy machine holds up some.
+    // If a failed load did not give back its turn, every next capture would wait for the limit of a
+    // load: two seconds. A busy machine delays some captures, so the quickest one counts.
     let next: Vec<Duration> = (0..5).map(|n| drill(&format!("malformed-{n}"))).collect();
     let quickest = next.iter().min().expect("five");
     assert!(*quickest < Duration::from_millis(1_500), "{next:?}");
@@ -240,7 +239,7 @@ fn step_3_load_failure_the_next_capture_tries_again() {
     worker.process().says_once(complaint);
 }
 
-/// Binds the DSN from a Secrets Store, in which there is nothing yet.
+/// Binds the DSN from a Secrets Store that is still empty.
 pub fn with_secrets_store(options: WorkerOptions) -> WorkerOptions {
     let binding: Table = toml! {
         binding = "SENTRY_DSN"
@@ -323,7 +322,7 @@ fn step_6_deliver_a_hanging_receiver_holds_the_alarm_no_longer_than_the_bound() 
         .start();
     worker.drill(DRILL, "hang");
     let sent = receiver.wait_for("`hang`").at;
-    // The object whose alarm is waiting, and the Worker, answer meanwhile.
+    // Meanwhile the object whose alarm is waiting answers, and so does the Worker.
     assert_eq!(worker.post("/check/hang").status, 200);
     assert_eq!(worker.get("/").status, 200);
     assert_eq!(worker.process().count_lines(&failure("hang")), 0);
@@ -333,7 +332,7 @@ fn step_6_deliver_a_hanging_receiver_holds_the_alarm_no_longer_than_the_bound() 
     let held = sent.elapsed();
     println!("figure: a hanging receiver held the alarm for {held:?} of at most {BOUND:?}");
     assert!(held < BOUND + SLACK, "{held:?}");
-    // What hung is gone, and the next capture works.
+    // The hanging connection is closed, and the next capture works.
     wait::until("end of the hanging connection", wait::LIMIT, || {
         (receiver.open_connections() == 0).then_some(())
     });

@@ -1,4 +1,4 @@
-//! One line on an `impl`: each handler that fails arrives under its own name.
+//! One attribute on an `impl`: the failure of each handler is reported with the handler's own name.
 
 use harness::receiver::Receiver;
 use harness::worker::Worker;
@@ -9,7 +9,7 @@ harness::trials![
     a_panic_of_an_attributed_constructor_is_reported_by_the_next_instance,
 ];
 
-/// Class, handler, and the type of the error that was caught.
+/// Class, handler, and the type of the caught error.
 fn reported(receiver: &Receiver, marker: &str) -> Value {
     let event = receiver.wait_for_event(marker);
     assert_eq!(receiver.count(marker), 1, "reported more than once");
@@ -30,7 +30,7 @@ fn each_handler_of_an_attributed_object_is_reported_once_with_its_names() {
     let expected = json!(["Attributed", "fetch", plain]);
     assert_eq!(reported(&receiver, "in.fetch."), expected);
 
-    // The error is of the application's own type there.
+    // This handler fails with an error type of the application.
     worker.post("/attributed/one/alarm?marker=in.alarm.");
     let expected = json!(["Attributed", "alarm", "Marker"]);
     assert_eq!(reported(&receiver, "in.alarm."), expected);
@@ -51,10 +51,10 @@ fn each_handler_of_an_attributed_object_is_reported_once_with_its_names() {
 
 fn a_panic_of_an_attributed_constructor_is_reported_by_the_next_instance() {
     let (worker, receiver) = Worker::fixture().start_reporting();
-    // Nothing in this isolate has run in a wrapper before.
+    // No handler of this isolate has run in a wrapper before.
     worker.post("/attributed/fragile/new?marker=in.new.");
-    // The runtime drops what a constructor has sent; the next instance sends it again, at the
-    // end of its first wrapped handler.
+    // The runtime drops what a constructor sends. The next instance sends it again, at the end of
+    // its first wrapped handler.
     worker.post("/main/ok");
     let event = receiver.wait_for_event("in.new.");
     assert_eq!(event["transaction"], "Attributed.new");

@@ -1,4 +1,4 @@
-//! A Worker on axum: what its handlers answer with a status of 500 arrives with its route.
+//! A Worker on axum: an error behind an answer with status 500 is reported with its route.
 
 use harness::receiver::Receiver;
 use harness::worker::Worker;
@@ -11,8 +11,8 @@ fn an_error_that_became_a_500_arrives_once_with_its_route_and_a_404_does_not() {
     assert_eq!(error["type"], "ListError::Count");
 }
 
-/// The error of a Worker that shows a list's size by its route: what a broken list leads to is
-/// reported once, under the route as its router spells it, and an unknown list is not.
+/// The error of a Worker that shows a list's size. A broken list is reported once, with the route
+/// as the router spells it. An unknown list is not reported.
 pub fn the_one_error(snippet: &'static str, route: &str) -> Value {
     let receiver = Receiver::accepting();
     let worker = Worker::snippet(snippet)

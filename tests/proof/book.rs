@@ -1,11 +1,11 @@
-//! The book, in a browser.
+//! The book in a browser.
 
 use harness::book::{self, BookPage};
 use harness::browser::Scheme;
 
-/// The three participants' groups of the diagram.
+/// The three groups of participants in the diagram.
 const HOSTS: [&str; 3] = ["Main Worker", "Durable Object", "Workflow"];
-/// What the diagram says of the six steps.
+/// The texts of the six steps in the diagram.
 const STEPS: [&str; 6] = [
     "1 guard",
     "2 load",

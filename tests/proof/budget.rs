@@ -1,6 +1,6 @@
-//! What the crate may cost a Worker, in figures that do not vary from run to run: the
-//! upload, and the calls between WebAssembly and JavaScript. What an event may cost in
-//! memory is in `crate/src/budget.rs`. Times are in `cargo xtask bench` and never here.
+//! Limits for what the crate costs a Worker, in figures that do not vary from run to run: the
+//! upload, and the calls between WebAssembly and JavaScript. `crate/src/budget.rs` limits the
+//! memory of an event. Times are measured only by `cargo xtask bench`.
 
 use std::fs;
 use std::io::Write;
@@ -18,20 +18,21 @@ use worker_sentry_symbols::{BUILD_ID, Module};
 
 use crate::{newcomer, stacks};
 
-/// The smallest Worker with a wrapped `fetch`, `worker` and all, compressed, with the
-/// names of its functions, which `worker-build` keeps. 5 KB of it are for stacks; with
-/// worker-sentry-symbols, which takes the names out, it is 109,000. The trace of each event,
-/// with what its head tells of itself, is 5,800 of them, and what a run may say of itself 200.
+/// The size of the smallest Worker with a wrapped `fetch`, compressed. It includes `worker` and the
+/// names of functions, which `worker-build` keeps; without the names, which worker-sentry-symbols
+/// removes, it is 109,000. Stacks take 5 KB of it, the trace of each event with the envelope's
+/// header 5,800 bytes, and the data of a run 200.
 const UPLOAD: usize = 130_300;
-/// What the upload of a Worker is, with worker-sentry-symbols, of what it is without, where the
-/// names of its functions stay in it. Stacks made it larger by less than that.
+/// The size of an upload with worker-sentry-symbols, as a fraction of the upload that keeps the
+/// names of functions. Stacks add less than the removed names save.
 const WITH_SYMBOLS: f64 = 0.9;
-/// Where the Workers with one capability each are.
+/// The folder of the Workers with one capability each.
 const CAPABILITY_BUILDS: &str = "tests/capabilities";
-/// How many bytes more the smallest Worker has with one capability of the crate, in the Workers of
-/// `tests/capabilities`: what it is, the build, the build that it is compared with, the bytes,
-/// and where to look. What writes any value of the caller's, with the maps of the standard library
-/// and the formatting of floats, is 8,500 bytes. It is in no Worker until a capability brings it.
+/// The bytes that each capability of the crate adds to the smallest Worker, measured with the
+/// Workers of `tests/capabilities`: the capability, its build, the build to compare with, the
+/// bytes, and where to look. The code that writes a value of any type takes 8,500 bytes, with the
+/// standard library's maps and the formatting of floats. It is in a Worker only if a capability
+/// needs it.
 const CAPABILITIES: [Capability; 13] = [
     Capability {
         name: "the_scope_and_breadcrumbs",
@@ -50,7 +51,7 @@ const CAPABILITIES: [Capability; 13] = [
     Capability {
         name: "the_layer_for_axum",
         build: "build-axum",
-        // axum alone is 63,000.
+        // This build is axum alone, which takes 63,000.
         over: "build-router",
         most: 4_800.0,
         look: "crate/src/api/tower.rs",
@@ -66,7 +67,8 @@ const CAPABILITIES: [Capability; 13] = [
         name: "a_limit_of_repeats",
         build: "build-limit-repeats",
         over: "build",
-        // 8,500 of them write the number of what was held back, as they write any value.
+        // 8,500 bytes of this are the code that writes values. It writes the number of held-back
+        // events.
         most: 9_100.0,
         look: "crate/src/steps/repeats.rs",
     },
@@ -107,8 +109,8 @@ const CAPABILITIES: [Capability; 13] = [
     },
     Capability {
         name: "transactions",
-        // The feature alone. 8,000 is the most that it is worth, beside what writes the values
-        // of its spans.
+        // The feature without a span of its own. 8,000 bytes are the most that it is worth, without
+        // the code that writes the values of its spans.
         build: "build-transactions",
         over: "build",
         most: 9_900.0,
@@ -131,25 +133,24 @@ const CAPABILITIES: [Capability; 13] = [
         look: "crate/src/api/tracing.rs, and what `tracing-subscriber` is asked for",
     },
 ];
-/// Calls out of WebAssembly for a request that succeeds, without a DSN.
+/// Calls from WebAssembly to JavaScript for a request that succeeds, without a DSN.
 const CALLS_WITHOUT_A_DSN: f64 = 25.0;
-/// How many more they are with a DSN.
+/// How many calls a DSN adds.
 const CALLS_WITH_A_DSN: f64 = 0.0;
-/// How many more they are than that if the request fails and is reported. One of them takes
-/// the stack.
+/// How many calls it adds if the request fails and is reported. One of them takes the stack.
 const CALLS_OF_A_REPORT: f64 = 16.0;
-/// Connections of a report, where they come one after the other.
+/// The connections of a report, if reports follow one after another.
 const CONNECTIONS: f64 = 0.5;
-/// How many more a request makes with the feature `spans` and a rate, if it is not recorded:
-/// the time, and the numbers that the decision is made with.
+/// How many calls a request adds that is not recorded, with the feature `spans` and a rate: they
+/// get the time, and the random numbers for the decision.
 const CALLS_OF_A_DECISION: f64 = 2.0;
-/// What is sent for an error of a few words, in bytes. Half of it is the stack; 250 of them
-/// say which trace it is in.
+/// The size of the report of an error with a few words, in bytes. Half of it is the stack, and 250
+/// bytes are the trace.
 const BODY: usize = 1_860;
 
-/// Requests of each kind, so that what is done once is a small part of each.
+/// How many requests are made of each kind. With this many, one-time work hardly counts.
 const REQUESTS: usize = 50;
-/// Longer than the last report takes after its request was answered.
+/// Longer than the last report takes after the answer to its request.
 const REST: Duration = Duration::from_millis(500);
 
 harness::trials![
@@ -163,7 +164,7 @@ harness::trials![
     }),
 ];
 
-/// A capability of the crate, and what it may cost.
+/// A capability of the crate, and the bytes that it may add.
 struct Capability {
     name: &'static str,
     build: &'static str,
@@ -193,7 +194,7 @@ impl Capability {
     }
 }
 
-/// Fails with what to do about it.
+/// Fails with advice if a cost is above its limit.
 fn within(what: &str, cost: f64, budget: f64, look: &str) {
     println!("figure: {what}: {cost} of {budget}");
     assert!(
@@ -215,9 +216,9 @@ fn the_smallest_worker_stays_within_its_upload() {
     );
 }
 
-/// Before the tool has run, the example's module is its companion without the lines, which
-/// nobody would upload. wasm-opt, which the example's build leaves out, would make that
-/// smaller, so the upload is compared with both.
+/// Compares the example's upload with two modules that keep the names. One is the companion without
+/// its lines: that is the module before the tool ran, which nobody would upload. The other is
+/// smaller: it is what wasm-opt, which the example's build leaves out, makes of the first.
 fn the_examples_upload_is_a_tenth_smaller_with_readable_stacks_than_without() {
     let folder = environment::path("PROOF_LISTINGS");
     let script = gzipped(&read(&folder.join("index.js")));
@@ -242,8 +243,8 @@ fn the_examples_upload_is_a_tenth_smaller_with_readable_stacks_than_without() {
     }
 }
 
-/// The newcomer's Worker is the smallest one and a panic more. The smallest as it is built
-/// here has its names, and wasm-opt has seen it.
+/// The newcomer's Worker is the smallest one with a panic added. The smallest one was built here
+/// with its names and with wasm-opt.
 fn the_smallest_workers_upload_is_a_tenth_smaller_with_readable_stacks_too() {
     let with = compressed(&newcomer::folder().join("build"));
     let without = compressed(&smallest());
@@ -309,7 +310,7 @@ fn calls_into_javascript_and_bytes_of_a_report_stay_within_their_figures() {
         look,
     );
     let requests = receiver.requests();
-    // One more made the client.
+    // One more request was sent when the client was made.
     assert_eq!(requests.len(), REQUESTS + 1, "one request for each report");
     within(
         "connections of a report",
@@ -360,9 +361,9 @@ fn the_feature_for_spans_makes_no_call_more_without_a_rate_and_sends_nothing_at_
     assert_eq!(receiver.requests().len(), 0, "nothing of it was recorded");
 }
 
-/// Calls out of WebAssembly for each request with this body, on average.
+/// Calls from WebAssembly to JavaScript for each request with this body, on average.
 fn calls(worker: &Worker, body: &str) -> f64 {
-    // What happens once for each isolate is not what is asked for.
+    // The first request does the one-time work of the isolate, which is not counted.
     worker.post_text("/", body);
     thread::sleep(REST);
     worker.get("/counts");

@@ -1,5 +1,5 @@
-//! Writes the list of what each module proves: `alarm::trials()` for each `mod alarm;` in
-//! `main.rs`. A list of modules that a macro makes would hide their files from `cargo fmt`.
+//! Writes the list of all tests: `alarm::trials()` for each `mod alarm;` in `main.rs`. If a macro
+//! declared the modules, `cargo fmt` would not find their files.
 
 use std::path::Path;
 use std::{env, fs};

@@ -1,5 +1,5 @@
-//! The workflow files, as far as they can be tested without the service that runs
-//! them: their commands are run or parsed, their versions compared.
+//! The workflow files, without the service that runs them: their commands are run or parsed, and
+//! their versions compared.
 
 use std::fs;
 use std::path::Path;
@@ -20,12 +20,12 @@ fn read(file: &str) -> String {
     fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
-/// A workflow by its file's name.
+/// A workflow, by the name of its file.
 fn workflow(name: &str) -> Value {
     parsed(&format!(".github/workflows/{name}"))
 }
 
-/// A workflow by its file.
+/// A workflow, by the path of its file.
 pub fn parsed(file: &str) -> Value {
     serde_saphyr::from_str(&read(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
@@ -44,7 +44,7 @@ pub fn steps_of(workflow: &Value) -> Vec<Value> {
     steps.cloned().collect()
 }
 
-/// The lines of all steps that run something.
+/// All lines of the steps that run commands.
 fn lines() -> Vec<String> {
     let steps = steps();
     let scripts = steps.iter().filter_map(|step| step["run"].as_str());
@@ -63,7 +63,7 @@ fn every_command_of_this_repository_in_a_workflow_exists_and_is_documented() {
     let mut seen = 0;
     for line in lines() {
         if let Some(arguments) = line.strip_prefix("cargo xtask ") {
-            // What it is told is parsed before it helps.
+            // With `--help` the arguments are parsed, but the command does not run.
             let mut command = Command::new(environment::path("PROOF_XTASK"));
             command.args(arguments.split(' ')).arg("--help");
             Process::start(&line, &command).wait_for_success(wait::LIMIT);
@@ -122,8 +122,8 @@ fn a_workflow_takes_its_versions_from_where_they_are_pinned_and_only_actions_of_
     }
 }
 
-/// Runs the steps of the workflow that concern git, in a clone whose origin is a
-/// folder. In place of the book there is a file for each release.
+/// Runs the workflow's steps that use git, in a clone of a repository in a folder. A file for each
+/// release takes the place of the book.
 fn publishing_keeps_the_folder_in_a_branch_from_one_release_to_the_next() {
     let folder = run::new_directory("repository");
     let origin = folder.join("origin");
@@ -154,7 +154,7 @@ fn publishing_keeps_the_folder_in_a_branch_from_one_release_to_the_next() {
         )
         .expect("a page");
         step(&clone, "keep");
-        // A second time there is nothing to keep, which is no failure.
+        // The second time there is no change to commit, which must not be a failure.
         step(&clone, "keep");
     }
     shell(&folder, "git clone --quiet --branch published origin kept");
@@ -164,7 +164,7 @@ fn publishing_keeps_the_folder_in_a_branch_from_one_release_to_the_next() {
     }
 }
 
-/// Runs a script as the service does, knowing nothing of this user's git.
+/// Runs a script as the service does, without this user's settings of git.
 #[track_caller]
 fn shell(folder: &Path, script: &str) {
     let workflow = workflow("publish.yml");

@@ -1,7 +1,7 @@
 //! Every row of the configuration's table, in workerd.
 //!
-//! A Worker's bindings are fixed when it starts, so each test sets as many of them
-//! as do not get in each other's way.
+//! A Worker's bindings are fixed when it starts. So each test sets as many bindings as do not
+//! affect each other.
 
 use harness::receiver::{Answer, Receiver, envelope, event};
 use harness::server::Request;
@@ -10,7 +10,7 @@ use harness::worker::{Worker, WorkerOptions};
 use serde_json::{Value, json};
 use toml::Table;
 
-/// Starts every line of the crate's.
+/// The beginning of each line that the crate prints.
 const OURS: &str = "[worker-sentry]";
 
 harness::trials![
@@ -29,7 +29,7 @@ harness::trials![
     an_unusable_dsn_is_named_once_and_nothing_is_sent,
 ];
 
-/// Two captures; the request that the first arrived with.
+/// Makes two captures, and returns the request of the first one.
 fn captured(worker: &Worker, receiver: &Receiver) -> Request {
     for marker in ["configured.1", "configured.2"] {
         let answer = worker.post(&format!("/main/capture?marker={marker}"));
@@ -39,25 +39,25 @@ fn captured(worker: &Worker, receiver: &Receiver) -> Request {
     receiver.wait_for("configured.1").request
 }
 
-/// The crate's own lines so far, without what wrangler puts before them.
+/// The crate's lines so far, without wrangler's prefix.
 fn ours(worker: &Worker) -> Vec<String> {
     let lines = worker.log().lines();
     let ours = lines.iter().filter_map(|line| line.split_once(OURS));
-    // A warning is in colour.
+    // A warning ends with the code that resets the colour.
     ours.map(|(_, line)| line.replace("\u{1b}[0m", "").trim().to_owned())
         .collect()
 }
 
-/// Wrangler writes a line a while after the Worker has.
+/// Waits until wrangler has written these lines, which takes a while.
 fn wait_for_ours(worker: &Worker, expected: &[&str]) {
-    // A line of the application's, after which nothing of ours can still come.
+    // This line is the application's. Lines of the crate from before it have been written then.
     worker.get("/cdn-cgi/handler/scheduled?cron=the-last-line");
     worker.process().wait_for_line("the-last-line", wait::LIMIT);
     let lines = ours(worker);
     assert!(lines.len() >= expected.len(), "{lines:#?}");
     let (lines, rest) = lines.split_at(expected.len());
     assert_eq!(lines, expected);
-    // What is said about the last line's own event.
+    // Only lines about this request's own event may follow.
     let said = |line: &String| line.starts_with("event ");
     assert!(rest.iter().all(said), "{rest:#?}");
 }
@@ -72,7 +72,7 @@ fn set_var(options: WorkerOptions, name: &str, value: impl Into<toml::Value>) ->
 
 fn what_is_set_is_used_and_the_more_specific_name_wins() {
     let receiver = Receiver::accepting();
-    // A path, a port and the old kind of secret key.
+    // This DSN has a path, a port and a secret key of the old kind.
     let dsn = format!("{}/some/path/42", receiver.url()).replace("://", "://public:old@");
     let worker = Worker::fixture()
         .secret("SENTRY_DSN", &dsn)
@@ -116,7 +116,7 @@ fn the_general_names_apply_where_the_specific_ones_are_absent_and_debug_is_off()
         .secret("SENTRY_DSN", &receiver.dsn())
         .var("COMPILER_VERSION", "9.9.9")
         .var("ENVIRONMENT", "staging")
-        // Empty is how a var of a parent environment is unset.
+        // Setting a var to an empty text is the way to unset it in an environment.
         .var("SENTRY_RELEASE", "")
         .var("SENTRY_ENVIRONMENT", " ")
         .var("SENTRY_DEBUG", "off")
@@ -145,7 +145,7 @@ fn the_versions_id_is_the_last_resort_and_a_tunnel_gets_the_event_instead_of_the
     let request = captured(&worker, &tunnel);
     assert_eq!(request.target, "/in?way=1");
     assert_eq!(request.header("x-sentry-auth"), None);
-    // The same DSN, with the place for a secret key that it does not have.
+    // The envelope has the same DSN, with the colon before a secret key that is missing.
     let dsn = envelope(&request).0["dsn"].to_string();
     assert_eq!(dsn.replace(":@", "@"), format!("{:?}", host.dsn()));
     assert_eq!(host.connections(), 0);
@@ -164,7 +164,7 @@ fn a_service_binding_carries_every_envelope_and_brings_the_answer_back() {
             Answer::Reply(429, vec![pause], Vec::new())
         }
     });
-    // The same project and key at both, as a receiver has it that two networks can reach.
+    // Both DSNs have the same project and key, as if two networks could reach one receiver.
     let worker = Worker::fixture()
         .reporting_to(&host.dsn())
         .through_tunnel(&behind.dsn())
@@ -176,14 +176,14 @@ fn a_service_binding_carries_every_envelope_and_brings_the_answer_back() {
         .header("x-sentry-auth")
         .expect("the tunnel's header");
     assert!(auth.contains("sentry_key="), "{auth}");
-    // What the tunnel does not pass on.
+    // The tunnel does not pass on this header.
     assert_eq!(request.header("user-agent"), None);
-    // A panic cannot wait for anybody, and takes the same way.
+    // A panic cannot await anything. Its report takes the same way.
     worker.post("/panics/in-flight?marker=carried-panic");
     behind.wait_for_event_that("the panic", |event| {
         event["exception"]["values"][0]["type"] == "panic"
     });
-    // The answer comes back whole: the pause that it asks for is kept.
+    // The tunnel passes on the whole answer: the crate keeps the pause that the answer asks for.
     worker.post("/main/capture?marker=refused");
     behind.wait_for("refused");
     let answer = worker.post("/main/capture?marker=paused");
@@ -266,7 +266,7 @@ fn a_sample_rate_between_0_and_1_sends_some() {
     let sent = worker.post(&path).json()["sent"].clone();
     assert_eq!(sent, receiver.requests().len());
     println!("figure: a sample rate of 0.5 sent {sent} of {CAPTURES} events");
-    // Ten standard deviations.
+    // The range is ten standard deviations wide on each side.
     let sent = sent.as_u64().expect("a number");
     assert!((100..300).contains(&sent), "{sent}");
 }
@@ -299,7 +299,7 @@ fn every_unusable_value_is_named_once_and_never_shown_and_its_default_applies() 
     worker.process().wait_for_line("the-last-line", wait::LIMIT);
     let mut lines = ours(&worker);
     lines.sort();
-    // Of the two Access secrets the absent one is to be named.
+    // Of the two secrets for Access, the line must name the missing one.
     let named: Vec<&str> = lines
         .iter()
         .filter_map(|line| line.split(' ').next())

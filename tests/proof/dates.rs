@@ -1,4 +1,4 @@
-//! What a compatibility date changes, for the crate and for who uses it.
+//! What a compatibility date changes, for the crate and for its users.
 //!
 //! | From | Flag | What it changes |
 //! | --- | --- | --- |
@@ -8,9 +8,9 @@
 //! | 2026-08-04 | `nodejs_compat` | Node.js's modules and its `process` are there |
 //! | 2026-10-01 | `durable_object_io_tasks_prevent_eviction` | `wait_until` keeps an object |
 //!
-//! Each runs on the last day before it and on the day itself. Where the local runtime
-//! shows the change, the two must differ; where it does not, the test says so and holds
-//! the crate to the same on both.
+//! Each test runs on the last day before the change and on its day. If the local runtime shows the
+//! change, the two results must differ. If it does not, the test says so and expects the crate to
+//! behave the same on both days.
 
 use std::time::Duration;
 
@@ -19,9 +19,9 @@ use harness::wait;
 use harness::worker::Worker;
 use serde_json::{Value, json};
 
-/// A close that is answered is answered in milliseconds.
+/// The longest wait for the answer to a close. An answer comes within milliseconds.
 const SILENCE: Duration = Duration::from_secs(4);
-/// workerd forgets an object after ten seconds without a request.
+/// workerd removes an object from memory after ten seconds without a request.
 const LONGER_THAN_IDLE_S: u64 = 15;
 
 harness::trials![
@@ -32,7 +32,7 @@ harness::trials![
     around_2026_10_01_what_is_left_in_wait_until_outlives_the_objects_idle_time,
 ];
 
-/// The fixture on the last day before a change, and on its day.
+/// The fixture on the last day before a change, and on the day of the change.
 fn around(dates: [&str; 2], dsn: Option<&str>) -> [Worker; 2] {
     dates.map(|date| {
         let options = Worker::fixture().telling_its_date().on_date(date);
@@ -54,11 +54,11 @@ fn from_2026_04_07_the_close_of_a_plain_socket_is_answered_and_of_a_hibernating_
     let [before, after] = around(dates, None);
     assert_eq!(closed(&before, "/dates/socket", SILENCE), None);
     assert_eq!(closed(&after, "/dates/socket", wait::LIMIT), answer);
-    // The fixture's object does not answer a close, and nobody does it in its place.
+    // The fixture's object does not answer a close, and the runtime does not answer for it.
     for worker in [&before, &after] {
         assert_eq!(closed(worker, "/subject/silent/socket", SILENCE), None);
     }
-    // So an object has to, on every date. The example does.
+    // So an object has to answer on every date. The example's object does.
     for date in dates {
         let worker = Worker::listings().on_date(date).start();
         let seen = closed(&worker, "/lists/closed/progress", wait::LIMIT);
@@ -70,7 +70,7 @@ fn from_2026_04_21_a_cloned_error_keeps_its_properties_and_what_a_stub_throws_is
     let workers = around(["2026-04-20", "2026-04-21"], None);
     let cloned = workers.each_ref().map(|it| it.get("/dates/clone").json());
     assert_eq!(cloned, [json!({ "code": null }), json!({ "code": 7 })]);
-    // An object's error does not pass through that.
+    // An object's error is not cloned in that way.
     let [before, after] = workers.each_ref().map(|it| {
         let thrown = it.post("/stub/thrown?marker=thrown");
         assert_eq!(thrown.status, 200, "{thrown:?}");
@@ -92,9 +92,9 @@ fn around_2026_05_14_a_non_retryable_error_is_reported_with_its_name_and_message
         let exceptions = event["exception"]["values"].as_array().expect("exceptions");
         let root = json!([exceptions[0]["type"], exceptions[0]["value"]]);
         assert_eq!(root, json!(["NonRetryableError", marker]));
-        // The engine of a local run is a Worker of wrangler's own, on a date of its own:
-        // the status has the general text on both days. In production it has the error's
-        // from 2026-05-14.
+        // The engine of a local run is a Worker of wrangler with a date of its own, so the status
+        // has the general message on both days. In production the status has the error's own
+        // message from 2026-05-14.
         let status = wait::until("end of the Workflow", wait::LIMIT, || {
             let status = worker.get(&format!("/workflows/status/SCENARIO/{marker}"));
             let status = status.json();
@@ -127,7 +127,7 @@ fn without_what_always_differs(mut event: Value) -> Value {
     for name in ["event_id", "timestamp"] {
         event.as_object_mut().expect("an object").remove(name);
     }
-    // Each event is of a trace of its own.
+    // Each event has a trace of its own.
     let contexts = event["contexts"].as_object_mut().expect("contexts");
     assert!(contexts.remove("trace").is_some());
     event
@@ -142,8 +142,8 @@ fn around_2026_10_01_what_is_left_in_wait_until_outlives_the_objects_idle_time()
         let path = format!("/subject/left/linger?seconds={LONGER_THAN_IDLE_S}&to={to}");
         assert_eq!(worker.post(&path).status, 200);
     }
-    // The local runtime keeps the object on both days. In production an idle one could be
-    // shut down before 2026-10-01, with what is in its `wait_until`.
+    // The local runtime keeps the object on both days. Before 2026-10-01, production could shut
+    // down an idle object together with the work in its `wait_until`.
     for number in 0..workers.len() {
         wait::until("request of an object left alone", wait::LIMIT, || {
             let requests = receiver.requests();

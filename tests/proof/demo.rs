@@ -1,4 +1,4 @@
-//! What `cargo xtask demo` starts, with a drill.
+//! The programs that `cargo xtask demo` starts, with a drill.
 
 use std::fs;
 use std::process::Command;
@@ -11,9 +11,9 @@ harness::trials![a_drill_shows_its_panics_way_in_the_terminal_and_in_bugsink_wit
 
 const FILE: &str = "listings/src/compilation_coordinator.rs";
 
-/// The way to the panic, the innermost first: the function of a frame, the line in the source
-/// after which its own is looked for, and that line. What follows the name of an `async fn` is
-/// the compiler's.
+/// The stack of the panic, innermost first. Each entry has the function of a frame, the line of the
+/// source after which the search begins, and the frame's line. What follows the name of an `async
+/// fn` is added by the compiler.
 const WAY: [(&str, &str, &str); 3] = [
     (
         "CompilationCoordinator::give_up::{{closure}}",
@@ -62,7 +62,7 @@ fn a_drill_shows_its_panics_way_in_the_terminal_and_in_bugsink_with_each_line_ri
     });
     let page = http::request("GET", page.expect("the address of an issue"), &[], "").body;
     let marked: Vec<String> = page.split(MARKED).skip(1).map(line).collect();
-    // A source map has one line for an offset, so Bugsink knows no function that was inlined.
+    // A source map has one line for each offset, so Bugsink does not know inlined functions.
     let (_, _, panicked) = WAY[0];
     assert!(
         marked.iter().any(|it| it == panicked),
@@ -70,10 +70,10 @@ fn a_drill_shows_its_panics_way_in_the_terminal_and_in_bugsink_with_each_line_ri
     );
 }
 
-/// What stands in Bugsink's page before the line of a frame, among those around it.
+/// The text before a frame's own line in Bugsink's page, which also shows the lines around it.
 const MARKED: &str = " font-bold w-full\">";
 
-/// The text of a line in Bugsink's page, which is coloured.
+/// The text of a line in Bugsink's page, without its colours.
 fn line(html: &str) -> String {
     let end = html.find("</li>").unwrap_or(html.len());
     let parts = html[..end].split('<');

@@ -1,4 +1,4 @@
-//! The example Worker as it would be deployed, configuration and all.
+//! The example Worker as it would be deployed, with its configuration.
 
 use std::fs;
 
@@ -6,12 +6,12 @@ use harness::environment;
 use harness::worker::{Build, Worker, committed};
 use toml::Value;
 
-/// What the example is held to, compressed: what a Worker on the free plan could have for
-/// years. Since 2026-09-04 the limit is one of the size that is not compressed.
+/// The largest compressed upload of the example: for years it was the limit of the free plan. Since
+/// 2026-09-04 Cloudflare limits the size that is not compressed instead.
 /// <https://developers.cloudflare.com/workers/platform/limits/#worker-size>
 const FREE_PLAN_KIB: f64 = 3.0 * 1024.0;
 
-/// The classes that the configuration names, and the entrypoint.
+/// The classes that the configuration names, and the default entrypoint.
 const EXPORTS: [&str; 8] = [
     "BatchCompilationWorkflow",
     "CacheWarmingWorkflow",
@@ -23,8 +23,8 @@ const EXPORTS: [&str; 8] = [
     "default",
 ];
 
-/// What `worker` 0.8.7 adds to every Worker: plain classes, which no one can
-/// call from outside.
+/// Classes that `worker` 0.8.7 adds to every Worker. They are plain classes, so no other Worker can
+/// call them.
 const OF_WORKER: [&str; 3] = ["ContainerStartupOptions", "MinifyConfig", "R2Range"];
 
 /// The handlers that the runtime calls.
@@ -47,7 +47,7 @@ fn the_committed_configuration_can_be_deployed_within_the_free_plan() {
     assert_eq!(unit.trim(), "KiB", "{line}");
     let size: f64 = size.parse().expect("a number");
     assert!(size > 0.0 && size < FREE_PLAN_KIB, "{line}");
-    // Everything that the application uses is bound, and nothing else.
+    // Everything that the application uses has a binding, and there is no other binding.
     for binding in [
         "env.RATE_LIMITER",
         "env.COMPILATION ",
@@ -82,7 +82,7 @@ fn the_committed_configuration_holds_no_secret_and_no_drills() {
             _ => &[],
         };
         assert_eq!(vars, allowed, "{build:?}");
-        // Whatever else a binding may be called in a configuration.
+        // No such text may stand anywhere in the configuration, whatever a binding is called.
         let text = toml::to_string(&config).expect("a table is TOML");
         for secret in ["SENTRY_", "DRILLS", "://"] {
             assert!(!text.contains(secret), "{secret} in {build:?}");
@@ -96,8 +96,8 @@ fn the_worker_exports_its_classes_and_its_handlers_and_nothing_else() {
     let mut exports = exports(&module);
     exports.retain(|name| !OF_WORKER.contains(name));
     assert_eq!(exports, EXPORTS);
-    // What wasm exports by name becomes a method of the default entrypoint, and
-    // so one that others can call.
+    // A function that wasm exports by name becomes a method of the default entrypoint, which other
+    // Workers can call.
     assert_eq!(methods(&module), METHODS);
 }
 
@@ -113,8 +113,8 @@ fn exports(module: &str) -> Vec<&str> {
     names
 }
 
-/// The methods of the default entrypoint, the only class that names what it
-/// extends in a bundle whose names are short.
+/// The methods of the default entrypoint. In a minified bundle it is the only class that names the
+/// class it extends.
 fn methods(module: &str) -> Vec<&str> {
     let (before, after) = module.split_once("=class extends ").expect("an entrypoint");
     let class = before.rsplit([' ', ',', ';']).next().expect("its name");

@@ -1,7 +1,7 @@
-//! The book's sequence diagrams, compared with a recording of their stories.
+//! The book's sequence diagrams, compared with recordings of the real runtime.
 //!
-//! Each way through the diagram is told by the real runtime once. What was
-//! recorded becomes the messages that the diagram must have, in their order.
+//! The real runtime runs each path through the diagram. The recording is turned into the
+//! messages that the diagram must have, in their order.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,13 +17,13 @@ use crate::panics::instance;
 use crate::trace::seen;
 
 const PAGE: &str = "architecture.md";
-/// The page with the diagram of a trace, and that with the one of a panic.
+/// The page with the diagram of a trace, and the page with the diagram of a panic.
 const TRACE: &str = "one-trace.md";
 const PANIC: &str = "panics.md";
-/// Starts every line of the crate's.
+/// The beginning of each line that the crate prints.
 const OURS: &str = "[worker-sentry] ";
 const RECORDED: &str = "[story] ";
-/// What the fixture's handlers fail with.
+/// The beginning of the error of the fixture's handlers.
 const FAILURE: &str = "the fixture failed on purpose: ";
 
 harness::trials![
@@ -34,7 +34,7 @@ harness::trials![
 ];
 
 fn the_sequence_diagram_shows_what_the_runtime_was_seen_to_do_message_by_message() {
-    // In the order of the diagram's alternatives and stories.
+    // The order is that of the diagram's alternatives and stories.
     let recorded = [
         without_a_dsn(),
         with_a_dsn_that_cannot_be_loaded(),
@@ -44,7 +44,7 @@ fn the_sequence_diagram_shows_what_the_runtime_was_seen_to_do_message_by_message
     assert_shown(PAGE, &diagram::paths(PAGE), &recorded);
 }
 
-/// Fails with both sides of each way through a diagram that differs from what was recorded.
+/// Fails if a path through a diagram differs from its recording, and shows both.
 fn assert_shown(page: &str, shown: &[Path], recorded: &[Vec<String>]) {
     let disagreements: Vec<String> = (0..recorded.len().max(shown.len()))
         .filter_map(|number| disagreement(page, shown.get(number), recorded.get(number)))
@@ -52,7 +52,7 @@ fn assert_shown(page: &str, shown: &[Path], recorded: &[Vec<String>]) {
     assert!(disagreements.is_empty(), "{}", disagreements.join("\n"));
 }
 
-/// Both sides of one way through a diagram, if they differ.
+/// A path and its recording as text, if they differ.
 fn disagreement(
     page: &str,
     shown: Option<&Path>,
@@ -97,18 +97,18 @@ fn the_drawings_that_are_kept_are_what_mermaid_draws_from_the_pages() {
         assert_eq!(kept.0, drawn.0, "{file}: other elements");
         assert_eq!(kept.1.len(), drawn.1.len(), "{file}");
         for (kept, drawn) in kept.1.iter().zip(&drawn.1) {
-            // Another machine has other fonts.
+            // The fonts of another machine give other sizes.
             let is_near = (kept - drawn).abs() <= f64::max(12.0, drawn.abs() * 0.1);
             assert!(is_near, "{file}: {kept}, drawn {drawn}");
         }
     }
 }
 
-/// A drawing without its numbers, and those.
+/// A drawing without its numbers, and the numbers.
 fn split(drawing: &str) -> (String, Vec<f64>) {
     let (mut words, mut numbers) = (String::new(), Vec::new());
     let mut rest = drawing;
-    // The first line says what it is of.
+    // The numbers in the first line are a fingerprint and not sizes.
     if let Some((first, after)) = drawing.split_once('\n') {
         words.push_str(first);
         rest = after;
@@ -124,13 +124,13 @@ fn split(drawing: &str) -> (String, Vec<f64>) {
     (words, numbers)
 }
 
-// The stories, as they are told ---------------------------------------------
+// The stories --------------------------------------------------------------
 
 fn without_a_dsn() -> Vec<Vec<String>> {
     let worker = Worker::fixture().recorded().start();
     worker.post("/stories/alarm?failures=1");
     wait_for(&worker, "leave alarm", 2);
-    // Not even where the crate has a line for it.
+    // Without a DSN the crate prints no line at all.
     assert_eq!(worker.process().count_lines(OURS), 0);
     vec![messages(&story(&worker, "alarm"))]
 }
@@ -140,15 +140,15 @@ fn with_a_dsn_that_cannot_be_loaded() -> Vec<Vec<String>> {
     let worker = worker.start();
     worker.post("/stories/alarm?failures=1");
     wait_for(&worker, "leave alarm", 1);
-    // Sooner than a load that was not given up is taken for dead. The alarm's own
-    // retry comes later than that.
+    // This request comes before an abandoned load would be given up. The runtime runs the alarm
+    // again only after that.
     worker.post("/stories/main");
     wait_for(&worker, "read SENTRY_RELEASE", 2);
     wait_for(&worker, "leave alarm", 2);
     vec![messages(&story(&worker, "alarm"))]
 }
 
-/// The four stories in one isolate, the alarm's first.
+/// The four stories in one isolate. The alarm comes first.
 fn with_a_receiver() -> Vec<Vec<String>> {
     let (worker, receiver) = Worker::fixture().recorded().start_reporting();
     worker.post("/stories/alarm?failures=1");
@@ -163,7 +163,7 @@ fn with_a_receiver() -> Vec<Vec<String>> {
     wait_for(&worker, "leave fetch", 1);
     worker.post("/stories/run");
     wait_for(&worker, "leave run", 1);
-    // What the recording says was sent has arrived, and nothing else has.
+    // The requests of the recording have arrived, and no others.
     assert_eq!(receiver.requests().len(), 4);
     let stories = ["alarm", "websocket_error", "fetch", "run"];
     stories
@@ -178,7 +178,7 @@ fn wait_for(worker: &Worker, what: &str, times: usize) {
     });
 }
 
-/// What was recorded from a handler's first run on.
+/// The recording from a handler's first run on.
 fn story(worker: &Worker, handler: &str) -> Vec<String> {
     let lines = worker.log().lines();
     let recorded = lines.iter().filter_map(|line| {
@@ -192,7 +192,7 @@ fn story(worker: &Worker, handler: &str) -> Vec<String> {
 
 // A trace -------------------------------------------------------------------
 
-/// The parts of a chain, each with what it calls its event.
+/// The parts of a chain, each with its name in the event's message.
 const PARTS: [(&str, &str); 4] = [
     ("main", "main"),
     ("object", "object"),
@@ -208,7 +208,7 @@ fn the_diagram_of_a_trace_shows_what_each_hop_was_seen_to_hand_on() {
     let path = "/traces/chain?marker=drawn.";
     let answer = worker.send("POST", path, &[("sentry-trace", &header)], "");
     assert_eq!(answer.status, 200, "{answer:?}");
-    // Each part reports, and is known by its span.
+    // Each part sends a report, which contains the part's span.
     let mut spans = vec![("client", CLIENT.to_owned())];
     for (part, event) in PARTS {
         let seen = seen(&receiver, &format!("{event}:drawn."));
@@ -219,14 +219,14 @@ fn the_diagram_of_a_trace_shows_what_each_hop_was_seen_to_hand_on() {
         let known = spans.iter().find(|(_, it)| it == span);
         known.map_or_else(|| span.to_owned(), |(name, _)| (*name).to_owned())
     };
-    // The end of the chain: its step has failed twice.
+    // The end of the chain: its step has failed in two attempts.
     receiver.wait_for_event("step:drawn.");
     let last = format!("{RECORDED}attempt 2");
     worker.process().wait_for_line(&last, wait::LIMIT);
     let lines = worker.log().lines();
     let mut hops: Vec<String> = Vec::new();
     for hop in lines.iter().filter_map(|line| hop(line, &receiver, name)) {
-        // A Workflow's `run` begins anew after it has slept.
+        // A Workflow's `run` starts again after it has slept.
         if !hops.contains(&hop) {
             hops.push(hop);
         }
@@ -237,8 +237,8 @@ fn the_diagram_of_a_trace_shows_what_each_hop_was_seen_to_hand_on() {
     assert_shown(TRACE, &diagram::paths(TRACE), &recorded);
 }
 
-/// A line of the recording as a message: what came, with `T` for the trace's id and a name for
-/// each span's.
+/// The message for a line of the recording: the headers that arrived, with `T` in place of the
+/// trace's id and a name in place of each span's id.
 fn hop(line: &str, receiver: &Receiver, name: impl Fn(&str) -> String) -> Option<String> {
     let (_, told) = line.split_once(RECORDED)?;
     let mut words = told.split(' ');
@@ -276,7 +276,7 @@ fn the_diagram_of_a_panic_shows_what_the_runtime_was_seen_to_do() {
     assert_shown(PANIC, &shown, &recorded);
 }
 
-/// A request that panics, and the next one.
+/// Runs a request that panics, and the next request.
 fn panicked(worker: WorkerOptions) -> Vec<String> {
     let (worker, receiver) = worker.recorded().start_reporting();
     let old = instance(&worker);
@@ -305,7 +305,7 @@ fn panicked(worker: WorkerOptions) -> Vec<String> {
                 say("M->>C: panic");
                 say("C->>S: POST envelope");
             }
-            // The last thing that the hook says before the trap.
+            // The hook's last line before the trap.
             "[worker-sentry] panic reported" if is_new => {
                 say("M-->>R: the WebAssembly instance ends");
             }
@@ -328,9 +328,9 @@ fn panicked(worker: WorkerOptions) -> Vec<String> {
     messages
 }
 
-// What was recorded, as messages --------------------------------------------
+// The recording as messages -------------------------------------------------
 
-/// The messages of a story, as Mermaid writes them.
+/// The messages of a story, in Mermaid's syntax.
 fn messages(recorded: &[String]) -> Vec<String> {
     let mut teller = Teller::default();
     let mut rest = recorded;
@@ -343,8 +343,8 @@ fn messages(recorded: &[String]) -> Vec<String> {
     teller.messages
 }
 
-/// Turns lines into messages. A line that is no message of the diagram's, such as
-/// the read of one more binding, says nothing.
+/// Turns lines into messages. The diagram has no message for some lines, such as the read of
+/// another binding.
 #[derive(Default)]
 struct Teller {
     messages: Vec<String>,
@@ -352,16 +352,16 @@ struct Teller {
     /// The handler's participant.
     host: &'static str,
     runs: usize,
-    /// Whether another handler runs now, with a story of its own.
+    /// Whether another handler is running, which has a story of its own.
     is_elsewhere: bool,
-    /// What the capture that is under way has done so far.
+    /// What the current capture has done so far.
     capture: Capture,
 }
 
 #[derive(Default)]
 struct Capture {
-    /// Outside of a capture the crate reads `SENTRY_DSN` to know whether to watch
-    /// for panics, which the diagram leaves out.
+    /// Whether a capture is running. Outside of a capture the crate also reads `SENTRY_DSN`, to
+    /// decide whether to install the hook for panics, and the diagram leaves that out.
     is_under_way: bool,
     is_guarded: bool,
     has_loaded: bool,
@@ -371,7 +371,7 @@ struct Capture {
 }
 
 impl Teller {
-    /// `false` at the end of the story: the runtime's retry.
+    /// Handles a line. Returns `false` at the end of the story, which is the runtime's retry.
     fn hear(&mut self, line: &str, after: &[String]) -> bool {
         let host = self.host;
         match line.split_once(' ').unwrap_or((line, "")) {
@@ -386,12 +386,12 @@ impl Teller {
                 self.capture.is_guarded = true;
                 self.note_step("1 guard: SENTRY_DSN?");
             }
-            // The reads that follow the guard's: the crate reads all its bindings.
+            // After the guard's read, the crate reads all its bindings.
             ("read", "SENTRY_RELEASE") => {
                 self.capture.has_loaded = true;
                 self.note_step("2 load: absent → loading");
             }
-            // This line comes from where the client is built, which happens once.
+            // The crate prints this line where it builds the client, which happens once.
             ("[worker-sentry]", "client initialised") => {
                 self.note_step("4 loading → ready, once");
                 self.note_step("5 build the client");
@@ -439,7 +439,7 @@ impl Teller {
         self.runs == 1
     }
 
-    /// A capture gave `None`. What the diagram says of that has to be seen, too.
+    /// Handles a capture that returned `None`. The text in the diagram must fit the recording.
     fn nothing(&mut self, after: &[String]) {
         let Capture {
             has_loaded,
@@ -449,7 +449,7 @@ impl Teller {
         } = self.capture;
         let what = match (has_loaded, has_sent || has_waited) {
             (false, false) => "None, at once",
-            // The next capture does not wait for this one's turn to run out.
+            // The next capture loads without waiting until this capture's turn expires.
             (true, false) if loads_at_once(after) => {
                 self.note_step("3 loading → absent");
                 "None, the next capture loads"
@@ -478,7 +478,7 @@ impl Teller {
     }
 }
 
-/// How the diagram names the crate's functions.
+/// The name of the crate's functions in the diagram.
 fn called(function: &str) -> &str {
     match function {
         "capture_exception_in_isolate" => "capture, awaited",
@@ -487,7 +487,7 @@ fn called(function: &str) -> &str {
     }
 }
 
-/// Whether the next capture reads the bindings without waiting for its turn.
+/// Whether the next capture reads the bindings without waiting for a turn.
 fn loads_at_once(after: &[String]) -> bool {
     let next = after.iter().skip_while(|line| !line.starts_with("call "));
     let decides = |line: &&String| line.starts_with("wait ") || *line == "read SENTRY_RELEASE";

@@ -1,4 +1,4 @@
-//! What an event says, and what the application may say about it.
+//! The content of an event, and what the application may add to it.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -27,7 +27,7 @@ fn reporting() -> &'static (Worker, Receiver) {
     REPORTING.get(|| Worker::fixture().start_reporting())
 }
 
-/// What no log may contain: signs of a clock that was asked, or of a trap.
+/// Texts that no log may contain. They are signs of a call for the time, or of a trap.
 const TRAPS: [&str; 4] = [
     "time not implemented",
     "unreachable",
@@ -41,12 +41,12 @@ pub fn assert_no_trap(worker: &Worker) {
     }
 }
 
-/// The level; Sentry takes one that is not there as `error`.
+/// The event's level. Sentry treats a missing level as `error`.
 pub fn level(event: &Value) -> &str {
     event["level"].as_str().unwrap_or("error")
 }
 
-/// The type and the value of each exception, the root cause first.
+/// The type and the value of each exception, root cause first.
 fn chain(event: &Value) -> Vec<(&str, &str)> {
     exceptions(event)
         .iter()
@@ -75,8 +75,8 @@ fn a_thrown_javascript_error_keeps_its_name_message_stack_and_cause() {
             ("TestError", "caught-one")
         ]
     );
-    // The innermost function is the last frame: behind the import that throws
-    // come the module's own functions, whose names the build makes shorter.
+    // The innermost function is the last frame. Below the import that throws come the module's own
+    // functions, whose names the build shortens.
     let behind_the_import = |exception: &Value| -> Vec<String> {
         let frames = exception["stacktrace"]["frames"]
             .as_array()
@@ -128,7 +128,7 @@ fn an_event_names_its_class_handler_mechanism_level_runtime_and_sdk() {
         "handled": false,
         "data": { "class": "Events", "handler": "thrown" },
     });
-    // What was caught is the last one; a cause was caught by nobody.
+    // The last exception was caught. A cause was not caught, so it has no mechanism.
     assert_eq!(mechanisms, [&Value::Null, &caught]);
 }
 
@@ -173,7 +173,8 @@ fn an_error_reported_inside_is_not_reported_again_on_its_way_out() {
     worker.post("/main/twice?marker=only-one");
     let event = receiver.wait_for_event("only-one");
     assert_eq!(event["transaction"], "Inner.call");
-    // A later event of the same request context would have come before this one.
+    // The events of one request arrive in their order, so a second event would arrive before this
+    // one.
     worker.post("/main/capture?marker=after-only-one");
     receiver.wait_for_event("after-only-one");
     let count = receiver
@@ -221,7 +222,7 @@ fn every_function_works_in_one_instance_and_reads_no_clock() {
 fn before_send_changes_or_drops_an_event_and_the_next_one_is_sent() {
     let (worker, receiver) = Worker::fixture().start_reporting();
     let instance = worker.get("/instance").json();
-    // The first of the isolate, so that nothing is ready before the drop.
+    // These are the isolate's first events, so nothing is initialised before the dropped one.
     for round in 0..3 {
         let answer = worker.post(&format!("/events/dropped-then-sent?marker=after-{round}"));
         let ids = answer.json();
@@ -232,11 +233,11 @@ fn before_send_changes_or_drops_an_event_and_the_next_one_is_sent() {
     let id = worker.post("/main/capture?marker=change-me-please").json();
     let event = receiver.wait_for_event("changed-please");
     assert_eq!(event["event_id"], id);
-    // A handler's own error is not touched by what the hook does to the event.
+    // The hook's change of an event does not change the handler's own error.
     let answer = worker.post("/main/error?marker=change-me-too");
     assert!(answer.body.contains("change-me-too"), "{answer:?}");
     receiver.wait_for_event("changed-too");
-    // Each event came alone, without an account of the dropped ones.
+    // Each event came without a report of the dropped ones.
     for received in receiver.requests() {
         let text = received.request.text();
         assert!(!text.contains("drop-me"), "{text}");
@@ -263,7 +264,7 @@ fn a_sample_rate_sends_its_share_and_zero_sends_nothing() {
         receiver.requests().len()
     };
     assert_eq!(share("0"), 0);
-    // Out of this range once in a hundred million runs.
+    // A correct sampler leaves this range once in a hundred million runs.
     let half = share("0.5");
     assert!((22..=78).contains(&half), "{half}");
 }

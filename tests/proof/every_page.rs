@@ -1,4 +1,4 @@
-//! What is true of every page of the book.
+//! Rules for every page of the book.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -9,7 +9,7 @@ use harness::browser::{Page, Scheme};
 use harness::walk::{self, PHONE, Visit, WIDE};
 use harness::{book, environment};
 
-/// An introduction to the words that a diagram is told in is no telling.
+/// The fewest words below a diagram. Fewer can only introduce the words, not tell the diagram.
 const FEWEST_WORDS: usize = 40;
 
 harness::trials![
@@ -129,7 +129,7 @@ fn works_where_a_server_allows_only_files_of_its_own_host() {
         let views = visit.views.iter();
         views.flat_map(|view| view.violations.clone()).collect()
     });
-    // The pages were seen under the policy, and it is as strict as it says.
+    // The policy is really applied: it blocks a style that a script adds.
     let site = book::serve();
     let mut window = Page::open(&site.url("introduction.html"), Scheme::Light);
     window.evaluate("document.body.setAttribute('style', 'color: red')");
@@ -139,7 +139,7 @@ fn works_where_a_server_allows_only_files_of_its_own_host() {
     );
 }
 
-/// What a reader copies from a page, line by line.
+/// The code that a reader copies from a page, line by line.
 fn code(html: &str) -> Vec<String> {
     let mut lines = Vec::new();
     for block in html.split("<code class=\"language-").skip(1) {
@@ -272,7 +272,7 @@ fn has_no_violation_that_axe_finds_with_the_search_a_menu_the_contents_or_the_he
 fn has_no_violation_that_axe_finds_wide_or_on_a_phone_light_or_dark() {
     let site = book::serve();
     let mut pages = book::pages(&book::folder());
-    // The index is the introduction once more.
+    // The index has the same content as the introduction.
     pages.retain(|page| page != "index.html");
     let found = book::visit_all(&pages, window_with_axe, |window, page| {
         let mut found = Vec::new();
@@ -282,8 +282,8 @@ fn has_no_violation_that_axe_finds_wide_or_on_a_phone_light_or_dark() {
             (PHONE, Scheme::Light, Judge::Structure),
         ];
         for (width, scheme, judge) in judgements {
-            // What is on it has been judged where it comes from, and takes as long as
-            // all the other pages.
+            // This page repeats all other pages, which were checked before, and takes as long as
+            // all of them together.
             let judge = match (page, judge) {
                 ("print.html", Judge::All) => Judge::Structure,
                 ("print.html", _) => continue,
@@ -307,8 +307,8 @@ fn has_no_violation_that_axe_finds_wide_or_on_a_phone_light_or_dark() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
-/// What axe is asked for. Colours take the most of its time and are the same at each
-/// width; all else is the same elements in the dark.
+/// The rules that axe checks. Colours take most of the time and are the same in each width, so they
+/// are checked once for each scheme. All other rules see the same elements in light and dark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judge {
     All,
@@ -316,7 +316,7 @@ pub enum Judge {
     Structure,
 }
 
-/// What axe has against the page as it is now.
+/// The violations that axe finds on the page.
 pub fn axe(window: &mut Page, judge: Judge) -> Vec<String> {
     let (only, colours) = match judge {
         Judge::All => ("", true),

@@ -1,5 +1,5 @@
-//! Ways in which an error was once lost, changed on its way, or held the application up.
-//! Each row is a kind of fault, with the right value.
+//! Cases in which an error was once lost or changed, or delayed the application. Each row is a kind
+//! of fault, with the correct result.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ fn reporting() -> (Worker, Receiver) {
     Worker::fixture().start_reporting()
 }
 
-/// How long a panicking `fetch` takes, the fastest of three.
+/// The shortest time of three panicking `fetch` requests.
 fn panicking(worker: &Worker) -> Duration {
     let once = |n: usize| {
         instance(worker);
@@ -68,7 +68,7 @@ fn a_panicking_request_ends_with_the_bound_where_the_receiver_hangs() {
     assert!(took < Duration::from_secs(7), "{took:?}");
 }
 
-/// The exceptions of an event, the outermost first, as type and message.
+/// The exceptions of an event, outermost first, as type and message.
 fn exceptions(event: &Value) -> Vec<(String, String)> {
     let list = event["exception"]["values"].as_array().expect("exceptions");
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -121,8 +121,8 @@ fn an_email_handlers_error_is_reported_itself_and_once() {
     assert_eq!(mechanism, Some(&json!("auto.faas.cloudflare.email")));
     thread::sleep(Duration::from_millis(300));
     assert_eq!(receiver.count("mail-1"), 1);
-    // The panic that `worker` makes of it ends the instance. The next one, which tells what
-    // ended the last, has nothing to tell.
+    // `worker` turns the error into a panic, which ends the instance. The next instance reports
+    // what ended the last one, and here that was reported already.
     assert_eq!(worker.get("/main/ok").status, 200);
     thread::sleep(Duration::from_millis(500));
     assert_eq!(receiver.events().len(), 1, "{:#?}", receiver.events());
@@ -135,7 +135,7 @@ fn what_javascript_threw_is_read_whatever_holds_it() {
         worker.post(&format!("/faults/{case}?marker={marker}"));
         receiver.wait_for_event(&marker)
     };
-    // A KV error: its own message, and frames in their place.
+    // A KV error has its own message, and its stack is in frames.
     worker.post("/faults/kv?marker=held-kv");
     let kv = receiver.wait_for_event_that("KV", |event| {
         exceptions(event)[0].1.contains("KV GET failed")
@@ -145,7 +145,7 @@ fn what_javascript_threw_is_read_whatever_holds_it() {
     assert!(!message.contains("\n    at "), "{message}");
     assert!(exception["stacktrace"]["frames"].is_array(), "{kv:#}");
 
-    // The same of the other bindings: one line of text, no stack or place in it.
+    // The errors of other bindings have one line of text, without a stack or a place in it.
     for (case, said) in [
         ("d1", "no such table"),
         ("r2", "object name is not valid"),
@@ -189,7 +189,7 @@ fn what_javascript_threw_is_read_whatever_holds_it() {
     }
 }
 
-/// Ends an instance by `path` and asks the next one for something harmless.
+/// Ends an instance with a request to `path`, and sends the next instance a harmless request.
 fn told_by_the_next_instance(path: &str) -> Worker {
     let (worker, receiver) = Worker::fixture().start_reporting();
     let old = instance(&worker);
@@ -206,7 +206,7 @@ fn told_by_the_next_instance(path: &str) -> Worker {
         "auto.faas.cloudflare.unhandled_rejection"
     );
     assert_eq!(mechanism["handled"], false);
-    // It is told once.
+    // The next instance reports it only once.
     worker.get("/main/ok");
     thread::sleep(Duration::from_millis(300));
     assert_eq!(receiver.events().len(), 1);
@@ -277,14 +277,14 @@ fn a_panic_in_a_constructor_says_reported_only_if_it_was() {
 
 fn a_run_that_captures_without_end_stays_within_its_subrequests() {
     let (worker, receiver) = reporting();
-    // The next run begins to count anew.
+    // The count begins again with each run.
     for (run, told) in [("first-flood", 1), ("second-flood", 2)] {
         worker.post(&format!("/faults/flood?marker={run}"));
-        // The run's own error says how it ended, however many came before.
+        // The run's own error is still reported after many captures.
         receiver.wait_for(&format!("{run} at the end"));
         assert_eq!(receiver.count(run), 26);
         let line = "one run captured more than 25 errors; the rest is dropped";
-        // Wrangler writes a line a while after the Worker has.
+        // wrangler writes a line some time after the Worker has.
         let said = || worker.process().count_lines(line);
         wait::until("the line", wait::LIMIT, || (said() >= told).then_some(()));
         assert_eq!(said(), told, "{run}");

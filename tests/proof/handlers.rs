@@ -1,5 +1,5 @@
-//! Every handler, reported while it waits and in the background: the event names
-//! its place, there is one of it, and the application gets what it got without.
+//! Every handler, reported while it waits and in the background. The event names the handler and
+//! arrives once, and the application gets the same results as without the crate.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 
 use crate::transport::{SLACK, silent};
 
-/// The bound on one capture, as the documentation states it.
+/// The longest time of one capture, as the documentation states it.
 const BOUND: Duration = Duration::from_secs(5);
-/// What is not held up takes less than this.
+/// The longest time of an answer that waits for nothing.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
 harness::trials![
@@ -30,7 +30,7 @@ harness::trials![
     an_error_that_travels_through_a_stub_is_another_error_to_the_caller,
 ];
 
-/// A Worker, and a receiver that hangs where the event says so.
+/// A Worker, and a receiver that hangs if the event's text asks for it.
 struct Stage {
     worker: Worker,
     receiver: Receiver,
@@ -51,10 +51,10 @@ impl Stage {
         Stage { worker, receiver }
     }
 
-    /// The one event that mentions `marker`, as what a test compares.
+    /// The one event that contains `marker`, with the fields that a test compares.
     fn reported(&self, marker: &str) -> Value {
         let event = self.receiver.wait_for_event(marker);
-        // A second report would be on its way by now.
+        // A second report would arrive during this time.
         self.worker.post("/main/capture?marker=meanwhile");
         thread::sleep(Duration::from_millis(300));
         assert_eq!(self.receiver.count(marker), 1, "reported more than once");
@@ -70,7 +70,7 @@ impl Stage {
     }
 }
 
-/// What [`Stage::reported`] says of a handler that was wrapped.
+/// The result of [`Stage::reported`] for a wrapped handler.
 fn unhandled(class: &str, handler: &str) -> Value {
     let transaction = format!("{class}.{handler}");
     let mechanism = match (class, handler) {
@@ -119,7 +119,7 @@ fn main_fetch_queue_and_scheduled_are_reported_once_with_their_names() {
 }
 
 fn a_queue_handler_that_returns_its_error_is_reported_once_and_not_as_a_panic() {
-    // Of its own: `worker` makes a panic of the error, which ends the instance.
+    // A separate Worker: `worker` turns the error into a panic, which ends the instance.
     let stage = Stage::new();
     for marker in ["first.queue.", "second.queue."] {
         stage.worker.post(&format!("/main/enqueue?marker={marker}"));
@@ -129,7 +129,7 @@ fn a_queue_handler_that_returns_its_error_is_reported_once_and_not_as_a_panic() 
         assert_eq!(types, ["worker::Error::RustError"], "{event:#}");
         assert_eq!(stage.reported(marker), unhandled("main", "queue"));
     }
-    // A panic of the application's own is still one.
+    // A real panic of the application is still reported as a panic.
     stage.worker.post("/main/panic?marker=own.panic.");
     let event = stage.receiver.wait_for_event("own.panic.");
     assert_eq!(event["exception"]["values"][0]["type"], "panic");
@@ -175,7 +175,7 @@ fn an_objects_socket_handlers_are_reported_once_with_their_names() {
     }
 }
 
-/// An error in a message handler leaves the socket as it was.
+/// Checks that a message handler's error leaves the socket open.
 fn assert_works_on(socket: &mut Socket) {
     socket.send("echo");
     assert_eq!(socket.read(), "echo");
@@ -197,8 +197,8 @@ fn an_objects_fetch_waits_for_the_receiver_awaited_and_does_not_in_the_backgroun
     }
 }
 
-/// Sends a frame with a reserved opcode. How long until the client is told that
-/// this is the end, and how.
+/// Sends a frame with a reserved opcode. Returns how long it takes until the client is told the
+/// end, and the close that it gets.
 fn break_the_protocol(worker: &Worker) -> (Duration, String) {
     let mut socket = worker.socket("/subject/broken/socket");
     assert_works_on(&mut socket);
@@ -226,7 +226,7 @@ fn a_broken_sockets_end_is_not_held_up_by_a_hanging_receiver_and_is_reported() {
         "auto.faas.cloudflare.durable_object"
     );
     assert_eq!(caught["mechanism"]["handled"], true);
-    // The object answers while the report is on its way.
+    // The object answers other requests while the report is being sent.
     let began = Instant::now();
     assert_eq!(worker.post("/subject/broken/nothing").status, 404);
     assert!(began.elapsed() < AT_ONCE);
@@ -251,8 +251,8 @@ fn an_error_that_travels_through_two_wrappers_is_reported_once() {
 
 fn an_error_that_travels_through_a_stub_is_another_error_to_the_caller() {
     let stage = stage();
-    // What the runtime lets through: nothing by which the caller could know that
-    // the object has reported it.
+    // The error that the runtime passes on has no property that tells the caller that the object
+    // has reported it.
     let seen = stage.worker.post("/stub/stub?marker=stub.seen.").json();
     let message = "the fixture failed on purpose: stub.seen.";
     assert_eq!(seen["message"], message);
@@ -262,7 +262,7 @@ fn an_error_that_travels_through_a_stub_is_another_error_to_the_caller() {
     names.sort();
     assert_eq!(names, ["message", "name", "remote", "stack"]);
 
-    // So there are two reports, one from each side.
+    // So both sides report the error.
     stage.worker.post("/main/through?marker=stub.through.");
     let reports = wait::until("two reports", wait::LIMIT, || {
         let requests = stage.receiver.requests();

@@ -1,7 +1,7 @@
 //! Errors that no application would make on purpose.
 //!
-//! Each is captured in one instance, one after the other: whatever breaks the
-//! instance breaks the next case too.
+//! All of them are captured in one instance, one after another. So a case that breaks the
+//! instance also makes the next case fail.
 
 use std::time::{Duration, Instant};
 
@@ -24,12 +24,12 @@ fn reporting() -> &'static (Worker, Receiver) {
     REPORTING.get(|| Worker::fixture().start_reporting())
 }
 
-/// Sentry takes no more than this.
+/// The largest body that Sentry accepts.
 const MAX_BODY: usize = 1_000_000;
-/// No case takes longer, the largest one on a busy machine included.
+/// The longest time of a case, even of the largest one on a busy machine.
 const BOUND: Duration = Duration::from_secs(10);
 
-/// Captures a case; gives back the last exception of its event.
+/// Captures a case, and returns the last exception of its event.
 fn capture(case: &str) -> Value {
     let (worker, receiver) = reporting();
     let marker = format!("M-{case}-M");
@@ -61,8 +61,7 @@ fn capture(case: &str) -> Value {
     last.expect("an exception").clone()
 }
 
-/// A case, the type of its exception, and how the value starts; `M` stands for
-/// the marker.
+/// A case, the type of its exception, and the beginning of its value. `M` stands for the marker.
 const THROWN: [(&str, &str, &str); 43] = [
     ("null", "Error", "null"),
     ("undefined", "Error", "undefined"),

@@ -1,7 +1,7 @@
-//! Every host and handler of the example Worker, failing for real.
+//! A real failure of every host and handler of the example Worker.
 //!
-//! One test each: the drill's marker arrives in Bugsink exactly once, from the
-//! right class and handler, and says whether the application dealt with it.
+//! One test for each: the drill's marker arrives in Bugsink exactly once, with the
+//! right class and handler, and with whether the application handled the error.
 
 use std::time::Duration;
 use std::{iter, thread};
@@ -11,7 +11,7 @@ use harness::shared::Shared;
 use harness::worker::Worker;
 use serde_json::Value;
 
-/// A drill, and what its event must say.
+/// A drill, and the expected content of its event.
 pub struct Host {
     pub drill: &'static str,
     class: &'static str,
@@ -53,12 +53,12 @@ pub const HOSTS: [Host; 11] = [
     host("health-monitoring/run", "HealthMonitoringWorkflow", "run"),
 ];
 
-/// A panic takes along whatever else its isolate was about to send, so it has a
+/// The host that panics. A panic also loses the other reports of its isolate, so this host has a
 /// Worker of its own.
 const PANIC: Host = host("panic/alarm", "CompilationCoordinator", "alarm");
 
-/// The runtime runs a failed alarm again after two seconds, and a second report
-/// would come then.
+/// The time after which a second report would have come: the runtime runs a failed alarm again
+/// after two seconds.
 pub const SECOND_ATTEMPT: Duration = Duration::from_secs(4);
 
 harness::trials![
@@ -81,7 +81,7 @@ fn start() -> (Worker, Project) {
     (options.secret("SENTRY_DSN", &project.dsn).start(), project)
 }
 
-/// The Worker that all hosts but the panicking one share.
+/// The Worker that all hosts share, except for the one that panics.
 fn reporting() -> &'static (Worker, Project) {
     static REPORTING: Shared<(Worker, Project)> = Shared::new();
     REPORTING.get(start)
@@ -109,7 +109,7 @@ impl Host {
         let events = project.events();
         let same = |event: &&Value| event.to_string().contains(&marker);
         assert_eq!(events.iter().filter(same).count(), 1, "{events:#?}");
-        // The application lives on.
+        // The application still answers.
         assert_eq!(worker.get("/").status, 200);
     }
 }

@@ -1,8 +1,8 @@
 //! The isolate's state in workerd: one load at a time, one client, nothing shared
-//! between requests and nobody waiting on another request's I/O.
+//! between requests, and no request that waits for another request's I/O.
 //!
-//! The DSN comes from a vault that a test opens when it wants: to the Worker, a
-//! Secrets Store binding is a stub with a method `get`, and so is this.
+//! The DSN comes from a vault that a test controls. To the Worker, a
+//! Secrets Store binding is a stub with a method `get`, and the vault is such a stub.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
@@ -14,12 +14,12 @@ use harness::worker::{Worker, WorkerOptions};
 use harness::{run, wait};
 use serde_json::{Value, json};
 
-/// The bounds as the documentation states them.
+/// The limits, as the documentation states them.
 const CAPTURE: Duration = Duration::from_secs(5);
 const LOAD: Duration = Duration::from_secs(2);
-/// What a busy machine may add to a bound.
+/// The time that a busy machine may add to a limit.
 const SLACK: Duration = Duration::from_secs(3);
-/// What the runtime says of a request that waits on another one's I/O.
+/// The runtime's message about a request that waits for another request's I/O.
 const HUNG: &str = "code had hung";
 const GIVEN_UP: &str = "loading the configuration took too long";
 const INITIALISED: &str = "client initialised";
@@ -34,7 +34,7 @@ harness::trials![
     a_request_that_waits_for_another_ones_load_is_cancelled_as_hung,
 ];
 
-/// A Worker that has to ask for its DSN, whoever answers, and its receiver.
+/// A Worker that has to ask a vault for its DSN, and its receiver.
 struct Stage {
     worker: Worker,
     vault: Receiver,
@@ -42,7 +42,7 @@ struct Stage {
 }
 
 impl Stage {
-    /// `answer` is given the DSN, and the number of the question from 0.
+    /// `answer` gets the DSN, and the number of the request to the vault, from 0.
     fn new(answer: impl Fn(String, usize) -> Answer + Send + Sync + 'static) -> Self {
         Self::with(|options| options, answer)
     }
@@ -58,7 +58,7 @@ impl Stage {
             .secret("SENTRY_DEBUG", "on")
             .vault(&vault.url());
         let worker = change(options).start();
-        // What starts on first use is not to be measured.
+        // The first use starts parts that are not to be measured.
         worker.get("/");
         for object in ["first", "second"] {
             worker.post(&format!("/subject/{object}/nothing"));
@@ -71,8 +71,8 @@ impl Stage {
         }
     }
 
-    /// Two objects and the main Worker, all at once: how each was answered, and
-    /// after how long.
+    /// Sends requests to two objects and to the main Worker at once. Returns the status and the
+    /// time of each answer.
     fn three_at_once(&self, name: &str) -> Vec<(u16, Duration)> {
         let paths = [
             format!("/main/capture?marker={name}.main"),
@@ -105,14 +105,14 @@ impl Stage {
         of("main") + of("first") + of("second")
     }
 
-    /// How many lines have `part`, after all that was written has arrived.
+    /// How many lines contain `part`, after wrangler has written all of them.
     fn lines(&self, part: &str) -> usize {
         lines(&self.worker, part)
     }
 }
 
-/// How many lines have `part`. Wrangler writes a line a while after the Worker has,
-/// so this waits for one of the application's that comes last.
+/// How many lines contain `part`. wrangler writes a line some time after the Worker has, so this
+/// first waits for a later line of the application.
 fn lines(worker: &Worker, part: &str) -> usize {
     static LAST: AtomicUsize = AtomicUsize::new(0);
     let last = format!("last-line-{}.", LAST.fetch_add(1, Ordering::Relaxed));
@@ -121,8 +121,8 @@ fn lines(worker: &Worker, part: &str) -> usize {
     worker.process().count_lines(part)
 }
 
-/// What the three answer, whatever becomes of their events: the main Worker goes
-/// on, the objects' errors come back as they were.
+/// The status of the three answers, whether or not their events arrive: the main Worker continues,
+/// and the errors of the objects are returned unchanged.
 const STATUSES: [u16; 3] = [200, 500, 500];
 
 fn statuses(answers: &[(u16, Duration)]) -> Vec<u16> {
@@ -179,13 +179,13 @@ fn a_secrets_store_that_never_answers_is_given_up_and_holds_nobody_longer_than_t
     let shortest = answers.iter().map(|(_, took)| *took).min();
     assert!(shortest < Some(LOAD + SLACK), "the load is given up");
     for (_, took) in &answers {
-        // Tighter than elsewhere: a load that starts late must end early.
+        // This limit is tighter than elsewhere, because a load that starts late must end early.
         assert!(*took < CAPTURE + Duration::from_secs(1), "{took:?}");
     }
     assert_eq!(stage.arrived("never"), 0);
     assert!(stage.lines(GIVEN_UP) >= 1);
     assert_eq!(stage.lines(HUNG), 0);
-    // An isolate is never silenced by what failed before.
+    // An earlier failure must not silence the isolate for ever.
     wait::until("event after all", wait::LIMIT, || {
         let answer = stage.worker.post("/main/capture?marker=after-all");
         (answer.json() != Value::Null).then_some(())
@@ -215,13 +215,13 @@ fn a_client_that_disconnects_while_its_request_loads_leaves_nothing_stuck() {
     process.wait_for_line("event delivered", wait::LIMIT);
     process.says_once(INITIALISED);
     assert_eq!(process.count_lines(HUNG), 0);
-    // A loader that was still alive would have said that it gives up.
+    // A loader that was still running would print that it gives up.
     thread::sleep(LOAD);
     assert_eq!(process.count_lines(GIVEN_UP), 0, "it was cancelled");
 }
 
 fn whichever_way_in_comes_first_initialises_and_the_others_reuse() {
-    // Not a queue: `worker` ends the instance after a queue's error.
+    // A queue is not among them: `worker` ends the instance after a queue's error.
     const WAYS: [(&str, &str); 5] = [
         ("main.fetch", "/main/error?marker="),
         ("Subject.alarm", "/subject/way/alarm?marker="),
@@ -236,7 +236,7 @@ fn whichever_way_in_comes_first_initialises_and_the_others_reuse() {
         for way in order {
             let (transaction, path) = WAYS[way];
             let marker = format!("way-{way}-");
-            // Only the Workflow reads it.
+            // Only the Workflow reads the body.
             let parameters = json!({"scenario": "outside", "marker": marker});
             worker.post_json(&format!("{path}{marker}"), &parameters);
             let event = receiver.wait_for_event(&marker);
@@ -248,7 +248,7 @@ fn whichever_way_in_comes_first_initialises_and_the_others_reuse() {
 }
 
 fn concurrent_requests_share_an_isolate_and_no_tag_or_place() {
-    // Slow enough for the requests to overlap in every step.
+    // Slow answers make the requests overlap in every step.
     let receiver = Receiver::answering(|_, _| {
         thread::sleep(Duration::from_millis(50));
         Answer::ok()
@@ -285,7 +285,7 @@ fn concurrent_requests_share_an_isolate_and_no_tag_or_place() {
     }
 }
 
-/// Why the crate shares no future: what the pages say becomes of the obvious guard.
+/// Why the crate shares no future: the pages say what happens with that obvious solution.
 fn a_request_that_waits_for_another_ones_load_is_cancelled_as_hung() {
     let worker = Worker::fixture().start();
     worker.get("/");

@@ -1,5 +1,5 @@
-//! One trace with the JavaScript SDK, in both directions: what it begins ours continues, and
-//! what ours begins it continues.
+//! One trace with the JavaScript SDK, in both directions: each side continues a trace that the
+//! other side has begun.
 
 use harness::receiver::{Received, Receiver, envelope};
 use harness::worker::Worker;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 harness::trials![a_trace_goes_on_from_the_javascript_sdk_to_ours_and_back_with_the_dsc_as_it_was];
 
-/// An event or a transaction: what the envelope says of the trace, and where in it it is.
+/// An event or a transaction: the envelope's trace, and the ids of its spans.
 struct Seen {
     dsc: Value,
     trace: Value,
@@ -62,7 +62,7 @@ fn a_trace_goes_on_from_the_javascript_sdk_to_ours_and_back_with_the_dsc_as_it_w
         .var("SENTRY_TRACES_SAMPLE_RATE", "1")
         .var("SENTRY_RELEASE", "traced@1")
         .start();
-    // Begun by theirs, by ours, and by a client.
+    // The trace is begun by their Worker, by ours, or by a client.
     let client = "771a43a4192642f0b136d5159a501701";
     let header = format!("{client}-b0e6f15b45c36b12-1");
     let baggage =
@@ -97,7 +97,7 @@ fn a_trace_goes_on_from_the_javascript_sdk_to_ours_and_back_with_the_dsc_as_it_w
     assert_eq!(leaf.dsc, front.dsc);
 }
 
-/// The JavaScript SDK reads the random value of a trace as a number, so a zero at its end is gone.
+/// The JavaScript SDK reads the trace's random value as a number, so a zero at its end is lost.
 fn read(dsc: &Value) -> Value {
     let mut dsc = dsc.clone();
     let rand: Option<f64> = dsc["sample_rand"].as_str().and_then(|it| it.parse().ok());
@@ -105,8 +105,8 @@ fn read(dsc: &Value) -> Value {
     dsc
 }
 
-/// Fails unless our part is below `parent`, and theirs is below our call of it, with one DSC.
-/// Returns theirs.
+/// Fails unless our part is below `parent`, and their part is below our call to it, with the same
+/// DSC. Returns their part.
 fn goes_on(ours: &Receiver, theirs: &Receiver, marker: &str, parent: &Value) -> Seen {
     let event = Seen::event(ours, &format!("ours:{marker}"));
     let transaction = event.transaction(ours);

@@ -1,4 +1,4 @@
-//! The laboratory, in a browser: what it shows is what its engine does natively.
+//! The laboratory in a browser: it shows the same outcomes as its engine in a native test.
 
 use std::fs;
 use std::path::Path;
@@ -39,13 +39,13 @@ fn open(site: &Site, place: &str) -> Page {
 }
 
 fn go(page: &mut Page, site: &Site, place: &str) {
-    // Another fragment alone would load nothing.
+    // Without this, a change of only the fragment would not load the page again.
     page.go("about:blank");
     page.go(&site.url(&format!("{PAGE}{place}")));
     page.wait_until("laboratory", READY);
 }
 
-/// What the board says.
+/// The content of the board.
 fn board(page: &mut Page) -> Value {
     page.evaluate(
         "(() => {
@@ -121,7 +121,7 @@ fn comes_out_as_natively(experiment: Experiment) {
     let sum = format!("{} {}", view.sum, view.course);
     let said = seen["said"].as_str().unwrap_or_default();
     assert!(said.ends_with(&sum), "{said}");
-    // The page was written with the same outcome, which stands there without a script too.
+    // The page also contains this outcome as text, which is there without a script.
     let text = page.evaluate(
         "[...document.querySelectorAll('main > p')].map(({ innerText }) => innerText).join('\\n')",
     );
@@ -163,7 +163,7 @@ fn a_link_carries_a_run_and_the_headings_lead_to_their_experiments() {
     let address = address.as_str().unwrap_or_default().to_owned();
     go(&mut page, &site, &address);
     assert_shows(&mut page, "store-slow.alarm.cancel-1.socket.2.panic");
-    // What a stranger writes into a link is text, and known words are all that count.
+    // A link may contain anything: it is treated as text, and unknown words are ignored.
     go(&mut page, &site, "#run=<img src=x>.alarm.%3Cb%3E.1");
     assert_shows(&mut page, "alarm.1");
     for Experiment { id, run } in EXPERIMENTS {
@@ -171,7 +171,7 @@ fn a_link_carries_a_run_and_the_headings_lead_to_their_experiments() {
         page.click("[data-lab=end]");
         assert_shows(&mut page, run);
     }
-    // Where the book tells of it, it leads there.
+    // The pages about an experiment link to it.
     for (from, id) in [
         ("architecture.html", "loader-cancelled"),
         ("why-isolates.html", "naive"),
@@ -299,7 +299,7 @@ fn nothing_moves_that_was_not_asked_to() {
     let first = shown(&mut page);
     assert_eq!(shown(&mut page), first);
     assert_eq!(first[1], 0);
-    // Also while it is played, the page keeps its measures.
+    // The heights on the page stay the same while the run is played.
     let measures = "[...document.querySelectorAll('main > *')].map((it) => it.getBoundingClientRect().height).join()";
     let before = page.evaluate(measures);
     page.click("[data-lab=play]");
@@ -352,7 +352,7 @@ fn without_a_script_and_on_paper_it_is_the_first_experiment_step_by_step() {
     assert_eq!(page.evaluate(SHOWN), json!([true, false]));
     page.on_paper(Scheme::Dark);
     assert_eq!(page.evaluate(SHOWN), json!([false, true]));
-    // And in the whole book on one page, which has no laboratory.
+    // The page of the whole book has no laboratory, but shows the outcomes.
     page.before_each("window.print = () => {};");
     page.go(&site.url("print.html"));
     assert_eq!(page.evaluate(SHOWN), json!([true]));
@@ -369,7 +369,7 @@ fn where_a_policy_forbids_the_engine_the_page_says_so_and_shows_the_outcomes() {
     let said = page.evaluate("document.querySelector('.lab-failed').textContent");
     let said = said.as_str().unwrap_or_default();
     assert!(said.contains("'wasm-unsafe-eval'"), "{said}");
-    // Nor where nothing may be fetched: from a folder. There the console stays empty.
+    // Without a server the page can fetch nothing. It says so, and the console stays empty.
     let file = book::folder().join(PAGE);
     let mut page = Page::open(&format!("file://{}", file.display()), Scheme::Light);
     page.wait_until(

@@ -1,4 +1,4 @@
-//! Structured logs: what arrives of a run, when, and what it must not hold up.
+//! Structured logs: what arrives of a run, when, and what must not wait for it.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -28,7 +28,7 @@ fn post(worker: &Worker, case: &str, marker: &str) {
     assert_eq!(answer.status, 200, "{answer:?}");
 }
 
-/// The one trace that logs are in.
+/// The id of the trace that all these logs are in.
 #[track_caller]
 fn trace(logs: &[Value]) -> Value {
     let ids: BTreeSet<_> = logs.iter().map(|log| log["trace_id"].to_string()).collect();
@@ -36,7 +36,7 @@ fn trace(logs: &[Value]) -> Value {
     logs[0]["trace_id"].clone()
 }
 
-/// Nothing more of a marker comes than this.
+/// Checks that no more items with a marker arrive than these.
 #[track_caller]
 fn settled(receiver: &Receiver, marker: &str, items: usize) {
     thread::sleep(Duration::from_millis(300));
@@ -67,11 +67,11 @@ fn the_logs_of_a_run_arrive_in_one_item_with_its_trace_when_it_has_ended() {
     for log in &logs.logs {
         assert_eq!(log.get("span_id"), None, "no span is recorded");
     }
-    // The run had ended.
+    // The logs arrived after the end of the run.
     assert!(logs.at + Duration::from_millis(60) > answered);
     settled(&receiver, "arrive", 1);
     assert_eq!(receiver.requests().len(), 1);
-    // Another run is another trace.
+    // Another run has another trace.
     post(&worker, "nested", "nested");
     let nested = receiver.wait_for_logs("nested");
     assert_eq!(nested.values("at"), [0, 1, 2, 3]);
@@ -103,7 +103,8 @@ fn each_level_and_each_type_of_a_value_is_as_sentry_specifies_it() {
         let expected = json!({"value": value, "type": kind});
         assert_eq!(last["attributes"][name], expected, "{name}");
     }
-    // No I/O between them, so the clock may have stood still: their order is told.
+    // Without I/O between the logs the clock may stand still, so a sequence number gives their
+    // order.
     let order = logs.logs.iter().map(|log| {
         let sequence = &log["attributes"]["sentry.timestamp.sequence"]["value"];
         (log["timestamp"].as_f64(), sequence.as_u64())
@@ -124,7 +125,7 @@ fn unless_they_are_turned_on_no_log_leaves_and_nothing_calls_out() {
         thread::sleep(Duration::from_millis(500));
         assert_eq!(receiver.connections(), 0, "{value:?}");
     }
-    // Where there is no DSN, and where nothing is wrapped, there is nobody to send them.
+    // Without a DSN, and outside of a wrapper, no logs can be sent.
     let worker = Worker::fixture().var("SENTRY_ENABLE_LOGS", "true").start();
     post(&worker, "told", "no-dsn");
     let (worker, receiver) = Worker::fixture().start_logging();
@@ -133,7 +134,7 @@ fn unless_they_are_turned_on_no_log_leaves_and_nothing_calls_out() {
     receiver.wait_for_logs("on");
     settled(&receiver, "outside", 0);
 
-    // Leaving logs costs no call where they are off.
+    // Where logs are turned off, a log makes no call to JavaScript.
     let receiver = Receiver::accepting();
     let counted = || Worker::fixture().reporting_to(&receiver.dsn()).counted();
     let worker = counted().start();
@@ -158,7 +159,7 @@ fn twenty_runs_at_once_are_twenty_items_and_nothing_is_crossed() {
     let mut traces = BTreeSet::new();
     for at in 0..20 {
         let marker = format!("run-{at}.");
-        // Every log of the item has this marker, or this panics.
+        // `wait_for_logs` fails if a log of the item has another marker.
         let logs = receiver.wait_for_logs(&marker);
         assert_eq!(logs.values("at"), [0, 1, 2]);
         for text in logs.texts() {
@@ -228,7 +229,8 @@ fn a_limit_for_logs_keeps_no_event_back() {
             event["exception"].to_string().contains(marker)
         });
     }
-    // The first run sends both at once, so the second one is the first that knows.
+    // The first run sends both items before it gets the answer, so only the second run knows the
+    // limit.
     thread::sleep(Duration::from_millis(300));
     assert_eq!(receiver.logs("limited-1.").len(), 1);
     assert_eq!(receiver.logs("limited-2.").len(), 0);
@@ -277,7 +279,7 @@ fn what_goes_on_after_the_handler_sends_its_logs_when_it_ends() {
     wait::until("two items", wait::LIMIT, || {
         (receiver.logs("background.").len() >= 2).then_some(())
     });
-    // Two requests, either of which may arrive first.
+    // The two requests may arrive in any order.
     let mut items = receiver.logs("background.");
     items.sort_by_key(|it| it.values("at")[0].as_u64());
     assert_eq!(items[0].values("at"), [0]);
@@ -306,7 +308,7 @@ fn an_object_sends_its_logs_and_a_workflow_those_of_each_step_that_has_ended() {
         &params.to_string(),
     );
     assert_eq!(answer.status, 202, "{answer:?}");
-    // It waits for an event that nobody sends.
+    // The Workflow waits for an event that is never sent.
     let logs = receiver.wait_for_logs("workflow.");
     assert_eq!(logs.values("at"), [0, 1]);
     trace(&logs.logs);
@@ -326,7 +328,7 @@ fn a_receiver_that_hangs_holds_no_handler_up() {
     for marker in ["m.", "o."] {
         receiver.wait_for_logs(marker);
     }
-    // Nor longer than a delivery may take, and no timer is left.
+    // Sending ends within the limit of a delivery, and leaves no timer.
     wait::until("no open connection", wait::LIMIT, || {
         (receiver.open_connections() == 0).then_some(())
     });

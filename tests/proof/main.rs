@@ -1,7 +1,7 @@
 //! The proof: every test that needs workerd, a receiver or a browser.
 //!
-//! `cargo xtask test` sets up what they need and runs them. To run some of them
-//! again: `cargo xtask test NAME`, with any part of a test's name.
+//! `cargo xtask test` sets up what they need and runs them. To run some of them again: `cargo xtask
+//! test NAME`, with any part of a test's name.
 
 mod alarm;
 mod attribute;
@@ -60,8 +60,8 @@ use std::process::ExitCode;
 use harness::{case, coverage, environment, run};
 use libtest_mimic::Arguments;
 
-/// The modules of the core: each way in, each fault of the transport, panics,
-/// Workflows, and what the dates change.
+/// The modules of the core: each way in, each fault of the transport, panics, Workflows, and the
+/// changes of compatibility dates.
 const CORE: [&str; 8] = [
     "dates",
     "faults",
@@ -84,7 +84,7 @@ fn main() -> ExitCode {
         eprintln!("{missing}");
         return ExitCode::FAILURE;
     }
-    // Tests mostly wait for other processes.
+    // The tests mostly wait for other processes, so four of them run at once on any machine.
     arguments.test_threads.get_or_insert(4);
     case::report_panics_with_their_test();
     let trials = include!(concat!(env!("OUT_DIR"), "/trials.rs"))

@@ -1,4 +1,4 @@
-//! Check-ins of cron monitors: what arrives, when, and what it must not hold up.
+//! Check-ins of cron monitors: what arrives, when, and what must not wait for it.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -23,7 +23,7 @@ fn reporting(options: WorkerOptions) -> (Worker, Receiver) {
     options.start_reporting()
 }
 
-/// Both check-ins of a run, as the second one has to be by the first.
+/// Both check-ins of a run, after checking that the second one belongs to the first.
 #[track_caller]
 fn pair(receiver: &Receiver, monitor: &str, status: &str) -> (Value, Value) {
     let (begins, at) = receiver.wait_for_check_in(monitor, "in_progress");
@@ -89,8 +89,8 @@ fn a_panic_ends_the_run_of_the_monitor_in_either_build() {
     }
 }
 
-/// Runs a monitor that succeeds at once, which is answered within `most`, and returns how
-/// long after the first check-in the second one came.
+/// Runs a monitor that succeeds at once. Its answer must come within `most`. Returns the time
+/// between the two check-ins.
 #[track_caller]
 fn between_check_ins(receiver: &Receiver, monitor: &str, most: Duration) -> Duration {
     let worker = Worker::fixture().reporting_to(&receiver.dsn()).start();
@@ -105,7 +105,8 @@ fn between_check_ins(receiver: &Receiver, monitor: &str, most: Duration) -> Dura
 }
 
 fn a_receiver_that_is_slow_or_hangs_holds_no_handler_up() {
-    // The answer to the first check-in takes a second: the second one waits for it.
+    // The receiver answers the first check-in after a second, and the second check-in waits for
+    // that.
     let slow = Receiver::answering(|_, number| {
         if number == 0 {
             thread::sleep(Duration::from_secs(1));

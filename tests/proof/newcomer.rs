@@ -1,5 +1,5 @@
-//! Somebody who has a Worker of their own and reads the page on stack traces: an empty folder
-//! outside of this repository, the tool as cargo installs it, and the lines that the page says.
+//! A developer who has a Worker of their own and follows the page on stack traces: an empty folder
+//! outside of this repository, the tool as cargo installs it, and the lines that the page names.
 
 use std::env;
 use std::fs;
@@ -16,14 +16,15 @@ use harness::{environment, run, wait};
 use toml::Table;
 use worker_sentry_symbols::Module;
 
-/// The page that says what to add.
+/// The page with the lines to add.
 const PAGE: &str = "stack-traces.md";
-/// How many lines it says there are.
+/// The number of lines, as the page states it.
 const LINES: usize = 5;
-/// What the newcomer's Worker is told so that it panics, and what it panics with.
+/// The input that makes the newcomer's Worker panic, which is also in the panic's message.
 const UNLUCKY: &str = "13";
 const MESSAGE: &str = "failed on purpose: unlucky";
-/// Not every machine has a compiler that builds for wasm32 without this repository's help.
+/// The tests note this text, and the record leaves such tests out: not every machine can build for
+/// wasm32 without this repository's tools.
 const INSTALLED: &str = "cargo install";
 
 harness::trials![..if_rust_builds_for_wasm32()];
@@ -40,7 +41,7 @@ fn if_rust_builds_for_wasm32() -> Option<Trial> {
     ))
 }
 
-/// Whether the compiler that a newcomer would use builds Workers.
+/// Whether the compiler that a newcomer would use can build Workers.
 pub fn can_build() -> bool {
     let mut rustc = Command::new("rustc");
     rustc.args(["--print", "target-libdir", "--target"]);
@@ -51,7 +52,7 @@ pub fn can_build() -> bool {
     names.any(|it| it.to_string_lossy().starts_with("libstd-"))
 }
 
-/// The newcomer's folder, built.
+/// The newcomer's folder, after the build.
 pub fn folder() -> &'static Path {
     static FOLDER: Shared<PathBuf> = Shared::new();
     let folder = FOLDER.get(|| {
@@ -72,7 +73,7 @@ fn installed(folder: &Path) -> PathBuf {
 fn install(folder: &Path) {
     let mut cargo = Command::new("cargo");
     cargo
-        // The quickest of the profiles: it shares what `cargo run` has compiled.
+        // The debug profile is the quickest one, because it shares what `cargo run` has compiled.
         .args(["install", "--locked", "--offline", "--debug", "--path"])
         .arg(environment::workspace().join("crate/symbols"))
         .arg("--root")
@@ -82,13 +83,13 @@ fn install(folder: &Path) {
     Process::start("cargo install", &cargo).wait_for_success(wait::BUILD);
 }
 
-/// Cargo's folder of this repository, where dependencies are compiled already.
+/// This repository's target folder, which has the dependencies compiled.
 fn target() -> PathBuf {
     let elsewhere = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     elsewhere.unwrap_or_else(|| environment::workspace().join("target"))
 }
 
-/// The Worker: the smallest of the book, with one arm that panics, and the page's lines.
+/// Writes the Worker: the book's smallest one, with a branch that panics and the page's lines.
 fn write(folder: &Path) {
     let snippet = environment::path("PROOF_SNIPPETS").join("fetch");
     let read = |file: &str| {
@@ -102,7 +103,7 @@ fn write(folder: &Path) {
 
     let krate = environment::workspace().join("crate");
     let manifest = replaced(&read("Cargo.toml"), "snippet-fetch", "unrelated");
-    // As long as the crate is on no registry, it is at a path.
+    // The crate is not on a registry yet, so its path is used.
     let manifest = replaced(&manifest, "../../../crate", &krate.display().to_string());
     let profile = profile();
     put(
@@ -112,7 +113,7 @@ fn write(folder: &Path) {
             lines.profile, lines.package
         ),
     );
-    // The versions that this repository has, which need no network.
+    // The versions of this repository need no network.
     let lock = environment::workspace().join("Cargo.lock");
     fs::copy(lock, folder.join("Cargo.lock")).expect("a lock file");
 
@@ -134,14 +135,14 @@ fn replaced(text: &str, from: &str, to: &str) -> String {
     text.replace(from, to)
 }
 
-/// What the Workers here are built with, without what the page says.
+/// The profile of the Workers in this repository, without the lines of the page.
 fn profile() -> String {
     let mut profile = whole_profile();
     profile.remove("debug");
     toml::to_string(&profile).expect("a table is TOML")
 }
 
-/// What the Workers here are built with.
+/// The whole profile of the Workers in this repository.
 pub fn whole_profile() -> Table {
     let manifest = fs::read_to_string(environment::workspace().join("Cargo.toml"));
     let manifest: Table = manifest.expect("a manifest").parse().expect("TOML");
@@ -151,13 +152,13 @@ pub fn whole_profile() -> Table {
         .clone()
 }
 
-/// What the page tells a reader to add.
+/// The lines that the page tells a reader to add.
 struct Lines {
-    /// Below `[profile.release]`.
+    /// Lines below `[profile.release]`.
     profile: String,
-    /// In the package's `Cargo.toml`.
+    /// Lines of the package's `Cargo.toml`.
     package: String,
-    /// In `wrangler.toml`.
+    /// Lines of `wrangler.toml`.
     build: String,
 }
 
@@ -179,7 +180,8 @@ impl Lines {
             package: lines_of("Cargo.toml"),
             build: lines_of("wrangler.toml"),
         };
-        // The section of the build command is there without them, with another command.
+        // The heading of the build section is not counted: a reader has it already, with another
+        // command.
         let added = [&lines.profile, &lines.package, &lines.build]
             .iter()
             .map(|it| it.lines().count())
@@ -191,7 +193,7 @@ impl Lines {
     }
 }
 
-/// The line that stands in the text: `` `LINE` in `[profile.release]` ``.
+/// The line in the text of the page: `` `LINE` in `[profile.release]` ``.
 fn in_profile(page: &Chapter) -> String {
     let (before, _) = page
         .text
@@ -201,15 +203,15 @@ fn in_profile(page: &Chapter) -> String {
     line.to_owned()
 }
 
-/// Runs what a reader types, with the tools that they have installed.
+/// Runs a command that a reader types, with the tools that the reader has installed.
 fn typed(line: &str, folder: &Path) -> Process {
     let process = Process::start(line, &with_tools(line, folder));
     process.wait_for_success(wait::BUILD);
     process
 }
 
-/// A line that a reader types where the tools for a Worker are installed, and those of this
-/// folder.
+/// A command that a reader types in this folder, with the tools for a Worker and those of the
+/// folder on `PATH`.
 pub fn with_tools(line: &str, folder: &Path) -> Command {
     let mut command = worker::typed(line, folder);
     let path = command.get_envs().find(|(name, _)| *name == "PATH");
@@ -222,14 +224,14 @@ pub fn with_tools(line: &str, folder: &Path) -> Command {
         .env("PATH", env::join_paths(folders).expect("a PATH"))
         .env("CARGO_NET_OFFLINE", "true")
         .env("CARGO_TARGET_DIR", target())
-        // worker-build downloads what these do not name.
+        // worker-build downloads each program that these variables do not name.
         .env("WASM_BINDGEN_BIN", tools.join("wasm-bindgen"))
         .env("ESBUILD_BIN", npm.join("esbuild"))
         .env("WASM_OPT_BIN", npm.join("wasm-opt"));
     command
 }
 
-/// wrangler runs the build command itself, and then does all of a deployment but the upload.
+/// Builds with wrangler, which runs the build command, and does all of a deployment but the upload.
 fn build(folder: &Path) {
     typed("npx wrangler deploy --dry-run --outdir bundle", folder);
 }
@@ -266,7 +268,7 @@ fn the_tool_and_the_five_lines_of_the_page_name_a_panics_line_in_an_empty_folder
     }
 }
 
-/// The companion stays at home, and what is deployed knows no name.
+/// Checks that the companion is not deployed, and that the deployed module has no names.
 fn only_the_upload_is_deployed(folder: &Path) {
     let files = fs::read_dir(folder.join("bundle")).expect("a bundle");
     let files = files.flatten().map(|it| it.path());

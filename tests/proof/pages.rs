@@ -1,8 +1,8 @@
-//! What the pages tell a reader to type, typed.
+//! Runs what the pages tell a reader to type.
 //!
-//! One test for each page with commands: it does what the page says from top to
-//! bottom, with the Worker that the page is about. A line that nobody here knows
-//! how to run fails the test, so no command is only printed.
+//! There is one test for each page with commands. It follows the page from top to
+//! bottom, with the Worker that the page is about. A command that this file cannot
+//! run fails the test, so the pages have no command that is not run.
 
 use std::fs;
 
@@ -18,19 +18,19 @@ use harness::worker::{self, Build, Worker, committed};
 use harness::{run, wait};
 use serde_json::{Value, json};
 
-/// What pages write for the address of a Worker.
+/// The addresses that pages write for a Worker.
 const HOSTS: [&str; 2] = ["http://localhost:8787", "https://your-worker.example.com"];
-/// Starts every line of the crate's.
+/// The beginning of each line that the crate prints.
 const OURS: &str = "[worker-sentry] ";
-/// What the pages start a Worker with.
+/// The command with which pages start a Worker.
 const DEV: &str = "npx wrangler dev";
-/// What the pages start a receiver on the reader's machine with.
+/// The command with which pages start a receiver on the reader's machine.
 pub const VIEWER: &str = "npx @spotlightjs/spotlight";
-/// Where that one listens, as a DSN has it.
+/// The address of that receiver in a DSN.
 const VIEWER_HOST: &str = "@127.0.0.1:8969/";
-/// The snippet with a drill of its own and an environment for staging.
+/// The snippet that has a drill and an environment for staging.
 const DRILL: &str = "drill";
-/// What is typed where a command asks for a secret.
+/// The text that the test types when a command asks for a secret.
 const TYPED: &str = "typed-by-a-reader";
 
 harness::trials![
@@ -46,13 +46,13 @@ fn pages_with_commands() -> impl Iterator<Item = Chapter> {
     pages.filter(|page| page.fences().iter().any(is_command))
 }
 
-/// Whether somebody but the parser of `cargo xtask` has to say that it works.
+/// Whether a block has commands that need more than the parser of `cargo xtask`.
 fn is_command(block: &Fence<'_>) -> bool {
     let mut lines = block.body.iter();
     block.language == "sh" && lines.any(|line| !line.starts_with("cargo xtask "))
 }
 
-/// The example with drills on, for every page that asks for nothing else.
+/// The example with drills on, for every page without other needs.
 fn example() -> &'static (Worker, Receiver) {
     static EXAMPLE: Shared<(Worker, Receiver)> = Shared::new();
     EXAMPLE.get(|| {
@@ -63,18 +63,18 @@ fn example() -> &'static (Worker, Receiver) {
     })
 }
 
-/// Somebody who does what a page says.
+/// A reader who does what a page says.
 struct Reader<'p> {
     page: &'p Chapter,
-    /// Where what the Worker reports goes.
+    /// The receiver of the Worker's reports.
     receiver: Receiver,
-    /// The snippet that the page shows last.
+    /// The snippet that the page has shown last.
     snippet: Option<&'static str>,
-    /// The settings that the page shows, with a DSN that works.
+    /// The settings that the page has shown, with a DSN that works.
     settings: String,
     /// The Worker that this reader has started.
     worker: Option<Worker>,
-    /// The receiver that the page has the reader start.
+    /// The receiver that the page tells the reader to start.
     viewer: Option<Spotlight>,
 }
 
@@ -105,7 +105,7 @@ impl<'p> Reader<'p> {
         }
     }
 
-    /// A whole file that a reader takes over replaces the Worker.
+    /// A complete file for the reader to copy replaces the Worker.
     fn look_at_listing(&mut self, block: &Fence<'_>) {
         let included = block.body.concat();
         let shown = ["fetch", "object", "workflow", DRILL]
@@ -117,8 +117,8 @@ impl<'p> Reader<'p> {
         }
     }
 
-    /// Settings are used as they are written. What the crate is said to print is
-    /// what it printed since the Worker was started, and nothing else.
+    /// Uses settings as they are written. Lines that the crate prints must be exactly those that it
+    /// has printed since the Worker was started.
     fn read_text(&mut self, place: &str, block: &Fence<'_>) {
         let printed = block.body.iter().all(|line| line.starts_with(OURS));
         if printed {
@@ -148,7 +148,7 @@ impl<'p> Reader<'p> {
     fn type_in(&mut self, place: &str, line: &str) {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
-            // The checks of the pages have it parsed, as part of the build.
+            // The preprocessor of the book parses these commands.
             ["cargo", "xtask", ..] => return,
             ["npx", "wrangler", "dev"] => self.worker = Some(self.start()),
             ["cargo", "new", "--lib", package] => make_package(place, line, package),
@@ -160,7 +160,7 @@ impl<'p> Reader<'p> {
         case::used(format!("command {line}"));
     }
 
-    /// Starts what the page is about, as a reader does.
+    /// Starts the Worker that the page is about, as a reader does.
     fn start(&self) -> Worker {
         let options = match self.snippet {
             Some(DRILL) => Worker::snippet(DRILL).secret("DRILLS", "on"),
@@ -176,11 +176,11 @@ impl<'p> Reader<'p> {
         options.start_by(DEV)
     }
 
-    /// The line is answered as the page says, and the failure arrives.
+    /// Checks that the answer is the one on the page, and that the failure is reported.
     fn curl(&mut self, place: &str, line: &str) {
         let host = HOSTS.into_iter().find(|host| line.contains(host));
         let host = host.unwrap_or_else(|| panic!("{place}: whose address is in {line}?"));
-        // A panic takes along what others are about to report.
+        // A panic would also lose the reports of other tests that share the Worker.
         let own = self.snippet.is_some() || !self.settings.is_empty() || line.contains("/panic/");
         if own && self.worker.is_none() {
             self.worker = Some(self.start());
@@ -194,7 +194,7 @@ impl<'p> Reader<'p> {
         };
         let answer = worker.curl(line, host);
         if line.contains("/cdn-cgi/handler/scheduled") {
-            // What arrives is no event, and the page says what of it is to be seen where.
+            // A check-in arrives and not an event. The page says where to see it.
             assert_eq!(answer.status, 200, "{place}: {answer:?}");
             receiver.wait_for_check_in("cron-0-x-x-x-x", "ok");
             return;
@@ -224,14 +224,14 @@ impl<'p> Reader<'p> {
             whole && from.is_some_and(|from| from.ends_with(handler))
         });
         if handler.is_empty() {
-            // The page says what the reader will find.
+            // The page must name the place that the reader will find.
             let transaction = event["transaction"].as_str().unwrap_or_default();
             let named = self.page.text.contains(&format!("`{transaction}`"));
             assert!(named, "{place}: `{transaction}` is not on the page");
         }
     }
 
-    /// The viewer shows the error with this text, and the page says what else it shows.
+    /// Checks that the viewer shows the error with this text, and what the page says of the viewer.
     fn look_at(&self, place: &str, viewer: &Spotlight, marker: &str) {
         let error = viewer.wait_for_error(&format!("`{marker}`: "));
         let tag = |name: &str| {
@@ -247,15 +247,14 @@ impl<'p> Reader<'p> {
         );
     }
 
-    /// Runs a command of wrangler that needs an account against a stand-in for the
-    /// interface of Cloudflare's that it talks to. Only the upload of a deploy is
-    /// left out.
+    /// Runs a command of wrangler that needs an account. A stand-in for Cloudflare's API answers
+    /// it. Only the upload of a deploy is left out.
     fn ask_cloudflare(&self, place: &str, line: &str, command: &[&str]) {
         let cloudflare = Receiver::answering(|request, _| {
             let result = if request.method == "GET" {
                 json!([{ "name": "SENTRY_DSN", "type": "secret_text" }])
             } else {
-                // A queue, or a tail, which nobody feeds.
+                // The answer for a queue or a tail, which get no data.
                 json!({
                     "queue_id": "1",
                     "id": "1", "url": "ws://127.0.0.1:9/", "expires_at": "2030-01-01T00:00:00Z",
@@ -288,7 +287,7 @@ impl<'p> Reader<'p> {
             (printed, asked.collect())
         };
         let script = match staging {
-            // Wrangler puts the environment behind the name.
+            // wrangler appends the environment to the name.
             true => format!("snippet-{DRILL}-staging"),
             false => committed(Build::Listings)["name"].to_string(),
         };
@@ -301,7 +300,7 @@ impl<'p> Reader<'p> {
         };
         match command {
             ["tail"] => {
-                // The tail itself ends at once: there is nothing at its address.
+                // The tail ends at once, because nothing listens at its address.
                 let (_, asked) = run(&format!("{line} || true"));
                 let tail = ("POST", format!("{script}/tails"));
                 let is_tail = |(method, target, _): &(String, String, Value)| {
@@ -339,7 +338,7 @@ impl<'p> Reader<'p> {
             ["deploy", ..] => {
                 let release = "git rev-parse --short HEAD";
                 assert!(line.contains(release), "{place}: {line}");
-                // Wrangler hides the value, so the shell shows what it hands over.
+                // wrangler does not print the value, so the shell prints the command with it.
                 let (printed, asked) = run(&format!(
                     "{REPOSITORY} && set -x && {line} --dry-run --outdir bundle && {release}"
                 ));
@@ -364,14 +363,15 @@ impl<'p> Reader<'p> {
     }
 }
 
-/// A DSN as the page writes it, with the port of this reader's viewer.
+/// A DSN of the page, with the port of this reader's viewer.
 pub fn of_viewer(place: &str, written: &str, viewer: &Spotlight) -> String {
     let port = format!("@127.0.0.1:{}/", viewer.port());
     assert!(written.contains(VIEWER_HOST), "{place}: {written}");
     written.trim_end_matches('"').replace(VIEWER_HOST, &port)
 }
 
-/// A package of its own, whose file ends with what the page tells the reader to replace.
+/// Makes a new package, whose file has to end with the text that the page tells the reader to
+/// replace.
 fn make_package(place: &str, line: &str, package: &str) {
     let folder = run::new_directory("reader");
     let command = worker::typed(line, &folder);
@@ -381,15 +381,15 @@ fn make_package(place: &str, line: &str, package: &str) {
     assert!(manifest.ends_with(NO_DEPENDENCIES), "{place}: {manifest}");
 }
 
-/// How the `Cargo.toml` of a new package ends.
+/// The end of a new package's `Cargo.toml`.
 pub const NO_DEPENDENCIES: &str = "\n[dependencies]\n";
 
-/// A repository with one commit, for a line that asks for its name.
+/// Makes a repository with one commit, for a command that asks for the commit's name.
 const REPOSITORY: &str = "export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 && \
      git init --quiet . && git -c user.name=reader -c user.email=reader@example.com \
      commit --quiet --allow-empty --message empty";
 
-/// What the crate wrote to the Worker's console.
+/// The lines that the crate wrote to the Worker's console.
 fn said_by(worker: &Worker) -> Vec<String> {
     let lines = worker.log().lines().into_iter();
     lines
@@ -425,8 +425,8 @@ fn each_listing_is_exactly_its_part_of_the_file_and_names_its_tests() {
             let caption = format!("<figcaption><code>{file}</code></figcaption>\n");
             let rest = rest.trim_start().strip_prefix(&caption);
             let rest = rest.unwrap_or_else(|| panic!("no caption {file} on {}", page.path));
-            // While a record is made, the pages have none of what is new.
-            // What holds no code that runs says so.
+            // A listing without code that runs has a note instead of tests. While a record is made,
+            // new listings have neither.
             let names_tests = ["details", "div"]
                 .iter()
                 .any(|tag| rest.starts_with(&format!("<{tag} class=\"proof\">")));

@@ -1,4 +1,4 @@
-//! Panics, which leave no time for anything.
+//! Panics. Code that runs in a panic cannot wait for anything.
 
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -33,9 +33,9 @@ struct Way {
     rule: &'static str,
     place: (&'static str, &'static str),
     file: &'static str,
-    /// How the message ends in the marker.
+    /// The beginning of the message. The marker follows it.
     message: &'static str,
-    /// Gives back what must stay open until the event is there.
+    /// Returns the socket that must stay open until the event has arrived, if there is one.
     provoke: fn(&Worker, &str) -> Option<Socket>,
 }
 
@@ -45,7 +45,7 @@ const MAIN: Way = Way {
     file: "src/lib.rs",
     message: "the fixture failed on purpose",
     provoke: |worker, marker| {
-        // Cancelled as hung, because its instance is gone.
+        // The runtime cancels the request as hung, because its instance has ended.
         let answer = worker.post(&format!("/main/panic?marker={marker}"));
         assert_eq!(answer.status, 500, "{answer:?}");
         None
@@ -111,8 +111,8 @@ fn now() -> f64 {
     since.expect("a time after 1970").as_secs_f64()
 }
 
-/// The instance that answers, once one does: the old one dies a little after the
-/// panic is over.
+/// Waits for an answer, and returns the instance that gave it. The old instance ends shortly after
+/// the panic.
 pub fn instance(worker: &Worker) -> Value {
     wait::until("instance that answers", wait::LIMIT, || {
         let answer = worker.get("/instance");
@@ -120,7 +120,7 @@ pub fn instance(worker: &Worker) -> Value {
     })
 }
 
-/// Waits until another instance answers than `old`.
+/// Waits until another instance than `old` answers.
 pub fn next_instance(worker: &Worker, old: &Value) -> Value {
     wait::until("new instance", wait::LIMIT, || {
         let new = instance(worker);
@@ -148,7 +148,7 @@ fn a_panic_is_reported(way: &Way) {
     };
     assert_eq!(exception["type"], "panic", "{event:#}");
     assert_eq!(exception["value"], format!("{}: {marker}", way.message));
-    // The way to it stands before it.
+    // The stack of the panic comes before its own frame.
     let frames = exception["stacktrace"]["frames"].as_array();
     let at = frames.and_then(|frames| frames.last()).expect("frames");
     let file = at["filename"].as_str().expect("a file");
@@ -165,7 +165,7 @@ fn a_panic_is_reported(way: &Way) {
     assert_eq!(exception["mechanism"]["handled"], false);
     assert_eq!(event["environment"], "production");
 
-    // What comes next finds a new instance, and that one reports as well.
+    // The next request gets a new instance, which also reports.
     next_instance(&worker, &old);
     worker.post(&format!("/main/capture?marker=after-{marker}"));
     let later = receiver.wait_for_event(&format!("after-{marker}"));
@@ -186,9 +186,9 @@ fn a_panic_cancels_its_request_as_hung_and_leaves_hibernating_sockets_open() {
     assert_eq!(answer.status, 500, "{answer:?}");
     worker.process().wait_for_line("code had hung", wait::LIMIT);
     next_instance(&worker, &old);
-    // Nobody is behind it any more, and nobody tells its client.
+    // Its instance has ended, and the runtime does not close the client's connection.
     assert_eq!(accepted.close_within(Duration::from_secs(1)), None);
-    // The next instance serves a hibernating one, even if its own message panicked.
+    // The next instance serves a hibernating socket, even after a panic in its own message handler.
     hibernating.send("panic:first-order");
     receiver.wait_for_event("first-order");
     hibernating.send("fail:second-order");
@@ -274,7 +274,7 @@ fn a_hook_that_panics_sends_nothing_and_the_next_instance_reports() {
     next_instance(&worker, &old);
     worker.post("/main/capture?marker=past-the-hook");
     receiver.wait_for_event("past-the-hook");
-    // What the hook did not let pass must not leave by another way.
+    // An event that the hook dropped must not be sent in another way.
     for event in receiver.events() {
         assert!(
             !event.to_string().contains("on purpose: in-the-hook"),
@@ -288,8 +288,8 @@ fn with_a_secrets_store_a_panic_is_reported_once_there_was_a_capture() {
     let worker = with_secrets_store(Worker::fixture().secret("SENTRY_DEBUG", "on")).start();
     store_dsn(&worker, &receiver.dsn());
     let old = instance(&worker);
-    // Nothing can be awaited in a panic, so a DSN that nobody has read is out of
-    // reach. The Worker behaves as ever.
+    // Nothing can be awaited in a panic, so a DSN that was not read before is not available. The
+    // Worker works as before.
     worker.post("/main/panic?marker=unread");
     let old = next_instance(&worker, &old);
     worker.post("/main/capture?marker=reading");
@@ -332,7 +332,7 @@ fn in_a_build_that_unwinds_a_panic_is_reported_and_only_its_request_fails() {
         let marker = format!("unwound-{number}");
         let waiting = format!("/main/capture?marker=neighbour-{number}");
         thread::scope(|scope| {
-            // In the same instance, and it waits for the receiver meanwhile.
+            // This request runs in the same instance, and waits for the receiver at the same time.
             let neighbour = scope.spawn(|| worker.post(&waiting));
             receiver.wait_for(&format!("neighbour-{number}"));
             let _open = (way.provoke)(&worker, &marker);
@@ -345,7 +345,7 @@ fn in_a_build_that_unwinds_a_panic_is_reported_and_only_its_request_fails() {
         });
         assert_eq!(instance(&worker), first, "{class}.{handler}");
     }
-    // The step's second attempt found everything in order.
+    // The step succeeded in its second attempt.
     wait::until("end of the Workflow", wait::LIMIT, || {
         let status = worker.get("/workflows/status/SCENARIO/unwound-3").json();
         (status["status"] == "complete").then_some(())

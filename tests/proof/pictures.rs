@@ -1,10 +1,9 @@
 //! The pictures of the book: issues of the Workers, as Bugsink shows them in Chromium, and a
 //! trace, as Spotlight does.
 //!
-//! `cargo xtask pictures` keeps what is seen here: each picture in `src/pictures`, in light
-//! and in dark, and the text in it below `tests/data/pictures`. Two pictures of the same
-//! page differ in some points on each machine, so what is compared is the text, and roughly
-//! the size.
+//! `cargo xtask pictures` keeps what this test sees: each picture in `src/pictures`, in light and
+//! in dark, and its text below `tests/data/pictures`. Pictures of the same page differ in some
+//! pixels between machines, so the test compares the text, and the size roughly.
 
 use std::env;
 use std::fs;
@@ -19,28 +18,28 @@ use harness::{environment, symbols, wait};
 
 const PICTURES: &str = "src/pictures";
 const TEXTS: &str = "tests/data/pictures";
-/// The most that one picture may have.
+/// The largest size of one picture, in bytes.
 const MOST: usize = 60_000;
 /// Set by `cargo xtask pictures`.
 const UPDATE: &str = "WORKER_SENTRY_UPDATE";
-/// How much higher or lower one machine's fonts may make a picture.
+/// How much a machine's fonts may change the height of a picture.
 const HEIGHT: f64 = 0.15;
 const AGAIN: &str = "take it again with: cargo xtask pictures";
 
 /// A picture of the book.
 struct Picture {
     name: &'static str,
-    /// What the error names.
+    /// The text that the error contains.
     marker: &'static str,
-    /// Makes the error, and gives the address of the page that shows it.
+    /// Makes the error, and returns the address of the page that shows it.
     provoke: fn(&str) -> (Worker, String),
-    /// What the page can look like.
+    /// The colour schemes of the page.
     schemes: &'static [Scheme],
-    /// Of the window.
+    /// The width of the window.
     width: u32,
-    /// How many pixels of the picture a pixel of the page is.
+    /// How many pixels of the picture one pixel of the page has.
     scale: f64,
-    /// A script that leaves the page as it is to be seen, and gives the elements to show.
+    /// A script that prepares the page and returns the elements to show.
     show: &'static str,
 }
 
@@ -121,7 +120,7 @@ const ALL: [Picture; 5] = [
         name: "waterfall",
         marker: "waterfall",
         provoke: traced,
-        // Spotlight has no other.
+        // Spotlight has only a dark scheme.
         schemes: &[Scheme::Dark],
         width: 1800,
         scale: 0.8,
@@ -129,7 +128,7 @@ const ALL: [Picture; 5] = [
     },
 ];
 
-/// A chain of runs, each of which is in the trace of the request.
+/// Runs a chain, whose parts are all in the trace of the request.
 fn traced(marker: &str) -> (Worker, String) {
     let spotlight = spotlight();
     let options = Worker::fixture().reporting_to(&spotlight.dsn());
@@ -142,7 +141,7 @@ fn traced(marker: &str) -> (Worker, String) {
         let (_, id) = error.split_once("trace_id: \"")?;
         Some(id.split('"').next()?.to_owned())
     });
-    // The run is told last. Its error is a line of its own.
+    // The run is sent last. Its error is a separate line.
     wait::until("whole trace", wait::LIMIT, || {
         let tree = spotlight.tree(&trace);
         let runs = tree.iter().filter(|it| it.name == "ChainWorkflow.run");
@@ -152,7 +151,7 @@ fn traced(marker: &str) -> (Worker, String) {
     (worker, page)
 }
 
-/// A run that says who it is for and what it does, and then fails.
+/// A run that sets data and leaves breadcrumbs, and then fails.
 fn told(marker: &str, tab: &str) -> (Worker, String) {
     let project = bugsink::project();
     let worker = Worker::fixture().reporting_to(&project.dsn).start();
@@ -168,17 +167,17 @@ harness::trials![
     }),
 ];
 
-/// What is in a picture.
+/// The content of a picture.
 struct Seen {
     files: Vec<(String, Vec<u8>)>,
     text: String,
 }
 
-/// What stays on this machine.
+/// The beginnings of addresses on this machine.
 const HERE: [&str; 4] = ["http://127.0.0.1:", "http://localhost:", "data:", "blob:"];
 
 impl Picture {
-    /// The names of its files: one for each scheme.
+    /// The names of the picture's files, one for each scheme.
     fn files(&self) -> Vec<String> {
         let name = self.name;
         match self.schemes {
@@ -197,7 +196,7 @@ impl Picture {
         page.resize(self.width, 1200);
         let (mut files, mut text) = (Vec::new(), String::new());
         for (scheme, name) in self.schemes.iter().zip(self.files()) {
-            // The page looks at what the system prefers when it is loaded.
+            // The page reads the preferred scheme when it is loaded.
             page.prefer(*scheme);
             page.go(&address);
             page.evaluate("document.fonts.ready.then(() => true)");
@@ -297,7 +296,7 @@ fn each_picture_is_small_and_stands_in_a_page_with_words_for_those_who_do_not_se
     let mut wanted = Vec::new();
     for picture in &ALL {
         let (name, files) = (picture.name, picture.files());
-        // The one in Markdown.
+        // The page's Markdown names the first file.
         let shown = format!("](pictures/{})", files[0]);
         wanted.extend(files);
         let lines = pages.iter().flat_map(|page| page.text.lines());
@@ -315,8 +314,8 @@ fn each_picture_is_small_and_stands_in_a_page_with_words_for_those_who_do_not_se
     assert_eq!(names, wanted);
 }
 
-/// Leaves the page as a picture shows it. What is seen of it is text, as lines, without what
-/// is another in each run: times, ids, addresses, and numbers of lines.
+/// Prepares the page for a picture, and returns its text as lines. Whatever differs in each run is
+/// removed: times, ids, addresses and line numbers.
 const SEE: &str = r"(() => {
     const still = document.createElement('style');
     still.textContent = '* { transition: none !important; }';

@@ -1,4 +1,4 @@
-//! The folder to publish, as it is made and as it is served.
+//! The folder to publish: its content, and how it is served.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use harness::site::Site;
 use harness::worker::Worker;
 use harness::{book, environment, run, wait};
 
-/// Where the folder is below the site, and in its address.
+/// The path of the folder below the site, which is also in its address.
 const BELOW: &str = "docs/book";
 const ADDRESS: &str = "https://book.example.com/docs/book";
 const REPOSITORY: &str = "https://git.example.com/worker-sentry";
@@ -23,7 +23,7 @@ harness::trials![
     a_folder_with_files_of_somebody_elses_is_refused_and_left_as_it_is,
 ];
 
-/// A site with two releases of the book below a path.
+/// A site with two releases of the book, below a path.
 fn site() -> &'static Path {
     static SITE: Shared<PathBuf> = Shared::new();
     SITE.get(|| {
@@ -83,7 +83,7 @@ fn the_newest_release_is_at_the_root_and_an_older_one_stays_and_leads_to_it() {
             assert_eq!(newest, site.url(&format!("{BELOW}/hosts/main.html")));
         }
     }
-    // Each release brings what it needs.
+    // Each release contains all its files.
     for file in [
         "api/worker_sentry/index.html",
         "architecture.md",
@@ -150,7 +150,7 @@ fn a_worker_with_static_assets_serves_the_folder_below_a_path_with_its_own_404_p
         let answer = worker.get(&format!("/{BELOW}/{path}"));
         (answer.status, answer.body)
     };
-    // Without the extension, and a link with one leads there.
+    // The server uses addresses without an extension, and redirects links that have one.
     for (path, title) in [
         ("", "Introduction"),
         ("architecture", "Architecture"),

@@ -1,6 +1,6 @@
-//! Somebody who has nothing yet and does what the quick start says, from its first line to the
-//! step that needs an account: an empty folder outside of this repository, the files as the page
-//! shows them, and what `wrangler dev` builds of them.
+//! A developer who begins with nothing and follows the quick start, from its first line to the step
+//! that needs an account: an empty folder outside of this repository, the files as the page shows
+//! them, and what `wrangler dev` builds from them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ const HOST: &str = "http://localhost:8787";
 harness::trials![..if_rust_builds_for_wasm32()];
 
 fn if_rust_builds_for_wasm32() -> Option<Trial> {
-    // What is not checked then, the newcomer's trials have said.
+    // If this test is left out, the newcomer's tests print what is not checked.
     newcomer::can_build().then(|| {
         harness::trial!(
             from_an_empty_folder_each_of_its_steps_shows_its_error_in_the_local_receiver
@@ -45,24 +45,24 @@ fn from_an_empty_folder_each_of_its_steps_shows_its_error_in_the_local_receiver(
     assert_eq!(reader.seen, ["`twelve`: ", "`eleven`: "]);
 }
 
-/// Where a reader is.
+/// The state of a reader.
 struct Reader {
-    /// Where it began.
+    /// The folder in which the reader began.
     above: PathBuf,
-    /// The package, once there is one.
+    /// The package's folder, after the package is made.
     folder: PathBuf,
     viewer: Option<Spotlight>,
-    /// `wrangler dev`, and the address that it tells.
+    /// `wrangler dev`, and the address that it prints.
     running: Option<(Process, String)>,
-    /// What the viewer has shown.
+    /// The texts that the viewer has shown.
     seen: Vec<String>,
 }
 
 impl Reader {
     fn new() -> Self {
         let above = run::new_directory("quick-start");
-        // What is of this place and not of the page: the crate is on no registry yet, and the
-        // profile is that of what is compiled here already.
+        // Settings of this test that the page does not have: a path to the crate, which is not on a
+        // registry yet, and the profile with which the dependencies are compiled here already.
         let krate = environment::workspace().join("crate").display().to_string();
         let table = |name: &str, value: toml::Value| Table::from_iter([(name.to_owned(), value)]);
         let patch = table("worker-sentry", table("path", krate.into()).into());
@@ -89,7 +89,7 @@ impl Reader {
             ("toml", None) => self.appends("Cargo.toml", &block.body.join("\n")),
             ("rust", Some((_, text))) => {
                 write(&self.folder, "src/lib.rs", &text);
-                // The page says to start it again.
+                // The page tells the reader to start the Worker again.
                 self.running = None;
             }
             ("text", _) if block.body.iter().any(|it| it.starts_with("SENTRY_")) => {
@@ -112,7 +112,7 @@ impl Reader {
                 let command = worker::typed(line, &self.above);
                 Process::start("cargo new", &command).wait_for_success(wait::START);
                 self.folder = self.above.join(package);
-                // The versions that this repository has, which need no network.
+                // The versions of this repository need no network.
                 let lock = environment::workspace().join("Cargo.lock");
                 fs::copy(lock, self.folder.join("Cargo.lock")).expect("a lock file");
             }

@@ -1,4 +1,4 @@
-//! What a reader does with the book.
+//! What a reader does with the book, in a browser.
 
 use std::fs;
 use std::path::Path;
@@ -27,8 +27,7 @@ harness::trials![
     is_shown_the_source_and_the_way_to_edit_a_page_when_published_with_a_repository,
 ];
 
-/// What a reader types, and the page that answers it. It is one of the first
-/// results.
+/// A search, and the page that answers it. The page must be among the first results.
 const SEARCHES: [(&str, &str); 46] = [
     ("install", "quick-start.html"),
     ("SENTRY_DSN", "configuration.html"),
@@ -77,7 +76,7 @@ const SEARCHES: [(&str, &str); 46] = [
     ("noisy", "recipes.html"),
     ("what to use", "what-to-use.html"),
 ];
-/// As many results as fit on a screen.
+/// The number of results that fit on a screen.
 const FIRST_RESULTS: usize = 8;
 
 const SEARCH_IS_OPEN: &str = "document.activeElement?.id === 'mdbook-searchbar'";
@@ -118,19 +117,19 @@ fn finds_a_page_by_typing_what_it_is_about_and_follows_the_result() {
     assert_eq!(page.errors(), [""; 0]);
 }
 
-/// One step of a reader's.
+/// One step of a reader.
 enum Step {
     /// Chooses a page in the contents.
     Contents(&'static str),
-    /// Types this, and chooses the result that leads to this page.
+    /// Searches for this text, and chooses the result that leads to this page.
     Search(&'static str, &'static str),
-    /// Follows a link in the text of the page.
+    /// Follows a link in the page's text.
     Link(&'static str),
 }
 use Step::{Contents, Link, Search};
 
-/// What a reader comes with, the way to the answer, the section that has it, and words
-/// that are the answer.
+/// A question, the way to its answer, the section that contains the answer, and words of the
+/// answer.
 struct Task {
     wants: &'static str,
     way: &'static [Step],
@@ -286,11 +285,11 @@ fn take(page: &mut Page, step: &Step) {
     page.arrives_at(|url| url.contains(&format!("/{wanted}")));
 }
 
-/// Types into the open search and returns the first results' addresses.
+/// Types into the open search, and returns the addresses of the first results.
 fn search(page: &mut Page, typed: &str) -> Vec<String> {
     page.evaluate("document.getElementById('mdbook-searchbar').select()");
-    // All but the last key at once: each key makes an entry in the page's history, and
-    // Chromium refuses more of them in a minute than a reader would make.
+    // All but the last key are inserted at once. Each key makes an entry in the page's history, and
+    // Chromium refuses more entries in a minute than a reader would make.
     let (last, _) = typed.char_indices().last().expect("something is typed");
     page.call("Input.insertText", json!({ "text": typed[..last] }));
     page.write(&typed[last..]);
@@ -312,7 +311,7 @@ fn texts(values: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Pages with whole files for a reader to take over, and how many.
+/// Pages with complete files for a reader to copy, and the number of these files.
 const WHOLE_FILES: [(&str, usize); 2] = [("quick-start.html", 2), ("frameworks.html", 2)];
 
 fn copies_whole_files_with_their_buttons_and_they_compile() {
@@ -325,7 +324,7 @@ fn copies_whole_files_with_their_buttons_and_they_compile() {
     }
 }
 
-/// An empty folder, and nothing in it but what the page offers.
+/// Copies the page's files into an empty folder, and compiles them.
 fn copy_and_compile(page: &mut Page, files: usize) {
     let buttons = page.evaluate(
         "[...document.querySelectorAll('main pre')].map((block, index) => {
@@ -358,7 +357,7 @@ fn copy_and_compile(page: &mut Page, files: usize) {
             Some("toml") => assert!(toml::from_str::<toml::Table>(copied).is_ok(), "{copied}"),
             Some("rust") => {
                 let original = fs::read_to_string(workspace.join(file)).expect(file);
-                // The book leaves out the marks of the parts that it shows elsewhere.
+                // The book leaves out the marks of anchors.
                 let shown: Vec<&str> = original
                     .lines()
                     .filter(|line| !line.contains("// ANCHOR"))
@@ -380,8 +379,8 @@ fn copy_and_compile(page: &mut Page, files: usize) {
     compile(&folder, &members, &dependencies);
 }
 
-/// Compiles copied packages against this crate, with the versions of this
-/// workspace and without a network.
+/// Compiles copied packages with this crate, with the versions of this workspace and without a
+/// network.
 fn compile(folder: &Path, members: &[String], dependencies: &str) {
     let workspace = environment::workspace();
     for member in members {
@@ -573,7 +572,7 @@ fn sees_where_the_focus_is_on_everything_that_takes_it() {
     assert!(stops > 60, "{stops} stops");
 }
 
-/// What A4 has between the browser's margins, in CSS pixels.
+/// The width between the browser's margins on A4, in CSS pixels.
 const PAPER: u32 = 718;
 
 fn prints_every_chapter_with_no_code_cut_off_and_nothing_around_it() {
@@ -695,8 +694,8 @@ fn without_scripts_has_the_text_the_listings_the_contents_and_the_way_on() {
     assert_eq!(page.errors(), [""; 0]);
 }
 
-/// What is seen of a page's sequence diagram: the widths of the drawings that are
-/// visible with the rooms they have, and the texts of each.
+/// What a reader sees of a page's sequence diagram: the widths of the visible drawings and of the
+/// space for them, and the texts of each.
 const DRAWINGS: &str = "[...document.querySelectorAll('#sequence .drawing svg')]
     .filter((drawing) => drawing.checkVisibility({ contentVisibilityAuto: true })
         && drawing.getBoundingClientRect().height > 0)
@@ -732,7 +731,7 @@ fn reads_one_way_in_at_a_time_on_a_phone_and_chooses_it_with_the_keyboard() {
     assert!(ways.len() > 3, "{ways:?}");
     let mut shown = Vec::new();
     for (number, title) in ways.iter().enumerate() {
-        // With the Tab key, as a reader gets there, and with Enter.
+        // The Tab key moves to the story and Enter opens it, as for a reader without a mouse.
         while page.evaluate("document.activeElement.id") != format!("way-{number}") {
             page.press("Tab");
         }
@@ -755,7 +754,7 @@ fn reads_one_way_in_at_a_time_on_a_phone_and_chooses_it_with_the_keyboard() {
         assert!(way["high"].as_f64() < Some(1300.0), "{way}");
         shown.extend(letters(&way["text"]));
     }
-    // All ways together say what the whole drawing says.
+    // The drawings of all stories together have the text of the whole drawing.
     let (mut said, mut shown) = (said, shown);
     said.sort_unstable();
     shown.sort_unstable();
@@ -763,8 +762,8 @@ fn reads_one_way_in_at_a_time_on_a_phone_and_chooses_it_with_the_keyboard() {
     assert_eq!(page.errors(), [""; 0]);
 }
 
-/// A page in a sandbox has no storage: each use of it throws, as where a reader
-/// blocks it.
+/// A page in a sandbox has no storage: each use of it throws, as it does if a reader blocks
+/// storage.
 const NO_STORAGE: &str = "sandbox allow-scripts";
 
 fn with_storage_blocked_reads_searches_and_chooses_a_theme() {
@@ -837,7 +836,7 @@ fn under_a_sub_path_reads_searches_and_goes_on() {
     assert!(outside.is_empty(), "{outside:?}");
 }
 
-/// From the first page: the next one, a search for a third, and a diagram.
+/// From the first page, goes to the next one, searches for a third, and looks at a diagram.
 fn read_search_and_go_on(page: &mut Page, diagram: &str) {
     page.click("[rel=next]");
     page.arrives_at(|url| url.ends_with("/quick-start.html"));

@@ -1,5 +1,5 @@
-//! Sentry's own judgement. Every event that any test waits for goes through it;
-//! here are the largest, and the proof that it would say no.
+//! Sentry's own check of events. Every event that a test waits for is checked by Relay. The tests
+//! here check the largest events, and that Relay does reject bad ones.
 
 use harness::http;
 use harness::receiver::{self, Receiver};
@@ -53,8 +53,8 @@ fn what_sentry_does_not_take_as_it_is_has_an_objection() {
     println!("figure: Relay has judged {} events so far", relay::judged());
 }
 
-/// The platform does not say which of two requests of a run arrives first, so that no test may
-/// take the first envelope with its marker for its event.
+/// The platform does not define which of two requests of a run arrives first. So a test must not
+/// expect an event in the first envelope with its marker.
 fn an_event_is_found_although_its_transaction_came_first() {
     let event = capture(Worker::fixture());
     let receiver = Receiver::accepting();
@@ -81,7 +81,7 @@ fn the_settings_that_go_into_an_event_are_taken_as_they_are() {
         assert_eq!(event["environment"], environment);
         assert_eq!(relay::objections(&event), [""; 0], "{event:#}");
     }
-    // What Sentry would reject is named in the console and not sent.
+    // A release that Sentry would reject is named in the console, and is not sent.
     for refused in ["None", "Latest", "..", "a\\b", &"ü".repeat(101)] {
         let options = Worker::fixture()
             .var("SENTRY_RELEASE", refused)

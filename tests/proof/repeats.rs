@@ -1,4 +1,4 @@
-//! A limit of repeats: what leaves of an error that comes again and again.
+//! A limit for repeated errors: which events are sent of an error that occurs again and again.
 
 use harness::case::Trial;
 use harness::receiver::Receiver;
@@ -6,7 +6,7 @@ use harness::worker::{Worker, WorkerOptions};
 use harness::{environment, wait};
 use serde_json::json;
 
-/// What the console says of an event that is held back.
+/// The line that the crate prints about a held-back event.
 const HELD_BACK: &str = "limit_repeats allows no more of this error now; event held back";
 const MINUTE_MS: i64 = 60_000;
 
@@ -28,7 +28,7 @@ fn limited(options: WorkerOptions, most: u32) -> (Worker, Receiver) {
     (worker, receiver)
 }
 
-/// Fails, and says whether the event was sent: the answer waits for it.
+/// Makes a request fail, and returns whether the event was sent: the answer waits for it.
 fn is_sent(worker: &Worker, marker: &str) -> bool {
     let answer = worker.post(&format!("/main/capture?marker={marker}"));
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -41,7 +41,7 @@ fn of_twenty_times_one_error_as_many_arrive_as_the_limit_says_and_the_other_erro
         let sent = (0..20).filter(|_| is_sent(&worker, "again.")).count();
         assert_eq!(sent, arriving, "limit {most}");
         assert!(is_sent(&worker, "rare."));
-        // Each answer has waited for its event.
+        // Each answer has waited for its event, so all events have arrived.
         assert_eq!(receiver.requests().len(), arriving + 1, "limit {most}");
         assert_eq!(receiver.count("rare."), 1);
         wait::until("lines of what is held back", wait::LIMIT, || {
@@ -86,7 +86,7 @@ fn every_way_in_counts_the_same_error_and_a_replay_of_a_workflow_does_not() {
     assert_eq!(receiver.count("ways."), 1);
 
     worker.post("/repeats/limit?most=2");
-    // Of its replay nothing is left to count.
+    // A replay of its run does not count the error again.
     handle(&worker, "first", true);
     assert_eq!(receiver.count("the cause of doomed."), 1);
     handle(&worker, "second", false);
@@ -96,8 +96,8 @@ fn every_way_in_counts_the_same_error_and_a_replay_of_a_workflow_does_not() {
     assert_eq!(receiver.count("the cause of doomed."), 2);
 }
 
-/// Plays a Workflow that reports the error of a step, in a step. Each has the same error. If it
-/// is to be replayed, it is paused after that.
+/// Runs a Workflow that reports, in a step, the error of a step. Every instance has the same error.
+/// An instance that is to be replayed is paused after that.
 fn handle(worker: &Worker, id: &str, is_replayed: bool) {
     let ms = if is_replayed { 2_000 } else { 0 };
     let scenario = json!({ "scenario": "handled", "marker": "doomed.", "ms": ms });

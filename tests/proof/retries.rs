@@ -1,4 +1,4 @@
-//! What the runtime does with an alarm whose error is handed back to it.
+//! What the runtime does with an alarm that returns its error.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use harness::receiver::{self, Receiver};
 use harness::wait;
 use harness::worker::Worker;
 
-/// The shortest pause before each further run. The runtime waits for two, four,
-/// eight seconds and so on, and adds some of its own choice.
+/// The shortest pause before each further run. The runtime waits two, four, eight seconds and so
+/// on, and adds a random time.
 const PAUSES_MS: [u64; 2] = [1_900, 3_800];
-/// A run that is still to come would come within this time.
+/// The longest wait for a run that must not happen.
 const NEXT: Duration = Duration::from_secs(11);
 
 harness::trials![an_alarm_that_failed_runs_again_until_it_succeeds_and_each_failure_is_a_report];

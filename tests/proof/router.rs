@@ -1,4 +1,4 @@
-//! A Worker on `worker`'s own `Router`: an error of a handler arrives with its route.
+//! A Worker on the `Router` of `worker`: an error of a handler is reported with its route.
 
 use crate::axum::the_one_error;
 

@@ -1,7 +1,7 @@
-//! What the application does when it fails is the same whether anyone is told.
+//! A failing application behaves the same with and without a DSN.
 //!
-//! Each host fails in two Workers, one with a DSN and one without, and everything
-//! that can be seen of it from outside is compared.
+//! Each host fails in two Workers, one with a DSN and one without. The test compares everything
+//! that can be seen from outside.
 
 use std::thread;
 
@@ -27,7 +27,7 @@ fn fails_in_the_same_way(host: &Host) {
     let seen = both.each_ref().map(|worker| fail(worker, host));
     println!("{}: {:#}", host.drill, seen[1]);
     assert_eq!(seen[0], seen[1]);
-    // The two did differ: one of them has told.
+    // The Worker with the DSN did send a report.
     receiver.wait_for(&marker(host));
 }
 
@@ -43,7 +43,7 @@ fn a_request_that_fails_has_the_same_answer_without_a_dsn() {
     assert_eq!(event["transaction"], "main.fetch", "{event:#}");
 }
 
-/// One Worker with a DSN and one without, and who is told by the first.
+/// One Worker with a DSN and one without, and the receiver of the first.
 fn workers() -> &'static ([Worker; 2], Receiver) {
     static WORKERS: Shared<([Worker; 2], Receiver)> = Shared::new();
     WORKERS.get(|| {
@@ -58,7 +58,7 @@ fn marker(host: &Host) -> String {
     format!("same-{}", host.drill.replace('/', "-"))
 }
 
-/// Makes a host fail and writes down what it looked like.
+/// Makes a host fail, and returns everything that can be seen of it.
 fn fail(worker: &Worker, host: &Host) -> Value {
     let marker = marker(host);
     let subscriber = worker.socket(&format!("/lists/{marker}/progress"));
@@ -74,11 +74,11 @@ fn fail(worker: &Worker, host: &Host) -> Value {
     if host.drill == "ws-hibernation/error" {
         seen["socket"] = json!(subscriber.until_the_end());
     }
-    // By then the runtime has tried again what it tries again.
+    // During this time the runtime runs again what it retries.
     thread::sleep(SECOND_ATTEMPT);
     let lines = worker.log().lines();
     let mut lines: Vec<&String> = lines.iter().filter(|line| line.contains(&marker)).collect();
-    // These say how long a request took.
+    // These lines contain the time of a request, which varies.
     lines.retain(|line| !line.starts_with("[wrangler:info]"));
     lines.sort_unstable();
     seen["log"] = json!(lines);
@@ -87,7 +87,7 @@ fn fail(worker: &Worker, host: &Host) -> Value {
     seen
 }
 
-/// How an instance ended, and what each of its steps came to at each attempt.
+/// The status of an instance, and the result of each attempt of its steps.
 fn outcome(worker: &Worker, workflow: &str, id: &str) -> Value {
     let ended = wait::until("end of the instance", wait::LIMIT, || {
         let instance = worker.instance(workflow, id);

@@ -1,4 +1,4 @@
-//! The smallest Workers: each works, and reports when it does not.
+//! The smallest Workers: each works, and reports its failures.
 
 use harness::http::Answer;
 use harness::receiver::Receiver;
@@ -6,7 +6,7 @@ use harness::wait;
 use harness::worker::Worker;
 use serde_json::{Value, json};
 
-/// What each of them says of something that is no number.
+/// The error of each Worker for a text that is not a number.
 const NO_NUMBER: &str = "`marker`: invalid digit found in string";
 
 harness::trials![
@@ -45,12 +45,12 @@ fn workflow_works_and_reports_what_its_run_fails_with() {
     assert_eq!(reported, json!(["SumWorkflow", "run", expected]));
 }
 
-/// What has become of a new instance.
+/// Makes an instance, and returns its status when it has ended.
 fn status(worker: &Worker, params: &str) -> Value {
     let id = worker.post_text("/", params).body;
     wait::until("end of the instance", wait::LIMIT, || {
         let instance = worker.instance("sum", &id);
-        // At first there may be none.
+        // At first the instance may be missing.
         let status = instance["status"].as_str()?;
         (!matches!(status, "running" | "queued")).then_some(instance)
     })

@@ -1,4 +1,4 @@
-//! Sockets that break, seen from a client.
+//! Sockets that break, seen by a client.
 
 use std::time::{Duration, Instant};
 
@@ -6,8 +6,8 @@ use harness::receiver::{Answer, Receiver};
 use harness::worker::Worker;
 use serde_json::json;
 
-/// What a busy machine may add. A capture that held up the teardown would add the
-/// five seconds that it may take.
+/// The time that a busy machine may add. A capture that delayed the teardown would add the five
+/// seconds that it may take.
 const SLACK: Duration = Duration::from_secs(3);
 
 harness::trials![
@@ -35,7 +35,7 @@ fn a_client_that_breaks_the_protocol_is_reported_once() {
     assert!(cause.starts_with("WebSocket protocol error"), "{cause}");
     assert_eq!(caught, "the socket of a subscriber to list `broken` failed");
     assert_eq!(values[1]["mechanism"]["handled"], true, "{event:#}");
-    // Not the object's own code: whoever reads the frame first refuses it.
+    // The runtime refuses the frame before the object's own code sees it.
     assert_eq!(socket.until_the_end(), ["close 1002 Unknown opcode 3"]);
     assert_eq!(receiver.requests().len(), 1);
 }
@@ -44,20 +44,20 @@ fn a_receiver_that_hangs_does_not_hold_up_the_teardown() {
     let hanging = Receiver::answering(|_, _| Answer::Hang);
     let with = start(Some(&hanging));
     let without = start(None);
-    // The first of each may wait for more than the socket.
+    // The first request to each Worker also starts other parts, so it is not measured.
     for (worker, name) in [(&with, "first-with"), (&without, "first-without")] {
         teardown(worker, name);
     }
     let (calm, _) = teardown(&without, "calm");
     let (held, seen) = teardown(&with, "held");
-    // The object itself has closed the socket, and its report is still under way.
+    // The object has closed the socket while its report was still being sent.
     assert_eq!(seen, ["close 1011 socket error"]);
     hanging.wait_for("list `held`");
     assert!(hanging.open_connections() > 0);
     println!("figure: teardown took {calm:?} with no DSN, {held:?} with a receiver that hangs");
     assert!(held < calm + SLACK, "{held:?} against {calm:?}");
 
-    // The same when it is the client who breaks it: the object serves the next.
+    // The result is the same if the client breaks the protocol: the object serves the next one.
     let mut broken = with.socket("/lists/broken/progress");
     broken.break_the_protocol();
     hanging.wait_for("list `broken`");
@@ -65,8 +65,8 @@ fn a_receiver_that_hangs_does_not_hold_up_the_teardown() {
     assert!(next < calm + SLACK, "{next:?} against {calm:?}");
 }
 
-/// Breaks a subscriber's socket, and tells how long that took for the subscriber
-/// and what it saw.
+/// Breaks a subscriber's socket, and returns how long the teardown took for the subscriber, and
+/// what it received.
 fn teardown(worker: &Worker, list: &str) -> (Duration, Vec<String>) {
     let socket = worker.socket(&format!("/lists/{list}/progress"));
     let broken = Instant::now();

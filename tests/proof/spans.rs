@@ -1,5 +1,5 @@
-//! The spans of a trace: one transaction for each run and each attempt of a step, joined at
-//! each hop, and none where no rate says so.
+//! The spans of a trace: one transaction for each run and each attempt of a step, connected at each
+//! call, and none without a sample rate.
 
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -11,9 +11,9 @@ use harness::worker::Worker;
 use harness::{relay, wait};
 use serde_json::{Value, json};
 
-/// How many chains run at once.
+/// The number of chains that run at once.
 const CHAINS: usize = 20;
-/// The span of the client that the chains begin with.
+/// The span of the client that starts the chains.
 const CLIENT: &str = "b0e6f15b45c36b12";
 
 harness::trials![
@@ -45,13 +45,13 @@ fn stage() -> &'static (Worker, Receiver) {
 }
 
 fn judge(payload: &Value) {
-    // One at a time: the judge has no long queue.
+    // Relay's process has a short queue, so one event is checked at a time.
     static JUDGE: Mutex<()> = Mutex::new(());
     let _turn = JUDGE.lock().unwrap_or_else(PoisonError::into_inner);
     relay::judge(payload);
 }
 
-/// Everything of one kind that has come, with the DSC of its envelope.
+/// All items of one kind so far, with the DSC of their envelopes.
 fn items(receiver: &Receiver, kind: &str) -> Vec<(Value, Value)> {
     let mut found = Vec::new();
     for Received { request, .. } in receiver.requests() {
@@ -67,7 +67,7 @@ fn items(receiver: &Receiver, kind: &str) -> Vec<(Value, Value)> {
     found
 }
 
-/// Waits until so many transactions of a trace have come.
+/// Waits until a trace has this many transactions.
 fn transactions(receiver: &Receiver, trace: &str, count: usize) -> Vec<(Value, Value)> {
     let of_trace = || {
         let mut all = items(receiver, "transaction");
@@ -78,7 +78,7 @@ fn transactions(receiver: &Receiver, trace: &str, count: usize) -> Vec<(Value, V
     wait::until(&what, wait::LIMIT, || {
         Some(()).filter(|()| of_trace().len() >= count)
     });
-    // One more than there should be would come now.
+    // A transaction too many would arrive during this time.
     thread::sleep(Duration::from_millis(300));
     let all = of_trace();
     assert_eq!(all.len(), count, "{all:#?}");
@@ -86,7 +86,7 @@ fn transactions(receiver: &Receiver, trace: &str, count: usize) -> Vec<(Value, V
     all
 }
 
-/// What came of a trace, by name.
+/// The transaction of a trace with this name.
 fn named<'t>(all: &'t [(Value, Value)], name: &str) -> &'t Value {
     let mut all_named = all.iter().filter(|(_, it)| it["transaction"] == name);
     match (all_named.next(), all_named.next()) {
@@ -99,7 +99,7 @@ fn root(transaction: &Value) -> &Value {
     &transaction["contexts"]["trace"]
 }
 
-/// The span with this operation, which is the only one with it.
+/// The only span with this operation and description.
 fn span<'t>(transaction: &'t Value, op: &str, description: &str) -> &'t Value {
     let spans = transaction["spans"].as_array().expect("spans");
     let mut matching = spans
@@ -129,7 +129,7 @@ fn chain(number: usize) -> String {
     trace
 }
 
-/// Fails unless the six transactions of a chain are one tree.
+/// Fails unless the six transactions of a chain form one tree.
 fn assert_tree(all: &[(Value, Value)], number: usize) {
     for (dsc, it) in all {
         assert_eq!(dsc["of"], number.to_string(), "{dsc}");
@@ -174,7 +174,7 @@ fn assert_tree(all: &[(Value, Value)], number: usize) {
     assert_eq!(root(run)["parent_span_id"], create["span_id"]);
     assert_eq!(root(run)["origin"], "auto.faas.cloudflare.workflow");
     assert_eq!(root(run)["status"], "internal_error");
-    // The whole instance: its first run has slept.
+    // The times cover the whole instance, whose first run has slept.
     let seconds = |it: &Value, key: &str| it[key].as_f64().expect("a time");
     for (at, attempt) in attempts.iter().enumerate() {
         assert_eq!(root(attempt)["parent_span_id"], root(run)["span_id"]);
@@ -190,7 +190,7 @@ fn assert_tree(all: &[(Value, Value)], number: usize) {
 
 fn each_part_of_a_chain_is_a_transaction_below_the_call_that_led_to_it() {
     let trace = chain(0xffff);
-    // The errors of the chain are on the roots of their parts.
+    // The errors of the chain belong to the root spans of their parts.
     let (_, receiver) = stage();
     let all = transactions(receiver, &trace, 6);
     for (part, name) in [
@@ -219,7 +219,7 @@ fn an_error_is_on_the_span_that_it_was_captured_in_also_where_two_run_at_once() 
     let (worker, receiver) = stage();
     let trace = trace_id(0xee);
     let header = format!("{trace}-{CLIENT}-1");
-    // Unknown entries of Sentry's are frozen too.
+    // Unknown entries of Sentry's baggage are also passed on unchanged.
     let headers = [
         ("sentry-trace", &*header),
         ("baggage", "a=1,sentry-new=%C3%BC"),
@@ -349,7 +349,7 @@ fn what_a_socket_says_its_end_and_a_call_by_rpc_are_transactions_with_their_erro
     );
     socket.close("spans.close.");
     let closed = failed("Attributed.websocket_close", "spans.close.", "websocket");
-    // A socket lives on from run to run, and each is a trace of its own.
+    // A socket lives on between runs, and each run is a separate trace.
     assert_ne!(said, closed);
     let mut socket = worker.socket("/attributed/one/socket");
     socket.break_the_protocol();
@@ -378,7 +378,7 @@ fn without_a_rate_and_with_rate_0_no_transaction_is_sent_and_the_parents_flag_wi
         receiver.wait_for("step:flag.");
         transactions(&receiver, &trace, flagged);
     }
-    // The other way round: the rate would say yes.
+    // The opposite case: the rate alone would sample the trace.
     let (worker, receiver) = stage();
     let trace = trace_id(0xcc);
     let header = format!("{trace}-{CLIENT}-0");
@@ -389,7 +389,7 @@ fn without_a_rate_and_with_rate_0_no_transaction_is_sent_and_the_parents_flag_wi
     transactions(receiver, &trace, 0);
 }
 
-/// A Worker that records every trace, and a receiver that takes three seconds to answer.
+/// A Worker that records every trace, and a receiver that answers after three seconds.
 fn slow() -> (Worker, Receiver) {
     let receiver = Receiver::answering(|_, _| {
         thread::sleep(Duration::from_secs(3));
@@ -411,13 +411,13 @@ fn a_handler_that_succeeds_does_not_wait_for_the_receiver() {
         "{:?}",
         begin.elapsed()
     );
-    // The main Worker's and the object's, of both requests.
+    // The transactions of the main Worker and of the object, for both requests.
     wait::until("four transactions", wait::LIMIT, || {
         Some(()).filter(|()| items(&receiver, "transaction").len() == 4)
     });
 }
 
-/// An instance of the Workflow of scenarios, which nobody's trace has created.
+/// An instance of the Workflow of scenarios, which was created outside of a trace.
 struct Instance<'w> {
     worker: &'w Worker,
     id: &'static str,
@@ -466,8 +466,8 @@ impl<'w> Instance<'w> {
         );
     }
 
-    /// The names of its transactions, once there are so many of them. All are in the trace
-    /// that the instance's id makes.
+    /// Waits for this many transactions, and returns their names. All are in the trace that is made
+    /// from the instance's id.
     fn transactions(&self, receiver: &Receiver, count: usize) -> Vec<String> {
         let all = transactions(receiver, &self.id.replace('-', ""), count);
         let names = all.iter().map(|(_, it)| it["transaction"].as_str());
@@ -487,7 +487,7 @@ fn a_step_that_succeeds_does_not_wait_for_the_receiver_and_no_transaction_is_los
     let all = ["ScenarioWorkflow.run", "after", "before"];
     assert_eq!(slept.transactions(&receiver, 3), all);
 
-    // Paused while a transaction is on its way, and gone when it is resumed.
+    // This instance is paused while a transaction is being sent, and ends when it is resumed.
     let scenario = json!({ "scenario": "event", "timeout_ms": 60_000 });
     let resumed = Instance::play(&worker, "4bf92f35-77b3-4da6-a3ce-929d0e0e0002", &scenario);
     resumed.wait_for_notes(2);

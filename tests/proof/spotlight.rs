@@ -1,4 +1,4 @@
-//! What a developer sees of a trace: the example's, in Sentry's viewer for this machine.
+//! What a developer sees of the example's traces, in Sentry's viewer for this machine.
 
 use std::collections::BTreeMap;
 use std::net::TcpStream;
@@ -11,11 +11,11 @@ use harness::spotlight::{Line, Spotlight, spotlight};
 use harness::worker::Worker;
 use harness::{run, wait};
 
-/// How many chains run at once.
+/// The number of chains that run at once.
 const CHAINS: usize = 20;
-/// The span of the client that the chains begin with.
+/// The span of the client that starts the chains.
 const CLIENT: &str = "b0e6f15b45c36b12";
-/// The batch's Workflow sleeps for ten seconds before it looks at its list.
+/// The longest wait. The batch's Workflow sleeps for ten seconds before it looks at its list.
 const LONG: Duration = Duration::from_secs(150);
 
 harness::trials![
@@ -24,7 +24,7 @@ harness::trials![
     the_viewer_is_there_for_this_machine_only_and_asks_no_other_one,
 ];
 
-/// The example, which records every trace.
+/// The example, which records every trace, and the viewer.
 fn stage() -> &'static (Worker, &'static Spotlight) {
     static STAGE: Shared<(Worker, &'static Spotlight)> = Shared::new();
     STAGE.get(|| {
@@ -43,14 +43,14 @@ fn list(number: usize) -> String {
     format!("no-rule-{number}")
 }
 
-/// Asks for a batch of one list in which there is no rule.
+/// Requests a batch of one list that contains no rule.
 fn ask(number: usize) {
     let (worker, _) = stage();
     let header = format!("{}-{CLIENT}-1", trace_id(number));
     let list = list(number);
     let headers = [
         ("sentry-trace", &*header),
-        // A client of its own, so that no limit is met.
+        // Each chain has a client of its own, so that no rate limit is reached.
         ("CF-Connecting-IP", &*list),
     ];
     let batch = format!(r#"[{{"name":"{list}","sources":[{{"text":"! nothing"}}]}}]"#);
@@ -58,7 +58,7 @@ fn ask(number: usize) {
     assert_eq!(answer.status, 202, "{answer:?}");
 }
 
-/// What of a trace is one span: a transaction and the error in it are two lines of the tree.
+/// One span of a trace: a transaction and its error are two lines of the tree.
 #[derive(Debug)]
 struct Node {
     name: String,
@@ -90,15 +90,15 @@ fn nodes(tree: &[Line]) -> BTreeMap<String, Node> {
     nodes
 }
 
-/// The runs that fail: the second because of the first.
+/// The runs that fail. The second one fails because of the first.
 const FAILING: [&str; 2] = ["BatchCompilationWorkflow.run", "CompilationWorkflow.run"];
 
-/// The tree of a chain, once all of it is there.
+/// Waits for the whole tree of a chain.
 fn tree(number: usize) -> Vec<Line> {
     let (_, spotlight) = stage();
     let trace = trace_id(number);
     wait::until(&format!("tree of {trace}"), LONG, || {
-        // It reads all it has for each answer.
+        // Spotlight reads all its data for each answer, so this does not ask more often.
         thread::sleep(Duration::from_millis(300));
         let tree = spotlight.tree(&trace);
         let is_there = |name: &&str| tree.iter().filter(|it| it.name == *name).count() == 2;
@@ -106,7 +106,7 @@ fn tree(number: usize) -> Vec<Line> {
     })
 }
 
-/// Each part of a chain and what it is below.
+/// Each part of a chain, and its parent.
 const PARTS: [(&str, &str); 24] = [
     ("POST main.fetch", "missing or unknown parent span"),
     ("POST rate-limiter", "POST main.fetch"),
@@ -134,17 +134,17 @@ const PARTS: [(&str, &str); 24] = [
     ("POST CompilationCoordinator.fetch", "POST coordinator"),
 ];
 
-/// Fails unless what has come of a chain is one tree, with two errors in their places.
+/// Fails unless a chain is one tree, with two errors in their places.
 fn assert_one_tree(number: usize) {
     let tree = tree(number);
-    // Nobody sends the client's own span.
+    // The client's own span is never sent.
     let root = &tree[0];
     assert_eq!(root.op.as_deref(), Some("orphan"), "{tree:#?}");
     assert_eq!(root.span_id, CLIENT[..8]);
     let nodes = nodes(&tree);
     let mut parts: Vec<(&str, &str)> = nodes
         .values()
-        // How often it looks depends on the machine.
+        // How often the Workflow looks depends on the machine.
         .filter(|it| !it.name.starts_with("look "))
         .filter_map(|it| Some((&*it.name, &*nodes[it.parent.as_ref()?].name)))
         .collect();
@@ -198,7 +198,7 @@ fn the_viewer_is_there_for_this_machine_only_and_asks_no_other_one() {
     wait::until("a trace", wait::LIMIT, || {
         (!spotlight.tree(&trace).is_empty()).then_some(())
     });
-    // Whoever listens on all interfaces answers here, too.
+    // A server that listens on all interfaces would also answer at the second address.
     let port: u16 = spotlight.port().parse().expect("a port");
     assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());
     assert!(TcpStream::connect(("127.0.0.2", port)).is_err());

@@ -1,5 +1,5 @@
-//! Stacks: each one of an event, resolved through the companion of the build, names the
-//! lines that are marked in the sources of `tests/stacks`.
+//! Stacks: each stack of an event, resolved with the companion of the build, names the lines that
+//! are marked in the sources of `tests/stacks`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ harness::trials![
     ..marked(),
 ];
 
-/// What each build has to say of the marked lines.
+/// The tests that each build of the marked lines has to pass.
 fn marked() -> Vec<Trial> {
     macro_rules! rules {
         ($($rule:ident),* $(,)?) => { [$((stringify!($rule), $rule as fn(Build))),*] };
@@ -79,7 +79,7 @@ fn companion(build: Build) -> PathBuf {
 }
 
 const SOURCES: &str = "tests/stacks/src";
-/// The handler that `#[event(fetch)]` writes, of three functions.
+/// The handler that `#[event(fetch)]` generates consists of three functions.
 const EVENT: [&str; 3] = ["event"; 3];
 
 impl Stage {
@@ -103,7 +103,7 @@ impl Stage {
         self.named(self.sent(case))
     }
 
-    /// An event with its frames resolved.
+    /// An event with resolved frames.
     fn named(&self, mut event: Value) -> Value {
         if let Err(failure) = symbols::resolve(&mut event, &companion(self.build)) {
             panic!("{failure}\n{event:#}");
@@ -112,29 +112,29 @@ impl Stage {
     }
 }
 
-/// The marks of the stack of the report itself.
+/// The marks of the report's own stack.
 fn reported(event: &Value) -> Vec<String> {
     symbols::marks(&event["threads"]["values"][0]["stacktrace"], SOURCES)
 }
 
-/// The exceptions of an event, the outermost first.
+/// The exceptions of an event, outermost first.
 fn exceptions(event: &Value) -> Vec<&Value> {
     let list = event["exception"]["values"].as_array().expect("exceptions");
     list.iter().rev().collect()
 }
 
-/// The marks of the stack of an exception.
+/// The marks of an exception's stack.
 fn came_up(exception: &Value) -> Vec<String> {
     symbols::marks(&exception["stacktrace"], SOURCES)
 }
 
-/// Names, and behind them those of the handler.
+/// These marks, followed by those of the handler.
 fn below(handler: &[&str], marks: &[&str]) -> Vec<String> {
     let all = marks.iter().chain(handler);
     all.map(|it| (*it).to_owned()).collect()
 }
 
-/// These marks in the main Worker's wrapped handler.
+/// These marks, followed by those of the main Worker's wrapped handler.
 fn in_fetch(marks: &[&str]) -> Vec<String> {
     below(&[&["wrapper"][..], &EVENT].concat(), marks)
 }
@@ -148,17 +148,17 @@ fn an_error_that_is_captured_says_where(build: Build) {
     );
     let background = stage.resolved("background");
     assert_eq!(reported(&background), in_fetch(&["background"]));
-    // The body has returned, so only the wrapper is left to be named.
+    // The body has returned, so only the wrapper is in the stack.
     let returned = stage.resolved("returned");
     assert_eq!(reported(&returned), in_fetch(&[]));
-    // What receivers group by is as it was without a stack.
+    // The fields that receivers group by are the same as without a stack.
     for event in [captured, background, returned] {
         assert_eq!(exceptions(&event)[0]["stacktrace"], Value::Null);
         assert_eq!(event["threads"]["values"][0]["current"], true);
     }
 }
 
-/// From the `?` outwards.
+/// The functions from the `?` outwards.
 const KEPT: [&str; 4] = ["fails", "third", "second", "first"];
 
 fn an_error_that_was_kept_names_its_question_mark_and_the_awaits_around_it(build: Build) {
@@ -171,18 +171,18 @@ fn an_error_that_was_kept_names_its_question_mark_and_the_awaits_around_it(build
     assert_eq!(came_up(failed), way);
     assert_eq!(bigger["stacktrace"], Value::Null, "it came up nowhere else");
     assert_eq!(kept["threads"], Value::Null, "the errors have their own");
-    // An error that was made of the text alone.
+    // This error was made from a text alone.
     let told = stage.resolved("told");
     let way = in_fetch(&[&KEPT[..], &["main of told"]].concat());
     assert_eq!(came_up(exceptions(&told)[0]), way);
 }
 
 fn a_panic_names_the_whole_way_to_it(build: Build) {
-    // A panic ends every run of its isolate, so the other tests have another Worker.
+    // A panic ends every run of its isolate, so this test has a Worker of its own.
     let stage = Stage::new(build);
     let way = |event: &Value| came_up(exceptions(event)[0]);
     let panic = stage.resolved("panic");
-    // The first is the panic's own place, which needs no companion.
+    // The first mark is the panic's own place, which needs no companion.
     let marks = ["panic", "panic", "middle", "outer", "main of panic"];
     assert_eq!(way(&panic), in_fetch(&marks));
     let frames = panic["exception"]["values"][0]["stacktrace"]["frames"].as_array();
@@ -216,7 +216,7 @@ fn what_javascript_threw_below_rust_names_both(build: Build) {
     let thrown = exceptions(&event)[0];
     assert_eq!(thrown["type"], "RangeError");
     let frames = thrown["stacktrace"]["frames"].as_array().expect("frames");
-    // The bundler has taken the names of the functions in JavaScript.
+    // The bundler has removed the names of functions in JavaScript.
     let scripted = |it: &&Value| {
         it["filename"]
             .as_str()
@@ -251,14 +251,14 @@ fn a_place_is_given_to_no_other_error() {
     assert_eq!(reported(&quiet), in_fetch(&[]));
 }
 
-/// The most that a report of 50 frames may be, in bytes.
+/// The largest report with 50 frames, in bytes.
 const DEEP: usize = 5_000;
 
 fn a_deep_stack_that_is_taken_a_thousand_times_is_at_most_fifty_frames_of_one_event() {
     let stage = stage(Build::Stacks);
     let event = stage.sent("often");
     let stack = &exceptions(&event)[0]["stacktrace"];
-    // The call that takes the stack is the innermost of the fifty, and is not sent.
+    // The innermost of the fifty is the call that takes the stack, which is not sent.
     let frames = stack["frames"].as_array().map_or(0, Vec::len);
     assert!((45..=50).contains(&frames), "{frames}");
     let bytes = event.to_string().len();
@@ -324,7 +324,8 @@ fn the_upload_has_neither_names_nor_lines() {
     let event = stage(Build::Stacks).sent("captured");
     let frames = event["threads"]["values"][0]["stacktrace"]["frames"].as_array();
     let frames = frames.expect("frames");
-    // A build's offsets say everything, and are what changes: nothing else is in a frame.
+    // A frame has only the offset: it is enough to find everything else, and it changes with each
+    // build.
     for frame in frames
         .iter()
         .filter(|it| it["instruction_addr"].is_string())
@@ -363,7 +364,7 @@ fn optimised_code_is_smaller_and_has_a_line_for_as_many_calls() {
         share(optimized)
     );
     assert!(share(optimized) > share(plain) - 0.005);
-    // wasm-bindgen has functions without a name, and wasm-opt makes none known or unknown.
+    // wasm-bindgen adds functions without a name. wasm-opt must not change their number.
     assert!(optimized.unknown <= plain.unknown);
     let size = |build: Build| read(&build.output().join("index_bg.wasm"));
     let (plain, optimized) = (size(Build::Stacks), size(Build::StacksOptimized));
@@ -371,8 +372,8 @@ fn optimised_code_is_smaller_and_has_a_line_for_as_many_calls() {
     assert!(compressed(&optimized) < compressed(&plain));
 }
 
-/// The example's companion is the module that worker-build left, and an id. So its calls
-/// are looked up there, and in what wasm-opt makes of it now.
+/// The example's companion is the module that worker-build made, with an id. So the test looks up
+/// each call there, and in the module that wasm-opt makes from it.
 fn every_call_has_the_place_that_it_has_in_the_unoptimised_build() {
     let data = example_companion();
     let companion = Module::parse(&data, "companion").expect("a module");
@@ -395,7 +396,8 @@ fn every_call_has_the_place_that_it_has_in_the_unoptimised_build() {
             place,
             "tier 2, {here:#x} and {there:#x}"
         );
-        // No DWARF has a part in this: both calls are in one function and call one.
+        // This check does not use DWARF: both calls are in the same function and call the same
+        // function.
         assert_eq!(named(&after, here), named(&before, there));
         lines += usize::from(place.first().is_some_and(Location::has_line));
     }
@@ -408,12 +410,12 @@ pub fn example_companion() -> Vec<u8> {
     read(&environment::path("PROOF_LISTINGS").join("index_bg.debug.wasm"))
 }
 
-/// What worker-build left, of which the tool made this companion.
+/// The module of worker-build from which the tool made this companion.
 fn unsplit(companion: &Module<'_>) -> Vec<u8> {
     companion.rebuilt(|it| !it.is_custom(BUILD_ID), &[])
 }
 
-/// What wasm-opt makes of the example's module, with names and lines.
+/// The module that wasm-opt makes from the example's, with names and lines.
 pub fn example_optimized() -> &'static Optimized {
     static OPTIMIZED: Shared<Optimized> = Shared::new();
     OPTIMIZED.get(|| {
@@ -426,17 +428,17 @@ pub fn example_optimized() -> &'static Optimized {
     })
 }
 
-/// The name of the function that an instruction is in, and of that which it calls.
+/// The name of the function that contains an instruction, and of the function that it calls.
 fn named(module: &Module<'_>, at: usize) -> (Option<String>, Option<String>) {
     let function = module.function_at(at).expect("it is in a function");
     let call = function.calls.iter().find(|it| it.0 == at).expect("a call");
-    // LLVM marks some names that were private to a part of the code, which DWARF does not have.
+    // LLVM adds a suffix to the names of some private functions, which DWARF does not have.
     let plain = |name: &String| name.split(".llvm.").next().map(str::to_owned);
     let name = |index: u32| module.names.get(&index).and_then(plain);
     (name(function.index), call.1.and_then(name))
 }
 
-/// The program in the package for this machine, if npm has installed one.
+/// The program in npm's package for this machine, if it is installed.
 pub fn sentry_cli() -> Option<PathBuf> {
     let npm = std::env::var_os("PROOF_NPM")?;
     let packages = fs::read_dir(Path::new(&npm).join("@sentry")).ok()?;
@@ -447,7 +449,7 @@ pub fn sentry_cli() -> Option<PathBuf> {
     programs.find(|path| path.is_file())
 }
 
-/// The features that sentry-cli finds in a file, or the problem that it has with it.
+/// The features that sentry-cli finds in a file, or its error.
 fn judged(program: &Path, file: &Path) -> Result<String, String> {
     let mut command = Command::new(program);
     command.args(["debug-files", "check", "--json"]).arg(file);
@@ -479,7 +481,7 @@ fn sentry_cli_takes_a_companion(program: &Path) {
         let said = judged(program, &companion(build));
         assert_eq!(said.as_deref(), Ok("symtab, debug"), "{build:?}");
     }
-    // The upload passes too, and knows no line: it must never be handed over.
+    // sentry-cli also accepts the uploaded module, which has no lines. It must never be sent.
     let upload = Build::Stacks.output().join("index_bg.wasm");
     assert_eq!(judged(program, &upload).as_deref(), Ok("symtab"));
     let data = read(&companion(Build::Stacks));

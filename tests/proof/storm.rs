@@ -1,4 +1,4 @@
-//! All hosts of the example Worker, failing at once, again and again.
+//! All hosts of the example Worker, failing many times at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;
@@ -11,13 +11,13 @@ use harness::worker::Worker;
 
 use crate::hosts::{HOSTS, SECOND_ATTEMPT};
 
-/// How often each host fails.
+/// How many times each host fails.
 const TIMES: usize = 50;
 const START: &str = "storm-";
 
 harness::trials![all_hosts_failing_at_once_fifty_times_over_arrive_each_exactly_once];
 
-/// All of one length, so that none is the beginning of another.
+/// All markers have the same length, so that no marker is the beginning of another one.
 fn marker(host: usize, time: usize) -> String {
     format!("{START}{host:02}-{time:02}")
 }
@@ -67,14 +67,14 @@ fn all_hosts_failing_at_once_fifty_times_over_arrive_each_exactly_once() {
         began.elapsed(),
         receiver.requests().len(),
     );
-    // What the runtime tries again must not be a second report.
+    // The runtime's retries must not cause a second report.
     let once = || arrivals(&receiver).values().all(|count| *count == 1);
     wait::stays("each marker in one event", true, SECOND_ATTEMPT, once);
     assert_eq!(worker.get("/").status, 200);
 }
 
-/// How many events mention each marker. Messages of a queue that come in one
-/// batch share an event, so one event may have many.
+/// How many events contain each marker. Messages of a queue that arrive in one batch share an
+/// event, so an event may contain many markers.
 fn arrivals(receiver: &Receiver) -> BTreeMap<String, usize> {
     let mut arrivals = BTreeMap::new();
     for received in receiver.requests() {
@@ -91,7 +91,7 @@ fn arrivals(receiver: &Receiver) -> BTreeMap<String, usize> {
     arrivals
 }
 
-/// What is missing, host by host.
+/// The number of missing reports of each host.
 fn report(arrivals: &BTreeMap<String, usize>) -> String {
     let missing = |number: usize| {
         let markers = (0..TIMES).map(|time| marker(number, time));

@@ -1,4 +1,4 @@
-//! What an event tells of its own run, from anywhere in it, and of no other run.
+//! An event contains the data of its own run, wherever it is reported, and of no other run.
 
 use harness::receiver::Receiver;
 use harness::worker::{Worker, WorkerOptions};
@@ -26,7 +26,7 @@ fn send(worker: &Worker, case: &str, marker: &str) {
     }
 }
 
-/// Whether an event tells all that the run of this marker has said, and nothing else.
+/// Whether an event contains all data of the run with this marker, and nothing else.
 #[track_caller]
 fn tells(event: &Value, marker: &str) {
     assert_eq!(event["user"], json!({"id": marker}), "{event:#}");
@@ -45,7 +45,7 @@ fn tells(event: &Value, marker: &str) {
 
 fn an_event_from_anywhere_in_a_run_tells_what_the_run_has_said() {
     let (worker, receiver) = reporting(Worker::fixture());
-    // A panic ends the instance, so it comes last.
+    // A panic ends the instance, so this case comes last.
     for case in [
         "told",
         "message",
@@ -65,7 +65,8 @@ fn an_event_from_anywhere_in_a_run_tells_what_the_run_has_said() {
         };
         for found in found {
             let is_it = |event: &Value| {
-                // The fixture's hook sees Sentry's types, which have a message's text here.
+                // The fixture's hook uses Sentry's types, which have a message's text in another
+                // field.
                 let texts = [&event["logentry"], &event["exception"]];
                 texts.iter().any(|text| text.to_string().contains(&found))
             };
@@ -82,7 +83,7 @@ fn an_event_from_anywhere_in_a_run_tells_what_the_run_has_said() {
     assert_eq!(receiver.count("story.twice."), 1);
 }
 
-/// Fifty runs at once in the ways that are given, each with a marker of its own.
+/// Starts fifty runs at once in the given ways, each with a marker of its own.
 fn fifty(worker: &Worker, receiver: &Receiver, cases: &[&str]) {
     let marker = |n: usize| format!("run.{n}.");
     run::at_once(50, |n| {
@@ -135,7 +136,7 @@ fn a_request_that_failed_is_in_the_trail_without_its_secrets() {
 
 fn outside_of_a_run_nothing_is_reported_and_that_is_said_once() {
     let (worker, receiver) = reporting(Worker::fixture());
-    // The first wrapped handler lets the isolate know its bindings.
+    // The first wrapped handler gives the isolate its bindings.
     worker.post("/story/told?marker=inside.");
     receiver.wait_for_event("inside.");
     for _ in 0..2 {
@@ -178,7 +179,7 @@ fn what_a_run_says_of_its_request_has_the_headers_it_names_and_no_secret() {
         !text.contains("not-to-be-told") && !text.contains("not-named"),
         "{text}"
     );
-    // And of a run that says nothing of its request, there is nothing.
+    // A run that sets no data of its request has none in the event.
     worker.send("POST", "/story/returned?marker=silent", &headers, "");
     let event = receiver.wait_for_event("silent");
     assert_eq!(event["contexts"].get("request"), None);

@@ -1,7 +1,7 @@
-//! The example does its job, over every way in, in the real runtime.
+//! The example works, for every way in, in the real runtime.
 //!
-//! The other tests make it fail. These read lists in real syntax from a server of the
-//! tests, and look at what a client, a subscriber and an operator get.
+//! The other tests make the example fail. These tests serve lists in real syntax from a server of
+//! their own, and check what a client, a subscriber and an operator get.
 
 mod batch;
 mod compile;
@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use sources::Sources;
 
-/// For what takes several attempts with pauses of some seconds, or two looks half a
+/// For operations that take several attempts with pauses of some seconds, or two checks half a
 /// minute apart.
 const LONG: Duration = Duration::from_secs(120);
 
@@ -35,14 +35,14 @@ harness::trials![
     ..refusals::trials(),
 ];
 
-/// The example, the server of its sources, and who gets its reports.
+/// The example, the server of its sources, and the receiver of its reports.
 struct Stage {
     worker: Worker,
     sources: Sources,
     receiver: Receiver,
 }
 
-/// The one that most tests share. Each uses lists and clients of its own.
+/// The stage that most tests share. Each test uses lists and clients of its own.
 fn stage() -> &'static Stage {
     static STAGE: Shared<Stage> = Shared::new();
     STAGE.get(|| Stage::new(|options| options))
@@ -59,7 +59,7 @@ impl Stage {
         }
     }
 
-    /// Posts JSON as a client of its own, so that no test uses up another's limit.
+    /// Sends JSON as a separate client, so that no test reaches another test's rate limit.
     #[track_caller]
     fn post(&self, client: &str, path: &str, body: &Value) -> Answer {
         let headers = [("CF-Connecting-IP", client)];
@@ -67,7 +67,7 @@ impl Stage {
         self.worker.send("POST", path, &headers, &body)
     }
 
-    /// Asks for a list, and returns what the client is told.
+    /// Requests the compilation of a list, and returns the answer.
     #[track_caller]
     fn compile(&self, name: &str, sources: &Value) -> Value {
         let request = json!({ "name": name, "sources": sources });
@@ -76,7 +76,7 @@ impl Stage {
         answer.json()
     }
 
-    /// The list, once it is there.
+    /// Waits for a list, and returns it.
     #[track_caller]
     fn list(&self, name: &str) -> String {
         wait::until(&format!("list {name}"), LONG, || {
@@ -86,7 +86,7 @@ impl Stage {
         })
     }
 
-    /// An instance of a Workflow, once it has ended.
+    /// Waits for the end of a Workflow's instance.
     #[track_caller]
     fn ended(&self, workflow: &str, id: &str) -> Value {
         wait::until(&format!("end of {id}"), LONG, || {
@@ -94,15 +94,15 @@ impl Stage {
         })
     }
 
-    /// The reports so far that mention `marker`: for each the transaction, and the
-    /// values of the exceptions, root cause first.
+    /// The reports so far that contain `marker`: the transaction of each, and the values of its
+    /// exceptions, root cause first.
     fn reports(&self, marker: &str) -> Vec<Value> {
         let events = self.receiver.events().into_iter();
         let events = events.filter(|event| event.to_string().contains(marker));
         events.map(|event| outline(&event)).collect()
     }
 
-    /// The one report that mentions `marker`.
+    /// The only report that contains `marker`.
     #[track_caller]
     fn report(&self, marker: &str) -> Value {
         self.receiver.wait_for_event(marker);
@@ -120,13 +120,13 @@ fn outline(event: &Value) -> Value {
     json!([event["transaction"], values])
 }
 
-/// Whether an instance as wrangler sees it runs no longer. At first there may be none.
+/// Whether an instance has ended. At first the instance may be missing.
 fn has_ended(instance: &Value) -> bool {
     let status = instance["status"].as_str();
     status.is_some_and(|status| matches!(status, "complete" | "errored" | "terminated"))
 }
 
-/// A list's rules, without the comments above them.
+/// A list's rules, without its comment lines.
 fn rules(list: &str) -> Vec<&str> {
     list.lines()
         .filter(|line| !line.starts_with(['!', '[']))

@@ -1,4 +1,4 @@
-//! What each way to build a Worker costs and buys in readable stacks, measured on the example.
+//! The cost of each way to build a Worker, and the quality of its stacks, measured on the example.
 
 use std::fs;
 use std::process::Command;
@@ -10,7 +10,8 @@ use worker_sentry_symbols::{BUILD_ID, Checked, FEATURES, Module, check, compress
 use crate::stacks;
 
 const PAGE: &str = "src/stack-traces.md";
-/// A change of the example, or of another machine's paths in messages of panics, is less.
+/// The tolerance. The example's own changes, and another machine's paths in messages of panics, are
+/// smaller.
 const SHARE: f64 = 0.03;
 
 harness::trials![the_page_says_what_each_way_to_build_costs_and_buys];
@@ -53,7 +54,7 @@ fn the_page_says_what_each_way_to_build_costs_and_buys() {
         ),
     ]
     .concat();
-    // The upload is what is paid for on each start of an isolate.
+    // The upload is what each start of an isolate costs.
     assert!(compressed(&plain.upload) * 10 < compressed(&alone) * 9);
     shown::compare(PAGE, "tiers", &table, SHARE);
 }
@@ -80,8 +81,8 @@ impl Way {
     }
 }
 
-/// What worker-build makes of the example without the program: wasm-opt has seen it, and the
-/// names of its functions stay in it.
+/// The module of the example without the program: worker-build runs wasm-opt and keeps the names of
+/// functions.
 fn alone(companion: &Module<'_>) -> Vec<u8> {
     let named = companion.rebuilt(|it| !it.is_dwarf() && !it.is_custom(BUILD_ID), &[]);
     let folder = run::new_directory("tiers");

@@ -1,4 +1,4 @@
-//! One trace from the client's request through every kind of part to the error.
+//! One trace from the client's request through every kind of part, to the error.
 
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -9,7 +9,7 @@ use harness::shared::Shared;
 use harness::worker::Worker;
 use serde_json::{Value, json};
 
-/// How many chains run at once.
+/// The number of chains that run at once.
 const CHAINS: usize = 21;
 
 harness::trials![
@@ -30,7 +30,7 @@ fn stage() -> &'static (Worker, Receiver) {
     })
 }
 
-/// The parts of a chain, in the order in which they call each other.
+/// The parts of a chain, in the order of their calls.
 const PARTS: [&str; 7] = [
     "main",
     "object",
@@ -41,7 +41,7 @@ const PARTS: [&str; 7] = [
     "step",
 ];
 
-/// An event's ids, and what its envelope says of the trace.
+/// The ids of an event, and the trace in its envelope.
 pub struct Seen {
     pub trace: String,
     pub span: String,
@@ -49,13 +49,13 @@ pub struct Seen {
     dsc: Value,
 }
 
-/// The event of a part of a chain.
+/// Waits for the event of one part of a chain.
 pub fn seen(receiver: &Receiver, marker: &str) -> Seen {
     let Received { request, .. } = receiver.wait_for(&format!("purpose: {marker}\""));
     let (header, items) = envelope(&request);
     let event = &items[0].1;
     {
-        // One at a time: the judge has no long queue.
+        // Relay's process has a short queue, so one event is checked at a time.
         static JUDGE: Mutex<()> = Mutex::new(());
         let _turn = JUDGE.lock().unwrap_or_else(PoisonError::into_inner);
         relay::judge(event);
@@ -71,7 +71,7 @@ pub fn seen(receiver: &Receiver, marker: &str) -> Seen {
     }
 }
 
-/// Runs a chain and looks at each of its parts.
+/// Runs a chain, and returns the event of each part.
 fn chain(marker: &str, headers: &[(&str, &str)]) -> Vec<Seen> {
     let (worker, receiver) = stage();
     let path = format!("/traces/chain?marker={marker}");
@@ -81,7 +81,7 @@ fn chain(marker: &str, headers: &[(&str, &str)]) -> Vec<Seen> {
     PARTS.iter().map(part).collect()
 }
 
-/// Fails unless the parts are one trace, each below the one that called it.
+/// Fails unless the parts are in one trace, each below the part that called it.
 fn assert_joined(parts: &[Seen], trace: &str, client: Option<&str>) {
     let [main, object, queue, run, first, second, step] = parts else {
         panic!("{} parts", parts.len());
@@ -94,7 +94,7 @@ fn assert_joined(parts: &[Seen], trace: &str, client: Option<&str>) {
     assert_eq!(object.parent.as_ref(), Some(&main.span));
     assert_eq!(queue.parent.as_ref(), Some(&object.span));
     assert_eq!(run.parent.as_ref(), Some(&queue.span));
-    // Each attempt is a span below the run's, which is the same in each replay.
+    // Each attempt is a span below the span of the run, which is the same in each replay.
     assert_eq!(first.parent.as_ref(), Some(&run.span));
     assert_eq!(second.parent.as_ref(), Some(&run.span));
     assert_ne!(first.span, second.span);
@@ -115,7 +115,7 @@ fn a_request_an_object_a_queue_a_workflow_and_its_steps_are_one_trace_joined_at_
     let headers = [("sentry-trace", &*header), ("baggage", &*baggage)];
     let parts = chain("one.chain.", &headers);
     assert_joined(&parts, &trace, Some("b0e6f15b45c36b12"));
-    // What came in is frozen: passed on as it is, and nothing of ours is added.
+    // The incoming DSC is frozen: it is passed on unchanged, and the crate adds nothing to it.
     let expected = json!({
         "trace_id": trace, "public_key": "public", "sample_rate": "0.250", "unknown": "ü",
     });
@@ -168,7 +168,7 @@ fn the_headers_of_others_stay_and_without_a_dsn_none_are_added() {
     let (worker, _) = stage();
     let answer = echo(worker, &own);
     let sentry_trace = answer[0].as_str().expect("a header");
-    // 32 digits, 16 digits, and no decision, since there is no rate.
+    // 32 digits, 16 digits and a hyphen. There is no decision, because there is no rate.
     assert_eq!(sentry_trace.len(), 49, "{sentry_trace}");
     let baggage = answer[1].as_str().expect("a header");
     let begins = format!("theirs=1,sentry-trace_id={}", &sentry_trace[..32]);
@@ -212,7 +212,7 @@ fn a_run_without_a_trace_can_be_in_the_one_that_cloudflare_records_and_on_its_sp
                 assert_eq!(json!([main.trace, main.span]), ids);
                 assert_eq!(main.parent, None);
                 assert_eq!(main.dsc["trace_id"], ids[0]);
-                // The runtime takes its trace to the object by itself.
+                // The runtime itself passes its trace to the object.
                 let object = seen(receiver, &format!("native object:{marker}"));
                 assert_eq!(object.trace, main.trace);
                 assert_ne!(object.span, main.span);

@@ -1,5 +1,5 @@
-//! What `tracing` is told: errors are events, warnings and information are the trail before
-//! them, and all of it is logs where they are turned on.
+//! What `tracing` records: errors become events, warnings and information become the breadcrumbs
+//! before them, and everything becomes a log if logs are turned on.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -23,7 +23,7 @@ fn post(worker: &Worker, case: &str, marker: &str) {
     worker.post(&format!("/tracing/{case}?marker={marker}"));
 }
 
-/// The one event that has a marker anywhere in it.
+/// The only event that contains a marker.
 #[track_caller]
 fn only_event(receiver: &Receiver, marker: &str) -> Value {
     receiver.wait_for_event_that(marker, |event| event.to_string().contains(marker));
@@ -34,7 +34,7 @@ fn only_event(receiver: &Receiver, marker: &str) -> Value {
     events.remove(0)
 }
 
-/// Whether an event is as a run of `told` with this marker tells it.
+/// Whether an event has the data of a run of `told` with this marker.
 #[track_caller]
 fn is_told(event: &Value, marker: &str) {
     let values = event["exception"]["values"].as_array().expect("a chain");
@@ -78,7 +78,7 @@ fn an_error_is_an_event_with_its_chain_its_fields_and_the_trail_before_it() {
     assert_eq!(event["exception"], Value::Null);
     let text = format!("{}{}", event["logentry"], event["message"]);
     assert!(text.contains("the mirror is away: text."), "{event:#}");
-    // No log leaves, and nothing else.
+    // No log is sent, and no other request.
     assert_eq!(receiver.requests().len(), 2);
 }
 
@@ -124,7 +124,7 @@ fn twenty_runs_at_once_share_the_layer_and_nothing_else() {
         let marker = format!("run-{at}.");
         let event = receiver.wait_for_event_that(&marker, |event| event["tags"]["plan"] == *marker);
         is_told(&event, &marker);
-        // Every log of an item has this marker, or this panics.
+        // `wait_for_logs` fails if a log of the item has another marker.
         let logs = receiver.wait_for_logs(&marker);
         assert_eq!(logs.values("at"), [0, 1, 2]);
         assert_eq!(

@@ -1,8 +1,8 @@
-//! Receivers that do everything wrong, and what the application notices of it.
+//! Receivers with faults, and what the application notices of them.
 //!
-//! One Worker and one receiver; what the receiver does is named in the event's
-//! message. The tests take turns, because a receiver's wish for a pause silences
-//! the whole isolate.
+//! There is one Worker and one receiver. The event's message names the fault of the receiver. The
+//! tests run one after another, because a receiver's request for a pause silences the whole
+//! isolate.
 
 use std::io::{self, Write};
 use std::net::TcpStream;
@@ -19,22 +19,22 @@ use harness::worker::Worker;
 use serde_json::Value;
 use socket2::SockRef;
 
-/// The bound on one capture, as the documentation states it.
+/// The longest time of one capture, as the documentation states it.
 const BOUND: Duration = Duration::from_secs(5);
-/// What a busy machine may add to a bound.
+/// The time that a busy machine may add to a limit.
 pub const SLACK: Duration = Duration::from_secs(3);
-/// A receiver that answers at once is not waited for much longer than this.
+/// The longest time of a capture whose receiver answers at once.
 const AT_ONCE: Duration = Duration::from_secs(2);
 const HUGE: usize = 50_000_000;
 
-/// What a receiver does wrong.
+/// A fault of a receiver.
 struct Fault {
-    /// In the event's message, between `fault.` and a dot.
+    /// The fault's name. It stands in the event's message, between `fault.` and a dot.
     name: &'static str,
     /// The rule that the test proves.
     rule: &'static str,
     answer: fn() -> Answer,
-    /// Whether the answer says that the event was taken.
+    /// Whether the receiver's answer says that it accepted the event.
     taken: bool,
     within: Duration,
 }
@@ -80,7 +80,7 @@ static FAULTS: [Fault; 18] = [
         rule: "rate_limits_for_other_categories_ask_for_no_pause",
         answer: || {
             let limits = "60:transaction;session:organization, 60:log_item:key".to_owned();
-            // It counts although it says less than this one.
+            // The header for categories counts, although the other header asks for a longer pause.
             let retry_after = ("Retry-After", "60".to_owned());
             let headers = vec![("X-Sentry-Rate-Limits", limits), retry_after];
             Answer::Reply(429, headers, Vec::new())
@@ -150,7 +150,7 @@ static FAULTS: [Fault; 18] = [
         name: "not-http",
         rule: "an_answer_that_is_not_http_loses_the_event_and_nothing_else",
         answer: || {
-            // How TLS begins that was asked without TLS.
+            // The beginning of a TLS record, as an answer to a request without TLS.
             Answer::Stream(Box::new(|stream| {
                 stream.write_all(b"\x15\x03\x01\x00\x02\x02\x0a\r\n\r\n\x00\x00")
             }))
@@ -195,7 +195,7 @@ static FAULTS: [Fault; 18] = [
         answer: || {
             Answer::Stream(Box::new(|stream| {
                 stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{")?;
-                // Longer than a capture may take.
+                // This takes longer than a capture may.
                 thread::sleep(BOUND * 2);
                 stream.write_all(b"}")
             }))
@@ -223,13 +223,13 @@ static FAULTS: [Fault; 18] = [
     },
 ];
 
-/// A wish for a pause.
+/// A receiver's request for a pause.
 struct Pause {
     name: &'static str,
     rule: &'static str,
     answer: fn() -> Answer,
     taken: bool,
-    /// How long, if it is short enough to be waited for.
+    /// How long the pause lasts, if a test can wait for it.
     lasts: Option<Duration>,
 }
 
@@ -253,7 +253,7 @@ static PAUSES: [Pause; 9] = [
         rule: "a_429_with_retry_after_as_a_date_pauses_until_then",
         answer: || retry_after(429, in_three_seconds()),
         taken: false,
-        // The date has no fractions of a second.
+        // The date has no fractions of a second, so up to a second is lost.
         lasts: Some(Duration::from_secs(2)),
     },
     Pause {
@@ -322,7 +322,7 @@ struct Stage {
     receiver: Receiver,
 }
 
-/// The stage, for one test at a time.
+/// The stage. Only one test at a time can use it.
 fn stage() -> MutexGuard<'static, Stage> {
     static STAGE: Shared<Mutex<Stage>> = Shared::new();
     let stage = STAGE.get(|| {
@@ -339,13 +339,13 @@ pub fn silent() -> &'static Worker {
     SILENT.get(|| Worker::fixture().start())
 }
 
-/// Where nothing may arrive.
+/// A receiver at which nothing may arrive.
 fn elsewhere() -> &'static Receiver {
     static ELSEWHERE: Shared<Receiver> = Shared::new();
     ELSEWHERE.get(Receiver::accepting)
 }
 
-/// Does what the event's message asks for.
+/// Answers as the event's message asks for.
 fn answer(request: &Request) -> Answer {
     let text = request.text();
     let asked = |name: &str| text.contains(&format!("fault.{name}."));
@@ -371,12 +371,12 @@ fn in_three_seconds() -> String {
     httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(3))
 }
 
-/// Closes the connection so that the client is told of an error.
+/// Closes the connection so that the client gets an error.
 fn reset(stream: &mut TcpStream) -> io::Result<()> {
     SockRef::from(&*stream).set_linger(Some(Duration::ZERO))
 }
 
-/// Writes until the client is gone.
+/// Writes until the client has closed the connection.
 fn drip(stream: &mut TcpStream, drop: &[u8]) -> io::Result<()> {
     stream.set_nodelay(true)?;
     loop {
@@ -386,8 +386,8 @@ fn drip(stream: &mut TcpStream, drop: &[u8]) -> io::Result<()> {
 }
 
 impl Stage {
-    /// Captures an error and waits for the end of it. Whether it was taken, and
-    /// how long that took.
+    /// Captures an error and waits for the end of the capture. Returns whether the event was
+    /// accepted, and how long the capture took.
     fn capture(&self, marker: &str) -> (bool, Duration) {
         let began = Instant::now();
         let answer = self.worker.post(&format!("/main/capture?marker={marker}"));
@@ -400,14 +400,14 @@ impl Stage {
         self.worker.get("/memory").json()
     }
 
-    /// Lets the next request start on an instance that knows nothing.
+    /// Makes the next request start on a new instance.
     fn start_over(&self, name: &str) {
         let answer = self.worker.post(&format!("/main/panic?marker=over.{name}"));
         assert_eq!(answer.status, 500, "{answer:?}");
         assert!(self.capture(&format!("fresh.{name}")).0, "a fresh instance");
     }
 
-    /// The same request with and without reporting gets the same answer.
+    /// Checks that a request gets the same answer with and without reporting.
     fn answers_as_without_a_dsn(&self, marker: &str) {
         let path = format!("/main/error?marker={marker}");
         let began = Instant::now();
@@ -435,8 +435,8 @@ fn survives(fault: &Fault) {
     assert!(taken, "the next capture arrives");
     assert!(took < AT_ONCE + SLACK, "{took:?}");
     assert_eq!(stage.memory(), memory, "bytes of memory");
-    // What was not broken by then is an idle connection or two, for the next
-    // event; the runtime closes those too.
+    // Connections that were not broken until then are one or two idle ones, kept for the next
+    // event. The runtime closes those as well.
     wait::until("end of the connections", wait::LIMIT, || {
         (stage.receiver.open_connections() <= 1).then_some(())
     });
@@ -469,7 +469,7 @@ fn is_honoured(pause: &Pause) {
                 taken.then(|| (begin, asked.elapsed()))
             });
             println!("figure: {name}: captures were sent again after {resumed:?}");
-            // The pause was over somewhen between the two.
+            // The pause ended at some time between the two.
             let (begin, end) = resumed;
             assert!(end >= lasts - Duration::from_millis(100), "{end:?}");
             assert!(begin < lasts + SLACK, "{begin:?}");
@@ -543,7 +543,7 @@ fn a_hundred_captures_at_once_all_arrive_at_a_slow_receiver() {
         for number in 0..100 {
             scope.spawn(move || assert!(stage.capture(&format!("burst.{number}.")).0, "{number}"));
         }
-        // The application answers meanwhile.
+        // The application answers at the same time.
         for _ in 0..10 {
             assert_eq!(stage.worker.get("/").status, 200);
         }
@@ -570,13 +570,13 @@ fn bodies_that_never_end_are_cancelled_while_an_object_lives_on() {
         });
     };
     no_more_than_an_idle_one("end of earlier connections", wait::LIMIT);
-    // The object's context does not end with the request, and with it nothing that
-    // was left open there.
+    // The object's context does not end with the request, so it would keep connections that were
+    // left open.
     let path = format!("/subject/bodies/captures?marker=fault.slow-body.&count={CAPTURES}");
     assert_eq!(stage.worker.post(&path).json()["sent"], CAPTURES);
     let open = stage.receiver.open_connections();
     println!("figure: {open} connections open after {CAPTURES} bodies that never end");
-    // The bound on a capture would end them too, but later.
+    // The limit of a capture would also end them, but later.
     no_more_than_an_idle_one("end of endless bodies", BOUND / 2);
 }
 
@@ -592,18 +592,18 @@ fn two_thousand_captures_leave_both_heaps_flat() {
         let captured = worker.post(&path).json();
         assert_eq!(captured["sent"], ROUND, "{captured}");
         let memory = captured["memory"].as_u64().expect("a number");
-        // No timer of a capture outlives it, so the isolate has nothing else to do.
+        // No timer remains after a capture, so the isolate has nothing to do.
         let heap = inspector.heap_after_collection_beside(|| drop(worker.get("/instance")));
         sizes.push((memory, heap));
     }
     println!("figure: {} captures took {:?}", 9 * ROUND, began.elapsed());
     println!("figure: bytes of wasm memory and JavaScript heap, each {ROUND} captures: {sizes:?}");
     assert_eq!(receiver.count("many."), 9 * ROUND);
-    // The first round warms up: the client, compiled code.
+    // The first round is for warming up: it makes the client and compiles code.
     let (memory, heap) = sizes[1];
     for (later_memory, later_heap) in &sizes[2..] {
         assert_eq!(*later_memory, memory, "{sizes:?}");
-        // An event is a kilobyte: had each left its own behind, this would be
+        // An event has about a kilobyte. If each left its memory behind, the heap would grow by
         // more than a megabyte.
         assert!(*later_heap < heap + 200_000, "{sizes:?}");
     }

@@ -1,5 +1,5 @@
-//! The workflow of the page on deploying: what its commands are, and what its last step hands
-//! to Sentry.
+//! The workflow on the page about deploying: its commands, and what its last step uploads to
+//! Sentry.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -33,7 +33,7 @@ fn if_there_is_sentry_cli() -> Option<Trial> {
     ))
 }
 
-/// The steps of its one job.
+/// The steps of its only job.
 fn steps() -> Vec<Value> {
     case::used(format!("file {WORKFLOW}"));
     ci::steps_of(&ci::parsed(WORKFLOW))
@@ -51,7 +51,7 @@ fn each_step_of_the_workflow_takes_its_version_from_where_it_is_pinned() {
         };
         for package in packages.split_whitespace() {
             let (name, version) = package.split_once('@').expect("a version");
-            // worker-build has the version of worker.
+            // worker-build has the same version as the crate `worker`.
             let of = match name {
                 "worker-build" => "worker",
                 name => name,
@@ -77,7 +77,7 @@ fn the_last_step_deploys_and_hands_sentry_the_companion_and_the_sources() {
     let steps = steps();
     let step = steps.last().expect("a step");
     let script = step["run"].as_str().expect("a script");
-    // Everything of a deployment but the upload to Cloudflare.
+    // Everything of a deployment except for the upload to Cloudflare.
     assert!(script.contains("npx wrangler deploy "), "{script}");
     let script = script.replace(
         "wrangler deploy",
@@ -105,7 +105,7 @@ fn the_last_step_deploys_and_hands_sentry_the_companion_and_the_sources() {
     let names: Vec<&String> = taken.keys().collect();
     assert!(taken.values().any(|it| *it == companion), "{names:?}");
     assert!(!taken.values().any(|it| *it == upload), "{names:?}");
-    // A bundle of sources is an archive whose names are not compressed.
+    // A bundle of sources is an archive in which the names are not compressed.
     let has = |file: &Vec<u8>, text: &str| file.windows(text.len()).any(|it| it == text.as_bytes());
     let mut others = taken.values().filter(|it| **it != companion);
     assert!(others.any(|it| has(it, "src/lib.rs")), "{names:?}");
@@ -120,7 +120,7 @@ const ORGANISATION: &str = "acme";
 const PROJECT: &str = "worker";
 const TOKEN: &str = "no-secret";
 
-/// As much of Sentry as takes debug files.
+/// A server with the part of Sentry's API that accepts debug files.
 /// <https://docs.sentry.io/api/projects/upload-a-new-file/>
 struct Sentry {
     receiver: Receiver,
@@ -129,9 +129,10 @@ struct Sentry {
 
 #[derive(Default)]
 struct Files {
-    /// By the hash that sentry-cli gives it.
+    /// The chunks, by the hash that sentry-cli computes.
     chunks: BTreeMap<String, Vec<u8>>,
-    /// The companion and the bundle of its sources have one name: by their hash.
+    /// The accepted files, by their hash: the companion and the bundle of its sources have the same
+    /// name.
     taken: BTreeMap<String, Vec<u8>>,
 }
 
@@ -192,7 +193,7 @@ impl Files {
         }
     }
 
-    /// Says which chunks of a file are missing, or takes it.
+    /// Answers which chunks of a file are missing, or accepts the file.
     fn assemble(&mut self, hash: &str, file: &Value) -> Option<Value> {
         let hashes = file["chunks"].as_array()?.iter();
         let hashes: Vec<&str> = hashes.map(Value::as_str).collect::<Option<_>>()?;
@@ -219,7 +220,7 @@ impl Files {
     }
 }
 
-/// The parts of a form by the names of their files.
+/// The parts of a form, with the names of their files.
 fn parts(request: &Request) -> Option<Vec<(String, Vec<u8>)>> {
     let (_, boundary) = request.header("content-type")?.split_once("boundary=")?;
     let boundary = format!("--{}", boundary.trim_matches('"'));

@@ -1,4 +1,4 @@
-//! What a reader downloads, in bytes, and how that compares with a default book.
+//! What a reader downloads, in bytes, compared with a default book.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -13,33 +13,33 @@ use harness::site::Site;
 use harness::walk::{self, Visit};
 use harness::{book, shown};
 
-/// The most that a first visit may download, compressed, to a page with words only, and to
-/// one with a diagram or a picture. A picture comes last, when the page can be read.
+/// The largest compressed size of a first visit, to a page with words only, and to a page with a
+/// diagram or a picture. A picture is loaded last, when the page can already be read.
 const PLAIN: usize = 45_000;
 const WITH_A_DRAWING: usize = 65_000;
-/// The same for the page of measurements, whose plots are part of it.
+/// The largest compressed size of a first visit to the page of measurements, which contains its
+/// plots.
 const WITH_PLOTS: usize = 48_000;
 const PLOTS: &str = "performance.html";
-/// The most that a page itself may have, compressed, and what everything does that
-/// the first search loads. *Architecture* has twenty listings, each with the tests that
-/// were measured to run it.
+/// The largest compressed size of a page itself, and of everything that the first search loads.
+/// *Architecture* has twenty listings, each with its measured tests.
 const PAGE: usize = 23_000;
-/// What a first visit to the laboratory may have more than to a page without a diagram: the
-/// engine, its script and its style sheet.
+/// What a first visit to the laboratory may add to a page without a diagram: the engine, its script
+/// and its style sheet.
 const LABORATORY: usize = 150_000;
-/// The page with the laboratory, and what its own files are called.
+/// The page with the laboratory, and the beginning of the names of its own files.
 const LABORATORY_PAGE: &str = "laboratory.html";
 const LABORATORY_FILES: &str = "laboratory-";
-/// It grows with the pages: those on logs, traces and monitors are nearly a tenth of it, and the
-/// tables of *Performance* a hundredth.
+/// The index grows with the pages: those on logs, traces and monitors are nearly a tenth of it, and
+/// the tables of *Performance* a hundredth.
 const SEARCH: usize = 268_000;
-/// Where the pictures are.
+/// The folder of the pictures.
 const PICTURES: &str = "pictures/";
 
 /// The page that shows the figures.
 const SHOWN_ON: &str = "src/verified.md";
 
-/// The rows of the table: what a reader opens first.
+/// The rows of the table: the pages that a reader opens first.
 const FIRST: [(&str, &str); 3] = [
     (
         "introduction.html",
@@ -57,19 +57,19 @@ harness::trials![
     the_book_shows_what_it_weighs_beside_a_default_book,
 ];
 
-/// The size of some files.
+/// The size of some files, raw and compressed.
 #[derive(Clone, Copy, Debug, Default)]
 struct Weight {
     plain: usize,
     compressed: usize,
 }
 
-/// What a file is when it travels.
+/// The size of a file, as it is sent.
 fn weigh(folder: &Path, file: &str) -> Weight {
     let file = file.split(['?', '#']).next().unwrap_or_default();
     let bytes = fs::read(folder.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
     let compressed = match Path::new(file).extension().and_then(|kind| kind.to_str()) {
-        // These are compressed as they are.
+        // These formats are compressed already.
         Some("png" | "webp" | "woff2") => bytes.len(),
         _ => {
             let mut gzip = GzEncoder::new(Vec::new(), Compression::new(6));
@@ -91,7 +91,7 @@ fn sum<'a>(folder: &Path, files: impl IntoIterator<Item = &'a String>) -> Weight
     })
 }
 
-/// Fails with the files that make it too heavy.
+/// Fails, with a list of the files, if they are larger than the budget.
 fn assert_within(what: &str, folder: &Path, files: &BTreeSet<String>, budget: usize) {
     let weight = sum(folder, files).compressed;
     let mut each = String::new();
@@ -107,7 +107,7 @@ fn assert_within(what: &str, folder: &Path, files: &BTreeSet<String>, budget: us
 fn every_page_and_every_first_visit_stays_within_its_budget() {
     let folder = book::folder();
     for visit in walk::visits() {
-        // This is the whole book on one page.
+        // This page contains the whole book.
         if visit.page == "print.html" {
             continue;
         }
@@ -137,7 +137,7 @@ fn every_page_and_every_first_visit_stays_within_its_budget() {
     assert_within("the first search", &folder, &files, SEARCH);
 }
 
-/// What a search loads that the page had not loaded.
+/// The files that a search loads, without those that the page had already loaded.
 fn searched(site: &Site) -> BTreeSet<String> {
     let mut page = Page::open(&site.url("introduction.html"), Scheme::Light);
     page.forget();
@@ -150,12 +150,12 @@ fn searched(site: &Site) -> BTreeSet<String> {
     let root = site.url("");
     let requests = page.requests().iter();
     let below = requests.filter_map(|url| url.strip_prefix(&root));
-    // A browser asks for icons as it likes.
+    // A browser requests icons when it wants, so these requests are left out.
     let files = below.filter(|file| !file.starts_with("favicon"));
     files.map(str::to_owned).collect()
 }
 
-/// A book of the comparison.
+/// One of the two books that are compared.
 struct Weighed {
     folder: PathBuf,
     visits: Vec<Visit>,
@@ -173,7 +173,7 @@ impl Weighed {
         }
     }
 
-    /// What its cells in the table say.
+    /// The figures of its cells in the table.
     fn rows(&self) -> Vec<Weight> {
         let of = |page: &str| self.visits.iter().find(|visit| visit.page == page);
         let mut rows = Vec::new();
@@ -213,7 +213,7 @@ fn the_book_shows_what_it_weighs_beside_a_default_book() {
         let [a, b, c, d] = cells.map(kilobytes);
         let _ = writeln!(table, "| {name} | {a} | {b} | {c} | {d} |");
     }
-    // A sentence more on a page changes that much.
+    // Another sentence on a page changes the figures by less than this.
     shown::compare(SHOWN_ON, "weight", &table, 0.1);
 }
 

@@ -1,7 +1,7 @@
 //! The Workflows binding, in the real runtime.
 //!
-//! What a Workflow saw is in the tally of its instance: see the fixture's
-//! `workflows.rs` for the routes and `tally.rs` for the notes.
+//! The notes of a Workflow are in the tally of its instance: see the fixture's `workflows.rs` for
+//! the routes and `tally.rs` for the notes.
 
 use std::fs;
 
@@ -34,7 +34,7 @@ harness::trials![
     exporting_a_workflow_adds_no_method_to_the_default_entrypoint,
 ];
 
-/// One Worker for all tests, and who gets its events.
+/// The Worker that all tests share, and the receiver of its events.
 fn fixture() -> &'static (Worker, Receiver) {
     static FIXTURE: Shared<(Worker, Receiver)> = Shared::new();
     FIXTURE.get(|| {
@@ -59,7 +59,7 @@ impl Instance {
         Instance { workflow, id }
     }
 
-    /// A `ScenarioWorkflow`.
+    /// Runs a `ScenarioWorkflow`.
     fn play(id: &'static str, scenario: &Value) -> Self {
         Self::create("SCENARIO", id, scenario)
     }
@@ -81,7 +81,7 @@ impl Instance {
         )
     }
 
-    /// What it leaves as output.
+    /// Waits for the end of the instance, and returns its output.
     fn output(&self) -> Value {
         self.wait_for("complete")["output"].take()
     }
@@ -114,15 +114,15 @@ impl Instance {
     }
 }
 
-/// Each event that mentions `marker`. Of what other tests sent meanwhile nothing is read: it
-/// would count as seen here.
+/// Each event that contains `marker`. The events of other tests are not read, because reading notes
+/// an event as seen by this test.
 fn events(marker: &str) -> impl Iterator<Item = Value> {
     let requests = fixture().1.requests().into_iter();
     let requests = requests.filter(move |received| received.request.text().contains(marker));
     requests.map(|received| event(&received.request))
 }
 
-/// The types and values of each event that mentions `marker`, root cause first.
+/// The types and values of each event that contains `marker`, root cause first.
 fn reported(marker: &str) -> Vec<Value> {
     events(marker)
         .map(|event| {
@@ -133,12 +133,12 @@ fn reported(marker: &str) -> Vec<Value> {
         .collect()
 }
 
-/// The context `workflow` of each event that mentions `marker`.
+/// The context `workflow` of each event that contains `marker`.
 fn contexts(marker: &str) -> Vec<Value> {
     events(marker)
         .map(|mut event| {
             let mut context = event["contexts"]["workflow"].take();
-            // `sentry-core` gives a context of one's own this type.
+            // `sentry-core` gives this type to a context that it does not know.
             let values = context.as_object_mut().expect("the context");
             assert_eq!(values.remove("type"), Some("unknown".into()));
             context
@@ -154,7 +154,7 @@ fn input_and_output_are_typed() {
     assert_eq!(output["workflow_name"], "greeting");
     assert_eq!(output["is_scheduled"], false);
     assert!(output["created_ms"].as_u64() > Some(1_700_000_000_000));
-    // With nothing, `()` is the input.
+    // Without parameters, the input is `()`.
     let answer = fixture().0.post("/workflows/create/EMPTY/empty");
     assert_eq!(answer.status, 202, "{answer:?}");
     let empty = Instance {
@@ -162,7 +162,7 @@ fn input_and_output_are_typed() {
         id: "empty",
     };
     assert_eq!(empty.output(), Value::Null);
-    // Nor does an instance that was created with nothing at all.
+    // The same holds for an instance that was created without any options.
     let answer = fixture().0.post("/workflows/default/EMPTY");
     assert_eq!(answer.status, 202, "{answer:?}");
     let id = answer.json()["id"].as_str().expect("an id").to_owned();
@@ -302,7 +302,7 @@ fn a_resumed_run_does_not_run_finished_steps_and_a_pause_is_no_error() {
     });
     instance.send("approval", &json!({ "by": "Ada", "votes": 3 }));
     instance.output();
-    // No note of a caught error: the pause was not seen as one.
+    // There is no note of a caught error, so the pause was not treated as an error.
     assert_eq!(instance.notes(), ["run", "before", "run", "after"]);
     assert_eq!(reported("Aborting engine"), [Value::Null; 0]);
 }
@@ -320,7 +320,7 @@ fn a_handled_error_that_a_step_reports_is_reported_once_in_spite_of_a_replay() {
     let counts = ["run", "attempt", "handled", "reported"].map(count);
     assert_eq!(counts, [2, 3, 2, 1], "{notes:#?}");
     assert_eq!(reported("the cause of handled").len(), 1);
-    // The step is the one that failed, and not the one that reports it.
+    // The context has the step that failed, and not the step that reports it.
     assert_eq!(
         contexts("the cause of handled"),
         [json!({ "instance_id": "handled", "name": "scenario", "step": "doomed", "attempt": 3 })]
@@ -375,7 +375,7 @@ fn a_body_is_told_its_step_its_attempt_and_its_configuration() {
             "limit": 1, "delay": 20, "backoff": "constant", "sensitive": "output",
         })
     );
-    // The second step of this name has the runtime's defaults.
+    // The second step with this name has the default configuration of the runtime.
     let second = &told[1];
     assert_eq!(
         (&second["name"], &second["count"]),
@@ -406,7 +406,7 @@ fn a_restart_from_a_step_runs_that_step_again_and_none_before_it() {
     assert_eq!(instance.notes(), ["run", "before", "after", "run", "after"]);
 }
 
-/// The notes of a rollback scenario's instance that say what was undone.
+/// The notes of a rollback scenario's instance that are about rollbacks.
 fn undone(instance: &Instance) -> Vec<String> {
     let notes = instance.notes().into_iter();
     notes.filter(|note| note.starts_with("undo")).collect()
@@ -419,14 +419,14 @@ fn a_workflow_that_fails_is_undone_step_by_step_from_its_end() {
     let instance = Instance::play("rollback", &scenario);
     let error = instance.wait_for("errored")["error"].take();
     assert_eq!(error["message"], "outside of any step: sunk");
-    // The rollback of the second step fails twice and is tried three times.
+    // The rollback of the second step fails twice and runs three times.
     let two = "undo two-1 Some(2): Error: outside of any step: sunk";
     let one = "undo one-1 Some(1): Error: outside of any step: sunk";
     assert_eq!(undone(&instance), [two, two, two, one]);
-    // What the application reported is the only event: the rollback did not fail for good.
+    // The application's own report is the only event, because the rollback succeeded in the end.
     assert_eq!(reported("outside of any step: not undone sunk").len(), 0);
 
-    // A step that has failed is undone as well, and has no output.
+    // A failed step is rolled back as well, and has no output.
     let scenario = json!({ "scenario": "rollback-of-failed", "marker": "spilt" });
     let failed = Instance::play("rollback-of-failed", &scenario);
     failed.wait_for("errored");
@@ -452,7 +452,7 @@ fn a_rollback_that_fails_for_good_is_reported_once() {
         contexts(message),
         [json!({ "instance_id": "stuck", "name": "scenario", "step": "two", "attempt": 3 })]
     );
-    // What a rollback reports itself is not reported again.
+    // An error that a rollback reports itself is not reported a second time.
     let scenario = json!({ "scenario": "rollback-reported", "marker": "itself" });
     Instance::play("rollback-reported", &scenario).wait_for("errored");
     assert_eq!(reported("the cause of reporting itself").len(), 1);
@@ -472,7 +472,7 @@ fn a_replay_for_the_rollbacks_ends_where_the_run_had_come_to() {
     let undone = [two, one].map(str::to_owned);
     assert!(notes.ends_with(&undone), "{notes:#?}");
     assert!(!notes.contains(&"after".to_owned()), "{notes:#?}");
-    // The end of a replay is no error of the application's.
+    // The end of a replay is not an error of the application.
     let caught = notes.iter().find(|note| note.starts_with("caught"));
     assert_eq!(caught, None);
     assert_eq!(reported("called-off"), [Value::Null; 0]);
@@ -491,7 +491,7 @@ fn an_event_knows_the_instance_the_workflow_the_step_and_the_attempt() {
         contexts("outside of any step: without"),
         [json!({ "instance_id": "outside", "name": "scenario" })]
     );
-    // The failure of a step, reported by the catch around all steps.
+    // The failure of a step, reported by the code that catches the errors of all steps.
     let scenario = json!({ "scenario": "fail", "marker": "gloom" });
     Instance::play("failed", &scenario).wait_for("errored");
     assert_eq!(
@@ -509,7 +509,7 @@ fn an_event_knows_the_instance_the_workflow_the_step_and_the_attempt() {
 fn exporting_a_workflow_adds_no_method_to_the_default_entrypoint() {
     let module = environment::path("PROOF_FIXTURE").join("index.js");
     let module = fs::read_to_string(module).expect("the built fixture");
-    // In a bundle whose names are short, the entrypoint is found by its base.
+    // In a minified bundle the entrypoint is found by the class that it extends.
     let (_, base) = module
         .split_once("WorkerEntrypoint as ")
         .expect("an import of the base class");
@@ -523,7 +523,7 @@ fn exporting_a_workflow_adds_no_method_to_the_default_entrypoint() {
         .skip(1)
         .filter_map(|rest| rest.split('=').next())
         .collect();
-    // The fixture's own four events, of which `worker` exports `start` as well.
+    // The fixture has four events, and `worker` also exports `start`.
     assert_eq!(methods, ["email", "fetch", "queue", "scheduled", "start"]);
     for workflow in ["GreetingWorkflow", "EmptyWorkflow", "ScenarioWorkflow"] {
         assert!(module.contains(&format!(" as {workflow}")), "{workflow}");

@@ -1,8 +1,8 @@
-//! What leaves, and that nothing else does.
+//! What is sent, and that nothing else is sent.
 //!
-//! Every way in fails with secrets all around it: in the bindings, the request's
+//! Every way in fails while secrets are everywhere around it: in the bindings, in the request's
 //! headers, query and body, in storage, in messages and in a Workflow's
-//! parameters. Each is a token that occurs nowhere else.
+//! parameters. Each secret is a token that occurs nowhere else.
 
 use std::collections::BTreeSet;
 
@@ -22,11 +22,11 @@ harness::trials![
     nothing_is_sent_to_anyone_but_the_receiver,
 ];
 
-/// Every path of an envelope that may be there; `[]` is any place in a list.
+/// Every path that an envelope may contain. `[]` stands for any index of a list.
 ///
-/// A new field of an event belongs here or must not be sent.
+/// A new field of an event must be added here, or must not be sent.
 const ALLOWED: [&str; 54] = [
-    // What the receiver needs to tell envelopes apart.
+    // Fields by which the receiver distinguishes envelopes.
     "envelope.event_id",
     "envelope.sent_at",
     "envelope.sdk.name",
@@ -46,13 +46,13 @@ const ALLOWED: [&str; 54] = [
     "event.exception.values[].stacktrace.frames[].colno",
     "event.exception.values[].stacktrace.frames[].in_app",
     "event.exception.values[].stacktrace.frames[].instruction_addr",
-    // Where it was reported. A build with an id sends that too: see `stacks.rs`.
+    // The place of the report. A build with an id also sends that id: see `stacks.rs`.
     "event.threads.values[].id",
     "event.threads.values[].current",
     "event.threads.values[].stacktrace.frames[].function",
     "event.threads.values[].stacktrace.frames[].in_app",
     "event.threads.values[].stacktrace.frames[].instruction_addr",
-    // Where it failed, and whether the application dealt with it.
+    // The place of the failure, and whether the application handled the error.
     "event.exception.values[].mechanism.type",
     "event.exception.values[].mechanism.handled",
     "event.exception.values[].mechanism.data.class",
@@ -60,23 +60,23 @@ const ALLOWED: [&str; 54] = [
     "event.transaction",
     "event.tags.class",
     "event.tags.handler",
-    // Which instance of which Workflow.
+    // The Workflow and its instance.
     "event.contexts.workflow.type",
     "event.contexts.workflow.instance_id",
     "event.contexts.workflow.name",
     "event.contexts.workflow.step",
     "event.contexts.workflow.attempt",
-    // What was deployed.
+    // The deployed version.
     "event.release",
     "event.environment",
-    // Who reports.
+    // The reporting software.
     "event.sdk.name",
     "event.sdk.version",
     "event.sdk.packages[].name",
     "event.sdk.packages[].version",
     "event.contexts.runtime.name",
     "event.contexts.runtime.type",
-    // Which trace it is a part of, and who began that.
+    // The trace, and who began it.
     "event.contexts.trace.type",
     "event.contexts.trace.trace_id",
     "event.contexts.trace.span_id",
@@ -85,14 +85,14 @@ const ALLOWED: [&str; 54] = [
     "envelope.trace.public_key",
     "envelope.trace.release",
     "envelope.trace.environment",
-    // What the receiver's HTTP endpoint needs.
+    // Headers that the receiver's endpoint needs.
     "header.content-type",
     "header.user-agent",
     "header.x-sentry-auth",
 ];
 
-/// The same for what is sent on demand only: transactions, where there is a rate, check-ins of
-/// monitors, and logs where they are turned on.
+/// Paths that are sent only on demand: transactions if there is a rate, check-ins of monitors, and
+/// logs if they are turned on.
 const ALLOWED_ON_DEMAND: [&str; 69] = [
     "check_in.check_in_id",
     "check_in.contexts.trace.trace_id",
@@ -111,10 +111,10 @@ const ALLOWED_ON_DEMAND: [&str; 69] = [
     "client_report.discarded_events[].quantity",
     "client_report.discarded_events[].reason",
     "client_report.timestamp",
-    // With a limit of repeats: a number.
+    // With a limit for repeated errors: a number.
     "event.contexts.repeats.held_back",
     "event.contexts.repeats.type",
-    // What the application says: a text and two values.
+    // What the application logs: a text and two values.
     "log.items[].attributes.at.type",
     "log.items[].attributes.at.value",
     "log.items[].attributes.marker.type",
@@ -167,8 +167,8 @@ const ALLOWED_ON_DEMAND: [&str; 69] = [
     "transaction.type",
 ];
 
-/// What the runtime adds to every request by itself. `CF-Worker` names the zone
-/// that the Worker runs in, to whomever a Worker talks.
+/// Headers that the runtime itself adds to every request. `CF-Worker` names the zone of the Worker
+/// to every server that the Worker calls.
 const OF_THE_RUNTIME: [&str; 5] = [
     "header.host",
     "header.content-length",
@@ -180,7 +180,7 @@ const OF_THE_RUNTIME: [&str; 5] = [
 /// The public and the old secret key of the DSN.
 const DSN_KEYS: [&str; 2] = ["public-key-of-the-dsn", "secret-key-of-the-dsn"];
 
-/// Where each token is. The second part of a token makes it one of this run.
+/// The place of each token. A test puts a random part into each token.
 const SURROUNDINGS: [&str; 11] = [
     "secret",
     "var",
@@ -213,7 +213,7 @@ fn with_surroundings(options: WorkerOptions) -> WorkerOptions {
         .var("SENTRY_RELEASE", "proof@1.2.3")
 }
 
-/// The handlers that fail, in this order: those that end the instance come last.
+/// The handlers that fail, in this order. Those that end the instance come last.
 const WAYS: [&str; 15] = [
     "main-error",
     "main-capture",
@@ -232,7 +232,7 @@ const WAYS: [&str; 15] = [
     "main-panic",
 ];
 
-/// Fails in one way, with everything around it that could leak.
+/// Makes one handler fail, with secrets everywhere around it.
 fn fail(worker: &Worker, way: &str) {
     let marker = format!("way-{way}");
     let authorization = format!("Bearer {}", token("authorization"));
@@ -248,7 +248,7 @@ fn fail(worker: &Worker, way: &str) {
         worker.send("POST", &path, &headers, &token("body"));
     };
     let object = format!("/subject/{marker}");
-    // Puts the body into the object's storage, and goes wrong only later.
+    // These requests put the body into the object's storage, and the object fails only later.
     let fill = |action: &str| {
         let path = format!("{object}/{action}?marker={marker}&key={}", token("query"));
         worker.send("POST", &path, &headers, &token("storage"));
@@ -297,21 +297,21 @@ fn fail(worker: &Worker, way: &str) {
     }
 }
 
-/// What is in the event of a way that fails.
+/// A text that the event of a failing handler contains.
 fn trace(way: &str) -> String {
     match way {
-        // This error is the runtime's own and has no marker.
+        // This error comes from the runtime and has no marker.
         "websocket-error" => "websocket_error".to_owned(),
         _ => format!("way-{way}"),
     }
 }
 
-/// A Worker each of whose ways in has failed.
+/// A Worker in which each way in has failed.
 fn failed() -> &'static (Worker, Receiver) {
     static FAILED: Shared<(Worker, Receiver)> = Shared::new();
     FAILED.get(|| {
         let receiver = Receiver::accepting();
-        // Whoever writes a DSN may write it in another way, but not without these.
+        // However a DSN is written, it contains these keys.
         let keys = DSN_KEYS.join(":");
         let dsn = receiver.dsn().replace("public", &keys);
         let options = Worker::fixture().reporting_to(&dsn);
@@ -320,7 +320,7 @@ fn failed() -> &'static (Worker, Receiver) {
             let old = instance(&worker);
             fail(&worker, way);
             receiver.wait_for_event(&trace(way));
-            // What still reaches the instance that is about to end does not run.
+            // A request that still reaches the ending instance is not run.
             if way.ends_with("panic") {
                 next_instance(&worker, &old);
             }
@@ -329,7 +329,7 @@ fn failed() -> &'static (Worker, Receiver) {
     })
 }
 
-/// Adds the path of every leaf of `value` to `paths`.
+/// Adds the path of every leaf of `value` to `paths_so_far`.
 fn paths(value: &Value, path: &str, paths_so_far: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => {
@@ -372,7 +372,7 @@ fn an_event_from_each_way_in_has_no_field_that_is_not_allowed() {
             "{undecided:?}, in an event of {from}: decide: add to the allow-list or remove from the event"
         );
     }
-    // A path that nothing sends any more is a decision to be made as well.
+    // A path that is no longer sent must be removed from the list deliberately.
     for path in ALLOWED {
         assert!(
             seen.contains(path),
@@ -411,7 +411,7 @@ fn a_transaction_and_a_check_in_have_no_field_that_is_not_allowed_and_no_secret(
     let path = format!("/logs/many?marker=way-log&key={}", token("query"));
     worker.send("POST", &path, &headers, &token("body"));
     receiver.wait_for("client_report");
-    // Of a limit of repeats, the event that leaves after it was raised tells.
+    // The number of held-back events is in the next event after the limit was raised.
     for most in [1, 1, 3] {
         worker.post(&format!("/repeats/limit?most={most}"));
         worker.post("/main/capture?marker=way-repeats");
@@ -445,7 +445,7 @@ fn a_transaction_and_a_check_in_have_no_field_that_is_not_allowed_and_no_secret(
         for (header, payload) in receiver::envelope(&received.request).1 {
             match header["type"].as_str() {
                 Some("transaction") => paths(&payload, "transaction", &mut seen),
-                // The other fields of events have a list of their own.
+                // The other fields of events are in the list `ALLOWED`.
                 Some("event") => {
                     let told = payload["contexts"].get("repeats");
                     let told = told.into_iter();
@@ -472,7 +472,7 @@ fn a_transaction_and_a_check_in_have_no_field_that_is_not_allowed_and_no_secret(
 
 fn no_secret_of_the_surroundings_is_in_any_byte_that_leaves() {
     let (worker, receiver) = failed();
-    // The same tokens are found where they do not leave: they are really there.
+    // The tokens are found in this answer, so they really are in the surroundings.
     let found = worker.get("/surroundings").body;
     for of in ["secret", "var", "json-var"] {
         assert!(found.contains(&token(of)), "{of} in {found}");
@@ -488,7 +488,7 @@ fn no_secret_of_the_surroundings_is_in_any_byte_that_leaves() {
         for of in SURROUNDINGS {
             assert!(!bytes.contains(&token(of)), "{of}: {bytes}");
         }
-        // Nor the address of whoever asked.
+        // The request's own address is not sent either.
         assert!(!bytes.contains("/subject/"), "{bytes}");
     }
 }
@@ -501,7 +501,8 @@ fn the_console_shows_neither_the_dsn_nor_a_secret() {
         for key in DSN_KEYS {
             assert!(!line.contains(key), "{line}");
         }
-        // Wrangler names each request, with its query, and each var.
+        // wrangler logs each request with its query, and each var, so only the crate's lines are
+        // checked.
         if line.contains("[worker-sentry]") {
             assert!(!line.contains("token-of-the"), "{line}");
         }

@@ -41,7 +41,7 @@ pub fn readable(event: &mut Value, companion: &Path) -> Result<String, Failure> 
     })
 }
 
-/// The source map of a build, for receivers that know no WebAssembly.
+/// The source map of a build, for receivers that do not support WebAssembly.
 ///
 /// # Panics
 ///
@@ -53,11 +53,11 @@ pub fn source_map(companion: &Path) -> String {
     map.expect("a source map")
 }
 
-/// The same, kept beside the companion: to make one takes seconds.
+/// The source map of a build, kept beside the companion, because making one takes seconds.
 ///
 /// # Panics
 ///
-/// If the companion cannot be read, or its folder takes no file.
+/// If the companion cannot be read, or if its folder cannot be written.
 pub fn kept_source_map(companion: &Path) -> String {
     let kept = companion.with_file_name("sourcemap/index_bg.wasm.map");
     let written = |file: &Path| fs::metadata(file).and_then(|data| data.modified());
@@ -67,7 +67,7 @@ pub fn kept_source_map(companion: &Path) -> String {
     }
     let map = source_map(companion);
     fs::create_dir_all(kept.parent().unwrap_or(companion)).expect("a folder beside it");
-    // Half a file, of a run that was ended, has another name.
+    // The file has another name until it is complete, so an interrupted run leaves no half map.
     let half = kept.with_extension("tmp");
     let moved = fs::write(&half, &map).and_then(|()| fs::rename(&half, &kept));
     moved.expect("a file beside it");
@@ -83,8 +83,8 @@ fn with<T>(companion: &Path, read: impl FnOnce(&Module<'_>, &Symbols, &Paths) ->
     read(&module, &symbols, &paths)
 }
 
-/// The marks of the lines of a resolved stack that are in these sources, the innermost
-/// first. A line without a mark stands as `file:line`.
+/// The marks of a resolved stack's lines that are in these sources, innermost
+/// first. A line without a mark is given as `file:line`.
 ///
 /// # Panics
 ///

@@ -1,24 +1,24 @@
-//! Polling with a deadline. No test sleeps for a fixed time and hopes.
+//! Polling with a deadline, so that no test sleeps for a fixed time.
 
 use std::fmt::Debug;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Long enough for anything that works at all, on a busy machine.
+/// Long enough for anything that works, on a busy machine.
 pub const LIMIT: Duration = Duration::from_secs(60);
-/// The same for a program's start, when all the others start too.
+/// Long enough for the start of a program, while other programs start too.
 pub const START: Duration = Duration::from_secs(180);
-/// The same for cargo, which may have to compile everything anew.
+/// Long enough for cargo, which may have to compile everything.
 pub const BUILD: Duration = Duration::from_secs(900);
 
-/// Between one look and the next.
+/// The time between two attempts.
 pub(crate) const PAUSE: Duration = Duration::from_millis(25);
 
-/// Asks again and again until there is an answer.
+/// Calls a function repeatedly until it returns a value.
 ///
 /// # Panics
 ///
-/// If there is none within `limit`. The message says what was waited for.
+/// If it returns none within `limit`. The message says what was waited for.
 #[track_caller]
 pub fn until<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + limit;
@@ -31,14 +31,14 @@ pub fn until<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<T>)
     }
 }
 
-/// Asks again and again and gets nothing else but `expected`.
+/// Calls a function repeatedly and checks that it always returns `expected`.
 ///
-/// For what must not happen. It takes the whole time, so it is for the few cases
-/// where nothing else tells that the time for it is over.
+/// This is for something that must not happen. It takes the whole time, so it is only for cases in
+/// which nothing else shows that it can no longer happen.
 ///
 /// # Panics
 ///
-/// If there is another answer within `time`.
+/// If it returns another value within `time`.
 #[track_caller]
 pub fn stays<T: PartialEq + Debug>(
     what: &str,

@@ -1,5 +1,5 @@
-//! A visit to every page of the book: what it asked for, where it leads, whether
-//! it jumped. Made once, for all tests that judge it.
+//! A visit to every page of the book: what a page requested, where it links to, and whether its
+//! content moved. The visit is made once, for all tests that use it.
 
 use std::collections::BTreeSet;
 
@@ -10,23 +10,23 @@ use crate::browser::{Page, Scheme};
 use crate::shared::Shared;
 use site::Site;
 
-/// A desk's window.
+/// The width of a window on a desktop.
 pub const WIDE: u32 = 1280;
-/// The narrowest phone.
+/// The width of the narrowest phone.
 pub const PHONE: u32 = 360;
 
-/// What was found on one page.
+/// The observations on one page.
 #[derive(Debug)]
 pub struct Visit {
     /// The page, such as `hosts/main.html`.
     pub page: String,
-    /// What went wrong, wide and on the phone.
+    /// Errors, in both widths.
     pub errors: Vec<String>,
-    /// The files that it asked for, as paths below the root.
+    /// The files that the page requested, as paths below the root.
     pub files: BTreeSet<String>,
-    /// What it asked for elsewhere.
+    /// Requests to other hosts.
     pub elsewhere: Vec<String>,
-    /// Wide and on the phone.
+    /// The page in both widths.
     pub views: Vec<View>,
 }
 
@@ -35,27 +35,26 @@ pub struct Visit {
 pub struct View {
     /// The width of the window.
     pub width: u32,
-    /// What sticks out on the right.
+    /// Elements that are wider than the page.
     pub sticking_out: Vec<String>,
-    /// What was elsewhere before the scripts ran, or while they did.
+    /// Elements that moved while the scripts ran.
     pub moved: Vec<String>,
-    /// Blocks of code that read differently once they are coloured, or have no
-    /// colours at all.
+    /// Blocks of code whose text changes when they are coloured, or that have no colours.
     pub miscoloured: Vec<String>,
-    /// What a strict `Content-Security-Policy` kept from it.
+    /// What a strict `Content-Security-Policy` blocked.
     pub violations: Vec<String>,
-    /// What is to be said of its diagrams.
+    /// The diagrams of the page.
     pub diagrams: Vec<Diagram>,
 }
 
-/// A diagram as those find it who do not see the drawing.
+/// A diagram, for readers who do not see the drawing.
 #[derive(Debug)]
 pub struct Diagram {
     /// The drawing's name.
     pub name: String,
     /// The drawing's description.
     pub description: String,
-    /// The same in words.
+    /// The words below the drawing.
     pub words: String,
 }
 
@@ -63,7 +62,7 @@ pub struct Diagram {
 ///
 /// # Panics
 ///
-/// If one of them cannot be opened.
+/// If a page cannot be opened.
 pub fn visits() -> &'static [Visit] {
     static VISITS: Shared<Vec<Visit>> = Shared::new();
     VISITS.get(|| {
@@ -123,7 +122,7 @@ fn visit_one(site: &Site, window: &mut Page, page: &str) -> Visit {
         files: files
             .into_iter()
             .map(below)
-            // A browser asks for icons as it likes, for its own frame.
+            // A browser requests icons when it wants, so these requests are left out.
             .filter(|file| !file.starts_with("favicon"))
             .collect(),
         elsewhere: elsewhere.into_iter().cloned().collect(),
@@ -140,8 +139,8 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// Notes where everything is before the first script of the page moves it, and
-/// keeps the print page from opening a dialogue.
+/// Records the place of every element before the page's first script runs, and keeps the print page
+/// from opening a dialogue.
 const BEFORE: &str = r"
 window.places = () => [...document.querySelectorAll('main > *, .chapters, .sidebar li')]
     .map((element) => [element, element.getBoundingClientRect()])
@@ -166,7 +165,7 @@ new PerformanceObserver((list) => window.shifts.push(...list.getEntries()))
     .observe({ type: 'layout-shift', buffered: true });
 ";
 
-/// What the page is like when it has been painted.
+/// Examines the page after it has been painted.
 const AFTER: &str = r"(async () => {
     const painted = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
     await painted();

@@ -19,29 +19,29 @@ use crate::receiver::Receiver;
 use crate::socket::Socket;
 use crate::{case, environment, run, wait};
 
-/// Which Worker to run.
+/// The Worker to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Build {
     /// The book's example application.
     Listings,
-    /// The Worker with the hostile routes, which only the tests have.
+    /// The Worker with the hostile routes, which is only for tests.
     Fixture,
-    /// The same, built with `worker-build --panic-unwind`.
+    /// The fixture, built with `worker-build --panic-unwind`.
     Unwinding,
     /// The Worker whose failing lines are marked, with a companion beside it.
     Stacks,
-    /// The same, optimised by `worker-sentry-symbols build --optimize`.
+    /// The Worker `Stacks`, optimised by `worker-sentry-symbols build --optimize`.
     StacksOptimized,
-    /// The same, built with `worker-build --panic-unwind`.
+    /// The Worker `Stacks`, built with `worker-build --panic-unwind`.
     StacksUnwinding,
-    /// One of the smallest Workers, by its folder's name.
+    /// One of the smallest Workers, by the name of its folder.
     Snippet(&'static str),
-    /// The files of the published book. Nothing is built for it.
+    /// The files of the published book. This Worker needs no build.
     Site,
 }
 
 impl Build {
-    /// Where `worker-build` put its output.
+    /// The folder with the output of `worker-build`.
     pub fn output(self) -> PathBuf {
         match self {
             Build::Listings => environment::path("PROOF_LISTINGS"),
@@ -55,12 +55,12 @@ impl Build {
         }
     }
 
-    /// The names and lines of its functions.
+    /// The companion, which has the names and lines of the functions.
     pub fn companion(self) -> PathBuf {
         self.output().join("index_bg.debug.wasm")
     }
 
-    /// The name it goes by in the record of the tests.
+    /// The Worker's name in the record of the tests.
     fn name(self) -> String {
         match self {
             Build::Listings => "listings".to_owned(),
@@ -68,7 +68,8 @@ impl Build {
             Build::Unwinding => "unwinding".to_owned(),
             Build::Stacks => "stacks".to_owned(),
             Build::StacksOptimized => "stacks, optimised".to_owned(),
-            // The record knows by this word what not every machine can build.
+            // The record leaves out tests that use this name, because not every machine can build
+            // it.
             Build::StacksUnwinding => "unwinding".to_owned(),
             Build::Snippet(name) => format!("snippet {name}"),
             Build::Site => "site".to_owned(),
@@ -88,16 +89,17 @@ impl Build {
     }
 }
 
-/// The configuration of a Worker, as it is committed.
+/// The committed configuration of a Worker.
 ///
 /// # Panics
 ///
-/// If it is not there or is no TOML.
+/// If the file is missing or is not TOML.
 pub fn committed(build: Build) -> Table {
     configuration(&build.configuration())
 }
 
-/// The same for a Worker that is built already. Wrangler would build it again, for each test.
+/// The configuration without a build command, with which wrangler would build the Worker again for
+/// each test.
 fn built(build: Build) -> Table {
     let mut config = committed(build);
     config.remove("build");
@@ -113,17 +115,17 @@ fn configuration(file: &Path) -> Table {
     config.unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
-/// How to run a Worker. What is not said is as committed.
+/// How to run a Worker. A setting that is not given is the committed one.
 #[derive(Clone, Debug)]
 pub struct WorkerOptions {
     build: Build,
     secrets: Vec<(String, String)>,
-    /// What the file of secrets begins with, as it stands.
+    /// Text that is put at the beginning of the file of secrets.
     written: String,
     config: Table,
-    /// A module around the built one.
+    /// The path of a module that wraps the built one.
     entry: Option<String>,
-    /// A second Worker's configuration.
+    /// The configuration of a second Worker.
     beside: Option<Table>,
     /// Whether the second Worker gets the requests.
     is_behind: bool,
@@ -133,7 +135,7 @@ impl WorkerOptions {
     /// Binds a Worker Secret.
     #[must_use]
     pub fn secret(mut self, name: &str, value: &str) -> Self {
-        // The format of the secrets' file has no way to write these.
+        // The format of the file of secrets cannot express these characters.
         assert!(
             !value.contains(['\'', '\n', '$']),
             "{name} cannot be quoted"
@@ -142,7 +144,7 @@ impl WorkerOptions {
         self
     }
 
-    /// Begins the file of secrets with this text, as it stands.
+    /// Puts this text at the beginning of the file of secrets.
     #[must_use]
     pub fn dev_vars(mut self, text: &str) -> Self {
         self.written.push_str(text);
@@ -160,7 +162,7 @@ impl WorkerOptions {
         })
     }
 
-    /// Changes the configuration that was committed.
+    /// Changes the committed configuration.
     #[must_use]
     pub fn config(mut self, change: impl FnOnce(&mut Table)) -> Self {
         change(&mut self.config);
@@ -175,20 +177,19 @@ impl WorkerOptions {
         })
     }
 
-    /// Makes drills work, and each decision of the crate one line in the log.
+    /// Turns on drills, and a line in the log for each decision of the crate.
     #[must_use]
     pub fn with_drills(self) -> Self {
         self.secret("DRILLS", "on").secret("SENTRY_DEBUG", "on")
     }
 
-    /// Binds the DSN as a secret, and makes each decision of the crate one line in
-    /// the log.
+    /// Binds the DSN as a secret, and turns on a line in the log for each decision of the crate.
     #[must_use]
     pub fn reporting_to(self, dsn: &str) -> Self {
         self.secret("SENTRY_DSN", dsn).secret("SENTRY_DEBUG", "on")
     }
 
-    /// Binds the second Worker, of this name, as a service.
+    /// Binds a second Worker with this name as a service.
     fn beside(mut self, binding: &str, service: &str, beside: Table) -> Self {
         self.beside = Some(beside);
         let bound = [("binding", binding), ("service", service)];
@@ -199,9 +200,8 @@ impl WorkerOptions {
         })
     }
 
-    /// Binds the DSN as what a Secrets Store is to a Worker, a stub whose `get`
-    /// asks somebody else: here whoever answers at `vault`, as slowly or as badly
-    /// as a test wants.
+    /// Binds the DSN as a Secrets Store would: as a stub with a method `get`. The stub asks the
+    /// server at `vault`, which answers as slowly or as badly as a test needs.
     #[must_use]
     pub fn vault(self, vault: &str) -> Self {
         let main = environment::workspace().join("tests/scripts/vault.mjs");
@@ -216,7 +216,7 @@ impl WorkerOptions {
         self.beside("SENTRY_DSN", "vault", beside)
     }
 
-    /// Binds the book's tunnel as the service that carries the envelopes to this receiver.
+    /// Binds the book's tunnel as the service that forwards envelopes to this receiver.
     #[must_use]
     pub fn through_tunnel(self, dsn: &str) -> Self {
         let tunnel = Build::Snippet("tunnel");
@@ -225,25 +225,25 @@ impl WorkerOptions {
             beside.insert("compatibility_date".to_owned(), date.clone());
         }
         case::used(format!("worker {}", tunnel.name()));
-        // Both Workers read one file of secrets.
+        // Both Workers read the same file of secrets.
         let options = self.secret("RECEIVER_DSN", dsn);
         options.beside("SENTRY_SERVICE", "tunnel", beside)
     }
 
-    /// Sends events to this DSN, and logs as well.
+    /// Sends events and logs to this DSN.
     #[must_use]
     pub fn logging_to(self, dsn: &str) -> Self {
         self.reporting_to(dsn).var("SENTRY_ENABLE_LOGS", "true")
     }
 
-    /// Binds a Worker with the JavaScript SDK as a service, and this one to it.
+    /// Binds a Worker with the JavaScript SDK as a service, and binds this Worker to that one.
     ///
     /// # Panics
     ///
-    /// If the run's directory takes no files.
+    /// If the run's directory cannot be written.
     #[must_use]
     pub fn with_javascript(self, dsn: &str) -> Self {
-        // Where wrangler finds the SDK: beside the module.
+        // wrangler looks for the SDK beside the module.
         let folder = run::new_directory("javascript");
         let main = folder.join("javascript.mjs");
         let module = environment::workspace().join("tests/scripts/javascript.mjs");
@@ -256,24 +256,24 @@ impl WorkerOptions {
         beside.insert("main".to_owned(), main.display().to_string().into());
         let date = self.config["compatibility_date"].clone();
         beside.insert("compatibility_date".to_owned(), date);
-        // Both Workers read one file of secrets.
+        // Both Workers read the same file of secrets.
         let options = self.secret("JAVASCRIPT_DSN", dsn);
         options.beside("JAVASCRIPT", "javascript", beside)
     }
 
-    /// Puts the vault's own Worker in front, which can be an impatient client.
+    /// Sends requests through the vault's own Worker, which can act as an impatient client.
     #[must_use]
     pub fn behind_vault(mut self) -> Self {
         self.is_behind = true;
         self
     }
 
-    /// Puts `tests/scripts/recorder.mjs` around the fixture. The log then tells what
-    /// passes between the Worker and the runtime, in the order it happens.
+    /// Wraps the fixture in `tests/scripts/recorder.mjs`. The log then shows what
+    /// passes between the Worker and the runtime, in its order.
     ///
     /// # Panics
     ///
-    /// If the recorder is not there.
+    /// If the recorder is missing.
     #[must_use]
     pub fn recorded(self) -> Self {
         let recorder = environment::workspace().join("tests/scripts/recorder.mjs");
@@ -281,12 +281,12 @@ impl WorkerOptions {
         self.inside(|built| recorder.replace("BUILT", built))
     }
 
-    /// Puts `tests/scripts/dates.mjs` around the fixture, which shows what the runtime
+    /// Wraps the fixture in `tests/scripts/dates.mjs`, which shows what the runtime
     /// does on a compatibility date.
     ///
     /// # Panics
     ///
-    /// If that module is not there.
+    /// If that module is missing.
     #[must_use]
     pub fn telling_its_date(self) -> Self {
         let module = environment::workspace().join("tests/scripts/dates.mjs");
@@ -294,12 +294,12 @@ impl WorkerOptions {
         self.inside(|built| module.replace("BUILT", built))
     }
 
-    /// Puts `tests/scripts/clock.mjs` around the Worker: see [`Worker::set_clock`]. The log of
-    /// the example then also tells each time that an object of the subscribers is made.
+    /// Wraps the Worker in `tests/scripts/clock.mjs`: see [`Worker::set_clock`]. The log of
+    /// the example then also has a line each time that an object of the subscribers is made.
     ///
     /// # Panics
     ///
-    /// If the clock is not there.
+    /// If the clock is missing.
     #[must_use]
     pub fn with_clock(self) -> Self {
         let clock = environment::workspace().join("tests/scripts/clock.mjs");
@@ -307,12 +307,12 @@ impl WorkerOptions {
         self.inside(|built| clock.replace("BUILT", built))
     }
 
-    /// Puts the bench's `count.mjs` around it: `GET /counts` then tells how often
-    /// WebAssembly called JavaScript since it was asked last.
+    /// Wraps the Worker in the bench's `count.mjs`: `GET /counts` then returns how often
+    /// WebAssembly has called JavaScript since the last such request.
     ///
     /// # Panics
     ///
-    /// If the counter is not there.
+    /// If the counter is missing.
     #[must_use]
     pub fn counted(self) -> Self {
         let folder = environment::workspace().join("tests/bench");
@@ -324,27 +324,28 @@ impl WorkerOptions {
         })
     }
 
-    /// Makes a module that is told where the built one is the Worker's main one.
+    /// Makes the module that `module` returns the Worker's main one. `module` gets the path of the
+    /// built module.
     fn inside(mut self, module: impl FnOnce(&str) -> String) -> Self {
         let built = self.config["main"].as_str().expect("a path of our own");
-        // Wrangler looks for modules from the entry's own folder on.
+        // wrangler looks for modules below the folder of the main one.
         self.entry = Some(module(built));
         self.config(|config| {
             config.insert("main".to_owned(), ENTRY.into());
         })
     }
 
-    /// Starts it with `wrangler dev` and waits until it answers.
+    /// Starts the Worker with `wrangler dev` and waits until it answers.
     ///
     /// # Panics
     ///
-    /// If it does not.
+    /// If it does not answer.
     #[track_caller]
     pub fn start(self) -> Worker {
         self.start_with_inspector(0)
     }
 
-    /// The same, beside a receiver that takes every event.
+    /// Starts the Worker beside a receiver that accepts every event.
     ///
     /// # Panics
     ///
@@ -356,7 +357,7 @@ impl WorkerOptions {
         (self.reporting_to(&receiver.dsn()).start(), receiver)
     }
 
-    /// The same, with logs.
+    /// Starts the Worker beside a receiver that accepts every event, with logs turned on.
     ///
     /// # Panics
     ///
@@ -368,20 +369,20 @@ impl WorkerOptions {
         (self.logging_to(&receiver.dsn()).start(), receiver)
     }
 
-    /// The same, and connects a debugger.
+    /// Starts the Worker and connects a debugger to it.
     ///
     /// # Panics
     ///
-    /// If the Worker does not start or does not let a debugger in.
+    /// If the Worker does not start, or if the debugger cannot connect.
     pub fn start_inspected(self) -> (Worker, Inspector) {
-        // Wrangler keeps the port that it picks itself to itself.
+        // wrangler does not print a port that it chooses itself, so the port is chosen here.
         let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let port = free.expect("a free port").port();
         let worker = self.start_with_inspector(port);
         (worker, Inspector::connect(port))
     }
 
-    /// The second Worker, if it is one whose lines can be measured.
+    /// The name of the second Worker, if its lines can be measured.
     fn counted_beside(&self) -> Option<String> {
         let beside = self.beside.as_ref()?.get("name")?.as_str()?;
         (beside == "tunnel").then(|| Build::Snippet("tunnel").name())
@@ -400,7 +401,7 @@ impl WorkerOptions {
         Worker::start(self.build, "wrangler", &command, directory, beside)
     }
 
-    /// Starts it by a line that a reader types, on ports of its own.
+    /// Starts the Worker with a command that a reader types, on ports of its own.
     ///
     /// # Panics
     ///
@@ -414,12 +415,12 @@ impl WorkerOptions {
         Worker::start(build, "wrangler", &command, directory, None)
     }
 
-    /// Runs a line that a reader types beside the configuration, and returns what
-    /// it printed.
+    /// Runs a command that a reader types in the folder of the configuration, and returns
+    /// what it printed.
     ///
     /// # Panics
     ///
-    /// If it fails.
+    /// If the command fails.
     #[track_caller]
     pub fn run_line(self, line: &str, variables: &[(&str, &str)]) -> Vec<String> {
         let directory = self.write();
@@ -430,9 +431,9 @@ impl WorkerOptions {
         process.log().lines()
     }
 
-    /// Starts it without wrangler and with every way out of it watched: see
-    /// [`Worker::outbound`]. Nothing it sends arrives anywhere; everything it
-    /// asks for is answered with `200`.
+    /// Starts the Worker without wrangler, and records its outgoing requests: see
+    /// [`Worker::outbound`]. Each request is answered with `200` and is not
+    /// sent on.
     ///
     /// # Panics
     ///
@@ -442,11 +443,11 @@ impl WorkerOptions {
         self.start_without_wrangler("watched")
     }
 
-    /// Starts it without wrangler, for very many requests.
+    /// Starts the Worker without wrangler, for very many requests.
     ///
-    /// Wrangler keeps connections to workerd, which closes each after five idle
-    /// seconds. On a busy machine one is often closed as it is used again, and
-    /// that request is lost.
+    /// wrangler keeps connections to workerd, and workerd closes each after five idle seconds. On a
+    /// busy machine a connection is often closed just when it is used again, and that request is
+    /// lost.
     ///
     /// # Panics
     ///
@@ -470,12 +471,12 @@ impl WorkerOptions {
         Worker::start(self.build, "workerd", &command, directory, None)
     }
 
-    /// Does all that `wrangler deploy` does but the upload, and returns the lines
+    /// Does everything that `wrangler deploy` does except for the upload, and returns the lines
     /// that wrangler printed.
     ///
     /// # Panics
     ///
-    /// If wrangler refuses.
+    /// If wrangler fails.
     #[track_caller]
     pub fn deploy_dry_run(self) -> Vec<String> {
         let directory = self.write();
@@ -487,7 +488,7 @@ impl WorkerOptions {
         process.log().lines()
     }
 
-    /// Writes the configuration and the secrets into a directory of their own.
+    /// Writes the configuration and the secrets into a new directory.
     fn write(&self) -> PathBuf {
         let directory = run::new_directory("worker");
         let config = toml::to_string(&self.config).expect("a table is TOML");
@@ -509,18 +510,18 @@ impl WorkerOptions {
     }
 }
 
-/// Wrangler's own way to look at local state.
+/// wrangler's own interface to the local state.
 const EXPLORER: &str = "/cdn-cgi/explorer/api";
 const CONFIG: &str = "wrangler.toml";
 const BESIDE: &str = "beside.toml";
 const ENTRY: &str = "entry.mjs";
-/// Where wrangler keeps the local state, from its directory.
+/// The folder of the local state, below wrangler's directory.
 const STATE: &str = "state";
 
 fn wrangler(directory: &Path) -> Command {
     static COMPILED: Once = Once::new();
-    // Node.js writes what it has compiled when it ends by itself, which `wrangler dev` never
-    // does here.
+    // Node.js writes its compile cache only when it ends by itself. `wrangler dev` is always killed
+    // here, so another command fills the cache.
     COMPILED.call_once(|| {
         if !compiled().is_dir() {
             let mut version = Command::new(environment::path("PROOF_WRANGLER"));
@@ -533,13 +534,13 @@ fn wrangler(directory: &Path) -> Command {
     command
 }
 
-/// Where Node.js keeps what it has compiled of wrangler, for each start after the first: beside
-/// the packages. That saves a start half a second of three.
+/// The folder of Node.js's compile cache for wrangler, beside the packages. With it each start
+/// after the first takes half a second less, of three.
 fn compiled() -> PathBuf {
     environment::path("PROOF_NPM").with_file_name("compiled")
 }
 
-/// What keeps `wrangler dev` on this machine and on ports of its own.
+/// Options that keep `wrangler dev` on this machine and on ports of its own.
 pub fn on_this_machine(inspector: u16) -> Vec<String> {
     let inspector = inspector.to_string();
     let arguments = [
@@ -552,12 +553,12 @@ pub fn on_this_machine(inspector: u16) -> Vec<String> {
     arguments.concat().into_iter().map(str::to_owned).collect()
 }
 
-/// A line that a reader types, in a folder where `npx` finds the same tools as in a
+/// A command that a reader types, in a folder where `npx` finds the same tools as in a
 /// project that has installed them.
 ///
 /// # Panics
 ///
-/// If the folder takes no link to them.
+/// If the tools cannot be linked into the folder.
 pub fn typed(line: &str, directory: &Path) -> Command {
     let modules = directory.join("node_modules");
     if !modules.exists() {
@@ -573,11 +574,11 @@ pub fn typed(line: &str, directory: &Path) -> Command {
     command
 }
 
-/// Everything that keeps wrangler to itself and to this machine.
+/// Keeps wrangler from using other machines, and from settings outside of the directory.
 ///
 /// # Panics
 ///
-/// If the folder of Node.js cannot be on a `PATH`.
+/// If the folder of Node.js cannot be part of `PATH`.
 pub fn prepare(command: &mut Command, directory: &Path) {
     let node = environment::path("PROOF_NODE");
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -599,7 +600,7 @@ pub fn prepare(command: &mut Command, directory: &Path) {
         .env("TMPDIR", directory);
 }
 
-/// Notes how a drill was answered.
+/// Notes that a drill was answered.
 fn drilled(handler: &str, status: u16) {
     match status {
         202 => case::used(format!("drill {handler}")),
@@ -608,7 +609,7 @@ fn drilled(handler: &str, status: u16) {
     }
 }
 
-/// A Worker that answers. Ended when dropped.
+/// A running Worker. It is ended when it is dropped.
 #[derive(Debug)]
 pub struct Worker {
     build: Build,
@@ -628,34 +629,33 @@ impl Drop for Worker {
 }
 
 impl Worker {
-    /// The book's example application, still to be started.
+    /// Options to start the book's example application.
     pub fn listings() -> WorkerOptions {
         Self::of(Build::Listings)
     }
 
-    /// The Worker with the hostile routes, still to be started.
+    /// Options to start the Worker with the hostile routes.
     pub fn fixture() -> WorkerOptions {
         Self::of(Build::Fixture)
     }
 
-    /// The fixture, built so that a panic unwinds, still to be started.
+    /// Options to start the fixture whose panics unwind.
     pub fn unwinding() -> WorkerOptions {
         Self::of(Build::Unwinding)
     }
 
-    /// The Worker whose failing lines are marked, still to be started. `build` is one of its
-    /// three.
+    /// Options to start the Worker whose failing lines are marked. `build` is one of its three
+    /// builds.
     pub fn stacks(build: Build) -> WorkerOptions {
         Self::of(build)
     }
 
-    /// One of the snippets, still to be started.
+    /// Options to start a snippet.
     pub fn snippet(name: &'static str) -> WorkerOptions {
         Self::of(Build::Snippet(name))
     }
 
-    /// The Worker with static assets that serves a published folder, still to be
-    /// started.
+    /// Options to start the Worker with static assets that serves a published folder.
     pub fn site(folder: &Path) -> WorkerOptions {
         let mut config = committed(Build::Site);
         config["assets"]["directory"] = folder.display().to_string().into();
@@ -703,31 +703,31 @@ impl Worker {
         }
     }
 
-    /// Asks for `path`.
+    /// Sends a GET request to `path`.
     #[track_caller]
     pub fn get(&self, path: &str) -> Answer {
         self.request("GET", path, "")
     }
 
-    /// Posts nothing to `path`.
+    /// Sends a POST request without a body to `path`.
     #[track_caller]
     pub fn post(&self, path: &str) -> Answer {
         self.request("POST", path, "")
     }
 
-    /// Posts `body` to `path`.
+    /// Sends `body` as JSON to `path`.
     #[track_caller]
     pub fn post_json(&self, path: &str, body: &Value) -> Answer {
         self.request("POST", path, &body.to_string())
     }
 
-    /// Posts a text to `path`.
+    /// Sends a text to `path`.
     #[track_caller]
     pub fn post_text(&self, path: &str, text: &str) -> Answer {
         self.request("POST", path, text)
     }
 
-    /// Writes to a KV namespace, past the Worker.
+    /// Writes to a KV namespace directly, without the Worker.
     #[track_caller]
     pub fn store(&self, namespace: &str, key: &str, value: &str) {
         let path = format!("{EXPLORER}/storage/kv/namespaces/{namespace}/values/{key}");
@@ -735,7 +735,7 @@ impl Worker {
         assert_eq!(answer.status, 200, "{answer:?}");
     }
 
-    /// How an instance of a Workflow is doing, as wrangler sees it.
+    /// The state of an instance of a Workflow, from wrangler.
     #[track_caller]
     pub fn instance(&self, workflow: &str, id: &str) -> Value {
         let path = format!("{EXPLORER}/workflows/{workflow}/instances/{id}");
@@ -751,7 +751,7 @@ impl Worker {
         answer
     }
 
-    /// Notes that the running test uses this Worker, and which part of it.
+    /// Notes that the running test uses this Worker, and the first part of the path.
     fn used(&self, path: &str) {
         self.process.log();
         if let Some(counted) = &self.counted {
@@ -769,8 +769,8 @@ impl Worker {
         self.send(method, path, &[], body)
     }
 
-    /// Runs a line with `curl` that a reader types, with this Worker in place of
-    /// `host`, and returns what it was answered.
+    /// Runs a command with `curl` that a reader types, with this Worker's address in place of
+    /// `host`, and returns the answer.
     ///
     /// # Panics
     ///
@@ -798,7 +798,7 @@ impl Worker {
         }
     }
 
-    /// Sends any request.
+    /// Sends a request.
     #[track_caller]
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         self.used(path);
@@ -806,15 +806,15 @@ impl Worker {
         http::request(method, &url, headers, body)
     }
 
-    /// Sends a request whose answer may end in the middle of its body.
+    /// Sends a request whose answer may end before its body is complete.
     pub fn send_to_be_cut_off(&self, method: &str, path: &str) {
         self.used(path);
         let url = format!("{}{path}", self.address);
-        // Whether the client was told of the end is the runtime's business.
+        // The runtime decides whether the client sees an error, so the result is ignored.
         let _ = http::try_request(method, &url, &[], "", "");
     }
 
-    /// Sends any request, and returns one of the answer's headers with it.
+    /// Sends a request, and returns the answer with one of its headers.
     #[track_caller]
     pub fn send_for_header(
         &self,
@@ -828,19 +828,19 @@ impl Worker {
         http::request_for_header(method, &url, headers, "", wanted)
     }
 
-    /// Sets the clock of a Worker that was started with one, in milliseconds before or
-    /// after the machine's.
+    /// Sets the clock of a Worker that was started with one: the difference to the machine's clock in
+    /// milliseconds.
     ///
     /// # Panics
     ///
-    /// If it has no clock.
+    /// If the Worker has no such clock.
     #[track_caller]
     pub fn set_clock(&self, ahead_ms: i64) {
         let answer = self.post(&format!("/clock?ahead_ms={ahead_ms}"));
         assert_eq!(answer.status, 204, "{answer:?}");
     }
 
-    /// The instances of a Workflow that there are, as wrangler sees them.
+    /// The instances of a Workflow, from wrangler.
     #[track_caller]
     pub fn instances(&self, workflow: &str) -> Vec<Value> {
         let answer = self.get(&format!("{EXPLORER}/workflows/{workflow}/instances"));
@@ -855,28 +855,28 @@ impl Worker {
     ///
     /// # Panics
     ///
-    /// If there is none.
+    /// If the Worker does not open one.
     #[track_caller]
     pub fn socket(&self, path: &str) -> Socket {
         self.socket_with(path, &[])
     }
 
-    /// Opens a WebSocket at `path`, by a request with these headers.
+    /// Opens a WebSocket at `path`, with these headers in the request.
     ///
     /// # Panics
     ///
-    /// If there is none.
+    /// If the Worker does not open one.
     #[track_caller]
     pub fn socket_with(&self, path: &str, headers: &[(&str, &str)]) -> Socket {
         self.used(path);
         Socket::open(&self.address, path, headers)
     }
 
-    /// Runs another of wrangler's commands on this Worker's state.
+    /// Runs another command of wrangler on this Worker's state.
     ///
     /// # Panics
     ///
-    /// If it fails.
+    /// If the command fails.
     #[track_caller]
     pub fn wrangler(&self, arguments: &[&str]) {
         let mut command = wrangler(&self.directory);
@@ -884,7 +884,7 @@ impl Worker {
         Process::start("wrangler command", &command).wait_for_success(wait::START);
     }
 
-    /// What a Worker that was started watched has sent: `METHOD URL` each.
+    /// The outgoing requests of a Worker that was started watched, each as `METHOD URL`.
     pub fn outbound(&self) -> Vec<String> {
         let lines = self.log().lines();
         lines
@@ -894,27 +894,27 @@ impl Worker {
             .collect()
     }
 
-    /// Where it answers, as `http://127.0.0.1:PORT`.
+    /// The Worker's address, `http://127.0.0.1:PORT`.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// What wrangler and the Worker wrote.
+    /// The output of wrangler and of the Worker.
     pub fn log(&self) -> &Log {
         self.process.log()
     }
 
-    /// The process, for waiting on its lines and counting them.
+    /// The process, to wait for its lines and to count them.
     pub fn process(&self) -> &Process {
         &self.process
     }
 
-    /// Where the configuration and the state are.
+    /// The folder of the configuration and the state.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// How long it took until it answered.
+    /// How long it took until the Worker answered.
     pub fn started_in(&self) -> Duration {
         self.started_in
     }

@@ -1,4 +1,4 @@
-//! Many lists: over HTTP into the queue, out of it into a Workflow.
+//! Many lists, sent over HTTP to the queue, and from there to a Workflow.
 
 use harness::wait;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ fn request(name: &str, sources: &Value) -> Value {
     json!({ "name": name, "sources": sources })
 }
 
-/// The first instance of the batch's Workflow, once it has ended.
+/// Waits for the end of the first instance of the batch's Workflow.
 #[track_caller]
 fn batch(stage: &Stage) -> Value {
     wait::until("end of the batch", LONG, || {
@@ -64,7 +64,7 @@ fn of_a_batch_with_a_bad_list_the_others_are_compiled_and_the_bad_one_is_named()
 
 fn of_messages_of_which_one_is_unusable_the_others_are_compiled() {
     let stage = Stage::new(harness::worker::WorkerOptions::with_drills);
-    // Both are in the queue within the second that it waits for more.
+    // Both messages arrive within one second, in which the queue waits for further messages.
     let unusable = stage.worker.drill("main/queue", "unusable");
     assert_eq!(unusable.status, 202, "{unusable:?}");
     let good = json!([request(
@@ -75,6 +75,6 @@ fn of_messages_of_which_one_is_unusable_the_others_are_compiled() {
     assert_eq!(rules(&stage.list("usable")), ["||usable.example.com^"]);
     let report = stage.report("list `unusable` has no sources");
     assert_eq!(report[0], "main.queue");
-    // None of them comes again.
+    // No message is delivered again.
     assert_eq!(stage.worker.instances("batch-compilation").len(), 1);
 }

@@ -1,4 +1,4 @@
-//! One list, asked for over HTTP.
+//! One list, requested over HTTP.
 
 use harness::wait;
 use serde_json::json;
@@ -50,8 +50,8 @@ fn a_list_is_compiled_from_sources_of_every_syntax_and_served() {
         "! Sources: 3",
         "! Rules: 14",
         "! Exceptions: 2",
-        // The host in other letters, the options in another order, and two lines that
-        // another source has, too.
+        // The duplicates are a host in capitals, options in another order, and two lines that
+        // another source also has.
         "! Duplicates: 4",
         "! Undone: 1",
         "! Invalid: 4",
@@ -72,7 +72,7 @@ fn a_list_is_compiled_from_sources_of_every_syntax_and_served() {
 }
 
 fn two_requests_for_one_list_share_a_compilation_and_a_third_after_it_does_not() {
-    // Of its own: the sources are held for everybody.
+    // A separate stage, because its server holds back sources.
     let stage = Stage::new(|options| options);
     let sources = json!([stage.sources.at("/held/shared")]);
     let first = stage.compile("shared", &sources);
@@ -82,7 +82,7 @@ fn two_requests_for_one_list_share_a_compilation_and_a_third_after_it_does_not()
     let second = stage.compile("shared", &sources);
     assert_eq!(second["joined"], true);
     assert_eq!(second["instance"], first["instance"]);
-    // The same name and other sources are another compilation.
+    // The same name with other sources is another compilation.
     let other = stage.compile("shared", &json!([{ "text": "||other.example.com^" }]));
     assert_eq!(other["joined"], false);
     assert_ne!(other["id"], first["id"]);
@@ -114,7 +114,7 @@ fn a_client_that_has_the_list_is_not_sent_it_again_until_it_changes() {
     let tag = tag.expect("a tag");
     for known in [
         tag.clone(),
-        // What a compressing proxy makes of it, and what a client with two copies sends.
+        // A compressing proxy sends the first form, and a client with two copies sends the second.
         format!("W/{tag}"),
         format!("\"other\", {tag}"),
     ] {
@@ -139,8 +139,7 @@ fn a_source_that_is_away_for_a_moment_is_asked_again() {
     assert_eq!(stage.reports("flaky"), [json!(null); 0]);
 }
 
-/// What a compilation that ends without a list leaves behind: the errors of its one
-/// report, root cause first.
+/// The errors of a compilation that ends without a list, from its only report, root cause first.
 #[track_caller]
 fn ends_without_a_list(name: &str, path: &str) -> serde_json::Value {
     let stage = stage();

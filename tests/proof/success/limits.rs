@@ -1,4 +1,4 @@
-//! Limits, reached and forgotten.
+//! Rate limits: reaching them, and their end.
 
 use harness::wait;
 use harness::worker::WorkerOptions;
@@ -6,8 +6,7 @@ use serde_json::json;
 
 use super::Stage;
 
-/// Requests in a window, the window, and how much of it is left when the clock is set
-/// back.
+/// The requests of a window, the window, and how much of it is left when the clock is set back.
 const REQUESTS: u64 = 60;
 const WINDOW_MS: i64 = 60_000;
 const LEFT_MS: i64 = 20_000;
@@ -33,7 +32,7 @@ fn a_client_at_its_limit_is_refused_until_its_window_is_over_and_forgotten() {
     let seconds = verdict["retry_after_s"].as_u64().expect("seconds");
     assert!((1..=60).contains(&seconds), "{verdict}");
     assert_eq!(after, Some(seconds.to_string()));
-    // It is the same client that asks for lists, and not everybody.
+    // The limit also applies to this client's requests for lists, but not to other clients.
     let list = json!({ "name": "busy", "sources": [{ "text": "||busy.example.com^" }] });
     assert_eq!(stage.post("busy", "/compile", &list).status, 429);
     assert_eq!(stage.post("busy", "/batch", &json!([list])).status, 429);
@@ -49,6 +48,6 @@ fn a_client_at_its_limit_is_refused_until_its_window_is_over_and_forgotten() {
         first,
         json!({ "verdict": "allowed", "remaining": REQUESTS - 1 })
     );
-    // The sweep has left nothing unreadable behind and reports nothing.
+    // The sweep read every entry and reported nothing.
     assert_eq!(stage.receiver.requests().len(), 0);
 }

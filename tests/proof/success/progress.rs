@@ -1,4 +1,4 @@
-//! Progress, on a socket.
+//! Progress on a WebSocket.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use super::{LONG, Stage, stage};
 
-/// workerd puts an object with nothing but sockets to sleep after ten idle seconds.
+/// Longer than the ten idle seconds after which workerd lets an object with sockets hibernate.
 const ASLEEP: Duration = Duration::from_secs(13);
-/// What the coordinator takes for too long, and how much of it is left when the clock
-/// is set back.
+/// The time after which the coordinator gives up a compilation, and how much of it is left when the
+/// clock is set back.
 const STALE_MS: i64 = 15 * 60_000;
 const LEFT_MS: i64 = 5_000;
 
@@ -23,7 +23,7 @@ harness::trials![
     a_compilation_that_nobody_hears_of_is_given_up_and_can_be_asked_for_again,
 ];
 
-/// The stages that a subscriber hears, until the last one.
+/// The stages that a subscriber gets, until the last one.
 #[track_caller]
 fn heard(socket: &mut Socket) -> Vec<Value> {
     let mut heard = Vec::new();
@@ -55,7 +55,7 @@ fn a_subscriber_hears_every_stage_in_order_and_a_late_one_the_last() {
     assert_eq!(json!(heard(&mut socket)), expected);
     let mut late = stage.worker.socket("/lists/heard/progress");
     assert_eq!(heard(&mut late), [done]);
-    // Who fails is told of, too.
+    // A failure is sent to the subscribers, too.
     let mut socket = stage.worker.socket("/lists/unheard-of/progress");
     stage.compile("unheard-of", &json!([stage.sources.at("/gone/b")]));
     let reason = "the step `fetch source 1` failed";
@@ -71,14 +71,14 @@ fn a_subscriber_of_an_object_that_went_to_sleep_hears_the_news() {
     let mut socket = stage.worker.socket("/lists/asleep/progress");
     wait::until("an object", wait::LIMIT, || (made() == 1).then_some(()));
     wait::stays("objects", 1, ASLEEP, made);
-    // The runtime answers this by itself: nobody is woken.
+    // The runtime answers this itself, without making the object again.
     socket.send("ping");
     assert_eq!(socket.read(), "pong");
     assert_eq!(made(), 1);
     stage.compile("asleep", &json!([{ "text": "||asleep.example.com^" }]));
     let last = heard(&mut socket).pop();
     assert_eq!(last, Some(json!({ "stage": "done", "rules": 1 })));
-    // Another object heard the news, with the socket of the first.
+    // A second object sent the progress on the first one's socket.
     wait::until("a second object", wait::LIMIT, || {
         (made() == 2).then_some(())
     });

@@ -1,4 +1,4 @@
-//! Requests that cannot be served: the client's fault, or the deployment's.
+//! Requests that cannot be served, because of the client or because of the deployment.
 
 use harness::wait;
 use serde_json::{Value, json};
@@ -59,7 +59,7 @@ fn a_bad_request_is_refused_with_the_reason_and_reported_to_nobody() {
     assert_eq!(stage.reports("main.fetch"), [Value::Null; 0]);
 }
 
-/// A Worker without these parts of its configuration.
+/// A Worker whose configuration lacks these parts.
 fn without(parts: &'static [&'static str]) -> Stage {
     Stage::new(|options| {
         options.config(|config| {
@@ -101,7 +101,7 @@ fn without_its_bindings_the_worker_answers_and_reports_what_is_missing() {
 fn without_its_workflows_nothing_is_taken_in_and_nothing_lost_track_of() {
     let stage = without(&["workflows"]);
     let list = json!({ "name": "later", "sources": [{ "text": "||later.example.com^" }] });
-    // The coordinator has not kept it as one that is under way: each is a new attempt.
+    // The coordinator did not keep the failed compilation, so each request starts a new one.
     for reports in 1..=2 {
         assert_eq!(stage.post("later", "/compile", &list).status, 500);
         let seen = wait::until("reports", wait::LIMIT, || {
@@ -114,7 +114,7 @@ fn without_its_workflows_nothing_is_taken_in_and_nothing_lost_track_of() {
                 .contains("the coordinator could not use a binding")
         );
     }
-    // The queue delivers a message again, as often as it is configured to.
+    // The queue delivers the message again, as often as it is configured.
     assert_eq!(stage.post("batch", "/batch", &json!([list])).status, 202);
     let marker = "a batch of messages could not be taken in";
     wait::until("all deliveries", LONG, || {

@@ -9,22 +9,22 @@ use harness::receiver::{Answer, Receiver};
 use harness::server::Request;
 use serde_json::{Value, json};
 
-/// More than the example takes from one source.
+/// More bytes than the example accepts from one source.
 const TOO_LARGE: usize = 900_001;
 
 /// Serves `/ads.txt` and `/hosts.txt` from `tests/data/lists`, and:
 ///
-/// - `/away/N/…`: not available the first N times, then one rule;
-/// - `/gone/…`: not there;
-/// - `/large`: too much;
-/// - `/remarks`: nothing but comments;
-/// - `/held/…`: one rule, once the test lets go of it.
+/// - `/away/N/…`: an error for the first N requests, then one rule;
+/// - `/gone/…`: an error;
+/// - `/large`: too much text;
+/// - `/remarks`: only comments;
+/// - `/held/…`: one rule, after the test releases it.
 pub(super) struct Sources {
     server: Receiver,
     gate: Arc<Gate>,
 }
 
-/// Lets nobody through until it is opened.
+/// Blocks every request until it is opened.
 #[derive(Default)]
 struct Gate {
     is_open: Mutex<bool>,
@@ -47,19 +47,19 @@ impl Sources {
         Sources { server, gate }
     }
 
-    /// A source at this path.
+    /// The source with this path, as a request names it.
     pub(super) fn at(&self, path: &str) -> Value {
         json!({ "url": format!("{}{path}", self.server.url()) })
     }
 
-    /// How many times this path was asked for.
+    /// How many times this path was requested.
     pub(super) fn count(&self, path: &str) -> usize {
         let requests = self.server.requests();
         let asked = requests.iter().filter(|it| it.request.target == path);
         asked.count()
     }
 
-    /// Lets go of what is held, now and from now on.
+    /// Releases the held requests, and all later ones.
     pub(super) fn let_go(&self) {
         *self
             .gate

@@ -1,14 +1,14 @@
-//! What a cron trigger starts: the cache warmed, the lists' health watched.
+//! The Workflows that a cron trigger starts: warming the cache, and checking the lists.
 
 use harness::wait;
 use serde_json::{Value, json};
 
 use super::{LONG, Stage, has_ended};
 
-/// Under which a list is kept.
+/// The prefix of a list's key.
 const PREFIX: &str = "list:";
 const CRON: &str = "/cdn-cgi/handler/scheduled?cron=0+*+*+*+*";
-/// The committed name of the namespace; wrangler has no other for it.
+/// The committed name of the namespace, which is its only name for wrangler.
 const LISTS: &str = "LISTS";
 
 harness::trials![
@@ -18,7 +18,7 @@ harness::trials![
     a_list_that_is_bad_for_a_moment_is_good_health,
 ];
 
-/// The only instance of a Workflow, once it has ended.
+/// Waits for the end of the only instance of a Workflow.
 #[track_caller]
 fn only(stage: &Stage, workflow: &str) -> Value {
     let ended = wait::until(&format!("end of {workflow}"), LONG, || {
@@ -75,7 +75,7 @@ fn a_trigger_starts_only_what_an_operator_stored_for_it() {
     assert_eq!(health(&stage).1, json!({ "checked": 0, "problems": [] }));
 }
 
-/// Stores a list that is none, beside a good one.
+/// A stage with an invalid list and a valid one.
 fn with_a_bad_list() -> Stage {
     let stage = Stage::new(|options| options);
     stage.compile("good", &json!([{ "text": "||good.example.com^" }]));
@@ -98,7 +98,7 @@ fn a_list_that_stays_bad_is_bad_health_and_a_report() {
     let report = stage.report("lists are not in order");
     let said = format!("1 of 2 lists are not in order: {problem}");
     assert_eq!(report, json!(["HealthMonitoringWorkflow.run", [said]]));
-    // The warming read the good one and names the other.
+    // The warming read the valid list, and reports the other one.
     assert_eq!(only(&stage, "cache-warming")["status"], "errored");
     let report = stage.report("cannot be warmed");
     let expected = json!([
@@ -114,7 +114,7 @@ fn a_list_that_stays_bad_is_bad_health_and_a_report() {
 
 fn a_list_that_is_bad_for_a_moment_is_good_health() {
     let stage = with_a_bad_list();
-    // A schedule of its own: the warming would report the list.
+    // This schedule leaves out the warming, which would report the list.
     let jobs = json!({ "jobs": ["health_monitoring"] }).to_string();
     stage
         .worker

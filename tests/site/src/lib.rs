@@ -1,5 +1,5 @@
-//! A static file server on a port of its own, as plain as any that a book may be
-//! served from.
+//! A static file server on a port of its own, as simple as any server that a book may be served
+//! from.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs, unreachable_pub)]
@@ -13,10 +13,10 @@ use std::path::{Component, Path, PathBuf};
 
 use server::{Listener, Request};
 
-/// The headers that each file of a site is sent with, by its path.
+/// The headers of each file of a site, by the file's path.
 pub type Headers = fn(&str) -> Vec<(&'static str, String)>;
 
-/// A folder that is being served. Ends when dropped.
+/// A folder that is being served. The server ends when this is dropped.
 #[derive(Debug)]
 pub struct Site {
     listener: Listener,
@@ -48,7 +48,7 @@ impl Site {
         Self::on(listener, folder, path, headers)
     }
 
-    /// The same on a port of the caller's choice.
+    /// Serves `folder` in the same way, on a port that the caller chooses.
     ///
     /// # Panics
     ///
@@ -71,7 +71,7 @@ impl Site {
         format!("{}{}/{page}", self.origin(), self.under)
     }
 
-    /// Scheme, host and port, as every request's URL starts that stays here.
+    /// Scheme, host and port: the beginning of every URL of this site.
     pub fn origin(&self) -> String {
         format!("http://{}", self.listener.address())
     }
@@ -88,7 +88,7 @@ fn answer(
     let inside = path.strip_prefix(under).and_then(|it| it.strip_prefix('/'));
     let file = inside.and_then(|path| file_in(folder, path));
     let found = file.and_then(|file| Some((200, fs::read(&file).ok()?, content_type(&file))));
-    // As every host for static pages does.
+    // Every host for static pages answers a missing file in this way.
     let (status, body, kind) = found.unwrap_or_else(|| {
         let page = fs::read(folder.join("404.html")).unwrap_or_default();
         (404, page, "text/html; charset=utf-8")
@@ -98,7 +98,7 @@ fn answer(
     server::write_reply(stream, status, &headers, &body)
 }
 
-/// The file for a path as it stands in a request, never one outside of the folder.
+/// The file for the path of a request. It is never outside of the folder.
 fn file_in(folder: &Path, path: &str) -> Option<PathBuf> {
     let path = decoded(path)?;
     let path = Path::new(&path);

@@ -1,4 +1,4 @@
-//! As much of HTTP as a server for clients on this machine needs.
+//! The part of HTTP that a server for clients on this machine needs.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-/// Connections are taken, each on a thread of its own, until this is dropped.
+/// A server that handles each connection on a thread of its own, until it is dropped.
 #[derive(Debug)]
 pub struct Listener {
     address: SocketAddr,
@@ -14,7 +14,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Gives each connection to `talk`. One that breaks is the client's business.
+    /// Calls `talk` with each connection. An error in one connection is ignored.
     ///
     /// # Panics
     ///
@@ -40,7 +40,7 @@ impl Listener {
         Listener { address, closing }
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -49,19 +49,19 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         self.closing.store(true, Ordering::SeqCst);
-        // Wakes the listener up, so that it sees that it is over.
+        // Wakes the listener, so that it notices the end.
         let _ = TcpStream::connect(self.address);
     }
 }
 
-/// A request as it came.
+/// A request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
-    /// The method, in capitals.
+    /// The method in capitals.
     pub method: String,
     /// The path and the query.
     pub target: String,
-    /// The headers in their order, their names in lower case.
+    /// The headers in their order, with their names in lower case.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
@@ -81,11 +81,11 @@ impl Request {
     }
 }
 
-/// Reads the next request, or nothing if the client is done.
+/// Reads the next request. `None` if the client has closed the connection.
 ///
 /// # Errors
 ///
-/// If the connection breaks or what comes is not HTTP.
+/// If the connection breaks, or if the data is not HTTP.
 pub fn read_request(stream: &TcpStream) -> io::Result<Option<Request>> {
     let mut reader = BufReader::new(stream);
     let Some(start) = read_line(&mut reader)? else {
@@ -143,7 +143,7 @@ fn garbage() -> io::Error {
 ///
 /// # Errors
 ///
-/// If the client is gone.
+/// If the client has closed the connection.
 pub fn write_reply<N: AsRef<str>>(
     mut stream: &TcpStream,
     status: u16,
