@@ -828,8 +828,8 @@ impl Worker {
         http::request_for_header(method, &url, headers, "", wanted)
     }
 
-    /// Sets the clock of a Worker that was started with one: the difference to the machine's clock in
-    /// milliseconds.
+    /// Sets the clock of a Worker that was started with one, by its difference to the machine's
+    /// clock in milliseconds.
     ///
     /// # Panics
     ///
