@@ -1,4 +1,4 @@
-//! Whether a client has a list already.
+//! Whether a client already has the current version of a list.
 
 // ANCHOR: is_known
 /// Whether the header `If-None-Match` names the version with this tag.

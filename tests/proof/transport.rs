@@ -333,7 +333,7 @@ fn stage() -> MutexGuard<'static, Stage> {
     stage.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The same Worker without a DSN.
+/// The stage's Worker, started without a DSN.
 pub fn silent() -> &'static Worker {
     static SILENT: Shared<Worker> = Shared::new();
     SILENT.get(|| Worker::fixture().start())

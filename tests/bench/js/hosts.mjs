@@ -156,7 +156,7 @@ export function hosts({
     }
 
     async fetch(request) {
-      // First of all: the runtime runs a failed alarm again.
+      // The order is stored before the alarm is set, because the alarm reads it.
       await this.ctx.storage.put("order", orderOf(request));
       await this.ctx.storage.setAlarm(Date.now());
       return new Response("the alarm is set\n", { status: 202 });

@@ -16,7 +16,7 @@ use crate::rendered::{self, Rendered};
 pub const FOLDER: &str = "api";
 const FRONT: &str = "worker_sentry/index.html";
 
-/// Adds to a rendered book what rustdoc made.
+/// Adds rustdoc's pages to a rendered book.
 pub fn add(docs: &Path, book: &Path) -> Result<()> {
     let pages = rendered::pages(book, &[FOLDER])?;
     let naming = naming(&pages);

@@ -18,7 +18,7 @@ use crate::rendered::{self, Rendered, broken};
 /// The list of all pages, which the renderer writes: <https://llmstxt.org/>
 pub const LIST_FOR_PROGRAMS: &str = "llms.txt";
 
-/// What is to be published, and where.
+/// The options of a publication.
 #[derive(Default)]
 pub struct Options {
     /// The folder: a new one, or one that this command filled before.
@@ -209,7 +209,7 @@ impl fmt::Display for Release {
 struct Address {
     /// The whole address, with a slash at its end.
     url: String,
-    /// The same without scheme and host.
+    /// The address without scheme and host.
     path: String,
 }
 

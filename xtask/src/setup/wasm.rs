@@ -54,8 +54,7 @@ impl Wasm {
         run::output_of(rustc.arg("--version")).unwrap_or_default()
     }
 
-    /// The cargo of this compiler. By its path: a cargo folder of the user
-    /// may come first in the search for subcommands.
+    /// The cargo of this compiler, which is found first on the command's `PATH`.
     pub fn cargo(&self) -> Command {
         let mut command = run::command("cargo");
         self.apply(&mut command);
