@@ -184,7 +184,7 @@ fn a_folder_with_files_of_somebody_elses_is_refused_and_left_as_it_is() {
     let folder = run::new_directory("foreign");
     fs::write(folder.join("thesis.txt"), "years of work").expect("a file");
     let refused = publish(&folder, &[]);
-    refused.wait_for_line("none that this command wrote", wait::START);
+    refused.wait_for_line("files that this command did not write", wait::START);
     let left = fs::read_dir(&folder).expect("the folder").flatten();
     let left = Vec::from_iter(left.map(|entry| entry.file_name()));
     assert_eq!(left, ["thesis.txt"]);

@@ -102,7 +102,10 @@ pub fn preprocess(root: &Path) -> Result<()> {
     let mut wrong = drawings::wrong()?;
     wrong.extend(Chapter::all().iter().flat_map(unknown_commands));
     if !wrong.is_empty() {
-        bail!("the book is not as it has to be:\n{}", wrong.join("\n"));
+        bail!(
+            "the book has mistakes; correct these places:\n{}",
+            wrong.join("\n")
+        );
     }
     compile(root, &["preprocess".as_ref()])
 }

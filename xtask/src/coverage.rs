@@ -107,7 +107,10 @@ pub fn coverage(root: &Path, only: Option<Part>) -> Result<()> {
     next("lines");
     // A counter refers to the line number of the time when it was compiled.
     if fs::read_to_string(&positions).is_ok_and(|then| then != placed(&listings)) {
-        bail!("a listing has changed or moved since the Workers were built: run all of it");
+        bail!(
+            "a listing has changed or moved since the Workers were built: run `cargo xtask coverage` \
+             without --only"
+        );
     }
     let mut counters = counted(&target, &native_folder(&target), false)?;
     counters.extend(counted(&target, &proof_folder(&target), true)?);
@@ -310,7 +313,8 @@ fn placed(listings: &BTreeMap<String, Listing>) -> String {
 fn counted(target: &Path, folder: &Path, is_runtime: bool) -> Result<Vec<Counters>> {
     let mut found = Vec::new();
     let mut failed = BTreeSet::new();
-    let entries = fs::read_dir(folder).context("nothing was counted yet: run all of it")?;
+    let entries = fs::read_dir(folder)
+        .context("nothing was counted yet: run `cargo xtask coverage` without --only")?;
     for entry in entries.flatten() {
         let of = entry.path();
         if of.extension().is_none_or(|it| it != "of") {
@@ -342,7 +346,7 @@ fn counted(target: &Path, folder: &Path, is_runtime: bool) -> Result<Vec<Counter
     }
     found.retain(|counters| !failed.contains(&counters.test));
     if found.is_empty() {
-        bail!("nothing was counted");
+        bail!("no test left counters: look at the failures above");
     }
     Ok(found)
 }

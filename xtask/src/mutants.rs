@@ -98,8 +98,9 @@ fn difference(root: &Path, base: &str, out: &Path) -> Result<PathBuf> {
     command
         .current_dir(root)
         .args(["diff", "--unified=0", base]);
-    let text = run::output_of(&mut command)
-        .with_context(|| format!("git knows no {base} to compare with"))?;
+    let text = run::output_of(&mut command).with_context(|| {
+        format!("git has no commit or branch {base}: give --changed one that is there")
+    })?;
     let file = out.join("difference.patch");
     fs::write(&file, text)?;
     Ok(file)
@@ -154,7 +155,7 @@ impl Seen {
         let mut wrong = Vec::new();
         for name in self.survived.iter().filter(|it| !known.0.contains_key(*it)) {
             wrong.push(format!(
-                "  survives, and no test says why it may:\n    {name}"
+                "  survives: add a test that fails, or a line with the reason in {KNOWN}:\n    {name}"
             ));
         }
         // Two places can have a change of the same name, of which one is caught and the other

@@ -49,7 +49,7 @@ impl Places {
             if unwinding.is_dir() {
                 command.env(variable, unwinding);
             } else {
-                eprintln!("  {UNCHECKED}: {folder} was not built so");
+                eprintln!("  {UNCHECKED}: {folder} has no build that unwinds");
             }
         }
         command.env("PROOF_XTASK", std::env::current_exe()?);

@@ -64,7 +64,8 @@ impl Measured {
     pub fn read() -> Result<Self> {
         let text = std::fs::read_to_string(root().join(FILE))
             .with_context(|| format!("cannot read {FILE}"))?;
-        Self::parsed(&text).with_context(|| format!("{FILE} is no record"))
+        Self::parsed(&text)
+            .with_context(|| format!("{FILE} cannot be read: make it with `cargo xtask coverage`"))
     }
 
     /// A test by its number, and whether it ran in the real runtime.

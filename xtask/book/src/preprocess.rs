@@ -21,7 +21,10 @@ pub fn preprocess() -> Result<()> {
     let proven = Proven::load()?;
     let wrong = checks::wrong(&proven);
     if !wrong.is_empty() {
-        bail!("the book is not as it has to be:\n{}", wrong.join("\n"));
+        bail!(
+            "the book has mistakes; correct these places:\n{}",
+            wrong.join("\n")
+        );
     }
     let is_ahead = proven.is_ahead();
     let proven = proven.strict();

@@ -479,7 +479,9 @@ impl Record {
     fn read() -> Result<Self> {
         let text = std::fs::read_to_string(root().join(FILE))
             .with_context(|| format!("cannot read {FILE}"))?;
-        Self::parsed(&text).with_context(|| format!("{FILE} is no record"))
+        Self::parsed(&text).with_context(|| {
+            format!("{FILE} cannot be read: make it with `cargo xtask test --record`")
+        })
     }
 
     fn parsed(text: &str) -> Result<Self> {

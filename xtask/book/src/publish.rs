@@ -256,7 +256,7 @@ fn releases_in(out: &Path) -> Result<BTreeSet<Release>> {
     let is_new = names.iter().all(|name| is_kept(name));
     if !is_new && !names.iter().any(|name| name == LIST) {
         bail!(
-            "{} has files, but none that this command wrote",
+            "{} has files that this command did not write: choose another folder with --out",
             out.display()
         );
     }

@@ -104,7 +104,7 @@ impl Setup {
         let made = step("nightly Rust, to unwind", || {
             Ok(match unwinding::find_or_install(&self.cache) {
                 Ok((made, outcome)) => (Ok(made), outcome),
-                Err(error) => (Err(format!("{error:#}")), "not to be had".to_owned()),
+                Err(error) => (Err(format!("{error:#}")), "not available".to_owned()),
             })
         });
         made.unwrap_or_else(|error| Err(format!("{error:#}")))
