@@ -701,6 +701,23 @@ pub(crate) mod tests {
         assert_eq!(load_now(&fake).expect_err("not now").binding, DSN);
     }
 
+    #[test]
+    fn each_binding_is_read_by_its_name_with_and_without_a_wait() {
+        for name in BINDINGS.into_iter().chain([VERSION_METADATA]) {
+            let fake = Fake::default();
+            fake.world.bind(DSN, GOOD_DSN);
+            let read = || {
+                let waiting = format!("{:?}", block_on(load(&fake)));
+                assert_eq!(waiting, format!("{:?}", load_now(&fake)), "{name}");
+                waiting
+            };
+            let without = read();
+            // A text that is the default of none of them.
+            fake.world.bind(name, "0.25");
+            assert_ne!(read(), without, "{name}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_text_in_any_binding_makes_it_panic_and_no_complaint_repeats_it(

@@ -208,6 +208,25 @@ mod tests {
     }
 
     #[test]
+    fn the_dsn_is_in_the_envelope_for_a_tunnel_and_for_nobody_else() {
+        for (bound, dsn) in [
+            (&[][..], None),
+            (
+                &[("SENTRY_TUNNEL", "https://t.example.com/")],
+                Some("https://key@s.example.com/1"),
+            ),
+        ] {
+            let client = IsolateClient::build(config(bound));
+            let draft = Draft::of_panic("no", None, Place::default());
+            let envelope = envelope(&Fake::default(), &client, draft.into()).expect("an envelope");
+            let text = String::from_utf8(envelope.bytes).expect("text");
+            let head: Value =
+                serde_json::from_str(text.lines().next().expect("a line")).expect("JSON");
+            assert_eq!(head.get("dsn").and_then(Value::as_str), dsn);
+        }
+    }
+
+    #[test]
     fn a_rate_is_a_decision_that_everybody_is_told() {
         for (rate, sampled) in [("0", "false"), ("1", "true")] {
             let client = IsolateClient::build(config(&[("SENTRY_TRACES_SAMPLE_RATE", rate)]));
