@@ -377,7 +377,7 @@ pub enum InstanceStatusKind {
     Paused,
     /// Ended by an error.
     Errored,
-    /// Ended by [`WorkflowInstance::terminate`].
+    /// Ended from outside, for example by [`WorkflowInstance::terminate`].
     Terminated,
     /// Ended successfully.
     Complete,
