@@ -52,7 +52,7 @@ pub struct Waiting {
     pub id: usize,
     /// The handler's number.
     pub handler: usize,
-    /// What the handler waits for.
+    /// The kind of the wait.
     pub wait: Wait,
 }
 

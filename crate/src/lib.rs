@@ -37,10 +37,10 @@
 //! | `panics` | what the panic hook does; in a build that unwinds, `scope` catches the panic |
 //! | `scope` | which run of which handler an event belongs to; the data and the reports of that run |
 //! | `steps` | the six steps: `guard` is the first, `load` the second, `slot` the third and fourth, `client` the fifth, `prepare` and `deliver` the sixth. `prepare` asks whether a limit forbids to send |
-//! | `item` | what an event says: the causes of an error (`exception`, put in Sentry's order by `draft`), what JavaScript threw (`thrown`), a type's name, a stack |
-//! | `trace` | which trace a run is part of: its ids, what it continues, what goes out of it |
-//! | `wire` | how it is sent: the envelope, the headers (`endpoint`), and what a receiver's answer forbids (`limits`) |
-//! | `platform` | nothing: `Runtime` is the seam, and behind it `workerd` talks to JavaScript |
+//! | `item` | the contents of an event: the causes of an error (`exception`, put in Sentry's order by `draft`), a value that JavaScript threw (`thrown`), a type's name, a stack |
+//! | `trace` | which trace a run is part of: its ids, the trace it continues, the trace it passes on |
+//! | `wire` | how an item is sent: the envelope, the headers (`endpoint`), and the receiver's rate limits (`limits`) |
+//! | `platform` | nothing: `Runtime` is the interface, and its implementation `workerd` talks to JavaScript |
 //!
 //! No layer calls one above it, with one exception: `wire` writes the items of `item`.
 //!
@@ -48,7 +48,7 @@
 //! `steps::exit`. `workflow` stands beside the layers and uses them in one file.
 
 #![warn(missing_docs, unreachable_pub)]
-// docs.rs says of each item which feature it needs.
+// docs.rs shows for each item the feature that it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod api;
@@ -174,11 +174,11 @@ pub mod tracing {
 ///
 /// # Options
 ///
-/// | option | meaning | if not said |
+/// | option | meaning | default |
 /// | --- | --- | --- |
 /// | `class = "Limiter"` | the class's name in events | the type's name |
 /// | `env = self.environment` | where the object keeps its `Env` | the field that `new` puts it into, else `self.env` |
-/// | `skip(fetch)` | these handlers stay as they are | none |
+/// | `skip(fetch)` | these handlers are not wrapped | none |
 /// | `background(fetch)` | these do not wait for their report: [`with_sentry_without_waiting`] | none |
 /// | `state = self.ctx` | where the object keeps its `State`, for `background` | the field that `new` puts it into, else `self.state` |
 /// | `crate = path` | where this crate is | `::worker_sentry` |

@@ -98,9 +98,9 @@ pub(crate) fn arm(env: &Env) {
 }
 // ANCHOR_END: arm
 
-/// Installs one more panic hook, the first time it is called for `is_armed`. The hook calls
-/// `before`, then the previous hook, which reports the panic, then `after`. It is for check-ins
-/// and logs that are sent when a panic ends the WebAssembly instance.
+/// Installs one more panic hook, the first time it is called for `is_armed`. It is for check-ins
+/// and logs that are sent when a panic ends the WebAssembly instance. The crate's own hook reports
+/// the panic first. Then this hook calls `before`, the earlier hook, and `after`.
 pub(crate) fn around(
     env: &Env,
     is_armed: &'static LocalKey<Cell<bool>>,

@@ -1,4 +1,4 @@
-//! A bad deploy: many isolates fail at once, and the receiver limits what it takes.
+//! A bad deploy: many isolates fail at once, and the receiver limits its rate.
 //!
 //! The steps, the states and the pauses are the crate's own, separate for each isolate.
 //! The receiver is simulated: it accepts a number of events in a minute, and answers further ones

@@ -322,7 +322,7 @@ mod tests {
         Place::new("Object", Handler::Alarm)
     }
 
-    /// What [`configure_scope`], [`add_breadcrumb`] and [`capture_message`] do where there
+    /// Does what [`configure_scope`], [`add_breadcrumb`] and [`capture_message`] do if there
     /// is an `env`.
     fn say(change: impl FnOnce(&mut ScopeData)) {
         configure(&current(), change);

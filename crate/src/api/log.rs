@@ -215,7 +215,7 @@ mod tests {
         bodies.collect()
     }
 
-    /// Sends what a run sends at its end.
+    /// Ends a run and sends its logs.
     fn end(fake: &Fake, isolate: &Shared, scope: &Scope) {
         block_on(send_all(fake, isolate, scope.end_logs()));
     }

@@ -326,8 +326,7 @@ impl Checked {
     }
 }
 
-/// Installs a panic hook, in front of the present one, which reports this run as failed when
-/// a panic ends the WebAssembly instance.
+/// Makes a panic that ends the WebAssembly instance report this run as failed.
 fn arm(env: &Env, checked: &Rc<Checked>) {
     OPEN.with_borrow_mut(|open| {
         open.retain(|it| it.upgrade().is_some_and(|it| it.outcome.get().is_none()));

@@ -1,4 +1,4 @@
-//! One trace over several isolates: what a run continues, and what goes out with its calls.
+//! One trace over several isolates: continues incoming traces, and passes traces on with calls.
 
 use std::fmt;
 use std::future::Future;
@@ -326,7 +326,7 @@ pub async fn current_trace() -> Option<TraceHeaders> {
     })
 }
 
-/// The property under which an object carries a trace, where there are no headers.
+/// The property of an object that carries a trace if there are no headers.
 const KEY: &str = "__sentry_trace";
 
 impl TraceHeaders {

@@ -50,7 +50,7 @@ struct More {
 impl<'e> Report<'e> {
     /// A report of `error` and the chain of its sources.
     ///
-    /// Takes whatever a capture takes, which [`IntoReport`](crate::IntoReport) lists.
+    /// Takes the same types as a capture. [`IntoReport`](crate::IntoReport) lists them.
     pub fn new<Kind>(error: impl crate::IntoReport<'e, Kind>) -> Self {
         error.into_report()
     }

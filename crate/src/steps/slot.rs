@@ -45,7 +45,7 @@ pub(crate) fn shared() -> &'static Shared {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket(u64);
 
-/// What a caller is to do next.
+/// The next action of a caller.
 #[derive(Debug)]
 pub(crate) enum Turn<C> {
     /// Load, then call [`Isolate::loaded`] or [`Isolate::failed`].

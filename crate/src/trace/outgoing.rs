@@ -18,8 +18,8 @@ pub(crate) struct Existing<'a> {
 ///
 /// If the request has the `sentry-trace` that this run continues, the request is the incoming
 /// one, passed on to the next service, and the header is replaced. Any other `sentry-trace` is
-/// kept. If it belongs to another trace, no header is set, because the request's baggage and
-/// ours would contradict each other.
+/// kept. If it is malformed or belongs to another trace, no header is set, because the request's
+/// baggage and ours would contradict each other.
 ///
 /// `with_traceparent` adds the header of W3C, for services that only know OpenTelemetry.
 pub(crate) fn headers(

@@ -6,7 +6,7 @@
 //! | key | value |
 //! | --- | --- |
 //! | `instance_id` | the instance's id |
-//! | `name` | the Workflow's name, if the runtime tells it |
+//! | `name` | the Workflow's name, if the runtime has it |
 //! | `step` | the step that is running, or the one whose failure is reported |
 //! | `attempt` | that step's attempt, if it is known |
 
