@@ -42,7 +42,7 @@ pub trait TracedAlarm {
     ///
     /// # Errors
     ///
-    /// Those of [`Storage::set_alarm`].
+    /// Fails as [`Storage::set_alarm`] does.
     fn traced_set_alarm(&self, time: impl Into<ScheduledTime>) -> impl Future<Output = Result<()>>;
 
     /// Links the transaction of the current run to the trace of the run that set the alarm.

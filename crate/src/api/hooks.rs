@@ -34,7 +34,7 @@ pub fn set_before_send(hook: impl Fn(Event<'static>) -> Option<Event<'static>> +
     before_send::set(Box::new(hook));
 }
 
-/// Sends at most so many events of one error from each isolate in a minute.
+/// Limits how many events of one error each isolate sends in a minute, to `most`.
 ///
 /// Set the limit in the Worker's start event, which runs first in every isolate. The last limit
 /// that was set is used. `0` removes the limit. The minute begins with the first event of the

@@ -68,8 +68,8 @@ pub trait TracedQueue {
     ///
     /// # Errors
     ///
-    /// Those of [`traced_send`](Self::traced_send). If one message cannot be serialised, none
-    /// is sent.
+    /// Fails as [`traced_send`](Self::traced_send) does. If one message cannot be serialised, no
+    /// message is sent.
     fn traced_send_batch<T: Serialize>(&self, messages: &[T]) -> impl Future<Output = Result<()>>;
 }
 

@@ -48,14 +48,14 @@ mod off {
 #[cfg(not(feature = "spans"))]
 pub(crate) use off::*;
 
-/// Ends the recording of a run, and gives back what sends it, with the run's logs.
+/// Ends the recording of a run. Returns the future that sends it, with the run's logs.
 #[cfg(not(feature = "logs"))]
 #[inline(always)]
 pub(crate) fn end(env: &Env, scope: &Scope, is_ok: bool) -> Option<Errand> {
     transaction(env, scope, is_ok)
 }
 
-/// What sends the logs that a run has by now, which may not go on after this.
+/// The future that sends the logs that a run has so far, for a run that may not go on.
 #[cfg(not(feature = "logs"))]
 #[inline(always)]
 pub(crate) fn end_part(_: &Env, _: &Scope) -> Option<Errand> {
@@ -71,7 +71,7 @@ mod logs {
 
     use super::*;
 
-    /// Takes the logs that a run has by now, and gives back what sends them.
+    /// Takes the logs that a run has so far, and returns the future that sends them.
     type Deliver = fn(&Env, &Scope) -> Option<Errand>;
 
     thread_local! {
@@ -85,7 +85,7 @@ mod logs {
         DELIVER.set(Some(deliver));
     }
 
-    /// Ends the recording of a run, and gives back what sends it, with the run's logs.
+    /// Ends the recording of a run. Returns the future that sends it, with the run's logs.
     pub(crate) fn end(env: &Env, scope: &Scope, is_ok: bool) -> Option<Errand> {
         let transaction = transaction(env, scope, is_ok);
         let logs = match scope.ends_with_logs() {
@@ -105,7 +105,7 @@ mod logs {
         }
     }
 
-    /// What sends the logs that a run has by now, which may not go on after this.
+    /// The future that sends the logs that a run has so far, for a run that may not go on.
     pub(crate) fn end_part(env: &Env, scope: &Scope) -> Option<Errand> {
         DELIVER.get()?(env, scope)
     }
@@ -180,7 +180,7 @@ mod on {
         scope.set_data("cloudflare.workflow.attempt", u64::from(attempt));
     }
 
-    /// Ends the recording of a run, and gives back what sends it.
+    /// Ends the recording of a run, and returns the future that sends it.
     pub(super) fn transaction(env: &Env, scope: &Scope, is_ok: bool) -> Option<Errand> {
         let record = scope.end(is_ok)?;
         let runtime = Workerd::owned(env);

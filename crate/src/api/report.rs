@@ -76,8 +76,9 @@ impl<'e> Report<'e> {
 
     /// Names the class and the handler that failed.
     ///
-    /// They become the event's transaction, `Class.handler`, and the tags `class` and
-    /// `handler`. Without them, the event has those of the wrapper around the capture.
+    /// The event's transaction becomes `Class.handler`, and its tags `class` and `handler` are set.
+    /// Without this call, the event has the class and the handler of the wrapper around the
+    /// capture.
     pub fn in_handler(self, class: impl Into<Cow<'static, str>>, handler: Handler) -> Self {
         self.at(Place::new(class, handler))
     }

@@ -64,7 +64,7 @@ pub async fn span<F: Future>(
 ///
 /// # Errors
 ///
-/// Those of `future`, unchanged.
+/// Returns the error of `future`, unchanged.
 pub async fn try_span<T, E>(
     op: impl Into<Cow<'static, str>>,
     name: impl Into<Cow<'static, str>>,

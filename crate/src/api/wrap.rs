@@ -254,7 +254,7 @@ where
     }
     if let (Ok(Err(error)), true) = (&outcome, becomes_panic) {
         error.into_report().announce(panics::returns);
-        // This runs after the panic, if there is one.
+        // This future runs only after `worker` had its chance to panic.
         context.wait_until(async { panics::returned() });
     }
     resume(outcome)

@@ -69,7 +69,7 @@ pub(crate) struct Scope {
     /// The position in the trace. It is set when something asks for it.
     position: OnceCell<Position>,
     kept: OnceCell<Box<Kept>>,
-    /// What is recorded of this scope.
+    /// The part of this scope in a recording.
     #[cfg(any(test, feature = "spans"))]
     spans: RefCell<spans::Spans>,
     #[cfg(any(test, feature = "logs"))]

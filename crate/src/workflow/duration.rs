@@ -46,9 +46,9 @@ impl WorkflowDuration {
 /// A length of time: of a sleep, a timeout, a delay between attempts, or the time for which
 /// an ended instance is kept.
 ///
-/// It is made from an amount and a unit, from a [`Duration`], or from a text that the runtime
-/// reads, such as `"10 seconds"` or `"1 hour"`. This crate does not check the text: the runtime
-/// rejects the call if the text is malformed. Milliseconds above 2⁵³ − 1 become 2⁵³ − 1.
+/// A length is made from an amount and a unit, from a [`Duration`], or from a text that the
+/// runtime reads, such as `"10 seconds"` or `"1 hour"`. This crate does not check the text: the
+/// runtime rejects the call if the text is malformed. Milliseconds above 2⁵³ − 1 become 2⁵³ − 1.
 ///
 /// ```
 /// use std::time::Duration;

@@ -39,7 +39,7 @@ impl Error for StepError {}
 
 /// Why a step failed, after its last attempt.
 ///
-/// Its [`source`](Error::source) is the error that the step's body returned. If
+/// The failure's [`source`](Error::source) is the error that the step's body returned. If
 /// the step failed in an earlier run of the Workflow, or for a reason outside of
 /// its body, such as a timeout, the source is a [`worker::Error`] instead.
 ///
