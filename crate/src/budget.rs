@@ -1,9 +1,9 @@
 //! What a capture may cost, in figures that do not vary from run to run.
 //!
-//! A test here that fails says that a change made captures dearer. Look at what it
-//! added: a clone, a `format!`, a field of the event. If it is worth its price, raise
-//! the figure in the same commit and say why. What the calls into JavaScript and the
-//! upload may cost is in `tests/proof/budget.rs`.
+//! If a test here fails, a change has made captures more expensive. Look for what the change
+//! added: a clone, a `format!`, a field of the event. If the change is worth its price, raise
+//! the figure in the same commit and say why. The limits for calls into JavaScript and for the
+//! upload are in `tests/proof/budget.rs`.
 
 use std::cell::RefCell;
 use std::num::ParseIntError;
@@ -23,16 +23,16 @@ use crate::steps::prepare;
 use crate::steps::slot::{Isolate, Shared};
 
 /// Allocations from the error to the bytes of its envelope, in an isolate that is
-/// ready. Four of them are its trace: the run's, the trace, what it tells, and a key.
+/// ready. Four of them are for the trace: the run's trace, the trace itself, its DSC, and a key.
 const ALLOCATIONS: u64 = 35;
-/// The most memory that is in use on the way, in bytes.
+/// The most memory that is in use during a capture, in bytes.
 const PEAK: u64 = 4_500;
 /// An envelope with one error of a few words, in bytes.
 const ENVELOPE: usize = 1_030;
-/// Allocations of a wrapped call that does not fail: its scope.
+/// Allocations of a wrapped call that does not fail. The one is its scope.
 const ALLOCATIONS_OF_A_QUIET_CALL: u64 = 1;
-/// The size of a report as most are, in machine words. It is moved into the future of its
-/// capture before anybody knows whether there is a DSN.
+/// The size of a report, in machine words. A report is moved into the future of its capture,
+/// even without a DSN.
 const WORDS_OF_A_REPORT: usize = 15;
 /// Allocations of a capture without a DSN.
 const ALLOCATIONS_WITHOUT_A_DSN: u64 = 0;
@@ -69,7 +69,7 @@ fn an_event_is_made_and_written_within_its_budget_of_memory() {
         written.len() as u64,
         ENVELOPE as u64,
     );
-    // The envelope itself.
+    // The one allocation that is left is the envelope itself.
     assert_eq!(count_current, 1, "an event left something behind");
 }
 
@@ -133,11 +133,11 @@ fn a_thousand_captures_leave_nothing_behind() {
             ))))
             .is_some()
         );
-        // What the fake runtime remembers is not the crate's.
+        // The memory of the fake runtime is not that of the crate.
         fake.world.posted.take();
         fake.world.lines.take();
     };
-    // The first one makes the client.
+    // The first capture makes the client.
     capture_one();
     let cost = measure(|| (0..1_000).for_each(|_| capture_one()));
     assert_eq!(cost.count_current, 0, "{cost:?}");

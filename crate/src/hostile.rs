@@ -1,7 +1,7 @@
-//! The readers of what others wrote, for tests with bytes that nobody meant well. Not an API:
-//! it changes with the crate.
+//! The readers of foreign data, for tests with hostile bytes. Not an API: it changes with the
+//! crate.
 //!
-//! Each function takes any bytes. It panics if a reader does, or if what was read breaks a
+//! Each function takes any bytes. It panics if a reader panics, or if the result breaks a
 //! rule that the rest of the crate relies on.
 
 use std::error::Error;
@@ -23,10 +23,10 @@ use crate::wire::dsn::Dsn;
 use crate::wire::endpoint::Endpoint;
 use crate::wire::limits::RateLimits;
 
-/// Takes any bytes, and panics where a rule is broken.
+/// Takes any bytes, and panics if a rule is broken.
 pub type Reader = fn(&[u8]);
 
-/// All of them, by name.
+/// All readers, by name.
 pub const READERS: [(&str, Reader); 6] = [
     ("cron", cron),
     ("dsn", dsn),
@@ -36,7 +36,7 @@ pub const READERS: [(&str, Reader); 6] = [
     ("trace", trace),
 ];
 
-/// Lines of text, as many as are asked for. The last one has all the rest.
+/// Splits a text into as many lines as the caller takes. The last one has the whole rest.
 struct Lines<'t>(Option<&'t str>);
 
 impl<'t> Lines<'t> {
@@ -47,7 +47,7 @@ impl<'t> Lines<'t> {
             None => (text, None),
         };
         self.0 = rest;
-        // An empty line stands for what is not there.
+        // An empty line means that the value is missing.
         (!line.is_empty()).then_some(line)
     }
 
@@ -66,7 +66,7 @@ fn cron(data: &[u8]) {
     if let Some(translated) = schedule::translate(&text) {
         let fields = translated.split(' ').count();
         assert_eq!(fields, 5, "{translated:?}");
-        // The days of the week have names.
+        // Letters are allowed, because the days of the week are written by name.
         let is_known =
             |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || " *,-/".contains(c);
         assert!(translated.chars().all(is_known), "{translated:?}");
@@ -77,7 +77,7 @@ fn cron(data: &[u8]) {
     assert!(slug.chars().all(is_known), "{slug:?}");
 }
 
-/// The text of the binding `SENTRY_DSN`, and what any parser could make of one.
+/// The text of the binding `SENTRY_DSN`, and any parts that a URL parser could return.
 fn dsn(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     read_dsn(Fake::default().parse_url(&text));
@@ -118,10 +118,10 @@ fn limits(data: &[u8]) {
     limits.learn(&runtime, &reply);
     let now = Category::ALL.map(|it| limits.allow(it, runtime.now_ms()));
     for category in Category::ALL {
-        // Whatever a receiver says, it is asked again the next day.
+        // No pause is longer than a day, whatever the receiver answers.
         assert!(limits.allow(category, runtime.now_ms() + DAY_MS));
     }
-    // The same answer again shortens nothing.
+    // The same answer again does not shorten a pause.
     limits.learn(&runtime, &reply);
     assert_eq!(
         now,
@@ -183,7 +183,7 @@ fn thrown_by_javascript(data: &[u8]) {
         ..Facts::default()
     });
     let inner = Thing::error(&text, &text);
-    // A chain that ends, one that meets itself, or a group that has itself in it.
+    // A chain that ends, a circular chain, or a group that contains itself.
     let error = match first >> 3 & 3 {
         0 => outer.clone(),
         1 => outer.clone().caused_by(&inner),
@@ -209,11 +209,11 @@ fn thrown_by_javascript(data: &[u8]) {
     ] {
         let _ = exception::read(&runtime, subject).identity;
     }
-    // A circle of values would never be dropped.
+    // Breaks the circle, because a circle of `Rc`s would never be dropped.
     let _ = error.caused_by(&Thing::default()).with_errors(&[]);
 }
 
-/// An error that says what it is told to.
+/// An error with given texts.
 struct Wrapper {
     display: String,
     debug: String,

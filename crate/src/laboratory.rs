@@ -1,8 +1,8 @@
-//! What the laboratory of the book runs. Not an API: it changes with the crate.
+//! The interface for the laboratory of the book. Not an API: it changes with the crate.
 //!
-//! The steps, the scope and the states are those of every capture. Here they get the
-//! runtime of the native tests, which the laboratory drives by hand, and an isolate of their
-//! own in place of the thread's.
+//! The steps, the scope and the states are those of every capture. Here they use the
+//! runtime of the native tests, which the laboratory controls step by step, and an isolate of
+//! their own instead of the thread's.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -24,21 +24,21 @@ use crate::steps::slot::{self, Shared};
 use crate::steps::{self, CAPTURE_MS, deliver, guard, load};
 use crate::{IntoReport, Report};
 
-/// A future that goes on beside a handler.
+/// A future that runs in the background of a handler.
 pub type Task = Pin<Box<dyn Future<Output = ()>>>;
 
-/// What all handlers of an experiment share: a clock, a store, a receiver, a console.
+/// The state that all handlers of an experiment share: a clock, a store, a receiver, a console.
 #[derive(Clone, Default)]
 pub struct World(Rc<testing::World>);
 
-/// What a handler waits for.
+/// The kind of a handler's wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
     /// The secret store.
     Store,
-    /// A timer of its own.
+    /// A timer of the handler.
     Timer {
-        /// When it fires.
+        /// When the timer fires.
         due_ms: u64,
     },
     /// The receiver's answer.
@@ -48,18 +48,18 @@ pub enum Wait {
 /// One wait of one handler.
 #[derive(Clone, Copy, Debug)]
 pub struct Waiting {
-    /// Its number.
+    /// The number of the wait.
     pub id: usize,
     /// The handler's number.
     pub handler: usize,
-    /// What it waits for.
+    /// The kind of the wait.
     pub wait: Wait,
 }
 
 /// How a wait ends.
 #[derive(Clone, Copy, Debug)]
 pub enum Ending {
-    /// The store gives the DSN, or fails.
+    /// The store returns the DSN, or fails.
     Secret(Option<&'static str>),
     /// The timer fires.
     Fired,
@@ -83,13 +83,13 @@ pub enum Ending {
 pub struct Posted {
     /// The handler that sent it.
     pub handler: usize,
-    /// Where it went.
+    /// The URL.
     pub url: String,
-    /// Its headers.
+    /// The headers.
     pub headers: Vec<(&'static str, String)>,
     /// The envelope.
     pub body: String,
-    /// How long it may take.
+    /// The time limit.
     pub timeout_ms: u32,
 }
 
@@ -113,7 +113,7 @@ impl World {
         self.0.now_ms.set(self.now_ms().max(ms));
     }
 
-    /// What is waited for.
+    /// All waits that have not ended.
     pub fn waiting(&self) -> Vec<Waiting> {
         let waiting = self.0.waiting.borrow();
         let known = waiting.iter().map(|it| Waiting {
@@ -128,7 +128,7 @@ impl World {
         known.collect()
     }
 
-    /// Ends a wait. Its handler goes on when it is polled next.
+    /// Ends a wait. The handler goes on at its next poll.
     pub fn end(&self, id: usize, ending: Ending) {
         let outcome = match ending {
             Ending::Secret(secret) => Outcome::Secret(secret.map(str::to_owned)),
@@ -162,12 +162,12 @@ impl World {
         self.0.lines.borrow().iter().skip(known).cloned().collect()
     }
 
-    /// How often it was asked whether there is a DSN.
+    /// How many times a handler asked whether there is a DSN.
     pub fn looks(&self) -> usize {
         self.0.looks.get()
     }
 
-    /// What a handler sees of all this.
+    /// The platform as one handler sees it.
     pub fn platform(&self, handler: usize) -> Platform {
         Platform {
             fake: Fake {
@@ -196,7 +196,7 @@ impl Isolate {
     }
 }
 
-/// What one handler sees of the platform.
+/// The platform as one handler sees it.
 #[derive(Clone)]
 pub struct Platform {
     fake: Fake,
@@ -208,8 +208,7 @@ pub struct Platform {
 pub struct Client(Rc<IsolateClient>);
 
 impl Platform {
-    /// What became of this handler's captures that are over: the ids of the events, or
-    /// nothing.
+    /// The results of this handler's finished captures: the id of the event, or `None`.
     pub fn captured(&self) -> Vec<Option<String>> {
         let ids = self.ids.borrow();
         let text = |id: &Option<Uuid>| id.map(|id| id.simple().to_string());
@@ -299,7 +298,7 @@ impl Platform {
         }
     }
 
-    /// A panic in a build that aborts, as the hook reports it. Nothing of the isolate runs
+    /// Reports a panic of a build that aborts, as the hook does. No code of the isolate runs
     /// after it.
     pub fn panic(&self, isolate: &Isolate, class: &'static str, handler: Handler, text: &str) {
         let draft = Draft::of_panic(text, None, Place::new(class, handler));
@@ -307,13 +306,13 @@ impl Platform {
         panics::send(&self.fake, &isolate.0, draft, wait);
     }
 
-    /// Steps 2 and 5 by themselves: what another guard than this crate's would share.
+    /// Only steps 2 and 5, for an experiment with another guard than that of this crate.
     pub async fn load(&self) -> Option<Client> {
         let loaded = load::load(&self.fake).await.ok()?;
         Some(Client(Rc::new(IsolateClient::build(loaded.config))))
     }
 
-    /// Step 6 by itself.
+    /// Only step 6.
     pub async fn send<E: Error + 'static>(
         &self,
         client: &Client,

@@ -10,45 +10,45 @@
 //! | a handler that must not wait, such as `websocket_error` | [`capture_exception_in_background`] |
 //! | anything below a wrapped handler, where no `env` is at hand | [`capture_error`], [`capture_message`] |
 //!
-//! [`add_breadcrumb`] and [`configure_scope`] say what led to an error, and whom it met: it
-//! is on each later event of the same run and on no other's.
+//! [`add_breadcrumb`] and [`configure_scope`] add what led to an error, and which user it
+//! affected, to each later event of the same run.
 //!
-//! A `Log` is sent when the run has ended, with the feature `logs`.
+//! With the feature `logs`, a `Log` is sent when its run has ended.
 //!
 //! One line wraps all handlers of a class: [`with_sentry`](macro@with_sentry).
 //!
-//! axum and other services of `tower`: the module `tower`, with the feature of that name.
-//! Events and spans of `tracing`: the module `tracing`, likewise.
+//! The feature `tower` adds the module `tower`, for axum and other services of `tower`. The
+//! feature `tracing` adds the module `tracing`, for events and spans of `tracing`.
 //!
-//! Each takes whatever a handler can return, which [`IntoReport`] lists. A [`Report`] says
-//! more about an error, [`WithStack`] keeps where it came up, [`set_before_send`] sees every
-//! event before it leaves, [`limit_repeats`] holds back what repeats, and
-//! [`workflow`](mod@workflow) is the Workflows binding that
+//! Captures and wrappers take every error type that [`IntoReport`] lists. A [`Report`] adds
+//! data to an error, [`WithStack`] keeps the place where an error came up,
+//! [`set_before_send`] sees every event before it is sent, [`limit_repeats`] limits the
+//! repeats of an error, and [`workflow`](mod@workflow) is the Workflows binding that
 //! `worker` does not have yet.
 //! Without the binding `SENTRY_DSN` nothing is reported and nothing else changes.
 //!
 //! # Layout
 //!
-//! Data goes one way, from floor to floor:
+//! Data goes one way, from each layer to the next:
 //!
-//! | floor | what is decided there |
+//! | layer | what is decided there |
 //! | --- | --- |
-//! | `api` | next to nothing: it is what a user calls |
-//! | `panics` | what the panic hook does; where a build unwinds, `scope` catches the panic |
-//! | `scope` | which run of which handler an event belongs to, what was said and reported in it |
+//! | `api` | almost nothing: the functions that a user calls |
+//! | `panics` | what the panic hook does; in a build that unwinds, `scope` catches the panic |
+//! | `scope` | which run of which handler an event belongs to; the data and the reports of that run |
 //! | `steps` | the six steps: `guard` is the first, `load` the second, `slot` the third and fourth, `client` the fifth, `prepare` and `deliver` the sixth. `prepare` asks whether a limit forbids to send |
-//! | `item` | what an event says: the causes of an error (`exception`, put in Sentry's order by `draft`), what JavaScript threw (`thrown`), a type's name, a stack |
-//! | `trace` | which trace a run is part of: its ids, what it continues, what goes out of it |
-//! | `wire` | how it is sent: the envelope, the headers (`endpoint`), and what a receiver's answer forbids (`limits`) |
-//! | `platform` | nothing: `Runtime` is the seam, and behind it `workerd` talks to JavaScript |
+//! | `item` | the contents of an event: the causes of an error (`exception`, put in Sentry's order by `draft`), a value that JavaScript threw (`thrown`), a type's name, a stack |
+//! | `trace` | which trace a run is part of: its ids, the trace it continues, the trace it passes on |
+//! | `wire` | how an item is sent: the envelope, the headers (`endpoint`), and the receiver's rate limits (`limits`) |
+//! | `platform` | nothing: `Runtime` is the interface, and its implementation `workerd` talks to JavaScript |
 //!
-//! No floor calls one above it, except that `wire` writes what `item` says.
+//! No layer calls one above it, with one exception: `wire` writes the items of `item`.
 //!
-//! Whatever leaves, an error as well as a panic, leaves through one function,
-//! `steps::exit`. `workflow` stands beside the floors and meets them in one file.
+//! Everything that is sent, an error as well as a panic, is sent by one function,
+//! `steps::exit`. `workflow` stands beside the layers and uses them in one file.
 
 #![warn(missing_docs, unreachable_pub)]
-// docs.rs says of each item which feature it needs.
+// docs.rs shows for each item the feature that it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod api;
@@ -112,8 +112,8 @@ pub use sentry_core::protocol;
 
 /// A layer for `tower`, and so for axum: [`SentryLayer`](tower::SentryLayer).
 ///
-/// A handler of axum's returns a response, also for an error, so the wrappers see none of
-/// its errors. The layer does.
+/// An axum handler returns a response even for an error, so the wrappers do not see its
+/// errors. The layer does.
 #[cfg(feature = "tower")]
 pub mod tower {
     pub use crate::api::tower::{SentryLayer, SentryService, with_error};
@@ -135,8 +135,7 @@ pub mod tracing {
 /// | either of them | `new` | [`with_sentry_in_constructor`] |
 /// | a function with `#[event(…)]`, above or below that | the function | [`with_sentry_worker`] |
 ///
-/// The class is the type's name, the handler the method's. So no handler can be forgotten,
-/// and none can have another's name.
+/// The class in events is the name of the type; the handler is the name of the method.
 ///
 /// ```no_run
 /// use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
@@ -167,27 +166,27 @@ pub mod tracing {
 ///
 /// # Errors of your own
 ///
-/// A handler in an `impl` may return an error type of its own, with two arguments:
-/// `Result<Response, SweepError>`. It is reported as what it is, and becomes a
-/// `worker::Error` after that, by a `From` that you write. A function for `scheduled` may
-/// return a `Result`, too; what is left of its error is written to the console, because the
-/// runtime takes nothing from it.
+/// A handler in an `impl` may return an error type of its own, written with two arguments:
+/// `Result<Response, SweepError>`. The error is reported with its own type. Then your
+/// `From<SweepError>` turns it into a `worker::Error`. A function for `scheduled` may return a
+/// `Result`, too. Its error is also written to the console, because the runtime takes no result
+/// from `scheduled`.
 ///
 /// # Options
 ///
-/// | option | meaning | if not said |
+/// | option | meaning | default |
 /// | --- | --- | --- |
 /// | `class = "Limiter"` | the class's name in events | the type's name |
 /// | `env = self.environment` | where the object keeps its `Env` | the field that `new` puts it into, else `self.env` |
-/// | `skip(fetch)` | these handlers stay as they are | none |
+/// | `skip(fetch)` | these handlers are not wrapped | none |
 /// | `background(fetch)` | these do not wait for their report: [`with_sentry_without_waiting`] | none |
 /// | `state = self.ctx` | where the object keeps its `State`, for `background` | the field that `new` puts it into, else `self.state` |
 /// | `crate = path` | where this crate is | `::worker_sentry` |
 /// | `fetch`, `queue`, … | on a function: its event | what `#[event(…)]` says |
 ///
-/// A body in a function of the main Worker may take its `env` and its context: the wrapper
-/// then keeps a handle of its own. The context of `scheduled` has no second handle, so its
-/// body can only look at it.
+/// The body of a function of the main Worker may move its `env` and its context: the wrapper
+/// keeps handles of its own. The context of `scheduled` cannot be cloned, so the body can only
+/// borrow it.
 pub use worker_sentry_macros::with_sentry;
 
 /// What the expansion of [`with_sentry`](macro@with_sentry) needs. Not an API.
@@ -197,12 +196,12 @@ pub mod __private {
     pub use crate::platform::workerd::context;
     pub use worker::Result;
 
-    /// Stands for a value of a body's type, where no code gets to.
+    /// Gives unreachable code the type of a body's value.
     pub fn typed<T>() -> T {
         unreachable!("no code gets here")
     }
 
-    /// Tells whoever reads the console of an error that the runtime does not take.
+    /// Writes an error to the console that the runtime does not take.
     pub fn console_error(error: &dyn std::fmt::Display) {
         worker::console_error!("{error}");
     }

@@ -1,11 +1,11 @@
 //! Reporting a panic.
 //!
-//! In a build that aborts, a panic ends the whole WebAssembly instance: nothing can be
-//! awaited any more, and no Rust function can be called back. So the hook starts the
-//! request at once and leaves the answer to functions of JavaScript's own.
+//! In a build that aborts, a panic ends the whole WebAssembly instance. After that nothing can
+//! be awaited, and no Rust function can be called back. So the hook starts the request at once,
+//! and functions written in JavaScript handle the answer.
 //!
-//! In a build that unwinds, the wrapper around the code that panics catches it. The hook
-//! leaves the report with the wrapper's scope, and the wrapper delivers it.
+//! In a build that unwinds, the wrapper around the panicking code catches the panic. The hook
+//! stores the report in the wrapper's scope, and the wrapper delivers it.
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Display;
@@ -29,29 +29,30 @@ use crate::steps::{CAPTURE_MS, Wait, client_now, exit};
 type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>;
 
 thread_local! {
-    /// The hook has no `env`, so the first wrapped handler leaves it here.
+    /// The `env` for the hook, which gets none as an argument. The first wrapped handler stores
+    /// it here.
     static ENV: RefCell<Option<Env>> = const { RefCell::new(None) };
-    /// Where our hook is in memory, by which it is known again.
+    /// The address of the crate's hook in memory, by which the hook is recognised.
     static OURS: Cell<usize> = const { Cell::new(0) };
-    /// Set while the hook runs: a panic inside it, or a hook of ours further down, must not
-    /// report again.
+    /// Set while the hook runs. A panic inside the hook, or an earlier hook of this crate that
+    /// the hook calls, must not report again.
     static REPORTING: Cell<bool> = const { Cell::new(false) };
-    /// The message of an error that a handler is about to return, reported already.
+    /// The message of an error that was reported and that a handler is about to return.
     static RETURNED: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Announces an error of which `worker` is going to make a panic, before anything
-/// else can run: that panic was reported as the error.
+/// Announces an error that `worker` turns into a panic as soon as the handler returns. The
+/// hook does not report that panic, because the error was already reported.
 pub(crate) fn returns(error: &dyn Display) {
     RETURNED.with(|slot| slot.replace(Some(message(&error.to_string()))));
 }
 
-/// The announced error was not made a panic.
+/// Withdraws the announcement of [`returns`].
 pub(crate) fn returned() {
     RETURNED.with(RefCell::take);
 }
 
-/// Whether a panic was not reported before it happened.
+/// Whether a panic still has to be reported. `false` if it is the announced error.
 fn is_news(text: &str) -> bool {
     RETURNED.with(|slot| match slot.try_borrow() {
         Ok(returned) => returned.as_deref() != Some(&message(text)),
@@ -97,8 +98,9 @@ pub(crate) fn arm(env: &Env) {
 }
 // ANCHOR_END: arm
 
-/// Puts a hook around the one in force, once, for what has more to tell of a panic that ends
-/// the instance: `before` the panic's own report, or `after` it.
+/// Installs one more panic hook, the first time it is called for `is_armed`. It is for check-ins
+/// and logs that are sent when a panic ends the WebAssembly instance. The crate's own hook reports
+/// the panic first. Then this hook calls `before`, the earlier hook, and `after`.
 pub(crate) fn around(
     env: &Env,
     is_armed: &'static LocalKey<Cell<bool>>,
@@ -118,7 +120,7 @@ pub(crate) fn around(
     arm(env);
 }
 
-/// The `env` that the first wrapped handler has left.
+/// The `env` that the first wrapped handler stored.
 pub(crate) fn env() -> Option<Env> {
     ENV.with(|slot| slot.try_borrow().ok()?.clone())
 }

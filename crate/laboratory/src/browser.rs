@@ -1,7 +1,8 @@
-//! What the page calls: functions of numbers only, so that it needs no glue.
+//! The functions that the page calls. They take and return only numbers, so the page needs no
+//! glue code.
 //!
-//! The page puts in the text of a run, letter by letter, has it run, and takes out what
-//! there is to see, byte by byte. A few thousand calls take less than a frame.
+//! The page passes the text of a run letter by letter, starts the run, and reads the result byte
+//! by byte. A few thousand calls take less time than a frame of the screen.
 
 use std::cell::RefCell;
 
@@ -14,7 +15,7 @@ thread_local! {
     static SHOWN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A longer run than this is cut.
+/// The longest text of a run. Further letters are ignored.
 const MOST_LETTERS: usize = 8_000;
 
 /// Adds a letter to the text of a run.
@@ -27,9 +28,9 @@ pub fn put(letter: u32) {
     });
 }
 
-/// Runs what was put in, from its beginning, and says how many bytes there are to take.
+/// Runs the text from its beginning. Returns the length of the result in bytes.
 ///
-/// They are [`View`](crate::View) as JSON. A word that is unknown is left out.
+/// The result is a [`View`](crate::View) as JSON. Unknown words are ignored.
 #[wasm_bindgen]
 pub fn run() -> u32 {
     let run = RUN.take();
@@ -39,7 +40,7 @@ pub fn run() -> u32 {
     u32::try_from(many).unwrap_or_default()
 }
 
-/// The byte at a place.
+/// The byte of the result at an index.
 #[wasm_bindgen]
 pub fn take(at: u32) -> u32 {
     let byte = |shown: &Vec<u8>| shown.get(at as usize).copied();

@@ -7,13 +7,13 @@ use crate::run::Run;
 /// A run that the page offers.
 #[derive(Clone, Copy, Debug)]
 pub struct Experiment {
-    /// Its heading's id on the page.
+    /// The id of the experiment's heading on the page.
     pub id: &'static str,
-    /// What is done.
+    /// The text of the run.
     pub run: &'static str,
 }
 
-/// All of them, in the page's order. The first is the one that is shown first.
+/// All experiments, in the page's order. The page shows the first one at the start.
 pub const EXPERIMENTS: [Experiment; 8] = [
     Experiment {
         id: "three-at-once",
@@ -50,12 +50,12 @@ pub const EXPERIMENTS: [Experiment; 8] = [
 ];
 
 impl Experiment {
-    /// The one with this id.
+    /// The experiment with this id.
     pub fn of(id: &str) -> Option<Self> {
         EXPERIMENTS.into_iter().find(|it| it.id == id)
     }
 
-    /// What comes of it, as a table of the page.
+    /// The outcome of the run, as a table of the page.
     pub fn outcome(&self) -> String {
         let view = Run::of(self.run).view();
         let is_beside = view.isolates.len() > 1;
@@ -76,7 +76,7 @@ impl Experiment {
         table
     }
 
-    /// Each thing that happens in it, as a table of the page.
+    /// The events of the run, as a table of the page.
     pub fn steps(&self) -> String {
         let view = Run::of(self.run).view();
         let mut table = String::from(
@@ -99,7 +99,7 @@ pub(crate) mod tests {
     use crate::view::View;
     use std::path::{Path, PathBuf};
 
-    /// Set, a test writes the tables of the page instead of comparing them.
+    /// If this variable is set, a test writes the tables of the page instead of comparing them.
     const UPDATE: &str = "WORKER_SENTRY_UPDATE";
 
     fn view(id: &str) -> View {
@@ -107,7 +107,7 @@ pub(crate) mod tests {
         Run::of(experiment.run).view()
     }
 
-    /// What the application saw of each handler, and what became of its report.
+    /// What the application saw of each handler, and what happened to the handler's report.
     fn outcome(view: &View) -> Vec<(&str, &str)> {
         let handlers = view.handlers.iter();
         handlers
@@ -282,7 +282,8 @@ pub(crate) mod tests {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
     }
 
-    /// Fails unless a page has these texts behind these marks, or writes them there.
+    /// Fails if a page does not have these texts after these marks. With [`UPDATE`] set, writes
+    /// them there instead.
     pub(crate) fn assert_page_has(name: &str, texts: &[(impl AsRef<str>, String)]) {
         let file = root().join(name);
         let page = std::fs::read_to_string(&file).expect("the page");
@@ -302,7 +303,7 @@ pub(crate) mod tests {
         );
     }
 
-    /// A page with something else between two marks.
+    /// The page with `text` between two marks.
     fn between(page: &str, mark: &str, text: &str) -> String {
         let begin = format!("<!-- {mark} -->\n");
         let (before, rest) = page

@@ -1,8 +1,8 @@
-//! A bad deploy: many isolates fail at once, and the receiver limits what it takes.
+//! A bad deploy: many isolates fail at once, and the receiver limits its rate.
 //!
-//! The steps, the states and the pauses are the crate's own, those of each isolate by itself.
-//! The receiver is played: it takes so many events a minute, and answers the rest with `429`
-//! and the time that is left of the minute, as Sentry does.
+//! The steps, the states and the pauses are the crate's own, separate for each isolate.
+//! The receiver is simulated: it accepts a number of events in a minute, and answers further ones
+//! with `429` and the rest of the minute, as Sentry does.
 //! <https://develop.sentry.dev/sdk/foundations/transport/rate-limiting/>
 
 use std::cell::RefCell;
@@ -16,43 +16,43 @@ use std::task::{Context, Waker};
 use worker_sentry::laboratory::{Ending, Isolate, Task, Wait, World};
 use worker_sentry::{Handler, Report, limit_repeats};
 
-/// How long the failures go on, and how long a limit of the receiver counts.
+/// How long the failures go on, and how long a limit of the receiver lasts.
 const MINUTE_MS: u64 = 60_000;
-/// How long the store takes.
+/// How long the store takes to answer.
 const STORE_MS: u64 = 20;
-/// How long the receiver takes.
+/// How long the receiver takes to answer.
 const RECEIVER_MS: u64 = 80;
-/// One failure in so many is another error than the rest: the one that is looked for.
+/// One failure out of this many is a rare error, the one that somebody looks for.
 const RARE: u64 = 100;
 const DSN: &str = "https://key@errors.example.com/1";
 
-/// What goes wrong.
+/// The settings of a simulation.
 #[derive(Clone, Copy, Debug)]
 pub struct Flood {
     /// Isolates among which the failures are spread.
     pub isolates: usize,
     /// Failures of all isolates together, in one minute.
     pub failures: usize,
-    /// Events that the receiver takes in that minute.
+    /// Events that the receiver accepts in that minute.
     pub quota: usize,
-    /// What `limit_repeats` was given: how many events of one error an isolate sends in that
-    /// minute. `0` is no limit.
+    /// The argument of `limit_repeats`: how many events of one error an isolate sends in that
+    /// minute. `0` means no limit.
     pub repeats: u32,
 }
 
-/// What came of it.
+/// The result of a simulation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Toll {
     /// Requests to the receiver.
     pub requests: usize,
-    /// Events that it took.
+    /// Events that the receiver accepted.
     pub delivered: usize,
-    /// Events that it refused.
+    /// Events that the receiver refused.
     pub refused: usize,
-    /// Events that an isolate dropped without a request, because it was asked for a pause or
-    /// because of the limit.
+    /// Events that an isolate dropped without a request, because of a pause or because of the
+    /// limit of repeats.
     pub dropped: usize,
-    /// Of the rare error: what was delivered, and how often it happened.
+    /// How many events of the rare error were delivered, and how often the error happened.
     pub rare: (usize, usize),
 }
 
@@ -72,23 +72,23 @@ impl fmt::Display for Failure {
 
 impl Error for Failure {}
 
-/// What happens next.
+/// The next event of a simulation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Next {
     /// An isolate fails, and whether by the rare error.
     Fails { isolate: usize, is_rare: bool },
-    /// A wait of an isolate's ends.
+    /// A wait of an isolate ends.
     Ends { isolate: usize, wait: usize },
 }
 
-/// One isolate and what is under way in it.
+/// One isolate and its running captures.
 struct Place {
     world: World,
     isolate: Isolate,
     tasks: Rc<RefCell<Vec<Task>>>,
-    /// Waits up to this one are in the queue already.
+    /// Waits with a smaller number than this are already in the queue.
     known: usize,
-    /// The requests that were looked at.
+    /// How many requests were already read.
     posts: usize,
 }
 
@@ -114,7 +114,7 @@ impl Place {
 }
 
 impl Flood {
-    /// Lets it happen.
+    /// Runs the simulation.
     pub fn run(self) -> Toll {
         limit_repeats(self.repeats);
         let toll = self.run_limited();
@@ -142,7 +142,7 @@ impl Flood {
                 Next::Fails { is_rare, .. } => fail(place, is_rare, &mut toll),
                 Next::Ends { wait, .. } => {
                     let waiting = place.world.waiting();
-                    // Whoever waited for it may have gone on by something else.
+                    // The wait may have ended already, with another wait of the same capture.
                     let Some(waiting) = waiting.into_iter().find(|it| it.id == wait) else {
                         continue;
                     };
@@ -205,14 +205,14 @@ fn fail(place: &Place, is_rare: bool, toll: &mut Toll) {
     let tasks = Rc::clone(&place.tasks);
     let error = Failure { is_rare };
     let report = Report::new(&error).in_handler("main", Handler::Fetch);
-    // The number of the request tells the receiver which error it gets.
+    // The receiver knows by the number of the request which error it gets.
     place
         .world
         .platform(usize::from(is_rare))
         .capture_in_background(&place.isolate, |task| tasks.borrow_mut().push(task), report);
 }
 
-/// The header of a limit that ends in so many seconds.
+/// The header of a limit that ends after `seconds`.
 fn limit(seconds: u64) -> &'static str {
     thread_local! {
         static LIMITS: Vec<&'static str> = (0..=60)
@@ -222,12 +222,12 @@ fn limit(seconds: u64) -> &'static str {
     LIMITS.with(|limits| limits[seconds.clamp(1, 60) as usize])
 }
 
-/// Numbers that look random and are the same in each run.
+/// Pseudo-random numbers, the same in each run.
 struct Dice(u64);
 
 impl Dice {
     fn below(&mut self, most: u64) -> u64 {
-        // The multiplier and the addend are Knuth's, of MMIX.
+        // The multiplier and the addend are those of Knuth's MMIX.
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -236,7 +236,7 @@ impl Dice {
     }
 }
 
-/// The page's table: the same flood, spread over more and more isolates.
+/// The page's table: the same failures, spread over more and more isolates.
 pub fn table() -> String {
     let mut table = String::from(
         "| Isolates | Each isolate sends | Requests | Taken | Refused | Dropped without a request | Of the rare error |\n\
@@ -266,7 +266,7 @@ pub fn table() -> String {
     table.trim_end().to_owned()
 }
 
-/// 10,000 failures within a minute, of which the receiver takes 1,000.
+/// 10,000 failures within a minute. The receiver accepts 1,000 events.
 fn flood(isolates: usize, repeats: u32) -> Flood {
     Flood {
         isolates,
@@ -293,7 +293,7 @@ mod tests {
     fn an_isolate_costs_the_receiver_little_more_than_the_request_that_is_refused() {
         for isolates in [1, 10, 100, 1_000, 5_000] {
             let toll = flood(isolates, 0).run();
-            // What was under way when the first one was refused is refused as well.
+            // Requests that were already sent when the first one was refused are refused, too.
             let under_way = 2 * 10_000 * RECEIVER_MS as usize / MINUTE_MS as usize;
             assert!(toll.refused <= isolates + under_way, "{isolates}: {toll:?}");
             assert_eq!(toll.requests, toll.delivered + toll.refused);

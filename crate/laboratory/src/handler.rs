@@ -1,4 +1,4 @@
-//! The ways in, and how each fails and reports.
+//! The ways in: how each fails, and how each reports.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -16,17 +16,17 @@ use crate::word::Way;
 /// A handler as the runtime runs it.
 pub type Handling = Pin<Box<dyn Future<Output = Result<(), Failure>>>>;
 
-/// What a handler has given to `wait_until`.
+/// The futures that a handler has given to `wait_until`.
 pub type Background = Rc<RefCell<Vec<Task>>>;
 
-/// The error that the application's own work ends with.
+/// The error of the application.
 #[derive(Clone, Debug)]
 pub struct Failure {
     text: &'static str,
     cause: Option<Cause>,
 }
 
-/// What was behind it.
+/// The cause of a [`Failure`].
 #[derive(Clone, Debug)]
 struct Cause(&'static str);
 
@@ -74,7 +74,7 @@ impl Way {
         matches!(self, Way::Fetch | Way::Socket)
     }
 
-    /// What goes wrong in it.
+    /// The error by which the handler fails.
     pub fn failure(self) -> Failure {
         let (text, cause) = match self {
             Way::Alarm => ("the counters could not be stored", Some("storage is full")),
@@ -133,7 +133,7 @@ impl Way {
             match self {
                 Way::Alarm | Way::Run => capture.await,
                 Way::Fetch | Way::Socket => background.borrow_mut().push(Box::pin(capture)),
-                // It has nothing for a panic.
+                // The obvious guard does not handle a panic.
                 Way::Panic => {}
             }
             match self {

@@ -1,18 +1,18 @@
-//! What the book's page “The laboratory” runs.
+//! The engine of the book's page “The laboratory”.
 //!
-//! The steps, the scope and the states are the crate's own. They run against the runtime of
-//! its native tests: time stands still until somebody takes a step, and whatever waits,
-//! waits until its turn. Nothing here is random, so a run is the text of what was done, and
-//! the same text gives the same run, on this machine and in a browser.
+//! The steps, the scope and the states are the crate's own. They run with the runtime of the
+//! crate's native tests: the clock advances only when a step is taken, and the waits end one by
+//! one. Nothing here is random, so a run is described by the text of its words, and the same text
+//! gives the same run, on this machine and in a browser.
 //!
-//! - `word`: what can be done, as text.
+//! - `word`: the words of a run.
 //! - `handler`: the ways in, and how each fails.
-//! - `naive`: the obvious guard, beside the crate's.
-//! - `run`: does one word after the other, and records what happened.
-//! - `view`: what there is to see of a run.
+//! - `naive`: the obvious guard, to compare with the crate's.
+//! - `run`: executes one word after the other, and records what happened.
+//! - `view`: a run in the form that the page shows.
 //! - `experiments`: the runs of the page, and their outcomes as tables.
 //! - `flood`: many isolates that fail at once, for the page “When something fails”.
-//! - `browser`: what the page calls.
+//! - `browser`: the functions that the page calls.
 
 mod browser;
 mod experiments;

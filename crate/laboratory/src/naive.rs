@@ -1,5 +1,5 @@
-//! The obvious guard: whoever comes first keeps the future that loads the client, and
-//! everybody awaits it. The crate does not do so, and the laboratory shows why.
+//! The obvious guard: the first handler stores the future that loads the client, and all
+//! handlers await it. The crate does not do this, and the laboratory shows why.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -47,7 +47,7 @@ impl Naive {
 // ANCHOR_END: naive
 
 impl Naive {
-    /// What the crate's states would call it.
+    /// The guard's state, by the name of the crate's corresponding state.
     pub fn state(&self) -> &'static str {
         match self.0.borrow().as_ref().map(Shared::peek) {
             None => "absent",

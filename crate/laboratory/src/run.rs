@@ -1,8 +1,8 @@
-//! A run: one word after the other, and a record of what happened.
+//! A run: executes one word after the other, and records what happened.
 //!
-//! The rules of the runtime are kept here. A handler goes on only when a wait of its own has
-//! ended. One that waits for nothing of its own is cancelled as hung. A handler that is
-//! cancelled is neither polled nor dropped again.
+//! The run follows the rules of the runtime. A handler goes on only when one of its own waits has
+//! ended. A handler without a wait of its own is cancelled as hung. A cancelled handler is
+//! never polled again and never dropped.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -14,11 +14,11 @@ use crate::handler::{Background, Failure, Handling};
 use crate::naive::Naive;
 use crate::word::{MOST_WORDS, Receiver, Store, Way, Word, words};
 
-/// More handlers than this in one run are not called.
+/// The most handlers in one run.
 const MOST_HANDLERS: usize = 12;
-/// More steps than this in one run are not taken.
+/// The most steps in one run.
 const MOST_STEPS: usize = 400;
-/// More events than this in one step are not looked at.
+/// The most events in one step.
 const MOST_EVENTS: usize = 2_000;
 
 /// Which guard a handler has.
@@ -31,35 +31,35 @@ pub enum Guard {
 /// What the application got back from a handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Saw {
-    /// Its own error, or nothing where the handler returns none.
+    /// The handler returned: its own error, or a success.
     Returned {
         is_error: bool,
     },
     Cancelled,
-    /// The runtime found that nothing would ever wake it.
+    /// The runtime cancelled the handler, because nothing would ever wake it.
     Hung,
-    /// The instance it ran in has ended.
+    /// The WebAssembly instance in which the handler ran has ended.
     Trapped,
 }
 
 /// One handler that was called.
 pub struct Lane {
-    /// Two with the same number are the same handler under two guards.
+    /// Two lanes with the same number are the same handler under two guards.
     pub number: usize,
     pub way: Way,
     pub guard: Guard,
     pub started_ms: u64,
     /// What the application saw, and when.
     pub saw: Option<(Saw, u64)>,
-    /// The background has ended by force: nothing is delivered any more.
+    /// Whether the background was ended from outside, so that nothing more is delivered.
     pub is_gone: bool,
-    /// The steps that it has come to.
+    /// The steps that the handler has reached.
     pub steps: BTreeSet<u8>,
-    /// The step it is in.
+    /// The step in which the handler is.
     pub step: Option<u8>,
-    /// How often it looked and found another one loading.
+    /// How often the handler looked and found another one loading.
     pub looks: usize,
-    /// The console's last line of it.
+    /// The handler's last line in the console.
     pub last_line: Option<String>,
     platform: Platform,
     handling: Option<Handling>,
@@ -68,12 +68,12 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// What became of the report: an id if it was delivered.
+    /// The result of the report: the event's id if it was delivered.
     pub fn captured(&self) -> Option<Option<String>> {
         self.platform.captured().pop()
     }
 
-    /// Whether it can still go on.
+    /// Whether the handler or its background can still go on.
     pub fn is_live(&self) -> bool {
         !self.is_gone && (self.handling.is_some() || !self.tasks.is_empty())
     }
@@ -83,7 +83,7 @@ impl Lane {
 pub struct Post {
     pub posted: Posted,
     pub at_ms: u64,
-    /// What came back, and when.
+    /// The answer, and when it came.
     pub answer: Option<(Ending, u64)>,
     wait: usize,
     due: (u64, Ending),
@@ -92,21 +92,21 @@ pub struct Post {
 /// Something that happened.
 pub struct Moment {
     pub at_ms: u64,
-    /// Which lane it happened to; nothing for the reader's own deeds.
+    /// The lane that it happened to. `None` for an action of the reader.
     pub lane: Option<usize>,
     pub text: String,
-    /// The isolate's state after it.
+    /// The isolate's state afterwards.
     pub state: &'static str,
 }
 
-/// What the console shows.
+/// A line of the console.
 pub struct Line {
     pub at_ms: u64,
     pub lane: usize,
     pub text: String,
 }
 
-/// What happens next by itself.
+/// The next event that happens without the reader.
 enum Event {
     /// A wait ends.
     Ends(Waiting, Ending),
@@ -120,15 +120,16 @@ pub struct Run {
     pub posts: Vec<Post>,
     pub record: Vec<Moment>,
     pub console: Vec<Line>,
-    /// What was done, each step by itself.
+    /// The executed words, with each step as one word.
     pub done: Vec<String>,
     /// How often a load began, by guard.
     pub loads: [usize; 2],
     /// How often a client was made.
     pub clients: usize,
-    /// How often the instance ended and a new one began.
+    /// How often the WebAssembly instance ended and a new one began.
     pub instances: usize,
-    /// How the store answers each guard: what fails once fails once for either.
+    /// How the store answers each guard. It is separate for each, so that a store that fails
+    /// once fails once for each guard.
     stores: [Store; 2],
     pub receiver: Receiver,
     pub is_beside: bool,
@@ -136,13 +137,13 @@ pub struct Run {
     isolate: Isolate,
     naive: Naive,
     began_ms: u64,
-    /// The answers of the store: the wait, and when it ends how.
+    /// The answers of the store: the number of the wait, when it ends, and how.
     secrets: Vec<(usize, u64, Ending)>,
     steps: usize,
     numbers: usize,
 }
 
-/// What a lane was like before it was polled.
+/// The state of a lane before it was polled.
 struct Before {
     state: &'static str,
     looks: usize,
@@ -151,7 +152,7 @@ struct Before {
 }
 
 impl Run {
-    /// A run from its beginning.
+    /// Executes a text from its beginning.
     pub fn of(text: &str) -> Self {
         let world = World::default();
         world.bind_store(true);
@@ -191,7 +192,7 @@ impl Run {
         self.began_ms
     }
 
-    /// How the store answers what is asked next.
+    /// How the store answers the next request.
     pub fn store(&self) -> Store {
         self.stores[Guard::Ours as usize]
     }
@@ -204,7 +205,7 @@ impl Run {
         }
     }
 
-    /// What a lane waits for.
+    /// The waits of a lane.
     pub fn waits(&self, lane: usize) -> Vec<Wait> {
         let own = self.world.waiting().into_iter();
         own.filter(|it| it.handler == lane)
@@ -212,7 +213,7 @@ impl Run {
             .collect()
     }
 
-    /// Whether nothing happens any more by itself.
+    /// Whether no further event happens without the reader.
     pub fn is_over(&self) -> bool {
         self.next().is_none()
     }
@@ -308,7 +309,7 @@ impl Run {
         lane.saw.get_or_insert((saw, now_ms));
     }
 
-    /// A panic ends the instance: whatever ran in it ends, and its memory is gone.
+    /// A panic ends the WebAssembly instance, with all handlers that run in it and its memory.
     fn end_instance(&mut self, guard: Guard, panicked: usize) {
         for index in 0..self.lanes.len() {
             let lane = &self.lanes[index];
@@ -353,7 +354,7 @@ impl Run {
         });
     }
 
-    /// Lets the next thing happen that is worth a line. `false` if nothing is left.
+    /// Lets events happen until one is shown. Returns `false` if no event is left.
     fn step(&mut self) -> bool {
         if self.steps == MOST_STEPS {
             return false;
@@ -372,7 +373,7 @@ impl Run {
         false
     }
 
-    /// What happens next, and when.
+    /// The next event, and when it happens.
     fn next(&self) -> Option<(u64, Event)> {
         let now_ms = self.world.now_ms();
         let waiting = self.world.waiting();
@@ -389,7 +390,7 @@ impl Run {
                     let secret = self.secrets.iter().find(|(id, ..)| *id == it.id)?;
                     (secret.1, secret.2)
                 }
-                // The receiver answers also where nobody is there any more.
+                // The receiver answers also if no handler waits for the answer any more.
                 Wait::Receiver => {
                     let post = self.posts.iter().find(|post| post.wait == it.id)?;
                     return Some((post.due.0, Event::Ends(it, post.due.1)));
@@ -397,7 +398,7 @@ impl Run {
             };
             is_live.then_some((due_ms, Event::Ends(it, ending)))
         });
-        // The first of those that are due at the same time is the one that has waited longest.
+        // Of events that are due at the same time, the longest wait ends first.
         ends.min_by_key(|(due_ms, event)| match event {
             Event::Ends(waiting, _) => (*due_ms, waiting.id),
             Event::Hung(_) => (*due_ms, 0),
@@ -444,7 +445,7 @@ impl Run {
         true
     }
 
-    /// Polls a handler and what it has in the background, and tells what came of it.
+    /// Polls a handler and its background, and records what has changed.
     fn poll(&mut self, index: usize, said: Option<&str>) {
         let before = self.before(index);
         let mut context = Context::from_waker(Waker::noop());
@@ -471,7 +472,7 @@ impl Run {
         }
     }
 
-    /// Tells what a poll has changed.
+    /// Records what a poll has changed.
     fn note(
         &mut self,
         index: usize,
@@ -604,7 +605,7 @@ impl Run {
         }
     }
 
-    /// Keeps a request that has just been sent, and when it is answered how.
+    /// Keeps a request that was just sent, with the time and the kind of its answer.
     fn keep(&mut self, index: usize, posted: Posted) {
         let known: BTreeSet<usize> = self.posts.iter().map(|post| post.wait).collect();
         let waiting = self.world.waiting().into_iter();
@@ -626,7 +627,7 @@ impl Run {
         });
     }
 
-    /// Keeps when the store answers what it was asked and how.
+    /// Keeps the times and the kinds of the store's answers.
     fn keep_secrets(&mut self) {
         for it in self.world.waiting() {
             let is_known = self.secrets.iter().any(|(id, ..)| *id == it.id);

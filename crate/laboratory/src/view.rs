@@ -1,4 +1,4 @@
-//! What there is to see of a run.
+//! A run in the form that the page shows.
 
 use serde::Serialize;
 use worker_sentry::laboratory::{Ending, Wait};
@@ -6,12 +6,12 @@ use worker_sentry::laboratory::{Ending, Wait};
 use crate::run::{Guard, Lane, Run, Saw, said_in};
 use crate::word::{Receiver, Store};
 
-/// All of it, as the page shows it. Times are milliseconds since the run began.
+/// A whole run as the page shows it. Times are milliseconds since the run began.
 #[derive(Debug, PartialEq, Serialize)]
 pub struct View {
     pub now_ms: u64,
     pub is_over: bool,
-    /// What was done, each step by itself.
+    /// The executed words, with each step as one word.
     pub done: Vec<String>,
     pub store: &'static str,
     pub receiver: &'static str,
@@ -20,9 +20,9 @@ pub struct View {
     pub record: Vec<MomentView>,
     pub requests: Vec<RequestView>,
     pub console: Vec<LineView>,
-    /// What came of the run, in a sentence.
+    /// The result of the run, in a sentence.
     pub sum: String,
-    /// Each state that the isolate came to, in a sentence.
+    /// The states that the isolate went through, in a sentence.
     pub course: String,
 }
 
@@ -40,7 +40,7 @@ pub struct HandlerView {
     pub name: String,
     pub guard: &'static str,
     pub is_live: bool,
-    /// The steps that it has come to.
+    /// The steps that the handler has reached.
     pub steps: Vec<u8>,
     pub step: Option<u8>,
     pub waits: String,
@@ -79,7 +79,7 @@ pub struct LineView {
 }
 
 impl Run {
-    /// What there is to see of it.
+    /// The run as the page shows it.
     pub fn view(&self) -> View {
         let guards = [Guard::Ours, Guard::Naive];
         let many = if self.is_beside { 2 } else { 1 };
@@ -168,7 +168,7 @@ impl Run {
         }
     }
 
-    /// What a handler waits for, in words.
+    /// What a handler waits for, as text.
     fn waited(&self, index: usize) -> String {
         if !self.lanes[index].is_live() {
             return "nothing".to_owned();
@@ -188,7 +188,7 @@ impl Run {
         words.collect::<Vec<_>>().join(", and ")
     }
 
-    /// What became of a report, in words.
+    /// What happened to a report, as text.
     fn report(&self, lane: &Lane) -> String {
         let line = |lane: &Lane| lane.last_line.as_deref().map(said_in).map(str::to_owned);
         let posted = self.posts.iter().any(|post| {
@@ -205,7 +205,7 @@ impl Run {
         }
     }
 
-    /// The states under the crate's guard, in turn.
+    /// The states under the crate's guard, in their order.
     fn course(&self) -> String {
         let is_ours = |lane: usize| self.lanes[lane].guard == Guard::Ours;
         let moments = self.record.iter();
@@ -252,7 +252,7 @@ fn name(guard: Guard) -> &'static str {
     }
 }
 
-/// What the application saw of a handler, in words.
+/// What the application saw of a handler, as text.
 fn saw(lane: &Lane) -> String {
     let Some((saw, at_ms)) = lane.saw else {
         return "nothing yet".to_owned();

@@ -1,28 +1,28 @@
-//! What can be done in a run, as text: `store-quick.alarm.run.3.cancel-2.30s.end`.
+//! The words of a run, as in `store-quick.alarm.run.3.cancel-2.30s.end`.
 
 use worker_sentry::laboratory::Ending;
 
-/// More of them than this in one run are ignored.
+/// The most words in one run. Further words are ignored.
 pub const MOST_WORDS: usize = 400;
 
-/// One thing that is done.
+/// One word of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Word {
-    /// The obvious guard runs beside the crate's from now on.
+    /// From now on, each handler also runs under the obvious guard.
     Naive,
     /// A handler is called and fails.
     Start(Way),
-    /// How the store answers what is asked from now on.
+    /// Sets how the store answers from now on.
     Store(Store),
-    /// How the receiver answers what is sent from now on.
+    /// Sets how the receiver answers from now on.
     Receiver(Receiver),
     /// The runtime cancels a handler.
     Cancel(usize),
-    /// Steps are taken, as many as this.
+    /// This many steps are taken.
     Steps(usize),
     /// Time passes, in seconds.
     Pass(u64),
-    /// Steps are taken until nothing is left to happen.
+    /// Steps are taken until no event is left.
     End,
 }
 
@@ -43,7 +43,7 @@ pub enum Store {
     Slow,
     FailsOnce,
     Never,
-    /// There is none: no DSN is bound.
+    /// There is no store: no DSN is bound.
     Unbound,
 }
 
@@ -88,7 +88,7 @@ const RECEIVERS: [(&str, Receiver); 8] = [
 ];
 
 impl Word {
-    /// Reads one. A text that is none of them is nothing.
+    /// Reads a word. `None` if the text is not a word.
     pub fn of(text: &str) -> Option<Self> {
         fn find<T: Copy>(table: &[(&str, T)], text: &str) -> Option<T> {
             let found = table.iter().find(|(name, _)| *name == text);
@@ -117,11 +117,11 @@ pub fn words(text: &str) -> impl Iterator<Item = (&str, Word)> {
     words.take(MOST_WORDS)
 }
 
-/// What the store is asked for.
+/// The secret in the store.
 pub const DSN: &str = "https://key@sentry.example.com/1";
 
 impl Store {
-    /// After how many milliseconds it answers, and what. Nothing for one that never does.
+    /// After how many milliseconds the store answers, and how. `None` if it never answers.
     pub fn answer(self) -> Option<(u64, Ending)> {
         match self {
             Store::Quick => Some((20, Ending::Secret(Some(DSN)))),
@@ -131,7 +131,7 @@ impl Store {
         }
     }
 
-    /// How it answers the next time.
+    /// How the store answers the next time.
     pub fn next(self) -> Self {
         match self {
             Store::FailsOnce => Store::Quick,
@@ -141,7 +141,7 @@ impl Store {
 }
 
 impl Receiver {
-    /// After how many milliseconds it answers, and what. Nothing for one that never does.
+    /// After how many milliseconds the receiver answers, and how. `None` if it never answers.
     pub fn answer(self) -> Option<(u64, Ending)> {
         let status = |status, retry_after, rate_limits| Ending::Answered {
             status,
@@ -152,7 +152,7 @@ impl Receiver {
             Receiver::Takes => status(200, None, None),
             Receiver::Pause => status(429, None, None),
             Receiver::PauseSeconds => status(429, Some("30"), None),
-            // A minute after the clock of every run begins.
+            // One minute after the start of the clock of every run.
             Receiver::PauseDate => status(429, Some("Fri, 02 Jan 2026 03:05:05 GMT"), None),
             Receiver::PauseLimits => status(429, None, Some("45:error:organization")),
             Receiver::Fails => status(500, None, None),

@@ -9,9 +9,9 @@ use syn::{
 
 /// The future of a body.
 ///
-/// It takes what the body takes, by reference or by value: a body that only looks at `env`
-/// leaves it to the wrapper. `output` is what the body returns; the compiler would have to
-/// guess it at the first `?`.
+/// The future captures the same variables as the body, by reference or by value: a body that
+/// only borrows `env` leaves `env` to the wrapper. `output` is the body's return type, which the
+/// compiler could not infer at a `?`.
 pub(crate) fn future(
     root: &Path,
     output: &ReturnType,
@@ -19,7 +19,7 @@ pub(crate) fn future(
     opening: &TokenStream,
 ) -> TokenStream {
     let statements = &block.stmts;
-    // A type that is named by what it implements cannot be written elsewhere.
+    // An `impl Trait` type cannot be written as a type argument.
     let typed = match output {
         ReturnType::Type(_, output) if !mentions(quote!(#output), "impl") => quote! {
             if false {
@@ -39,23 +39,23 @@ pub(crate) fn future(
     quote_spanned!(body.span()=> async #body)
 }
 
-/// A body with other statements, in the place of the one that was written. A compiler that
-/// counts which lines run finds those of the body only there.
+/// A body with other statements and the span of the original one. Coverage counts the lines of a
+/// body only if the body has its original span.
 pub(crate) fn in_place(block: &Block, statements: TokenStream) -> Group {
     let mut body = Group::new(Delimiter::Brace, statements);
     body.set_span(block.brace_token.span.join());
     body
 }
 
-/// What a run does first, before the body.
+/// Statements that run before the body, once for each run. There are none yet.
 ///
-/// The request's name is known here, and the run's scope is entered: the place for whatever
-/// reads the request once for each run. Nothing does yet.
+/// The request's name is known here, and the run's scope is entered at this point, so code that
+/// reads the request belongs here.
 pub(crate) fn opening(_root: &Path, _request: Option<&Ident>) -> TokenStream {
     TokenStream::new()
 }
 
-/// The error type of a `Result` that has it written out, and its success type.
+/// The success type of a `Result`, and its error type if that is written out.
 pub(crate) fn result_parts(output: &ReturnType) -> Option<(&Type, Option<&Type>)> {
     let ReturnType::Type(_, output) = output else {
         return None;
@@ -78,7 +78,7 @@ pub(crate) fn result_parts(output: &ReturnType) -> Option<(&Type, Option<&Type>)
     Some((success, types.next()))
 }
 
-/// The name of an argument, which it is given if it has none.
+/// The name of an argument. An argument without a name gets `fallback`.
 pub(crate) fn name_of(argument: &mut FnArg, fallback: &str) -> Result<Ident> {
     let FnArg::Typed(PatType { pat, .. }) = argument else {
         return Err(Error::new_spanned(
@@ -108,7 +108,7 @@ pub(crate) fn typed(signature: &mut Signature) -> impl Iterator<Item = &mut FnAr
     arguments.filter(|argument| matches!(argument, FnArg::Typed(_)))
 }
 
-/// Whether a body may take the value of this name, and not only look at it.
+/// Whether a body may move the value of this name. `false` if the body only borrows it.
 pub(crate) fn may_take(body: &Block, name: &Ident) -> bool {
     fn look(tokens: TokenStream, name: &Ident) -> bool {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
@@ -129,14 +129,14 @@ pub(crate) fn may_take(body: &Block, name: &Ident) -> bool {
                 let takes = |method: String| method.contains("into");
                 !is_borrowed && method.is_none_or(takes)
             }
-            // A text that is formatted names what it shows, which is only looked at.
+            // A name inside a format string is only borrowed.
             _ => false,
         })
     }
     look(quote!(#body), name)
 }
 
-/// Whether a word is among the tokens.
+/// Whether the tokens contain a word.
 pub(crate) fn mentions(tokens: TokenStream, word: &str) -> bool {
     tokens.into_iter().any(|token| match token {
         TokenTree::Group(group) => mentions(group.stream(), word),
@@ -145,7 +145,7 @@ pub(crate) fn mentions(tokens: TokenStream, word: &str) -> bool {
     })
 }
 
-/// Wraps what is not an `async fn` only by saying so.
+/// Fails if the function is not an `async fn`, because only a future can be wrapped.
 pub(crate) fn must_be_async(signature: &Signature) -> Result<()> {
     match signature.asyncness {
         Some(_) => Ok(()),

@@ -12,7 +12,7 @@ use crate::body;
 use crate::fields;
 use crate::options::Options;
 
-/// The traits that the runtime's calls arrive through.
+/// The traits whose methods the runtime calls.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     Object,
@@ -34,7 +34,7 @@ impl Kind {
         }
     }
 
-    /// At which place the constructor gets `env`, and what comes at the other.
+    /// The names of the constructor's two arguments, in their order.
     fn constructor(self) -> [&'static str; 2] {
         match self {
             Kind::Object => ["state", "env"],
@@ -83,7 +83,7 @@ pub(crate) fn expand(options: Options, mut class: ItemImpl) -> Result<TokenStrea
     Ok(quote!(#class))
 }
 
-/// The name of the type that is implemented for.
+/// The name of the type that the `impl` is for.
 fn ident_of(ty: &Type) -> Result<Ident> {
     match ty {
         Type::Path(path) => path.path.segments.last().map(|last| last.ident.clone()),
@@ -92,7 +92,7 @@ fn ident_of(ty: &Type) -> Result<Ident> {
     .ok_or_else(|| Error::new_spanned(ty, "`#[with_sentry]` takes the class's name from here"))
 }
 
-/// Each name in a list is that of a handler.
+/// Checks that each name in a list is that of a handler.
 fn check_names(options: &Options, class: &ItemImpl) -> Result<()> {
     let is_handler = |name: &Ident| {
         class
@@ -115,7 +115,7 @@ fn check_names(options: &Options, class: &ItemImpl) -> Result<()> {
     }
 }
 
-/// Where an object keeps what its constructor was given.
+/// The fields in which an object keeps the arguments of its constructor.
 struct Kept {
     env: Expr,
     state: Expr,
@@ -171,12 +171,12 @@ impl Kept {
     }
 }
 
-/// `self` and the field in which the constructor keeps an argument, by its convention
-/// where the constructor does not show it.
+/// `self` and the field in which the constructor keeps an argument. If the constructor does not
+/// show the field, its conventional name is used.
 fn field(new: &ImplItemFn, class: &Ident, argument: &Ident, fallback: &Member) -> Expr {
     let found = fields::keeping(&new.block, class, argument);
     let member = found.as_ref().unwrap_or(fallback);
-    // The names are those of the constructor, and an error about them points there.
+    // The field's name comes from the constructor, so an error about it points there.
     let span = member.span();
     parse_quote_spanned!(span=> self.#member)
 }
@@ -190,7 +190,7 @@ struct Wrapping<'a> {
 }
 
 impl Wrapping<'_> {
-    /// A constructor has nothing that could be awaited: its panics are what can be reported.
+    /// Wraps a constructor. A constructor cannot await, so only its panics can be reported.
     fn constructor(&self, new: &mut ImplItemFn) -> Result<()> {
         let (root, name, block) = (self.root, self.name, &new.block);
         let Some(env) = body::typed(&mut new.sig).nth(1) else {
@@ -228,7 +228,7 @@ impl Wrapping<'_> {
         let future = body::future(root, &method.sig.output, &method.block, &opening);
         let handler = self.handler_name(&method.sig.ident);
         let env = &self.kept.env;
-        // What the compiler has to say of the error type is about what this handler returns.
+        // An error of the compiler about the error type points to the handler's return type.
         let span = Span::call_site().located_at(method.sig.output.span());
         let wrapped = match self.options.background.contains(&method.sig.ident) {
             true => {
@@ -244,8 +244,8 @@ impl Wrapping<'_> {
                 #root::with_sentry_in_isolate(&#env, #name, #handler, #future)
             },
         };
-        // The trait's error is `worker::Error`. A handler that says another one is reported
-        // with it, before it is converted.
+        // The trait's error is `worker::Error`. An error of another type is reported before it
+        // is converted.
         let own = match body::result_parts(&method.sig.output) {
             Some((success, Some(_))) => Some(success.clone()),
             _ => None,
@@ -282,7 +282,7 @@ impl Wrapping<'_> {
             "websocket_close" => "WebsocketClose",
             "websocket_error" => "WebsocketError",
             "run" => "Run",
-            // A handler that a later version of the trait has is wrapped as well.
+            // A handler of a later version of the trait is wrapped as well.
             name => {
                 return quote!(#root::Handler::Rpc(::std::borrow::Cow::Borrowed(#name)));
             }

@@ -50,7 +50,7 @@ pub(crate) fn expand(options: Options, mut function: ItemFn) -> Result<TokenStre
         quote!(#root::Handler::#variant)
     };
     let is_scheduled = event == "scheduled";
-    // What the body may take is handed to the wrapper as another handle to the same thing.
+    // If the body may move `env`, the wrapper gets a clone.
     let (keep_env, the_env) = match body::may_take(block, &env) {
         true => (
             quote!(let __with_sentry = ::core::clone::Clone::clone(&#env);),
@@ -58,7 +58,7 @@ pub(crate) fn expand(options: Options, mut function: ItemFn) -> Result<TokenStre
         ),
         false => (TokenStream::new(), quote!(&#env)),
     };
-    // There is no second handle to the context of a cron trigger.
+    // The context of a cron trigger cannot be cloned.
     let (keep_context, the_context) = match !is_scheduled && body::may_take(block, &context) {
         true => (
             quote!(let __with_sentry_context = #root::__private::context(&#context);),
@@ -68,7 +68,7 @@ pub(crate) fn expand(options: Options, mut function: ItemFn) -> Result<TokenStre
     };
     let output = function.sig.output.clone();
     let future = match (&output, is_scheduled) {
-        // It has nothing to return, so its panics are what can be reported.
+        // The function returns nothing, so only its panics can be reported.
         (ReturnType::Default, _) => {
             let future = body::future(&root, &output, block, &opening);
             quote!(async {
@@ -84,7 +84,7 @@ pub(crate) fn expand(options: Options, mut function: ItemFn) -> Result<TokenStre
     };
     let ended = match (&output, is_scheduled) {
         (ReturnType::Default, _) => quote!(let _ = #wrapped;),
-        // The runtime takes nothing from this handler, not even an error.
+        // The runtime takes no result from this handler, so its error is written to the console.
         (_, true) => {
             function.sig.output = ReturnType::Default;
             quote! {
@@ -125,8 +125,9 @@ fn only_for_classes(options: &Options) -> Result<()> {
     }
 }
 
-/// The event that a function is called for: as the attribute says, as `#[event(…)]` below it
-/// says, or as `#[event(…)]` above it has renamed the function.
+/// The event that a function is called for. It is named by the attribute, or by `#[event(…)]`
+/// below the attribute, or by the name that `#[event(…)]` above the attribute has given the
+/// function.
 fn event(options: &Options, function: &ItemFn) -> Result<Ident> {
     if let Some(handler) = &options.handler {
         return match EVENTS.iter().any(|event| handler == event) {

@@ -1,10 +1,10 @@
-//! In which fields a constructor keeps its arguments.
+//! Finds the fields in which a constructor keeps its arguments.
 
 use proc_macro2::Ident;
 use syn::visit::{self, Visit};
 use syn::{Block, Expr, ExprCall, ExprPath, ExprStruct, Index, Member, Path};
 
-/// The field that a constructor's body puts the argument `name` into, as it is or cloned.
+/// The field into which a constructor's body puts the argument `name` or a clone of it.
 pub(crate) fn keeping(body: &Block, class: &Ident, name: &Ident) -> Option<Member> {
     let mut search = Search {
         class,

@@ -1,8 +1,8 @@
-//! The attribute of `worker-sentry`, which re-exports it. Depend on that crate.
+//! The attribute of `worker-sentry`. That crate re-exports it; depend on `worker-sentry`.
 //!
 //! | file | what is decided there |
 //! | --- | --- |
-//! | `options` | what the attribute was told |
+//! | `options` | the options of the attribute |
 //! | `class` | an `impl` of a Durable Object or a Workflow |
 //! | `event` | a function of the main Worker |
 //! | `fields` | in which fields a constructor keeps its arguments |
@@ -19,7 +19,7 @@ use syn::{Error, Item, Result};
 
 /// Wraps every handler of a Durable Object, of a Workflow or of the main Worker.
 ///
-/// It is documented where it is re-exported, with examples that are tested:
+/// The documentation, with tested examples, is in `worker-sentry`:
 /// <https://docs.rs/worker-sentry/latest/worker_sentry/attr.with_sentry.html>
 #[proc_macro_attribute]
 pub fn with_sentry(
@@ -29,7 +29,7 @@ pub fn with_sentry(
     let item = TokenStream::from(item);
     match expand(options.into(), item.clone()) {
         Ok(expanded) => expanded,
-        // With the item as it was, what else is wrong in it is still told by the compiler.
+        // The item is kept unchanged, so that the compiler still reports its other errors.
         Err(error) => {
             let error = error.into_compile_error();
             quote::quote!(#error #item)

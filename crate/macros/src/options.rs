@@ -1,4 +1,4 @@
-//! What the attribute was told.
+//! The options of the attribute.
 
 use proc_macro2::Span;
 use syn::parse::{Parse, ParseStream};
@@ -8,19 +8,19 @@ use syn::{Error, Expr, Ident, LitStr, Path, Result, Token, parenthesized};
 /// The options of the attribute. Each can be given once.
 #[derive(Default)]
 pub(crate) struct Options {
-    /// `class = "Name"`: another name than the type's.
+    /// `class = "Name"`: the name in events, instead of the type's name.
     pub(crate) class: Option<LitStr>,
-    /// `env = self.environment`: where an object keeps its `Env`.
+    /// `env = self.environment`: the field in which an object keeps its `Env`.
     pub(crate) env: Option<Expr>,
-    /// `state = self.ctx`: where an object keeps its `State`.
+    /// `state = self.ctx`: the field in which an object keeps its `State`.
     pub(crate) state: Option<Expr>,
-    /// `crate = path`: where `worker-sentry` is.
+    /// `crate = path`: the path of `worker-sentry`.
     pub(crate) root: Option<Path>,
-    /// `skip(alarm)`: handlers that stay as they are.
+    /// `skip(alarm)`: handlers that are not wrapped.
     pub(crate) skip: Vec<Ident>,
     /// `background(fetch)`: handlers that do not wait for their report.
     pub(crate) background: Vec<Ident>,
-    /// `fetch`: which handler a function is.
+    /// `fetch`: the event of a function.
     pub(crate) handler: Option<Ident>,
 }
 
@@ -97,7 +97,7 @@ fn once<T>(slot: &mut Option<T>, span: Span, value: T) -> Result<()> {
     }
 }
 
-/// A list of handlers in parentheses.
+/// Reads a list of handlers in parentheses.
 fn names(input: ParseStream<'_>, into: &mut Vec<Ident>) -> Result<()> {
     let list;
     parenthesized!(list in input);

@@ -9,13 +9,13 @@ use crate::item::transaction::Link;
 use crate::scope::Scope;
 use crate::trace::sentry_trace::SentryTrace;
 
-/// The key in the object's storage under which the trace of whoever set the alarm is kept.
+/// The key in the object's storage for the trace of the run that set the alarm.
 const KEY: &str = "__sentry_trace";
 
 /// An alarm whose transaction has a link to the run that set it.
 ///
-/// An alarm is a trace of its own: it comes hours later, and for many runs at once. The link
-/// leads from it to the trace of the run that set it last.
+/// Each alarm has a trace of its own, because an alarm may run hours later and for many runs
+/// at once. The link leads from the alarm to the trace of the run that set it last.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -32,31 +32,31 @@ const KEY: &str = "__sentry_trace";
 /// }
 /// ```
 ///
-/// <https://develop.sentry.dev/sdk/telemetry/traces/span-links/>
+/// The rules: <https://develop.sentry.dev/sdk/telemetry/traces/span-links/>
 pub trait TracedAlarm {
-    /// As [`Storage::set_alarm`], with the trace of the current run.
+    /// Sets the alarm as [`Storage::set_alarm`] does, and stores the trace of the current run.
     ///
-    /// It is one write to the storage more, under the key `__sentry_trace`. Where that fails,
-    /// the alarm is set all the same. Outside of a wrapper and without a DSN nothing is
+    /// The trace costs one more write to the storage, under the key `__sentry_trace`. If that
+    /// write fails, the alarm is still set. Outside of a wrapper or without a DSN, no trace is
     /// written. Waits as [`current_trace`] does.
     ///
     /// # Errors
     ///
-    /// Those of [`Storage::set_alarm`].
+    /// Fails as [`Storage::set_alarm`] does.
     fn traced_set_alarm(&self, time: impl Into<ScheduledTime>) -> impl Future<Output = Result<()>>;
 
     /// Links the transaction of the current run to the trace of the run that set the alarm.
     /// Call it in the wrapped `alarm`.
     ///
-    /// It is one read of the storage, and nothing where the run is not recorded: see
-    /// [`span`](crate::span). A read that fails is a missing link and nothing else.
+    /// Reads the storage once. A run that is not recorded reads nothing: see
+    /// [`span`](crate::span). If the read fails, the link is missing; nothing else changes.
     fn link_alarm(&self) -> impl Future<Output = ()>;
 }
 
 impl TracedAlarm for Storage {
     async fn traced_set_alarm(&self, time: impl Into<ScheduledTime>) -> Result<()> {
         if let Some(trace) = current_trace().await {
-            // The alarm is what counts.
+            // A failed write of the trace must not prevent the alarm.
             let _ = self.put(KEY, trace).await;
         }
         self.set_alarm(time).await

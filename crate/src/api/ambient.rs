@@ -1,7 +1,7 @@
 //! Reporting from anywhere below a wrapped handler, with no `env` at hand.
 //!
-//! The run is found by its scope, which is current while its code is polled, and `env` is
-//! the one that the first wrapped handler of the isolate has left.
+//! The run is found by its scope: a scope is current while the code of its run is polled.
+//! `env` is the one that the first wrapped handler of the isolate stored.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -22,14 +22,15 @@ use crate::scope::data::Change;
 
 /// Reports an error from anywhere below a wrapped handler.
 ///
-/// Returns at once: the report is delivered while the run goes on, and the wrapper around it
-/// waits for what is left, five seconds at most. An error that the handler returns after
-/// that is not reported a second time. It takes whatever [`IntoReport`] lists.
+/// Returns at once. The report is delivered while the run goes on, and the wrapper around the
+/// run waits for reports that are still on their way, five seconds at most. If the handler
+/// returns the same error later, the error is not reported again. Takes whatever
+/// [`IntoReport`] lists.
 ///
-/// Outside of a wrapped handler, and without a `SENTRY_DSN`, it does nothing, which is said
-/// once in the console if `SENTRY_DEBUG` is on. So it is in the function that
-/// [`set_before_send`](crate::set_before_send) was given. One run sends 25 captures and
-/// messages; the rest is dropped, which the console says.
+/// Does nothing outside of a wrapped handler, without a `SENTRY_DSN`, and inside the function
+/// given to [`set_before_send`](crate::set_before_send). With a `SENTRY_DSN` and `SENTRY_DEBUG`
+/// on, the console says so once. One run sends at most 25 captures and messages. Further ones
+/// are dropped, and the console says so.
 ///
 /// ```no_run
 /// use worker_sentry::capture_error;
@@ -70,11 +71,11 @@ pub fn capture_message(text: &str, level: Level) {
     });
 }
 
-/// Leaves a breadcrumb in the run that this is called in. Each later event of the run shows
-/// the trail, a panic's too, and no other run's event does.
+/// Adds a breadcrumb to the current run. Each later event of this run, also that of a panic,
+/// shows the run's breadcrumbs. Events of other runs do not.
 ///
-/// The last hundred are kept. Outside of a wrapped handler, and without a `SENTRY_DSN`, it
-/// does nothing.
+/// The last hundred breadcrumbs are kept. Returns at once. Outside of a wrapped handler or
+/// without a `SENTRY_DSN`, this does nothing.
 ///
 /// ```no_run
 /// use worker_sentry::{Breadcrumb, add_breadcrumb};
@@ -85,16 +86,16 @@ pub fn capture_message(text: &str, level: Level) {
 /// }
 /// ```
 pub fn add_breadcrumb(breadcrumb: impl Into<Breadcrumb>) {
-    // Code of the application's, so it runs before anything is borrowed.
+    // `into` is code of the application, so it runs before anything is borrowed.
     let breadcrumb = breadcrumb.into();
     in_run(|_, runtime, scope| scope.leave_breadcrumb(breadcrumb, runtime.now_ms()));
 }
 
-/// Sends a request as `worker`'s own `send` does, and leaves a breadcrumb of it: the method,
-/// the URL without what may be secret in it, and the status. [`Breadcrumb::fetch`] says how.
+/// Sends a request as [`Fetch::send`] does, and adds a breadcrumb with the method, the URL
+/// without the parts that may be secret, and the status. [`Breadcrumb::fetch`] has the details.
 ///
-/// It waits and fails as `send` does. Outside of a wrapped handler, and without a
-/// `SENTRY_DSN`, it is `send`.
+/// Waits and fails as `send` does. Outside of a wrapped handler or without a `SENTRY_DSN`, it
+/// only sends the request.
 ///
 /// ```no_run
 /// use worker::{Fetch, Result};
@@ -106,7 +107,7 @@ pub fn add_breadcrumb(breadcrumb: impl Into<Breadcrumb>) {
 /// }
 /// ```
 pub async fn fetch_with_breadcrumb(request: Fetch) -> Result<Response> {
-    // What the request is, is not read where nobody keeps it.
+    // The request is read only if there is a scope to keep the breadcrumb.
     let told = Scope::of_the_application().map(|_| match &request {
         Fetch::Url(url) => (Method::Get, url.to_string()),
         Fetch::Request(request) => {
@@ -122,14 +123,15 @@ pub async fn fetch_with_breadcrumb(request: Fetch) -> Result<Response> {
     answer
 }
 
-/// Says something of the run that this is called in: it is on each later event of that run,
-/// a panic's too, and on no other's.
+/// Adds tags, a user, contexts and other data to the current run. Each later event of this
+/// run, also that of a panic, carries them. Events of other runs do not.
 ///
-/// What a [`Report`](crate::Report) says itself wins over what is said here. A wrapper
-/// inside of another one, a Workflow's step, and work that goes through
+/// Data of a [`Report`](crate::Report) wins over data of the run. A wrapper inside another
+/// wrapper, a Workflow's step, and work given to
 /// [`with_sentry_in_background`](crate::with_sentry_in_background) or
-/// [`with_sentry_in_stream`](crate::with_sentry_in_stream) share what the outer run has
-/// said. Outside of a wrapped handler, and without a `SENTRY_DSN`, `say` is not called.
+/// [`with_sentry_in_stream`](crate::with_sentry_in_stream) share the data of the outer run.
+/// Returns at once. Outside of a wrapped handler or without a `SENTRY_DSN`, `say` is not
+/// called.
 ///
 /// ```no_run
 /// use worker_sentry::configure_scope;
@@ -149,7 +151,8 @@ pub fn configure_scope(say: impl FnOnce(&mut ScopeData)) {
     in_run(|_, _, scope| configure(scope, say));
 }
 
-/// Runs the caller's code first: it may panic, and it may call any function of this crate.
+/// Runs `say` before the scope is borrowed, because `say` may panic and may call any function
+/// of this crate.
 fn configure(scope: &Scope, say: impl FnOnce(&mut ScopeData)) {
     let mut said = ScopeData {
         changes: Vec::new(),
@@ -158,10 +161,11 @@ fn configure(scope: &Scope, say: impl FnOnce(&mut ScopeData)) {
     scope.say(said.changes);
 }
 
-/// What is said of a run in [`configure_scope`]. It holds when the closure has returned.
+/// The data of a run, as [`configure_scope`] changes it. The changes take effect when the
+/// closure has returned.
 ///
-/// Texts are bounded: a tag's value at 200 characters; a user, a context and a value of
-/// `extra` at 8 KB each. Beyond 100 tags, 32 contexts or 32 values of `extra`, a new one is
+/// Sizes are limited: a tag's value to 200 characters; a user, a context and a value of
+/// `extra` to 8 KB each. Beyond 100 tags, 32 contexts or 32 values of `extra`, a new one is
 /// dropped.
 #[derive(Debug)]
 pub struct ScopeData {
@@ -169,7 +173,7 @@ pub struct ScopeData {
 }
 
 impl ScopeData {
-    /// Sets a tag, by which events can be searched. A blank value is dropped.
+    /// Sets a tag. Events can be searched by tags. A blank value is dropped.
     pub fn set_tag(&mut self, key: impl Into<String>, value: impl std::fmt::Display) {
         self.change(Change::Tag(key.into(), Some(value.to_string())));
     }
@@ -179,7 +183,8 @@ impl ScopeData {
         self.change(Change::Tag(key.into(), None));
     }
 
-    /// Says who the run works for, or takes that back. Only what is given here leaves.
+    /// Sets the user whom the run works for; `None` removes the user. Only the given fields are
+    /// sent.
     pub fn set_user(&mut self, user: Option<User>) {
         self.change(Change::User(user.map(fields)));
     }
@@ -194,13 +199,13 @@ impl ScopeData {
         self.change(Change::Context(name.into(), None));
     }
 
-    /// Says which request the run answers: its method, its route as you name it, and those of
-    /// its headers that you name. It is the context `request`.
+    /// Sets the context `request`: the request's method, the route as you name it, and the
+    /// headers that you name.
     ///
-    /// Nothing of a request is on an event without this. `cf-ray` is the header by which
-    /// Cloudflare's logs find the request. A header whose name looks like that of a secret
-    /// (`authorization`, `cookie`, a key, a token, a signature and so on) stays, also if it is
-    /// named. A URL in a header loses its query.
+    /// Without this call, events carry no data of the request. Cloudflare's logs find a request
+    /// by the header `cf-ray`. A header whose name looks like that of a secret
+    /// (`authorization`, `cookie`, a key, a token, a signature and so on) is not sent, even if
+    /// you name it. A URL in a header loses its query.
     ///
     /// ```no_run
     /// use worker::Request;
@@ -226,25 +231,25 @@ impl ScopeData {
         self.change(Change::Extra(key.into(), None));
     }
 
-    /// Groups events by these parts instead of by their type and stack. None of them takes
-    /// it back.
+    /// Groups events by these parts instead of by their type and stack. An empty list restores
+    /// the usual grouping.
     pub fn set_fingerprint<P: Into<String>>(&mut self, parts: impl IntoIterator<Item = P>) {
         let parts = parts.into_iter().map(Into::into).collect();
         self.change(Change::Fingerprint(parts));
     }
 
-    /// The level of events that say none themselves, or takes that back. A panic and a
-    /// message have one of their own.
+    /// Sets the level of events that have none of their own; `None` removes it. A panic and a
+    /// message always have their own level.
     pub fn set_level(&mut self, level: Option<Level>) {
         self.change(Change::Level(level.map(word)));
     }
 
-    /// Takes back all that was said, and the breadcrumbs.
+    /// Removes all data of the run, and its breadcrumbs.
     pub fn clear(&mut self) {
         self.change(Change::Forget);
     }
 
-    /// Takes back the breadcrumbs.
+    /// Removes the breadcrumbs.
     pub fn clear_breadcrumbs(&mut self) {
         self.change(Change::ForgetBreadcrumbs);
     }
@@ -270,7 +275,7 @@ fn fields(user: User) -> Map<String, Value> {
     fields
 }
 
-/// Does something in the run that the code belongs to. Outside of a run, says so once.
+/// Calls `then` with the current run. Outside of a run, the console says so once.
 pub(super) fn in_run(then: impl FnOnce(&Env, &Workerd<'static>, &Rc<Scope>)) {
     let Some(env) = panics::env() else {
         return;
@@ -291,7 +296,7 @@ fn say_once(runtime: &impl Runtime) {
     }
 }
 
-/// The draft of a text, unless the run has sent enough.
+/// The draft of a message. `None` if the run has reached its limit of reports.
 fn message(runtime: &impl Runtime, scope: &Scope, text: &str, level: Level) -> Option<Draft> {
     if is_too_many(runtime, scope) {
         return None;
@@ -317,7 +322,7 @@ mod tests {
         Place::new("Object", Handler::Alarm)
     }
 
-    /// What [`configure_scope`], [`add_breadcrumb`] and [`capture_message`] do where there
+    /// Does what [`configure_scope`], [`add_breadcrumb`] and [`capture_message`] do if there
     /// is an `env`.
     fn say(change: impl FnOnce(&mut ScopeData)) {
         configure(&current(), change);
@@ -552,8 +557,8 @@ mod tests {
 
     type Run = Pin<Box<dyn Future<Output = Vec<Value>>>>;
 
-    /// One run that says who it is, in one of the ways in which code can be nested. Each
-    /// yields twice at least.
+    /// One run that puts its own number on its events, nested in one of the possible ways.
+    /// Each run yields at least twice.
     fn run(kind: usize, who: usize) -> Run {
         let mine = move |what: &str| format!("{what} {who}");
         let tell = move || {
@@ -584,7 +589,7 @@ mod tests {
                 };
                 outer.run(body).await.expect("no panic")
             }),
-            // A wrapper inside of another one: what it says is on the outer one's events.
+            // A wrapper inside another one: data set in the inner run is on the outer run's events.
             1 => Box::pin(async move {
                 let body = async {
                     let inner = async {
@@ -616,7 +621,7 @@ mod tests {
                 };
                 outer.run(body).await.expect("no panic")
             }),
-            // Work that goes on when the run is over, polled by nobody but itself.
+            // Background work that goes on after the run has ended.
             3 => Box::pin(async move {
                 let body = async {
                     tell();
@@ -699,7 +704,8 @@ mod tests {
         assert!(Scope::current().is_none());
     }
 
-    /// Each order in which so many runs can be polled so many times each.
+    /// Calls `each` with every order in which the runs can be polled; `left` has how often each
+    /// run is polled.
     fn orders(left: &mut [usize], order: &mut Vec<usize>, each: &mut impl FnMut(&[usize])) {
         if left.iter().all(|left| *left == 0) {
             each(order);

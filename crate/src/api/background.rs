@@ -10,11 +10,11 @@ use super::wrap::reported;
 use crate::platform::workerd::WaitUntil;
 use crate::scope::Scope;
 
-/// Lets `future` go on after the handler has returned, and reports the error that it ends
-/// with, which nobody awaits.
+/// Lets `future` go on after the handler has returned, and reports the error that the future
+/// returns.
 ///
-/// The future keeps the scope of the code that calls this: its events name the same class
-/// and handler. `worker`'s own `wait_until` takes a future too, but its errors are lost.
+/// The future keeps the scope of the calling code: its events name the same class and
+/// handler. `worker`'s own `wait_until` takes a future too, but drops its error.
 ///
 /// Returns at once. With no `SENTRY_DSN` the future runs as if it were handed to
 /// `context`'s own `wait_until`.
@@ -40,7 +40,7 @@ pub fn with_sentry_in_background<E, Kind>(
     let env = env.clone();
     context.wait_until(async move {
         let future = pin!(future);
-        // The error was reported, and nobody is there to take it.
+        // The error was reported. No caller is left to return it to.
         let _ = reported(&env, || scope, future).await;
     });
 }

@@ -17,17 +17,17 @@ use crate::steps::{self, guard};
 /// Workflow's `run`, or anywhere else.
 ///
 /// Waits until the receiver has answered, five seconds at most. Never fails and
-/// never panics; whether to return the error is yours to decide.
+/// never panics. You decide whether to return the error as well.
 ///
-/// Returns the event's id if the receiver took the event, and `None` if there is
+/// Returns the event's id if the receiver accepted the event. Returns `None` if there is
 /// no `SENTRY_DSN`, if the configuration could not be loaded (the next call
 /// tries again), or if the event was dropped or lost on the way. With the
 /// binding `SENTRY_DEBUG` set to `on`, the console says which.
 ///
-/// Each report is a subrequest, of which an invocation has [a limited
-/// number](https://developers.cloudflare.com/workers/platform/limits/#subrequests). So of one
-/// run of a wrapped handler 25 captures are sent, and a line in the console says that the
-/// rest was dropped. The error that the handler returns is reported all the same.
+/// Each report is a subrequest, and Cloudflare [limits the
+/// subrequests](https://developers.cloudflare.com/workers/platform/limits/#subrequests) of an
+/// invocation. Therefore one run of a wrapped handler sends at most 25 captures. Further ones
+/// are dropped, and the console says so. The error that the handler returns is still reported.
 ///
 /// ```no_run
 /// use worker::{Env, Result};
@@ -66,8 +66,8 @@ pub async fn capture_exception_in_isolate<'e, Kind>(
 /// Reports an error without waiting: the report is handed to `context`'s
 /// `wait_until`, and this returns at once.
 ///
-/// For handlers that must not be held up, such as `websocket_error`. What is to
-/// be known of the error is read before this returns.
+/// For handlers that must not be delayed, such as `websocket_error`. The error is read before
+/// this returns, so it need not live longer.
 ///
 /// ```no_run
 /// use worker::{Env, Error, State};
@@ -127,7 +127,7 @@ pub(super) fn is_too_many(runtime: &impl Runtime, scope: &Scope) -> bool {
 }
 // ANCHOR_END: read
 
-/// What is left to do for a draft, in a future that outlives the handler.
+/// Sends a draft, in a future that may outlive the handler.
 pub(super) fn deliver(env: &Env, draft: Draft) -> impl Future<Output = ()> + 'static + use<> {
     let runtime = Workerd::owned(env);
     async move {
@@ -161,7 +161,7 @@ mod tests {
         let line = "warn: one run captured more than 25 errors; the rest is dropped";
         assert_eq!(lines, [line]);
         assert!(line.contains(&MOST_REPORTS.to_string()));
-        // Another run begins anew, and outside of a run there is nothing to count in.
+        // Another run begins to count anew. Outside of a run, nothing is counted.
         assert_eq!(run(|| captured(&fake, 25)), 25);
         assert_eq!(captured(&fake, 100), 100);
     }

@@ -1,4 +1,4 @@
-//! The application's last word on an event, and on a log.
+//! Functions of the application that change or drop an event or a log before it is sent.
 
 use std::num::NonZeroU32;
 
@@ -10,9 +10,9 @@ use crate::steps::{before_send, repeats};
 
 /// Lets the application see, change or drop every event before it is sent.
 ///
-/// Set it in the Worker's start event, which runs first in every isolate. The hook runs
-/// once for each event, a panic's included; the last hook set is the one in force.
-/// It must not panic.
+/// Set the hook in the Worker's start event, which runs first in every isolate. The hook runs
+/// once for each event, also for that of a panic. The last hook that was set is used. The hook
+/// must not panic.
 ///
 /// ```no_run
 /// use worker::event;
@@ -34,24 +34,28 @@ pub fn set_before_send(hook: impl Fn(Event<'static>) -> Option<Event<'static>> +
     before_send::set(Box::new(hook));
 }
 
-/// Sends at most so many events of one error from each isolate in a minute.
+/// Limits how many events of one error each isolate sends in a minute, to `most`.
 ///
-/// Set it in the Worker's start event, which runs first in every isolate; the last limit set is
-/// the one in force. `0` is no limit. The minute begins with the first event of the error.
+/// Set the limit in the Worker's start event, which runs first in every isolate. The last limit
+/// that was set is used. `0` removes the limit. The minute begins with the first event of the
+/// error.
 ///
-/// Events are one error if they have the same fingerprint from the application, or else the same
-/// names and messages of the error and its causes, the same message, or the same text and place
-/// of a panic. A message with an id in it is a new error for each id: give its report a
-/// [fingerprint](crate::Report::fingerprint). An isolate counts 100 errors at a time. Others are
-/// sent and not counted until the minute of one of these is over.
+/// Two events are of the same error if they have the same fingerprint from the application.
+/// Without one, they are of the same error if they have the same names and messages of the error
+/// and its causes, the same message, or the same text and place of a panic. A message with an id
+/// in it is a new error for each id: give its report a
+/// [fingerprint](crate::Report::fingerprint). An isolate counts 100 errors at a time. While it
+/// counts 100, other errors are sent and not counted, until one of the minutes is over.
 ///
-/// What is over the limit is held back before it costs a request: the capture returns `None`,
-/// and waits at most for the load that the first capture of an isolate begins. The next event of that error that is sent says how many there were, as `held_back` in
-/// its context `repeats`.
+/// An event over the limit is held back before it costs a request. Its capture returns `None`,
+/// and waits at most for the load that the first capture of an isolate begins. The next event of
+/// that error that is sent has the number of events held back, as `held_back` in its context
+/// `repeats`.
 ///
-/// Check-ins, transactions and logs are not counted. Nor is what the receiver's pause or
-/// `SENTRY_SAMPLE_RATE` leaves out. What a function for [`set_before_send`] drops is. A panic
-/// that ends the instance ends its counts as well, so it is always sent.
+/// Check-ins, transactions and logs are not counted. Events that are not sent because of the
+/// receiver's pause or of `SENTRY_SAMPLE_RATE` are not counted either. Events that the function
+/// for [`set_before_send`] drops are counted. A panic that ends the WebAssembly instance is always
+/// sent, because the counts end with the instance.
 ///
 /// ```
 /// use worker_sentry::limit_repeats;
@@ -68,13 +72,13 @@ pub fn limit_repeats(most: u32) {
 
 /// Lets the application see, change or drop every log before it is sent.
 ///
-/// Set it where every isolate passes: in the Worker's start event. The hook runs when the
-/// logs of a run leave, once for each; the last hook set is the one in force. It must not
-/// panic.
+/// Set the hook in the Worker's start event, which runs first in every isolate. The hook runs
+/// once for each log, when the logs of a run are sent. The last hook that was set is used. The
+/// hook must not panic.
 ///
-/// The hook sees the text with its parameters in it, and the values that were put on the log.
-/// The environment, the release and the SDK come after it. A change of the time or of the
-/// trace is not taken, and the number of the severity follows from the level.
+/// The hook sees the text with its parameters filled in, and the values that the application put
+/// on the log. The environment, the release and the SDK are added after the hook. Changes of the
+/// time and of the trace are ignored. The severity number is computed from the level.
 ///
 /// ```no_run
 /// use worker::event;

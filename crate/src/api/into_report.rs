@@ -1,4 +1,4 @@
-//! Whatever can be reported becomes a [`Report`] here, for captures and wrappers alike.
+//! Turns each type that can be reported into a [`Report`], for captures and for wrappers.
 
 use std::any::type_name;
 use std::error::Error;
@@ -8,8 +8,8 @@ use worker::wasm_bindgen::JsValue;
 use super::report::Report;
 use crate::item::exception::Subject;
 
-/// What can be reported: by a capture as a reference, by a wrapper as the error that a
-/// handler returns.
+/// A value that can be reported. A capture takes a reference to it; a wrapper takes it as the
+/// error that a handler returns.
 ///
 /// | what | as |
 /// | --- | --- |
@@ -20,7 +20,8 @@ use crate::item::exception::Subject;
 /// | a text that stands for an error | `&string` or `"text"` |
 /// | any of them with more about it | a [`Report`] |
 ///
-/// `Kind` tells the rows apart; the compiler finds it. Nothing else can implement this.
+/// The compiler infers `Kind`, which distinguishes the rows. Other types cannot implement this
+/// trait.
 ///
 /// ```no_run
 /// use worker::Env;
@@ -32,7 +33,7 @@ use crate::item::exception::Subject;
 /// }
 /// ```
 pub trait IntoReport<'e, Kind>: sealed::Sealed<Kind> {
-    /// The report of it.
+    /// Makes the report of this value.
     fn into_report(self) -> Report<'e>;
 }
 

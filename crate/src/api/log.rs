@@ -1,4 +1,4 @@
-//! Structured logs: kept in the run that they are sent in, and delivered when it ends.
+//! Structured logs. The run that writes a log keeps it, and delivers its logs when it ends.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -22,14 +22,14 @@ use crate::steps::slot::{Shared, shared};
 use crate::steps::{self, CAPTURE_MS, Wait};
 
 impl Log {
-    /// Keeps the log until the run that this is called in has ended. All logs of a run leave
-    /// together then, a hundred in one request, and the wrapper waits for them as it waits
+    /// Keeps the log until the current run ends, and returns at once. At the end of the run its
+    /// logs are sent together, a hundred in one request. The wrapper waits for them as it waits
     /// for a report.
     ///
-    /// One run sends 1,000 logs, and about a megabyte of them; what was dropped is told in the
-    /// console once, and to Sentry as a number. Outside of a wrapped handler, without a
-    /// `SENTRY_DSN` and unless `SENTRY_ENABLE_LOGS` is `true`, this does nothing.
-    /// [`set_before_send_log`](crate::set_before_send_log) sees it before it leaves.
+    /// One run sends at most 1,000 logs and about one megabyte of them. If logs are dropped, the
+    /// console says so once, and Sentry gets their number. Outside of a wrapped handler, without a
+    /// `SENTRY_DSN`, or if `SENTRY_ENABLE_LOGS` is not `true`, this does nothing.
+    /// [`set_before_send_log`](crate::set_before_send_log) sees the log before it is sent.
     ///
     /// ```no_run
     /// use worker_sentry::Log;
@@ -41,7 +41,8 @@ impl Log {
     }
 }
 
-/// Keeps a log of a run, also for a panic. Without `SENTRY_ENABLE_LOGS` it is not made.
+/// Keeps a log in its run, where the panic hook finds it too. Without `SENTRY_ENABLE_LOGS`,
+/// `log` is not called.
 pub(super) fn keep_in(env: &Env, runtime: &impl Runtime, scope: &Scope, log: impl FnOnce() -> Log) {
     if !keep(runtime, shared(), scope, log) {
         return;
@@ -53,7 +54,7 @@ pub(super) fn keep_in(env: &Env, runtime: &impl Runtime, scope: &Scope, log: imp
     }
 }
 
-/// Keeps a log, where logs are sent. `false` if it was not kept.
+/// Keeps a log if logs are enabled. Returns `false` if the log was not kept.
 fn keep(
     runtime: &impl Runtime,
     isolate: &Shared,
@@ -70,7 +71,7 @@ fn keep(
     fate == Fate::Kept
 }
 
-/// Takes the logs that a run has by now, and gives back what sends them.
+/// Takes the logs that a run has so far, and returns the future that sends them.
 #[cfg(feature = "logs")]
 fn deliver(env: &Env, scope: &Scope) -> Option<super::recording::Errand> {
     let batches = scope.take_logs();
@@ -83,7 +84,7 @@ fn deliver(env: &Env, scope: &Scope) -> Option<super::recording::Errand> {
     }))
 }
 
-/// Sends each item by itself and all at once.
+/// Sends each batch in an envelope of its own, all at the same time.
 async fn send_all(runtime: &impl Runtime, isolate: &Shared, batches: Vec<Batch>) {
     let now_ms = runtime.now_ms();
     let mut sending = Vec::new();
@@ -91,7 +92,7 @@ async fn send_all(runtime: &impl Runtime, isolate: &Shared, batches: Vec<Batch>)
         let parcel = Parcel::Item(Category::LogItem, make(batch, now_ms));
         sending.push(steps::finish(runtime, isolate, parcel));
     }
-    // `join_all` has a list and a waker of its own for what may be ten.
+    // Not `join_all`, which adds a list and a waker of its own for at most about ten futures.
     poll_fn(|context| {
         sending.retain_mut(|it| it.as_mut().poll(context).is_pending());
         match sending.is_empty() {
@@ -102,7 +103,7 @@ async fn send_all(runtime: &impl Runtime, isolate: &Shared, batches: Vec<Batch>)
     .await;
 }
 
-/// The item of a batch, once there is a client.
+/// Makes the item of a batch as soon as there is a client.
 fn make(batch: Batch, now_ms: f64) -> Make {
     Box::new(move |client: &IsolateClient| -> Option<Box<dyn Item>> {
         let own = client.own();
@@ -140,7 +141,8 @@ thread_local! {
     static IS_ARMED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Lets a panic that ends the instance send the logs of its runs, after its own report.
+/// Makes the panic hook send the logs of the runs, after the report of the panic, when a
+/// panic ends the WebAssembly instance.
 fn arm(env: &Env, scope: &Scope) {
     remember(scope);
     panics::around(env, &IS_ARMED, |_| (), |it| send_open(it, shared()));
@@ -156,7 +158,7 @@ fn remember(scope: &Scope) {
     });
 }
 
-/// All runs of the instance end with it, and what they have logged leaves.
+/// Sends the logs of all runs of the WebAssembly instance, because they end with it.
 fn send_open(runtime: &impl Runtime, isolate: &Shared) {
     let open = OPEN.with(|open| {
         open.try_borrow_mut()
@@ -213,7 +215,7 @@ mod tests {
         bodies.collect()
     }
 
-    /// What leaves when a run ends.
+    /// Ends a run and sends its logs.
     fn end(fake: &Fake, isolate: &Shared, scope: &Scope) {
         block_on(send_all(fake, isolate, scope.end_logs()));
     }
@@ -280,7 +282,7 @@ mod tests {
                 fake.world.bind("SENTRY_ENABLE_LOGS", value);
             }
             assert!(!keep(&fake, &isolate, &scope, || Log::info("a")));
-            // It is read once.
+            // The binding is read only once, so this later value has no effect.
             fake.world.bind("SENTRY_ENABLE_LOGS", "true");
             assert!(!keep(&fake, &isolate, &scope, || Log::info("a")));
             end(&fake, &isolate, &scope);

@@ -1,5 +1,5 @@
-//! What a user calls. Nothing is decided here: each function joins the scope of the run it
-//! is called in to the six steps.
+//! The functions that a user calls. Each passes the scope of the current run on to the six
+//! steps; the decisions are made there.
 
 #[cfg(feature = "spans")]
 pub(crate) mod alarm;

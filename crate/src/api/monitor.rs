@@ -1,4 +1,5 @@
-//! Check-ins of cron monitors: a run tells that it has begun and how it has ended.
+//! Check-ins of cron monitors: a run sends one when it begins, and one with its outcome when
+//! it ends.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -27,11 +28,10 @@ use crate::trace::head::Random;
 use crate::trace::ids::Id;
 use crate::trace::run::Position;
 
-/// A cron monitor of Sentry's: its name, and when a run is due.
+/// A cron monitor in Sentry: its name, and when a run is due.
 ///
-/// [`with_monitor`] sends its check-ins. Sentry makes the monitor when it sees the first one,
-/// and changes it to what is said here with each other one. A monitor without a schedule
-/// is one that you have made in Sentry.
+/// [`with_monitor`] sends the check-ins. Sentry creates the monitor at the first check-in, and
+/// updates it from each later one. A monitor without a schedule must already exist in Sentry.
 ///
 /// ```
 /// use worker_sentry::Monitor;
@@ -52,8 +52,8 @@ pub struct Monitor {
 impl Monitor {
     /// The monitor of a cron trigger, with the trigger's own expression.
     ///
-    /// With the feature `spans`, the run's transaction has that expression in its name, unless
-    /// you name it, and as `faas.cron`.
+    /// With the feature `spans`, the run's transaction has the expression as `faas.cron`, and in
+    /// its name unless you set a name.
     ///
     /// ```no_run
     /// use worker::{Env, ScheduleContext, ScheduledEvent};
@@ -78,11 +78,11 @@ impl Monitor {
 
     /// A monitor with a cron expression in [Cloudflare's
     /// dialect](https://developers.cloudflare.com/workers/configuration/cron-triggers/#supported-cron-expressions),
-    /// in which 1 is a Sunday. Sentry is told the same in its own.
+    /// in which 1 is a Sunday. The expression is translated into Sentry's dialect.
     ///
-    /// The name is made of the expression, as Sentry's SDK for JavaScript makes it: `*/15 * * *
-    /// *` is `cron-xby15-x-x-x-x`. For an expression that Sentry has no words for (`L`, `W`,
-    /// `#`) no schedule is sent: make that monitor in Sentry.
+    /// The name is made from the expression, as Sentry's SDK for JavaScript makes it: `*/15 * * *
+    /// *` becomes `cron-xby15-x-x-x-x`. Sentry's dialect lacks `L`, `W` and `#`. For an expression
+    /// with one of them no schedule is sent: create that monitor in Sentry.
     pub fn cron(expression: &str) -> Self {
         let schedule = translate(expression).map(Schedule::Crontab);
         Monitor::new(slug(expression), schedule.map(MonitorConfig::new))
@@ -97,44 +97,47 @@ impl Monitor {
         }
     }
 
-    /// A monitor of what runs every so many minutes, such as an alarm that sets the next one.
+    /// A monitor of work that runs every `minutes` minutes, such as an alarm that sets the next
+    /// alarm.
     pub fn every(minutes: u32, slug: &str) -> Self {
         let config = MonitorConfig::new(Schedule::Minutes(minutes));
         Monitor::new(named(slug), Some(config))
     }
 
-    /// A monitor that you have made in Sentry, by its name there.
+    /// A monitor that you have created in Sentry, by its name there. No schedule is sent.
     pub fn named(slug: &str) -> Self {
         Monitor::new(named(slug), None)
     }
 
-    /// Another name: 50 small letters, digits, `-` and `_`. Anything else becomes `-`.
+    /// Sets another name: at most 50 lower-case letters, digits, `-` and `_`. Any other character
+    /// becomes `-`.
     #[must_use]
     pub fn slug(mut self, slug: &str) -> Self {
         self.slug = named(slug);
         self
     }
 
-    /// Minutes that a run may begin late before Sentry counts it as missed. Said only where
-    /// there is a schedule, as are the next three.
+    /// Sets how many minutes late a run may begin before Sentry counts it as missed.
+    ///
+    /// This setting and the next three are sent only with a schedule.
     #[must_use]
     pub fn margin(self, minutes: u32) -> Self {
         self.with(|config| config.checkin_margin = Some(minutes))
     }
 
-    /// Minutes that a run may take before Sentry counts it as failed.
+    /// Sets how many minutes a run may take before Sentry counts it as failed.
     #[must_use]
     pub fn max_runtime(self, minutes: u32) -> Self {
         self.with(|config| config.max_runtime = Some(minutes))
     }
 
-    /// How many runs in a row have to fail or to be missed before there is an issue.
+    /// Sets how many runs in a row must fail or be missed before Sentry opens an issue.
     #[must_use]
     pub fn failures(self, runs: u32) -> Self {
         self.with(|config| config.failure_issue_threshold = Some(runs))
     }
 
-    /// How many runs in a row have to succeed before the issue is resolved.
+    /// Sets how many runs in a row must succeed before Sentry resolves the issue.
     #[must_use]
     pub fn recoveries(self, runs: u32) -> Self {
         self.with(|config| config.recovery_threshold = Some(runs))
@@ -148,20 +151,20 @@ impl Monitor {
     }
 }
 
-/// Runs a body as one run of a monitor: tells Sentry that it has begun, and when it has ended
-/// whether it succeeded and how long it took.
+/// Runs a body as one run of a monitor. Sentry gets a check-in when the body begins, and one
+/// when it has ended, with its outcome and its duration.
 ///
-/// The body comes first: its result is returned unchanged as soon as it is there, and
-/// nothing of this can make it fail. The check-ins go out while the run goes on, and the
-/// wrapper around it waits for what is left, for five seconds at most after the body has
-/// ended. They are not sampled, and
-/// [`set_before_send`](crate::set_before_send) does not see them.
+/// The body's result is returned unchanged, at once. Check-ins cannot make the body fail.
+/// They are sent while the run goes on. The wrapper around the run waits for check-ins that
+/// are still on their way, five seconds at most after the body has ended. Check-ins are not
+/// sampled, and [`set_before_send`](crate::set_before_send) does not see them.
 ///
-/// An `Err` and a panic are failed runs. What has caused it is reported by the wrapper as
-/// always. A run that the runtime ends, for example because it takes too much time, has no
-/// end: Sentry counts it as failed after [`max_runtime`](Monitor::max_runtime).
+/// An `Err` or a panic makes the run a failed one. The wrapper reports the error or the panic
+/// itself as usual. If the runtime ends a run, for example because it takes too much time, the
+/// second check-in is missing: Sentry counts the run as failed after
+/// [`max_runtime`](Monitor::max_runtime).
 ///
-/// Outside of a wrapped handler, and without a `SENTRY_DSN`, it only runs the body.
+/// Outside of a wrapped handler or without a `SENTRY_DSN`, this only runs the body.
 ///
 /// ```no_run
 /// use worker_sentry::{Monitor, with_monitor};
@@ -181,8 +184,8 @@ pub async fn with_monitor<T, E>(
     let Some(under_way) = begun else {
         return body.await;
     };
-    // The first check-in is on its way before the body can do anything: the run's own
-    // requests are started when its future waits.
+    // Yields once, so that the first check-in is sent before the body begins: the requests of
+    // a run are started when its future waits.
     let mut has_waited = false;
     poll_fn(|context| match std::mem::replace(&mut has_waited, true) {
         true => Poll::Ready(()),
@@ -206,16 +209,17 @@ thread_local! {
 /// One run of a monitor.
 struct Checked {
     id: Id<16>,
-    /// What the run's trace is made of, if this is the first that asks for it.
+    /// Random numbers for the run's trace, in case this check-in is the first to need the trace.
     random: Random,
     monitor: Monitor,
     position: Position,
     began_ms: f64,
-    /// Whether it succeeded, once it has ended.
+    /// Whether the body succeeded. `None` while the body runs.
     outcome: Cell<Option<bool>>,
 }
 
-/// A body that has begun. If it never ends, because it panics, it has failed.
+/// A body that has begun. Dropping it before the body has ended, as a panic does, makes the
+/// run a failed one.
 struct UnderWay(Rc<Checked>);
 
 impl Drop for UnderWay {
@@ -244,7 +248,7 @@ fn begin(
     Some(UnderWay(checked))
 }
 
-/// Says in the run's transaction which trigger has fired.
+/// Puts the cron trigger that fired into the run's transaction.
 #[cfg(feature = "spans")]
 fn describe(scope: &Scope, monitor: &Monitor) {
     if let Some(cron) = &monitor.trigger {
@@ -275,8 +279,8 @@ impl Checked {
         let succeeded = match select(begins, outcome).await {
             Either::Left((_, outcome)) => outcome.await,
             Either::Right((succeeded, begins)) => {
-                // Of two requests at once the second one could arrive first, and Sentry
-                // would take the run for one that goes on.
+                // The second check-in waits for the first. Of two simultaneous requests the second
+                // could arrive first, and Sentry would then believe that the run still goes on.
                 let patience = pin!(runtime.sleep((CAPTURE_MS / 2.0) as u32));
                 let deadline_ms = runtime.now_ms() + CAPTURE_MS;
                 select(begins, patience).await;
@@ -322,8 +326,7 @@ impl Checked {
     }
 }
 
-/// Lets a panic that ends the instance end this run as well, in front of whatever hook is in
-/// force.
+/// Makes a panic that ends the WebAssembly instance report this run as failed.
 fn arm(env: &Env, checked: &Rc<Checked>) {
     OPEN.with_borrow_mut(|open| {
         open.retain(|it| it.upgrade().is_some_and(|it| it.outcome.get().is_none()));
@@ -332,7 +335,7 @@ fn arm(env: &Env, checked: &Rc<Checked>) {
     panics::around(env, &IS_ARMED, |it| fail_all(it, shared()), |_| ());
 }
 
-/// All runs of the instance end with it.
+/// Reports all runs of the WebAssembly instance as failed, because they end with it.
 fn fail_all(runtime: &impl Runtime, isolate: &Shared) {
     let open = OPEN.with(|open| {
         open.try_borrow_mut()
@@ -388,7 +391,7 @@ mod tests {
         bodies.collect()
     }
 
-    /// Lets everything that waits go on, and the clock with it.
+    /// Lets everything that waits go on, and moves the clock forward.
     fn go_on(fake: &Fake, answer: Option<u16>) {
         let waiting = fake.world.waiting.borrow().clone();
         for waiting in waiting {

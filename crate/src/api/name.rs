@@ -1,13 +1,12 @@
-//! What a run calls itself.
+//! The name of a run's transaction.
 
 use crate::scope::Scope;
 
-/// Names the transaction of each later event of the run that this is called in, a panic's
-/// included.
+/// Sets the transaction name of each later event of the current run, also that of a panic.
 ///
-/// For a router that does not tell its route: an event then says `GET /lists/:name` where it
-/// would say `main.fetch`. The tags `class` and `handler` stay. At most 200 bytes of the name
-/// are sent. Outside of a wrapped handler, and without a `SENTRY_DSN`, it does nothing.
+/// For a router that does not expose its route: an event then has the name `GET /lists/:name`
+/// instead of `main.fetch`. The tags `class` and `handler` do not change. At most 200 bytes of
+/// the name are sent. Outside of a wrapped handler or without a `SENTRY_DSN`, this does nothing.
 ///
 /// ```no_run
 /// use worker::{Env, Request, Response, Result, Router};

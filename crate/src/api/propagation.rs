@@ -1,4 +1,4 @@
-//! One trace over several isolates: what a run continues, and what goes out with its calls.
+//! One trace over several isolates: continues incoming traces, and passes traces on with calls.
 
 use std::fmt;
 use std::future::Future;
@@ -20,17 +20,16 @@ use crate::trace::outgoing::{self, Existing};
 use crate::trace::run::{Located, Origin};
 use crate::trace::{Incoming, Own, SpanId, Trace, TraceId, baggage, sentry_trace, traceparent};
 
-/// Makes the run that this is called in a part of the trace that `source` carries: the one
-/// of a `sentry-trace` and its `baggage`, else that of a `traceparent`.
+/// Makes the current run a part of the trace that `source` carries: the trace of `sentry-trace`
+/// and `baggage`, or else that of `traceparent`.
 ///
-/// Call it first in a wrapped handler's body. Without it, a run is a trace of its own. The
-/// first source that a run is told counts; once something has asked for the trace (a report,
-/// a call that passes it on), it stays as it is.
+/// Call this first in a wrapped handler's body. Without this call, a run has a trace of its own.
+/// Only the first source of a run counts. As soon as a report or a call that passes the trace on
+/// has used the trace, it does not change any more.
 ///
-/// Reads nothing: the headers are read when something asks, so a request that succeeds and
-/// calls nobody pays for a reference to them. Headers that are malformed, or that come from
-/// another of Sentry's organisations, make the run a trace of its own. Outside of a wrapper,
-/// and without a DSN, this does nothing.
+/// Returns at once and keeps only a reference to the headers. They are read when something needs
+/// the trace. If the headers are malformed, or come from another organisation in Sentry, the run
+/// has a trace of its own. Outside of a wrapper or without a DSN, this does nothing.
 ///
 /// ```no_run
 /// # mod worker_module {
@@ -58,8 +57,8 @@ pub fn continue_trace(source: &impl TraceSource) {
     }
 }
 
-/// What a trace can come in with: a [`Request`], its [`Headers`], or [`TraceHeaders`] from
-/// anywhere else.
+/// A value that can carry an incoming trace: a [`Request`], its [`Headers`], [`TraceHeaders`]
+/// from anywhere else, or a [`CloudflareTrace`].
 ///
 /// ```no_run
 /// use worker::Request;
@@ -73,7 +72,7 @@ pub fn continue_trace(source: &impl TraceSource) {
 /// }
 /// ```
 pub trait TraceSource: sealed::Sealed {
-    /// A handle to it.
+    /// A handle to the source.
     #[doc(hidden)]
     fn carried(&self) -> Carried;
 }
@@ -105,7 +104,7 @@ impl TraceSource for Request {
     }
 }
 
-/// A request, of which the method is read too.
+/// A request. Its method is read as well as its headers.
 #[cfg(feature = "spans")]
 struct IncomingRequest(worker::web_sys::Request);
 
@@ -122,7 +121,7 @@ impl Origin for IncomingRequest {
 
 impl TraceSource for Headers {
     fn carried(&self) -> Carried {
-        // The headers of JavaScript's, not a copy of them.
+        // The clone refers to the same headers in JavaScript; it does not copy them.
         Carried(Rc::new(IncomingHeaders(Headers(self.0.clone()))))
     }
 }
@@ -135,7 +134,7 @@ impl Origin for IncomingHeaders {
     }
 }
 
-/// The trace of a request's headers, else that of the platform's span.
+/// Begins the trace of a request's headers, or else that of the platform's span.
 fn begin(
     headers: Option<&Headers>,
     platform: Option<(TraceId, SpanId)>,
@@ -160,17 +159,17 @@ fn begin(
 
 /// The trace that Cloudflare itself records, if it records this run.
 ///
-/// Give it to [`continue_trace`], and the run's events are on Cloudflare's own span: they have
-/// its ids, by which the trace is found in Cloudflare's dashboard and wherever its spans are
-/// [exported] to. Where Cloudflare does not trace the run, or the runtime does not tell (it does
-/// since [October 2026]), the run is a trace of its own.
+/// Give it to [`continue_trace`]. The run's events then have the ids of Cloudflare's own span.
+/// By these ids the trace is found in Cloudflare's dashboard and wherever its spans are
+/// [exported] to. If Cloudflare does not trace the run, or the runtime does not expose the ids
+/// (it does since [October 2026]), the run has a trace of its own.
 ///
-/// Make it before the first `await` of a handler's body. It asks the runtime at once, because
-/// the runtime does not know after an `await` in Rust whose turn it is: that is one call, for
-/// each run. Cloudflare takes its trace to objects and service bindings by itself.
+/// Create it before the first `await` of a handler's body. Creating it calls the runtime once,
+/// at once: after an `await` in Rust the runtime no longer knows which run is current.
+/// Cloudflare itself passes its trace on to Durable Objects and service bindings.
 ///
-/// Without `SENTRY_TRACES_SAMPLE_RATE` only: with a rate and the feature `spans`, the run's own
-/// transaction is below Cloudflare's span, and the same work is there twice.
+/// Use it only without `SENTRY_TRACES_SAMPLE_RATE`. With a rate and the feature `spans`, the
+/// run's own transaction is below Cloudflare's span, so the same work is shown twice.
 ///
 /// ```no_run
 /// # mod worker_module {
@@ -197,7 +196,7 @@ pub struct CloudflareTrace {
 }
 
 impl CloudflareTrace {
-    /// For a run without a request: an alarm, a message, a Workflow.
+    /// The trace of a run without a request: an alarm, a message, a Workflow.
     ///
     /// ```no_run
     /// use worker_sentry::{CloudflareTrace, continue_trace};
@@ -213,7 +212,7 @@ impl CloudflareTrace {
         }
     }
 
-    /// Unless the request brings a trace: that of its headers comes first.
+    /// The trace of the request's headers if they carry one, or else Cloudflare's trace.
     ///
     /// ```no_run
     /// use worker::Request;
@@ -251,10 +250,11 @@ impl Origin for CloudflareTrace {
     }
 }
 
-/// What carries a trace where there are no headers: in a message of your own, in an RPC
-/// call's arguments, over a WebSocket.
+/// A trace in a form that can be sent without headers: in a message of your own, in the
+/// arguments of an RPC call, over a WebSocket.
 ///
-/// [`current_trace`] makes it, and [`continue_trace`] takes it on the other side.
+/// [`current_trace`] makes it on the sending side, and [`continue_trace`] takes it on the
+/// receiving side.
 ///
 /// ```no_run
 /// use serde::{Deserialize, Serialize};
@@ -303,11 +303,12 @@ impl Origin for TraceHeaders {
     }
 }
 
-/// What passes the trace of the current run on, below the span that is running.
+/// Returns the trace of the current run, for the receiver of a call or a message to continue
+/// below the current span.
 ///
-/// `None` outside of a wrapper, without a DSN, and where the configuration cannot be loaded.
-/// Waits for the configuration if the isolate has none yet: that is once, and two seconds at
-/// most.
+/// Returns `None` outside of a wrapper, without a DSN, or if the configuration cannot be
+/// loaded. If the isolate has not loaded its configuration yet, this waits for the load, two
+/// seconds at most.
 ///
 /// ```no_run
 /// # async fn example() {
@@ -325,11 +326,11 @@ pub async fn current_trace() -> Option<TraceHeaders> {
     })
 }
 
-/// The property under which an object carries a trace, where there are no headers.
+/// The property of an object that carries a trace if there are no headers.
 const KEY: &str = "__sentry_trace";
 
 impl TraceHeaders {
-    /// Puts it into a plain object.
+    /// Puts the trace into a plain JavaScript object.
     pub(crate) fn put_into(&self, object: &JsValue) {
         let mut texts = vec![(sentry_trace::NAME, self.sentry_trace.as_str())];
         if let Some(baggage) = &self.baggage {
@@ -338,7 +339,7 @@ impl TraceHeaders {
         put_texts(object, KEY, &texts);
     }
 
-    /// The same, with so many bytes of baggage at most.
+    /// The same trace with at most `room` bytes of baggage.
     #[cfg(feature = "queue")]
     pub(crate) fn within(mut self, room: usize) -> Self {
         let baggage = self.baggage.map(|it| baggage::bounded(it, room));
@@ -346,7 +347,7 @@ impl TraceHeaders {
         self
     }
 
-    /// Takes it off an object, so that the application does not see it.
+    /// Removes the trace from an object and returns it, so that the application does not see it.
     pub(crate) fn take_from(object: &JsValue) -> Option<Self> {
         let carried = take(object, KEY)?;
         let text = |name| get(&carried, name).as_string();
@@ -357,8 +358,8 @@ impl TraceHeaders {
     }
 }
 
-/// The trace of a Workflow's instance: that of its creator, else one of its own that is the
-/// same in each replay.
+/// The trace of an instance of a Workflow: that of its creator, or else one of its own that
+/// is the same in each replay.
 pub(crate) struct OfInstance {
     pub(crate) creator: Option<TraceHeaders>,
     pub(crate) instance_id: String,
@@ -377,7 +378,7 @@ impl Origin for OfInstance {
     }
 }
 
-/// Where in its trace the code is that runs right now.
+/// The current position in the trace of the current run.
 async fn located() -> Option<Located> {
     let position = Scope::current()?.position();
     let runtime = Workerd::owned(&panics::env()?);
@@ -385,17 +386,17 @@ async fn located() -> Option<Located> {
     position.locate(&client.own(), || runtime.random_bytes())
 }
 
-/// Gives a request the headers that pass the trace of the current run on: `sentry-trace`
+/// Adds to a request the headers that pass the trace of the current run on: `sentry-trace`
 /// and `baggage`.
 ///
-/// For a request to a service of your own. Whoever gets it learns the trace's id, the public
-/// key of the DSN, the release and the environment, so leave requests to others as they are.
-/// What the request has already stays: a `sentry-trace`, unless it is the one that this run
-/// continues, entries of Sentry's in its `baggage`, and those of anyone else. A request whose headers cannot be changed, such as the
-/// one that came in, is copied, and its body moves along.
+/// Use it only for requests to services of your own, because the receiver learns the trace's
+/// id, the public key of the DSN, the release and the environment. Headers that the request
+/// already has are kept: a `sentry-trace`, unless it is the one that this run continues, and
+/// all entries in its `baggage`. If the headers cannot be changed, as those of the incoming
+/// request, the request is copied and its body moves to the copy.
 ///
-/// Returns the request as it is outside of a wrapper, without a DSN, and where the
-/// configuration cannot be loaded. Waits as [`current_trace`] does.
+/// Returns the request unchanged outside of a wrapper, without a DSN, or if the configuration
+/// cannot be loaded. Waits as [`current_trace`] does.
 ///
 /// ```no_run
 /// use worker::{Fetch, Method, Request, Response, Result};
@@ -444,7 +445,7 @@ fn with_headers(request: Request, at: &Located) -> Request {
 #[cfg(feature = "spans")]
 use super::spans::http_client as calling;
 
-/// A call, which is no span without the feature `spans`.
+/// Makes a call. Without the feature `spans`, no span is recorded for it.
 #[cfg(not(feature = "spans"))]
 async fn calling(
     request: Request,
@@ -527,7 +528,7 @@ impl TracedFetcher for Fetcher {
 
     async fn traced_fetch_request(&self, request: Request) -> Result<Response> {
         let call = async |request| -> Result<Response> {
-            // `worker`'s own returns another type where its feature `http` is on.
+            // `worker`'s own method returns another type if the feature `http` of `worker` is on.
             let this: &JsValue = self.as_ref();
             let this: &worker::worker_sys::Fetcher = this.unchecked_ref();
             let answer = this.fetch(traced_request(request).await.inner())?;

@@ -18,7 +18,7 @@ use crate::scope::{Scope, resume};
 use crate::trace::baggage;
 use crate::trace::run::{Origin, Position};
 
-/// Messages that pass the trace of the current run on.
+/// Sends messages that pass the trace of the current run on.
 ///
 /// ```no_run
 /// use serde::Serialize;
@@ -38,11 +38,10 @@ pub trait TracedQueue {
     /// Sends a message as JSON, as [`Queue::send`] does, with the trace of the current run in
     /// it.
     ///
-    /// The trace is one more property of the message's object. The consumer takes it off with
-    /// [`message_traces`] before it reads a message; a consumer that does not know of it finds
-    /// a property `__sentry_trace`. A message that is not an object (a text, a list) is sent as it
-    /// is. So is every message outside of a wrapper and without a DSN. Waits as
-    /// [`current_trace`] does.
+    /// The trace is the additional property `__sentry_trace` of the message's object. The consumer
+    /// removes it with [`message_traces`] before it reads a message; other consumers see the
+    /// property. A message that is not an object (a text, a list) is sent unchanged. Outside of a
+    /// wrapper or without a DSN, every message is sent unchanged. Waits as [`current_trace`] does.
     ///
     /// # Errors
     ///
@@ -52,9 +51,9 @@ pub trait TracedQueue {
     /// Sends messages as [`Queue::send_batch`] does, each with the trace of the current run in
     /// it.
     ///
-    /// That is about 400 bytes for each message, and never more than 1,200 bytes for one and
-    /// 64 KB for all of them, whatever came in: of a larger `baggage`, entries are left out, the
-    /// ones first that Sentry does not specify. A queue takes [256 KB at once].
+    /// The trace adds about 400 bytes to each message; the limits are 1,200 bytes for one message
+    /// and 64 KB for all of them. If the incoming `baggage` is larger, entries are left out, first
+    /// those that Sentry does not specify. A queue takes [256 KB at once].
     ///
     /// [256 KB at once]: https://developers.cloudflare.com/queues/platform/limits/
     ///
@@ -69,8 +68,8 @@ pub trait TracedQueue {
     ///
     /// # Errors
     ///
-    /// Those of [`traced_send`](Self::traced_send). If one message cannot be serialised, none
-    /// is sent.
+    /// Fails as [`traced_send`](Self::traced_send) does. If one message cannot be serialised, no
+    /// message is sent.
     fn traced_send_batch<T: Serialize>(&self, messages: &[T]) -> impl Future<Output = Result<()>>;
 }
 
@@ -96,14 +95,15 @@ impl TracedQueue for Queue {
     }
 }
 
-/// One of so many messages.
+/// One message as JSON; `of` is the number of messages that are sent together.
 async fn json<T: Serialize + ?Sized>(message: &T, of: usize) -> Result<SendMessage<JsValue>> {
     let message = RawMessageBuilder::new(traced(message, of).await?);
     Ok(message.build_with_content_type(QueueContentType::Json))
 }
 
-/// A message with the trace of the current run in it, for
-/// [`RawMessageBuilder`] and [`Queue::send_raw_batch`]. The trace is 1,200 bytes at most.
+/// Serialises a message with the trace of the current run in it, for [`RawMessageBuilder`] and
+/// [`Queue::send_raw_batch`]. The trace has at most 1,200 bytes. Waits as [`current_trace`]
+/// does.
 ///
 /// ```no_run
 /// use worker::{Queue, QueueContentType, RawMessageBuilder, Result};
@@ -130,9 +130,10 @@ async fn traced<T: Serialize + ?Sized>(message: &T, of: usize) -> Result<JsValue
     Ok(message)
 }
 
-/// Takes the traces off the messages of a batch. Call it before the messages are read.
+/// Removes the traces from the messages of a batch and returns them. Call it before the
+/// messages are read.
 ///
-/// Works without a DSN too, so that no consumer ever sees the property.
+/// Works without a DSN too, so that the consumer's types never meet the additional property.
 ///
 /// ```no_run
 /// use serde::Deserialize;
@@ -177,18 +178,18 @@ pub fn message_traces<T>(batch: &MessageBatch<T>) -> MessageTraces {
 pub struct MessageTraces(Vec<(String, TraceHeaders)>);
 
 impl MessageTraces {
-    /// The trace that a message has brought, if it has brought one.
+    /// The trace that a message carried, if any.
     pub fn of<T>(&self, message: &Message<T>) -> Option<&TraceHeaders> {
         let id = message.id();
         let mut traces = self.0.iter();
         traces.find(|(each, _)| *each == id).map(|(_, trace)| trace)
     }
 
-    /// Runs `body`, what is to be done for a message, as a part of that message's trace.
+    /// Runs `body`, the work for one message, as a part of that message's trace.
     ///
-    /// The run of the handler itself takes the trace of the first message that this is called
-    /// for, so an error that the handler returns is in that one. Give each message's errors to
-    /// a capture within `body` where a batch has several. A panic of `body` goes on.
+    /// The run of the handler itself continues the trace of the first message that this is called
+    /// for, so an error that the handler returns is in that trace. If a batch has several messages,
+    /// capture the errors of each message within `body`. A panic of `body` is passed on.
     pub async fn continue_in<T, F: Future>(&self, message: &Message<T>, body: F) -> F::Output {
         let body = std::pin::pin!(body);
         let (Some(scope), Some(trace)) = (Scope::current(), self.of(message)) else {

@@ -1,4 +1,4 @@
-//! Recording a run: joins the scope of a run to the exit of what was recorded and logged.
+//! Records a run: takes what the run's scope recorded and logged, and sends it.
 //! Without the features `spans` and `logs`, each function here does nothing.
 
 use std::future::Future;
@@ -10,7 +10,7 @@ use worker::Env;
 use crate::platform::workerd::Workerd;
 use crate::scope::Scope;
 
-/// What is on its way when a run has ended.
+/// The future that sends what a run has recorded and logged.
 pub(crate) type Errand = Pin<Box<dyn Future<Output = ()>>>;
 
 #[cfg(not(feature = "spans"))]
@@ -48,14 +48,14 @@ mod off {
 #[cfg(not(feature = "spans"))]
 pub(crate) use off::*;
 
-/// Ends the recording of a run, and gives back what sends it, with the run's logs.
+/// Ends the recording of a run. Returns the future that sends it, with the run's logs.
 #[cfg(not(feature = "logs"))]
 #[inline(always)]
 pub(crate) fn end(env: &Env, scope: &Scope, is_ok: bool) -> Option<Errand> {
     transaction(env, scope, is_ok)
 }
 
-/// What sends the logs that a run has by now, which may not go on after this.
+/// The future that sends the logs that a run has so far, for a run that may not go on.
 #[cfg(not(feature = "logs"))]
 #[inline(always)]
 pub(crate) fn end_part(_: &Env, _: &Scope) -> Option<Errand> {
@@ -71,21 +71,21 @@ mod logs {
 
     use super::*;
 
-    /// Takes the logs that a run has by now, and gives back what sends them.
+    /// Takes the logs that a run has so far, and returns the future that sends them.
     type Deliver = fn(&Env, &Scope) -> Option<Errand>;
 
     thread_local! {
-        /// The first log brings this along. So all that sends logs is in no Worker that has the
-        /// feature and leaves none.
+        /// Set by the first log. Only code that writes a log refers to the code that sends logs,
+        /// so a Worker that has the feature and writes no log does not link that code.
         static DELIVER: Cell<Option<Deliver>> = const { Cell::new(None) };
     }
 
-    /// Says what delivers the logs of each run from now on.
+    /// Sets the function that delivers the logs of each run from now on.
     pub(crate) fn deliver_with(deliver: Deliver) {
         DELIVER.set(Some(deliver));
     }
 
-    /// Ends the recording of a run, and gives back what sends it, with the run's logs.
+    /// Ends the recording of a run. Returns the future that sends it, with the run's logs.
     pub(crate) fn end(env: &Env, scope: &Scope, is_ok: bool) -> Option<Errand> {
         let transaction = transaction(env, scope, is_ok);
         let logs = match scope.ends_with_logs() {
@@ -93,7 +93,7 @@ mod logs {
             false => None,
         };
         match (transaction, logs) {
-            // Nobody but the scope itself keeps what it has started.
+            // The scope itself polls what it has started, so the logs are given to the scope.
             (transaction, Some(logs)) if scope.outlives_handler() => {
                 scope.send(logs);
                 transaction
@@ -105,7 +105,7 @@ mod logs {
         }
     }
 
-    /// What sends the logs that a run has by now, which may not go on after this.
+    /// The future that sends the logs that a run has so far, for a run that may not go on.
     pub(crate) fn end_part(env: &Env, scope: &Scope) -> Option<Errand> {
         DELIVER.get()?(env, scope)
     }
@@ -128,7 +128,7 @@ mod on {
     use crate::steps::slot::shared;
     use crate::trace::ids::Id;
 
-    /// Records a run from now on, where the Worker has a rate.
+    /// Records a run from now on, if the Worker has a sample rate.
     pub(crate) fn begin(runtime: &Workerd<'_>, scope: Rc<Scope>) -> Rc<Scope> {
         if let Some(rate) = traces_sample_rate(runtime, shared()) {
             scope.record(|position| Recorder::new(position, rate, SENSES, None));
@@ -136,19 +136,19 @@ mod on {
         scope
     }
 
-    /// Records a run that has begun before.
+    /// Records a run that began at `ms`.
     pub(crate) fn begin_at(runtime: &Workerd<'_>, scope: &Scope, ms: f64) {
         if let Some(rate) = traces_sample_rate(runtime, shared()) {
             scope.record(|position| Recorder::new(position, rate, SENSES, Some(ms)));
         }
     }
 
-    /// When a Workflow's instance was created.
+    /// When an instance of a Workflow was created, in milliseconds since 1970.
     pub(crate) fn created_ms(created: &worker::Date) -> f64 {
         created.as_millis() as f64
     }
 
-    /// Records what is done for a message that is in another trace than its batch.
+    /// Records the work for a message whose trace differs from that of its batch.
     #[cfg(feature = "queue")]
     pub(crate) fn begin_message(around: &Scope, scope: Rc<Scope>) -> Rc<Scope> {
         let Some(env) = crate::panics::env() else {
@@ -159,7 +159,7 @@ mod on {
         scope
     }
 
-    /// Ends that recording.
+    /// Ends the recording of the work for a message.
     #[cfg(feature = "queue")]
     pub(crate) fn end_message(around: &Scope, scope: &Scope, is_ok: bool) {
         if let Some(env) = crate::panics::env()
@@ -180,7 +180,7 @@ mod on {
         scope.set_data("cloudflare.workflow.attempt", u64::from(attempt));
     }
 
-    /// Ends the recording of a run, and gives back what sends it.
+    /// Ends the recording of a run, and returns the future that sends it.
     pub(super) fn transaction(env: &Env, scope: &Scope, is_ok: bool) -> Option<Errand> {
         let record = scope.end(is_ok)?;
         let runtime = Workerd::owned(env);
@@ -193,9 +193,9 @@ mod on {
     fn make(record: Record) -> Make {
         let make = move |client: &IsolateClient| -> Option<Box<dyn Item>> {
             let own = client.own();
-            // Whoever decided that it is sent has drawn the numbers of the trace.
+            // The decision to sample has already drawn the trace's random numbers.
             let at = record.position.locate(&own, || None)?;
-            // The organisation was not known then.
+            // The organisation was not known at that decision, so the trace is asked again.
             if !at.trace.records {
                 return None;
             }

@@ -1,4 +1,4 @@
-//! What the caller says about an error.
+//! An error with the data that the caller adds to it.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -13,11 +13,10 @@ use crate::item::json::{Given, set};
 use crate::item::place::{Handler, Place};
 use crate::platform::Runtime;
 
-/// An error on its way to Sentry, with what is known about it.
+/// An error to be sent to Sentry, with data about it.
 ///
-/// Captures make one of whatever they are given, so passing `&error` is enough: see
-/// [`IntoReport`](crate::IntoReport). What is added to one report is in one event and in
-/// no other.
+/// Captures convert their argument into a report, so `&error` is enough: see
+/// [`IntoReport`](crate::IntoReport). The data of a report is on its own event only.
 ///
 /// ```
 /// use worker_sentry::{Handler, Report};
@@ -36,8 +35,8 @@ pub struct Report<'e> {
     place: Place,
     handled: bool,
     level: Option<&'static str>,
-    /// What few reports say. Apart, so that a report is small: it is moved into the future of
-    /// its capture, also where there is no DSN.
+    /// Data that few reports have. It is boxed to keep a report small, because a report is moved
+    /// into the future of its capture, even without a DSN.
     more: Option<Box<More>>,
 }
 
@@ -51,7 +50,7 @@ struct More {
 impl<'e> Report<'e> {
     /// A report of `error` and the chain of its sources.
     ///
-    /// Takes whatever a capture takes, which [`IntoReport`](crate::IntoReport) lists.
+    /// Takes the same types as a capture. [`IntoReport`](crate::IntoReport) lists them.
     pub fn new<Kind>(error: impl crate::IntoReport<'e, Kind>) -> Self {
         error.into_report()
     }
@@ -77,15 +76,16 @@ impl<'e> Report<'e> {
 
     /// Names the class and the handler that failed.
     ///
-    /// They become the event's transaction, `Class.handler`, and the tags `class` and
-    /// `handler`. Without them, the event has those of the wrapper around the capture.
+    /// The event's transaction becomes `Class.handler`, and its tags `class` and `handler` are set.
+    /// Without this call, the event has the class and the handler of the wrapper around the
+    /// capture.
     pub fn in_handler(self, class: impl Into<Cow<'static, str>>, handler: Handler) -> Self {
         self.at(Place::new(class, handler))
     }
 
-    /// Whether the application deals with the error itself; `true` if not said.
+    /// Sets whether the application handles the error itself. The default is `true`.
     ///
-    /// Say `false` where the error is returned to the runtime.
+    /// Use `false` if the error is returned to the runtime.
     ///
     /// ```
     /// # use worker_sentry::Report;
@@ -98,7 +98,7 @@ impl<'e> Report<'e> {
         self
     }
 
-    /// The event's level; [`Level::Error`] if not said.
+    /// Sets the event's level. The default is [`Level::Error`].
     ///
     /// ```
     /// # use worker_sentry::Report;
@@ -113,10 +113,10 @@ impl<'e> Report<'e> {
         self
     }
 
-    /// Adds a tag, by which events can be searched.
+    /// Adds a tag. Events can be searched by tags.
     ///
-    /// Characters that Sentry does not take in a key become `_`; a key or value
-    /// beyond 200 characters is cut, and so is the list beyond 100 tags.
+    /// Characters that Sentry does not accept in a key become `_`. A key or a value is cut after
+    /// 200 characters, and the list after 100 tags.
     ///
     /// ```
     /// # use worker_sentry::Report;
@@ -131,7 +131,7 @@ impl<'e> Report<'e> {
 
     /// Adds a named group of values, shown with the event but not searchable.
     ///
-    /// Contexts are the first to go when an event is too large for Sentry.
+    /// If an event is too large for Sentry, its contexts are removed first.
     ///
     /// ```
     /// # use worker_sentry::Report;
@@ -162,7 +162,7 @@ impl<'e> Report<'e> {
         self.more.get_or_insert_default()
     }
 
-    /// The error, if the report is of one.
+    /// The error. `None` if the report is of a text or of a JavaScript value.
     pub(crate) fn error(&self) -> Option<&'e (dyn Error + 'static)> {
         match self.subject {
             Subject::Error(error, _) => Some(error),
@@ -170,12 +170,12 @@ impl<'e> Report<'e> {
         }
     }
 
-    /// Shows the text of the error, as its `Display` writes it.
+    /// Passes the error to a function that needs its `Display`.
     pub(super) fn announce(&self, to: impl FnOnce(&dyn Display)) {
         match self.subject {
             Subject::Error(error, _) => to(&error),
             Subject::Text(text) => to(&text),
-            // A value of JavaScript's has no `Display`, so no panic can be made of it.
+            // A JavaScript value has no `Display`, so `worker` cannot turn it into a panic.
             Subject::Value(_) => {}
         }
     }

@@ -1,4 +1,4 @@
-//! Spans of the application's own.
+//! Spans that the application makes, and spans that the crate makes for calls.
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -16,20 +16,20 @@ const WORKFLOW: &str = "auto.faas.cloudflare.workflow";
 /// Spans that the application makes.
 const MANUAL: &str = "manual";
 
-/// Runs `future` as a span of the current run: a piece of its work with a name and a
-/// duration of its own.
+/// Runs `future` as a span of the current run: a part of its work with a name and a duration.
 ///
 /// Errors that are captured inside belong to the span, and calls that pass the trace on are
-/// below it. Spans can be inside of each other and beside each other, also in a `join!`.
-/// `op` says what kind of work it is, in [Sentry's words]; `name` says which. A span has no
-/// status, unless it says one with [`set_response_status`]; one that is dropped before it has
-/// finished is `cancelled`, and one that panics an `internal_error`.
+/// below it. Spans can be nested, and can run at the same time, also in a `join!`. `op` is the
+/// kind of work, one of [Sentry's operations][Sentry's words]; `name` describes this piece of
+/// it. A span has a status only if [`set_response_status`] sets one, with two exceptions: a
+/// span that is dropped before it has finished is `cancelled`, and a span that panics is an
+/// `internal_error`.
 ///
-/// Waits for nothing but `future`, and returns what that returns. Outside of a wrapper,
-/// without a DSN, without `SENTRY_TRACES_SAMPLE_RATE`, and in a run that is not sampled, it
-/// is `future.await`. One run keeps 1,000 spans and 256 KB of their texts; the rest is
-/// counted in the transaction's `spans.dropped`. The clock of the platform stands still
-/// while nothing but computing goes on, so a span that only computes has no length.
+/// Waits only for `future`, and returns its output. Outside of a wrapper, without a DSN,
+/// without `SENTRY_TRACES_SAMPLE_RATE`, or in a run that is not sampled, it only runs `future`.
+/// One run keeps 1,000 spans and 256 KB of their texts; the number of spans that were dropped
+/// is the transaction's `spans.dropped`. The platform's clock does not advance during pure
+/// computation, so a span that only computes has the duration zero.
 ///
 /// ```no_run
 /// use worker::{Result, kv::KvStore};
@@ -49,7 +49,8 @@ pub async fn span<F: Future>(
     spans::span(op, name, MANUAL, |_| None, future).await
 }
 
-/// As [`span`], for what returns a `Result`: the span's status is `ok` or `internal_error`.
+/// As [`span`], for a future that returns a `Result`: the span's status is `ok` or
+/// `internal_error`.
 ///
 /// ```no_run
 /// use worker::{Result, kv::KvStore};
@@ -63,7 +64,7 @@ pub async fn span<F: Future>(
 ///
 /// # Errors
 ///
-/// Those of `future`, unchanged.
+/// Returns the error of `future`, unchanged.
 pub async fn try_span<T, E>(
     op: impl Into<Cow<'static, str>>,
     name: impl Into<Cow<'static, str>>,
@@ -72,11 +73,10 @@ pub async fn try_span<T, E>(
     spans::span(op, name, MANUAL, |result| Some(status(result)), future).await
 }
 
-/// Gives a value to the span that this is called in, or to the run's transaction outside of
-/// one.
+/// Sets a value of the current span, or of the run's transaction if there is no current span.
 ///
-/// A span keeps 128 values, and 2,048 bytes of a text. A list and an object become the text
-/// that JSON makes of them. Does nothing where [`span`] does nothing.
+/// A span keeps 128 values, and 2,048 bytes of each text. Lists and objects are kept as JSON
+/// text. Does nothing where [`span`] records nothing.
 ///
 /// ```no_run
 /// use worker::ScheduledEvent;
@@ -93,12 +93,12 @@ pub fn set_span_data(key: impl Into<Cow<'static, str>>, value: impl Into<serde_j
     }
 }
 
-/// Says with which status of HTTP's the span that this is called in, or the run outside of
-/// one, was answered: it becomes the span's status and `http.response.status_code`.
+/// Sets the HTTP status of the current span, or of the run's transaction if there is no current
+/// span. It becomes the span's status and its `http.response.status_code`.
 ///
-/// The wrappers take any type for a handler's success, so they do not look into a response;
-/// the layer for `tower` does it by itself. An error that a handler returns is an
-/// `internal_error` all the same. Does nothing where [`span`] does nothing.
+/// The wrappers accept any type of result, so they cannot read the status of a response. The
+/// layer for `tower` sets the status itself. If a handler returns an error, the status is
+/// `internal_error` in any case. Does nothing where [`span`] records nothing.
 ///
 /// ```no_run
 /// use worker::{Response, Result};
@@ -122,7 +122,7 @@ fn status<T, E>(result: &std::result::Result<T, E>) -> Status {
     }
 }
 
-/// A call of the application's, as a span with the method and the host.
+/// Makes a call of the application, as a span with the method and the host.
 pub(crate) async fn http_client(
     request: Request,
     call: impl AsyncFnOnce(Request) -> Result<Response>,
@@ -148,7 +148,7 @@ pub(crate) async fn http_client(
     spans::span("http.client", name, HTTP, |it| Some(status(it)), calling).await
 }
 
-/// A message that is sent to a queue.
+/// Sends to a queue, as a span.
 #[cfg(feature = "queue")]
 pub(crate) async fn publish<T>(sending: impl Future<Output = Result<T>>) -> Result<T> {
     let sending = async {
@@ -165,7 +165,7 @@ pub(crate) async fn publish<T>(sending: impl Future<Output = Result<T>>) -> Resu
     .await
 }
 
-/// A Workflow's instance that is created.
+/// Creates an instance of a Workflow, as a span.
 pub(crate) async fn create<T>(creating: impl Future<Output = Result<T>>) -> Result<T> {
     spans::span(
         "function",

@@ -1,4 +1,4 @@
-//! The body of a response that fails after the response was returned.
+//! Reports errors of a response's body that come up after the response was returned.
 
 use std::pin::Pin;
 
@@ -12,11 +12,11 @@ use crate::scope::Scope;
 /// Reports each error of a stream, and passes its items on unchanged.
 ///
 /// A response whose body is a stream is returned before the stream has run, so a wrapper
-/// around the handler sees none of its errors. Wrap the stream itself, before it goes into
-/// `Response::from_stream`. It keeps the scope of the code that calls this.
+/// around the handler does not see the stream's errors. Wrap the stream itself before you give
+/// it to `Response::from_stream`. The stream keeps the scope of the calling code.
 ///
 /// An error is passed on when its report has been delivered, after five seconds at most.
-/// With no `SENTRY_DSN` the stream is as if it were not wrapped.
+/// With no `SENTRY_DSN`, the stream behaves as if it were not wrapped.
 ///
 /// ```no_run
 /// use futures_util::stream::{self, StreamExt};
@@ -50,7 +50,7 @@ where
                 scope.has_more(matches!(next, Ok(Some(_))));
                 next
             };
-            // The end of the stream is a success that has no item.
+            // `transpose` makes the end of the stream a success without an item.
             let item = reported(&env, || scope.clone(), next).await.transpose()?;
             Some((item, (stream, scope, env)))
         },

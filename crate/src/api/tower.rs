@@ -1,7 +1,7 @@
 //! A layer for `tower`, and so for axum under `#[event(fetch)]`.
 //!
-//! A handler of axum's returns a response whatever happened, so a wrapper around the router
-//! sees no error. The layer looks at the response instead, and an error can travel with it.
+//! An axum handler always returns a response, so a wrapper around the router does not see
+//! errors. The layer looks at the response instead. An error can be attached to the response.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -28,15 +28,15 @@ use crate::steps::guard;
 
 /// Reports the requests that a router answers with a status of 500 or above.
 ///
-/// Each such response is one event: of the error that came with it ([`with_error`]), or of
-/// the status itself. A response whose run has reported something already is not reported
-/// again. The report goes out in the background and does not delay the response. Panics
-/// below the layer are reported with their request. With no `SENTRY_DSN` the layer does
+/// Each such response is one event: of the error that is attached to it ([`with_error`]), or
+/// of the status itself. If the run has already reported something, the response is not
+/// reported. The report is sent in the background and does not delay the response. Panics
+/// below the layer are reported with their request. With no `SENTRY_DSN`, the layer does
 /// nothing.
 ///
 /// With the feature `axum`, the event's transaction is the method and the matched route,
-/// such as `GET /lists/{name}`. axum knows the route only inside of the router, so put the
-/// layer on with `Router::layer`, and not around the router.
+/// such as `GET /lists/{name}`. axum knows the route only inside of the router, so add the
+/// layer with `Router::layer`, and not around the router.
 ///
 /// ```no_run
 /// # #[cfg(feature = "axum")]
@@ -67,14 +67,14 @@ pub struct SentryLayer {
     is_reported: fn(StatusCode) -> bool,
 }
 
-/// What the request was handed over with.
+/// The `env` and the context of the `fetch` that the layer is for.
 struct WayIn {
     env: Env,
     context: Context,
 }
 
 impl SentryLayer {
-    /// A layer for one request: `env` and `context` are those of its `fetch`.
+    /// Makes a layer for one request: `env` and `context` are those of its `fetch`.
     pub fn new(env: &Env, context: &Context) -> Self {
         let way_in = WayIn {
             env: env.clone(),
@@ -86,7 +86,7 @@ impl SentryLayer {
         }
     }
 
-    /// Says which responses are reported; those of 500 and above if not said.
+    /// Sets which responses are reported. The default is a status of 500 or above.
     ///
     /// ```no_run
     /// # use worker::{Context, Env};
@@ -129,8 +129,8 @@ pub struct SentryService<S> {
     layer: SentryLayer,
 }
 
-/// The future of a [`SentryService`]. It never leaves its thread, because a Worker has only
-/// one; axum asks for `Send` all the same.
+/// The future of a [`SentryService`]. It is `Send` because axum requires that. A Worker has only
+/// one thread, so the future never moves to another.
 type Answer<R, E> = SendFuture<Pin<Box<dyn Future<Output = Result<Response<R>, E>>>>>;
 
 impl<S, B, R> Service<Request<B>> for SentryService<S>
@@ -194,10 +194,10 @@ impl SentryLayer {
             }
         }
         if scope.has_errands() {
-            // Nothing in the background survives a panic.
+            // A panic ends all work in the background, so the report is awaited.
             match outcome.is_err() {
                 true => scope.finish().await,
-                // Not `Context::wait_until`, which panics if the runtime refuses.
+                // Not `Context::wait_until`, which panics if the runtime refuses the future.
                 false => WaitUntil::wait_until(context, scope.finish()),
             }
         }
@@ -205,8 +205,8 @@ impl SentryLayer {
     }
 }
 
-/// What there is to report of a response: the error that it brought along, or else its
-/// status, unless the run has reported that in its own way.
+/// The draft for a response: of the error attached to it, or else of its status. `None` if the
+/// run has already reported the failure.
 fn draft(
     runtime: &impl Runtime,
     scope: &Rc<Scope>,
@@ -224,20 +224,20 @@ fn draft(
             draft
         }
     };
-    // For a wrapper around the router.
+    // So that a wrapper around the router does not report the error again.
     scope.note(draft.identity());
     Some(draft)
 }
 
-/// The error that a response was made of, on its way to the layer.
+/// The error that a response was made from, attached to the response for the layer.
 #[derive(Clone)]
 struct Brought(Arc<SendWrapper<Draft>>);
 
-/// Lets an error travel with the response that was made of it, for [`SentryLayer`].
+/// Attaches an error to the response that was made from it, for [`SentryLayer`].
 ///
-/// Call it where your error becomes a response, in its `IntoResponse`. Whether it is
-/// reported is for the layer to decide, by the response's status: a 404 is not. Outside of
-/// the layer, and without a `SENTRY_DSN`, the response comes back as it was.
+/// Call it where your error becomes a response, in its `IntoResponse`. The layer decides by the
+/// response's status whether the error is reported. With a 404, for example, it is not. Outside
+/// of the layer or without a `SENTRY_DSN`, the response is returned unchanged.
 ///
 /// ```no_run
 /// # #[cfg(feature = "axum")]
@@ -283,7 +283,7 @@ pub fn with_error<'e, R, Kind>(
     response
 }
 
-/// The method and the route, where something on the way in has left it.
+/// The method and the matched route, if axum has put the route on the request.
 #[cfg(feature = "axum")]
 fn route<B>(request: &Request<B>) -> Option<String> {
     let route = request.extensions().get::<axum::extract::MatchedPath>()?;

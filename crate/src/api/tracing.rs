@@ -29,14 +29,14 @@ use crate::scope::spans::Apart;
 /// The contexts of an event, under the names that Sentry's own layer uses.
 const FIELDS: &str = "Rust Tracing Fields";
 const LOCATION: &str = "Rust Tracing Location";
-/// How an event came to be.
+/// The type of the event's mechanism.
 const MECHANISM: &str = "auto.log.tracing";
 /// The field that holds an event's text.
 const MESSAGE: &str = "message";
-/// A field of this name and a dot becomes a tag.
+/// A field whose name begins with this becomes a tag.
 const TAG: &str = "tags.";
 
-/// What `tracing` tells becomes events, breadcrumbs and logs of the run that it is told in.
+/// Turns what `tracing` records into events, breadcrumbs, logs and spans of the current run.
 ///
 /// | `tracing` | becomes |
 /// | --- | --- |
@@ -45,17 +45,18 @@ const TAG: &str = "tags.";
 /// | with the feature `logs` and `SENTRY_ENABLE_LOGS`: `INFO` and above | a log as well |
 /// | with the feature `spans`, in a run that is recorded: a span of `INFO` and above | a span |
 ///
-/// The operation of a span is its field `sentry.op`, or its target and name, and its name the
-/// field `sentry.name`, or its own. What is captured while it is entered is in it.
+/// A span's operation is its field `sentry.op`, or else its target and name. The span's name in
+/// Sentry is its field `sentry.name`, or else its own name. What is captured while the span is
+/// entered belongs to the span.
 ///
-/// A field whose name begins with `tags.` becomes a tag of the event; the other fields are
-/// shown with the event, the breadcrumb or the log. An error that was reported in its run
-/// already is not reported again, and the wrapper does not report one that was told here.
+/// A field whose name begins with `tags.` becomes a tag of the event. The other fields are
+/// shown with the event, the breadcrumb or the log. An error that was already reported in its
+/// run is not reported again, and the wrapper does not report an error that this layer has
+/// reported.
 ///
-/// Events leave while the run goes on and logs when it has ended, as
-/// [`capture_error`](crate::capture_error) and `Log` do it, and within the same limits. It
-/// keeps no time and waits for nothing. Outside of a wrapped handler, and without a
-/// `SENTRY_DSN`, it does nothing.
+/// Events are sent while the run goes on, and logs when the run has ended, with the limits of
+/// [`capture_error`](crate::capture_error) and of `Log`. The layer never waits. Outside of a
+/// wrapped handler or without a `SENTRY_DSN`, it does nothing.
 ///
 /// ```no_run
 /// use tracing_subscriber::prelude::*;
@@ -80,7 +81,7 @@ impl Default for SentryLayer {
 }
 
 impl SentryLayer {
-    /// A layer as the table says.
+    /// Makes a layer that does what the table says.
     #[must_use]
     pub fn new() -> Self {
         SentryLayer {
@@ -89,7 +90,7 @@ impl SentryLayer {
         }
     }
 
-    /// Makes a log of each event of this level and above. `INFO` if not said.
+    /// Sets the lowest level whose events become logs. The default is `INFO`.
     ///
     /// ```
     /// use worker_sentry::tracing::SentryLayer;
@@ -104,7 +105,7 @@ impl SentryLayer {
         self
     }
 
-    /// Whether an event of this level becomes anything.
+    /// Whether an event of this level becomes an event, a breadcrumb or a log.
     fn takes(&self, level: Level) -> bool {
         #[cfg(feature = "logs")]
         let is_logged = level <= self.logs_from;
@@ -171,15 +172,15 @@ mod spans {
 
     use super::*;
 
-    /// No more than so many are open at once; what is begun beyond that is not recorded.
+    /// The most spans that are open at the same time. Further spans are not recorded.
     const MOST: usize = 1_000;
     const ORIGIN: &str = "auto.tracing";
     const OP: &str = "sentry.op";
     const NAME: &str = "sentry.name";
 
     thread_local! {
-        /// They are kept here and not with the subscriber, whose values must be sent between
-        /// threads.
+        /// The open spans, by their id. The subscriber's own extensions must be `Send`, which
+        /// `Apart` is not.
         static OPEN: RefCell<HashMap<u64, Apart>> = RefCell::default();
     }
 
@@ -212,8 +213,8 @@ mod spans {
         with(id, |span| fields.give(span));
     }
 
-    /// Does something with a span, if it is recorded. None of the application's code runs
-    /// meanwhile.
+    /// Calls `what` with a span, if the span is recorded. `what` must not run code of the
+    /// application, because the spans are borrowed.
     pub(super) fn with(id: &Id, what: impl FnOnce(&mut Apart)) {
         OPEN.with(|open| {
             if let Ok(mut open) = open.try_borrow_mut()
@@ -225,7 +226,7 @@ mod spans {
     }
 
     pub(super) fn end(id: &Id) {
-        // What it holds may be the application's, so it goes when nothing is borrowed.
+        // Dropping the span may run code of the application, so it is dropped after the borrow.
         let ended = OPEN.with(|open| open.try_borrow_mut().ok()?.remove(&id.into_u64()));
         if let Some(span) = ended {
             span.end();
@@ -233,7 +234,7 @@ mod spans {
     }
 
     impl Fields {
-        /// Takes a field's text out.
+        /// Removes a field and returns its text.
         fn take(&mut self, name: &str) -> Option<String> {
             let at = self.rest.iter().position(|(each, _)| *each == name)?;
             match self.rest.remove(at).1 {
@@ -242,7 +243,7 @@ mod spans {
             }
         }
 
-        /// Gives all of it to a span.
+        /// Sets all remaining fields as data of a span.
         fn give(self, span: &Apart) {
             for (name, value) in self.rest {
                 span.set(name.into(), value.into());
@@ -254,7 +255,7 @@ mod spans {
     }
 }
 
-/// What an event or a span of `tracing` says.
+/// The message, the tags and the other fields of an event or a span of `tracing`.
 #[derive(Debug, Default)]
 struct Fields {
     message: String,
@@ -315,7 +316,7 @@ impl Visit for Fields {
     }
 }
 
-/// Shows the first error among the fields to a function.
+/// Calls a function with the first error among the fields.
 struct FirstError<F>(Option<F>);
 
 impl<F: FnOnce(&(dyn Error + 'static))> Visit for FirstError<F> {
@@ -328,8 +329,8 @@ impl<F: FnOnce(&(dyn Error + 'static))> Visit for FirstError<F> {
     fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
 }
 
-/// The draft of an event of the level `ERROR`, unless its error was reported in this run, or
-/// the run has sent enough.
+/// The draft of an event of the level `ERROR`. `None` if the error was already reported in this
+/// run, or if the run has reached its limit of reports.
 fn drafted(runtime: &impl Runtime, scope: &Scope, event: &Event<'_>) -> Option<Draft> {
     let fields = Fields::of(event);
     let mut draft = None;
@@ -366,9 +367,9 @@ fn drafted(runtime: &impl Runtime, scope: &Scope, event: &Event<'_>) -> Option<D
     Some(draft)
 }
 
-/// Adds what `tracing` knows of an event, before what its run says.
+/// Adds the data of `tracing` to a draft. It is called before the data of the run is added.
 fn describe(mut draft: Draft, fields: Fields, metadata: &'static Metadata<'static>) -> Draft {
-    // An error says what it is; a text of its own stands beside it.
+    // The error is the event's exception; the text of the `tracing` event is its message.
     draft.message = Some(fields.message).filter(|text| !text.is_empty());
     if draft.message.is_none() && draft.chain.exceptions.is_empty() {
         draft.message = Some(metadata.name().to_owned());
@@ -478,7 +479,7 @@ mod tests {
         static SEEN: RefCell<Vec<Value>> = const { RefCell::new(Vec::new()) };
     }
 
-    /// What a look at each event of `body` makes of it.
+    /// Calls `look` for each event of `body` and collects the results.
     fn told(look: fn(&Event<'_>) -> Value, body: impl FnOnce()) -> Vec<Value> {
         struct Look(fn(&Event<'_>) -> Value);
         impl<S: Subscriber> Layer<S> for Look {
@@ -740,7 +741,7 @@ mod tests {
                 .unwrap_or_else(|| panic!("no {name} in {json:#}"))
         }
 
-        /// As `tracing`'s own: the span is entered whenever the future is polled.
+        /// As `Instrument` of `tracing`: the span is entered whenever the future is polled.
         async fn instrumented<F: Future>(span: Span, future: F) -> F::Output {
             let mut future = pin!(future);
             poll_fn(|context| span.in_scope(|| future.as_mut().poll(context))).await
@@ -824,7 +825,7 @@ mod tests {
                 let first = one.run(async {
                     let span = tracing::info_span!("of one");
                     *shared.borrow_mut() = Some(span.clone());
-                    // As nobody should, and many do.
+                    // A guard held over an `await` is a common mistake.
                     let held = span.enter();
                     yield_once().await;
                     yield_once().await;

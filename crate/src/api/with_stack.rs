@@ -1,4 +1,4 @@
-//! Keeping the place where an error came up.
+//! Keeps the place where an error came up.
 
 use super::into_report::IntoReport;
 use super::report::Report;
@@ -10,10 +10,10 @@ use crate::scope::places::Place;
 
 /// Keeps where an error came up, for every `Result` whose error can be reported.
 ///
-/// The wrapper around a handler sees an error when the handler has returned it, and can only
-/// say where the wrapper itself is. With [`with_stack`](WithStack::with_stack) in front of a
-/// `?`, the event says where that `?` is and through which calls and `.await`s it was
-/// reached.
+/// The wrapper around a handler sees an error only after the handler has returned it, so the
+/// stack it can take is that of the wrapper itself. With [`with_stack`](WithStack::with_stack)
+/// in front of a `?`, the event has the place of that `?` and the calls and `.await`s that led
+/// to it.
 ///
 /// ```
 /// use worker_sentry::WithStack;
@@ -26,16 +26,16 @@ use crate::scope::places::Place;
 /// # assert!(rules("seven").is_err());
 /// ```
 pub trait WithStack<Kind>: Sized {
-    /// Returns the same result. Of an error it keeps the stack of the calls that lead here,
-    /// until the run of the handler ends.
+    /// Returns the result unchanged. For an error, keeps the stack of calls that led here until
+    /// the run of the handler ends.
     ///
-    /// The stack is that of this error in the event, also if a later `?` makes another error
-    /// of it: the error is known again by its text, alone or within a longer one. If it is
-    /// kept several times on its way out, the first time counts. A run keeps the places of
-    /// its eight latest errors.
+    /// The event shows this stack for this error, also if a later `?` converts the error into
+    /// another one: the error is recognised by its text, alone or within a longer text. If an
+    /// error passes several calls of `with_stack` on its way out, the first call counts. A run
+    /// keeps the stacks of its eight latest errors.
     ///
-    /// Costs nothing on `Ok`. On `Err` it takes about ten microseconds, and about none
-    /// outside of a wrapped handler or without a `SENTRY_DSN`, where nothing is kept. Never
+    /// Costs nothing on `Ok`. On `Err` it takes about ten microseconds. Outside of a wrapped
+    /// handler or without a `SENTRY_DSN`, nothing is kept and the cost is close to zero. Never
     /// fails and never waits.
     #[must_use = "the error is still to be handled"]
     fn with_stack(self) -> Self;
@@ -54,8 +54,7 @@ where
     }
 }
 
-/// Keeps where an error came up, in the scope of the code that runs right now. Without a DSN
-/// there is no scope.
+/// Keeps the stack of an error in the current scope. Without a DSN there is no scope.
 #[cold]
 #[inline(never)]
 fn keep(report: Report<'_>) {
@@ -93,7 +92,7 @@ mod tests {
         "x".parse::<u8>().expect_err("not a number")
     }
 
-    /// A stack whose calls are at these offsets, the innermost first, taken by our own code.
+    /// A stack as this crate takes it, with calls at these offsets, the innermost first.
     fn at(offsets: &[u32]) -> String {
         let mut stack = "Error".to_owned();
         for offset in [&[0xaa, 0xbb], offsets].concat() {
@@ -108,7 +107,8 @@ mod tests {
         keep_in(scope, &fake, error.into_report());
     }
 
-    /// The offsets of each error's stack, the outermost error first, without our own.
+    /// The offsets of each error's stack, the outermost error first, without the crate's own
+    /// frames.
     fn reported<'e, Kind>(scope: &Scope, error: impl IntoReport<'e, Kind>) -> Vec<Vec<u64>> {
         let mut draft: Draft = error.into_report().read(&Fake::default());
         scope.complete(&mut draft, None);
@@ -169,11 +169,11 @@ mod tests {
     fn the_first_place_on_the_way_out_counts_and_the_last_of_several_tries() {
         let scope = scope();
         keep_at(&scope, &[1, 2, 3, 4], &failure());
-        // Kept again where 2 was called, from another line of the same function.
+        // The same error again in the function that called 2, from another line of that function.
         keep_at(&scope, &[9, 3, 4], &failure());
         keep_at(&scope, &[8, 4], &failure());
         assert_eq!(reported(&scope, &failure()), [[1, 2, 3, 4]]);
-        // Another try from elsewhere.
+        // The same error from another place.
         keep_at(&scope, &[1, 2, 7, 4], &failure());
         assert_eq!(reported(&scope, &failure()), [[1, 2, 7, 4]]);
     }

@@ -1,4 +1,4 @@
-//! Wrapping a handler's body, so that one line reports whatever it returns.
+//! Wraps a handler's body, so that one line reports the errors that the body returns.
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -22,12 +22,12 @@ use crate::steps::guard;
 /// and returns it unchanged.
 ///
 /// Waits for the receiver's answer before it returns an error, five seconds at
-/// most; a body that succeeds costs less than a microsecond. An error that
+/// most. If the body succeeds, the cost is less than a microsecond. An error that
 /// was captured inside the body is not reported again. With no `SENTRY_DSN`, the
 /// body runs as if it were not wrapped.
 ///
-/// In a build that unwinds, a panic of the body is reported in the same way, and goes on
-/// after that.
+/// In a build that unwinds, a panic of the body is reported in the same way and then passed
+/// on.
 ///
 /// ```no_run
 /// use worker::{Env, Response, Result};
@@ -62,7 +62,7 @@ where
 }
 // ANCHOR_END: with_sentry_in_isolate
 
-/// Runs a body in a scope and waits until what it left to report is delivered.
+/// Runs a body in a scope and waits until the run's reports are delivered.
 pub(super) async fn reported<T, E, Kind>(
     env: &Env,
     scope: impl FnOnce() -> Rc<Scope>,
@@ -79,7 +79,7 @@ where
     let outcome = run(env, &runtime, &scope, body).await;
     if let Some(transaction) = recording::end(env, &scope, matches!(outcome, Ok(Ok(_)))) {
         match &outcome {
-            // A success is not held up: what it has under way goes on by itself.
+            // A success does not wait: the transaction is sent in the background.
             Ok(Ok(_)) => go_on(transaction),
             _ => scope.send(transaction),
         }
@@ -90,7 +90,7 @@ where
     resume(outcome)
 }
 
-/// Runs a body in a scope, and gives the scope what is left to report.
+/// Runs a body in a scope, and gives the scope the reports that are still to be sent.
 async fn run<T, E, Kind>(
     env: &Env,
     runtime: &Workerd<'_>,
@@ -113,15 +113,15 @@ where
 /// delayed. With no `SENTRY_DSN`, the body runs as if it were not wrapped.
 ///
 /// For [`Handler::Queue`] and [`Handler::Email`] it waits instead, five seconds at most.
-/// `worker` makes a panic of an error that these handlers return, and nothing in the
-/// background survives that; there is no response that could be delayed. The panic itself
-/// is not reported again. It still ends the WebAssembly instance: better deal with the
-/// error, say by `retry_all`, and return `Ok`.
+/// `worker` turns an error that these handlers return into a panic, and a panic ends all work
+/// in the background. These handlers have no response to delay. The panic itself is not
+/// reported again. It still ends the WebAssembly instance, so it is better to handle the
+/// error, for example with `retry_all`, and to return `Ok`.
 ///
 /// An error that comes back from a Durable Object or another Worker through a stub
-/// is a new error here: a JavaScript `Error` that carries the message and the mark
-/// `remote`, and nothing by which to know that the other side has reported it. So
-/// it is reported here as well, as this handler's.
+/// is a new error here: a JavaScript `Error` with the message and the mark `remote`. It does
+/// not show whether the other side has reported it, so it is reported here as well, as an
+/// error of this handler.
 ///
 /// ```no_run
 /// # mod worker_module {
@@ -189,11 +189,12 @@ where
 /// Runs the constructor of a Durable Object or of a Workflow, so that its panic is reported
 /// with the class and the handler `new`.
 ///
-/// A constructor returns no error and nothing in it can be awaited, so a panic is what can
-/// be reported. Without this one of a constructor's is reported only where a wrapper ran in
-/// the isolate before, and without its place. The runtime may drop what a constructor that
-/// failed has started, so the next WebAssembly instance sends the report again, if it was
-/// not answered: at the end of its first wrapped handler. With no `SENTRY_DSN`, the body runs as if it were not wrapped.
+/// A constructor can neither return an error nor await, so it can only fail by a panic.
+/// Without this function, a constructor's panic is reported only if a wrapper has run in the
+/// isolate before, and without class and handler. The runtime may drop the requests of a
+/// failed constructor. If the report was not answered, the next WebAssembly instance therefore
+/// sends it again, at the end of its first wrapped handler. With no `SENTRY_DSN`, the body
+/// runs as if it were not wrapped.
 ///
 /// ```no_run
 /// use worker::{Env, State};
@@ -220,8 +221,8 @@ pub fn with_sentry_in_constructor<T>(
     Scope::new(Place::new(class, Handler::New)).enter(body)
 }
 
-/// Runs a body in a scope, and leaves what it has to report to the background, where
-/// something in the background can survive.
+/// Runs a body in a scope, and sends its reports in the background. After a panic, or before
+/// an error that becomes one, waits instead, because a panic ends all work in the background.
 async fn in_background<T, E, Kind>(
     env: &Env,
     context: &impl WaitUntil,
@@ -245,7 +246,7 @@ where
         }
     }
     if scope.has_errands() {
-        // Nothing in the background survives a panic.
+        // A panic ends all work in the background, so the reports are awaited.
         match becomes_panic || outcome.is_err() {
             true => scope.finish().await,
             false => context.wait_until(scope.finish()),
@@ -253,13 +254,13 @@ where
     }
     if let (Ok(Err(error)), true) = (&outcome, becomes_panic) {
         error.into_report().announce(panics::returns);
-        // This runs after the panic, if there is one.
+        // This future runs only after `worker` had its chance to panic.
         context.wait_until(async { panics::returned() });
     }
     resume(outcome)
 }
 
-/// Sends what a run has left to report, and what nobody else in this isolate has reported.
+/// Sends the drafts of a run, and reports of panics of the isolate that were not sent yet.
 pub(super) fn send_drafts(env: &Env, runtime: &impl Runtime, scope: &Scope, drafts: Vec<Draft>) {
     for draft in drafts {
         scope.send(deliver(env, draft));
@@ -273,8 +274,8 @@ pub(super) fn send_drafts(env: &Env, runtime: &impl Runtime, scope: &Scope, draf
     }
 }
 
-/// What a run has left to report: panics that were caught, and the error that it returned,
-/// unless that was reported inside.
+/// The drafts that a run still has to send: those of caught panics, and that of the error that
+/// it returned, unless that error was reported inside the run.
 pub(crate) fn drafts<T, E, Kind>(
     runtime: &impl Runtime,
     scope: &Rc<Scope>,
@@ -294,7 +295,7 @@ where
         runtime.debug("the error was reported before it got here");
         return drafts;
     }
-    // For a wrapper around this one.
+    // So that a wrapper around this one does not report the error again.
     scope.note(draft.identity());
     scope.complete(&mut draft, source);
     draft.take_stack(runtime);
@@ -342,7 +343,7 @@ mod tests {
         assert!(!draft.details.handled);
     }
 
-    /// The stack of WebAssembly is one megabyte, and futures are moved over it.
+    /// The stack of WebAssembly has one megabyte, and futures are moved on it.
     #[test]
     fn a_wrapper_has_room_for_a_body_twice_and_a_monitor_inside_of_it_four_times() {
         const BODY: usize = 10_000;

@@ -1,4 +1,4 @@
-//! Breadcrumbs: what led to an error.
+//! Breadcrumbs: the things that happened in a run before an error.
 //!
 //! <https://develop.sentry.dev/sdk/foundations/transport/event-payloads/breadcrumbs/>
 
@@ -17,23 +17,23 @@ use super::value::{Entries, Value, seconds};
 pub(crate) const MAX_BREADCRUMBS: usize = 100;
 /// A longer message is cut to this many bytes, so that a full trail fits into an event.
 pub(crate) const MAX_MESSAGE: usize = 2_048;
-/// Relay cuts a longer category.
+/// The longest category, in bytes. Relay cuts longer ones.
 const MAX_CATEGORY: usize = 128;
 /// The level that Sentry assumes.
 const INFO: &str = "info";
 
-/// How Sentry draws a breadcrumb.
+/// The type of a breadcrumb, by which Sentry chooses how to show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Default,
     Http,
 }
 
-/// One thing that happened on the way to an error, for
+/// One thing that happened in a run before an error, for
 /// [`add_breadcrumb`](crate::add_breadcrumb).
 ///
-/// A text is a breadcrumb, too. Sentry's own type cannot be made in a Worker: its
-/// `default` reads a clock that panics here.
+/// A text can be used as a breadcrumb, too. Sentry's own type cannot be created in a Worker,
+/// because its `default` reads a clock that panics there.
 ///
 /// ```
 /// use worker_sentry::Breadcrumb;
@@ -56,7 +56,7 @@ pub struct Breadcrumb {
 }
 
 impl Breadcrumb {
-    /// A breadcrumb with a message, which is cut at 2,048 bytes.
+    /// Makes a breadcrumb with a message. The message is cut at 2,048 bytes.
     pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
         Breadcrumb {
             message: Some(cut(message.into(), MAX_MESSAGE)),
@@ -74,12 +74,12 @@ impl Breadcrumb {
         }
     }
 
-    /// An HTTP request that the Worker made: its method, its URL, and the answer's status
-    /// if there was an answer.
+    /// Makes a breadcrumb of an HTTP request that the Worker made: its method, its URL, and the
+    /// status of the answer if there was one.
     ///
-    /// The URL is kept without its query, fragment, user and password: they are where
-    /// secrets are. The level is `warning` for a status of 400 and above, and `error` for
-    /// 500 and above and where nobody answered.
+    /// The query, the fragment, the user and the password of the URL are removed, because they
+    /// may be secret. The level is `warning` for a status from 400, and `error` for a status
+    /// from 500 or without an answer.
     ///
     /// ```
     /// use worker_sentry::Breadcrumb;
@@ -106,20 +106,20 @@ impl Breadcrumb {
         breadcrumb
     }
 
-    /// What it belongs to, such as `compile`; cut at 128 bytes.
+    /// Sets the category, such as `compile`. It is cut at 128 bytes.
     pub fn category(mut self, category: impl Into<Cow<'static, str>>) -> Self {
         self.category = Some(cut(category.into(), MAX_CATEGORY));
         self
     }
 
-    /// How bad it was; [`Level::Info`] if not said.
+    /// Sets the level. The default is [`Level::Info`].
     pub fn level(mut self, level: Level) -> Self {
         self.level = word(level);
         self
     }
 
-    /// Adds a value. A text is cut at 2,048 bytes, a list or an object becomes its text, and
-    /// beyond 128 values a new one is dropped.
+    /// Adds a value. A text is cut at 2,048 bytes. A list or an object becomes its JSON text.
+    /// Beyond 128 values, a new one is dropped.
     pub fn data(mut self, key: impl Into<Cow<'static, str>>, value: impl Into<Json>) -> Self {
         self.data.set(key, Value::from(value.into()));
         self
@@ -142,8 +142,7 @@ impl From<String> for Breadcrumb {
 #[derive(Clone, Debug, PartialEq)]
 struct Dated(Breadcrumb, f64);
 
-/// Sentry takes a breadcrumb without a type for `default`, and one without a level for
-/// `info`.
+/// Leaves out a type `default` and a level `info`, because Sentry assumes both.
 impl Serialize for Dated {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Dated(breadcrumb, at_ms) = self;
@@ -168,7 +167,7 @@ impl Serialize for Dated {
     }
 }
 
-/// The last [`MAX_BREADCRUMBS`] of a run, the oldest first.
+/// The last [`MAX_BREADCRUMBS`] breadcrumbs of a run, the oldest first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Trail(VecDeque<Dated>);
 
@@ -181,7 +180,7 @@ impl Trail {
         self.0.push_back(Dated(breadcrumb, at_ms));
     }
 
-    /// Whether there is none.
+    /// Whether there are no breadcrumbs.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -9,7 +9,7 @@ use super::Item;
 use crate::trace::TraceId;
 use crate::trace::ids::Id;
 
-/// How far the work is.
+/// The status of a check-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Status {
@@ -18,13 +18,13 @@ pub(crate) enum Status {
     Error,
 }
 
-/// When the work is due.
+/// When a run is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Schedule {
     /// An expression in Sentry's dialect, as [`translate`](super::schedule::translate)
     /// writes it.
     Crontab(String),
-    /// Every so many minutes.
+    /// An interval in minutes.
     Minutes(u32),
 }
 
@@ -46,29 +46,29 @@ impl Serialize for Schedule {
     }
 }
 
-/// What Sentry makes of the monitor when it sees a check-in: it creates the monitor, or
-/// changes it to this.
+/// The settings of the monitor. When Sentry gets a check-in with them, it creates the monitor or
+/// updates it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct MonitorConfig {
     pub(crate) schedule: Schedule,
-    /// Minutes that a check-in may be late before it counts as missed.
+    /// How many minutes late a check-in may be before it counts as missed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) checkin_margin: Option<u32>,
-    /// Minutes that the work may take.
+    /// How many minutes a run may take.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_runtime: Option<u32>,
-    /// Failed check-ins in a row that make an issue.
+    /// How many failed check-ins in a row open an issue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) failure_issue_threshold: Option<u32>,
-    /// Good check-ins in a row that resolve it.
+    /// How many successful check-ins in a row resolve the issue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) recovery_threshold: Option<u32>,
     timezone: &'static str,
 }
 
 impl MonitorConfig {
-    /// A monitor with a schedule, the rest being Sentry's defaults. Cloudflare's
-    /// triggers run on UTC.
+    /// The settings for a schedule, with Sentry's defaults for the rest. The time zone is UTC,
+    /// as for Cloudflare's triggers.
     pub(crate) fn new(schedule: Schedule) -> Self {
         MonitorConfig {
             schedule,
@@ -81,7 +81,7 @@ impl MonitorConfig {
     }
 }
 
-/// One check-in. That of the end has the id of the one at the beginning.
+/// One check-in. Both check-ins of a run have the same id.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct CheckIn<'a> {
     check_in_id: Id<16>,
@@ -107,7 +107,7 @@ struct Trace {
     trace_id: TraceId,
 }
 
-/// What both check-ins of one run say.
+/// The fields that both check-ins of one run share.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Run<'a> {
     pub(crate) check_in_id: Id<16>,
@@ -120,12 +120,12 @@ pub(crate) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// The check-in that must arrive while the work goes on.
+    /// The check-in of the beginning.
     pub(crate) fn begins(&self) -> CheckIn<'a> {
         self.check_in(Status::InProgress, None)
     }
 
-    /// The check-in after the work, which took so many milliseconds.
+    /// The check-in of the end. `took_ms` is the duration of the run.
     pub(crate) fn ends(&self, succeeded: bool, took_ms: f64) -> CheckIn<'a> {
         let status = if succeeded { Status::Ok } else { Status::Error };
         let took = Some(took_ms).filter(|took| took.is_finite());
@@ -150,11 +150,11 @@ impl<'a> Run<'a> {
     }
 }
 
-/// A check-in as it is sent.
+/// A check-in as JSON.
 pub(crate) struct Written(Vec<u8>);
 
 impl CheckIn<'_> {
-    /// The check-in as bytes, unless it cannot be written as JSON.
+    /// Writes the check-in. `None` if it cannot be written as JSON.
     pub(crate) fn written(&self) -> Option<Written> {
         serde_json::to_vec(self).ok().map(Written)
     }

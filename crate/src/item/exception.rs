@@ -22,7 +22,7 @@ pub(crate) struct Exception {
     pub(crate) mechanism: Option<Mechanism>,
 }
 
-/// How an error came to be reported, and where it stands among the others.
+/// How an error was reported, and its position in a group of errors.
 /// <https://develop.sentry.dev/sdk/foundations/transport/event-payloads/exception/#exception-mechanism>
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Mechanism {
@@ -32,7 +32,7 @@ pub(crate) struct Mechanism {
     pub(crate) member: Option<Member>,
 }
 
-/// The place of an exception in a group of several, as an `AggregateError` is one.
+/// The position of an exception in a group of several, such as an `AggregateError`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Member {
     pub(crate) exception_id: usize,
@@ -42,7 +42,7 @@ pub(crate) struct Member {
 }
 
 impl Exception {
-    /// Writes it into the object that is open.
+    /// Writes the mechanism into the open object.
     pub(crate) fn write(&self, json: &mut Json) {
         json.key("type");
         json.value(self.ty.as_str());
@@ -87,12 +87,12 @@ impl Mechanism {
     }
 }
 
-/// What there is to read: an error, a value of JavaScript's, or a text.
+/// The value to read: an error, a JavaScript value, or a text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Subject<'s, V> {
-    /// An error, with the compiler's name of its type where the compiler knows it.
+    /// An error, with the compiler's name of its type if the type is known.
     Error(&'s (dyn Error + 'static), Option<&'static str>),
-    /// What JavaScript threw.
+    /// A value that JavaScript threw.
     Value(&'s V),
     /// A text that stands for an error.
     Text(&'s str),
@@ -103,9 +103,9 @@ pub(crate) enum Subject<'s, V> {
 pub(crate) struct Chain {
     /// The outermost error comes first.
     pub(crate) exceptions: Vec<Exception>,
-    /// What makes this error the same error when it is met again further up.
+    /// A hash by which this error is recognised when an outer wrapper gets it again.
     pub(crate) identity: u64,
-    /// What the platform says of what it threw.
+    /// The marks that the platform sets on errors that it throws.
     pub(crate) marks: Vec<&'static str>,
 }
 
@@ -131,7 +131,7 @@ pub(crate) fn read<R: Runtime>(runtime: &R, subject: Subject<'_, R::Value>) -> C
 struct Reader<'r, R: Runtime> {
     runtime: &'r R,
     chain: Chain,
-    /// Values that were read, because a `cause` can lead back to where it started.
+    /// The values that were already read, because a chain of `cause`s can be circular.
     seen: Vec<R::Value>,
     members: Vec<Member>,
     identity: Identity,
@@ -145,8 +145,8 @@ impl<R: Runtime> Reader<'_, R> {
             if self.is_full() {
                 return;
             }
-            // A value of JavaScript's is asked for its own name, message, stack and causes.
-            // Its `Display` would run the thrown value's code, which can throw again.
+            // The name, the message, the stack and the causes of a JavaScript value are read
+            // directly. Its `Display` would run code of the thrown value, which can throw again.
             if let Some(value) = self.runtime.value_in(error) {
                 return self.value(&value, parent, None);
             }
@@ -165,8 +165,8 @@ impl<R: Runtime> Reader<'_, R> {
         compiled: Option<&'static str>,
     ) -> Exception {
         let text = bounded(MAX_VALUE, format_args!("{error}"));
-        // The name that `Debug` gives is the same wherever the error is met; the
-        // compiler's is known only where it was captured.
+        // The identity uses the type's name from `Debug`, because that is the same everywhere.
+        // The compiler's name is known only where the error was captured.
         self.identity.add(&from_debug(error).unwrap_or_default());
         self.identity.add(&text);
         let (message, frames) = stack::split(&text);
@@ -248,7 +248,7 @@ impl<R: Runtime> Reader<'_, R> {
 
     fn finish(mut self) -> Chain {
         self.chain.identity = self.identity.0;
-        // A chain without a fork needs no ids: its order says it all.
+        // Ids are written only for a chain with a group. The order of other chains is enough.
         if self.members.iter().any(|member| member.is_exception_group) {
             for (exception, member) in self.chain.exceptions.iter_mut().zip(self.members) {
                 exception.mechanism = Some(Mechanism {
@@ -262,8 +262,8 @@ impl<R: Runtime> Reader<'_, R> {
     }
 }
 
-/// What texts make up, as FNV-1a does it. The hasher of the standard library withstands who
-/// looks for two errors that are the same, and is more code than all of this.
+/// The FNV-1a hash of texts. The hasher of the standard library also resists deliberate
+/// collisions, which is not needed here, and its code is larger.
 /// <https://datatracker.ietf.org/doc/draft-eastlake-fnv/>
 struct Identity(u64);
 
@@ -272,7 +272,7 @@ impl Identity {
         Identity(0xcbf2_9ce4_8422_2325)
     }
 
-    /// Adds a text and its end.
+    /// Adds a text and a byte that marks its end.
     fn add(&mut self, text: &str) {
         for byte in text.bytes().chain([0xff]) {
             self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
@@ -280,7 +280,7 @@ impl Identity {
     }
 }
 
-/// The exception of a panic, which has no chain.
+/// The exception of a panic. A panic has no causes.
 pub(crate) fn panic(message: &str, at: Option<Frame>) -> Exception {
     Exception {
         ty: "panic".to_owned(),
@@ -432,7 +432,7 @@ mod tests {
     }
     impl fmt::Display for Huge {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            // Ends only because the writer says no.
+            // This loop ends only because the writer returns an error.
             loop {
                 f.write_str("äöü ")?;
             }

@@ -1,14 +1,14 @@
-//! JSON as it is written: piece by piece, by hand.
+//! Writes JSON by hand, piece by piece.
 //!
-//! What `derive(Serialize)` makes of the same is a function for each struct and each type of a
-//! field, and part of every upload.
+//! `derive(Serialize)` generates a function for each struct and for each type of a field. They
+//! would be part of every upload.
 
 use std::fmt;
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// A group of values of the caller's.
+/// A group of named values from the caller.
 pub(crate) type Group = std::collections::BTreeMap<String, Value>;
 
 /// JSON that is being written.
@@ -19,12 +19,12 @@ impl Json {
         Json(Vec::with_capacity(1_024))
     }
 
-    /// A part that is JSON.
+    /// Writes a part that is already JSON.
     pub(crate) fn plain(&mut self, part: &str) {
         self.0.extend_from_slice(part.as_bytes());
     }
 
-    /// A comma, unless what comes next is the first of its list or object, or is the value of
+    /// Writes a comma, unless the next part is the first of its list or object, or the value of
     /// a key.
     fn separate(&mut self) {
         if !matches!(self.0.last(), None | Some(b'{' | b'[' | b':' | b'\n')) {
@@ -32,13 +32,13 @@ impl Json {
         }
     }
 
-    /// The beginning of an object or a list: an entry of a list, or the value of a key.
+    /// Opens an object or a list, as an entry of a list or as the value of a key.
     pub(crate) fn open(&mut self, bracket: &'static str) {
         self.separate();
         self.plain(bracket);
     }
 
-    /// A key, which is written as it is.
+    /// Writes a key without escaping.
     pub(crate) fn key(&mut self, key: &'static str) {
         self.separate();
         self.plain("\"");
@@ -46,19 +46,19 @@ impl Json {
         self.plain("\":");
     }
 
-    /// A key of the caller's, or a text in a list.
+    /// Writes a text with escaping: a key from the caller, or an entry of a list.
     pub(crate) fn string(&mut self, text: &str) {
         self.separate();
         self.value(text);
     }
 
-    /// A value behind a key.
+    /// Writes the value of a key.
     pub(crate) fn value<T: Serialize + ?Sized>(&mut self, value: &T) {
-        // Nothing here fails: memory takes bytes, and what is written has texts as keys.
+        // This cannot fail: the bytes go to memory, and all keys are texts.
         let _ = serde_json::to_writer(&mut self.0, value);
     }
 
-    /// A text, if there is one.
+    /// Writes a key and its text, if there is one.
     pub(crate) fn maybe(&mut self, key: &'static str, text: Option<&str>) {
         if let Some(text) = text {
             self.key(key);
@@ -66,12 +66,12 @@ impl Json {
         }
     }
 
-    /// A text, unless it is empty.
+    /// Writes a key and its text, unless the text is empty.
     pub(crate) fn text(&mut self, key: &'static str, text: &str) {
         self.maybe(key, Some(text).filter(|text| !text.is_empty()));
     }
 
-    /// The entries of a list that is open, each an object.
+    /// Writes the entries of the open list, each as an object.
     pub(crate) fn objects<T>(&mut self, entries: &[T], write: impl Fn(&T, &mut Json)) {
         for entry in entries {
             self.open("{");
@@ -90,8 +90,8 @@ impl Json {
         self.value(&number);
     }
 
-    /// A time or a duration in seconds, to the microsecond. Of what formats any number, the
-    /// tables alone would be a part of each upload.
+    /// Writes a time or a duration in seconds, to the microsecond. The general formatting of
+    /// floating-point numbers is not used, because its tables would be part of each upload.
     pub(crate) fn seconds(&mut self, key: &'static str, seconds: f64) {
         let whole = seconds as u64;
         let micros = ((seconds - whole as f64) * 1e6 + 0.5) as u64;
@@ -108,14 +108,14 @@ impl Json {
     }
 }
 
-/// A value of the caller's that is JSON already, or a group of such values.
+/// A JSON value from the caller, or a group of such values.
 ///
-/// It is behind a table of functions. So what writes a value of any kind is in no Worker that
-/// gives none.
+/// The value is a trait object, so a Worker that never gives one does not link the code that
+/// writes JSON values.
 pub(crate) struct Given(Box<dyn Held>);
 
 trait Held {
-    /// Writes the value; of a group, its entries into the object that is open.
+    /// Writes the value, or the entries of a group into the open object.
     fn write(&self, json: &mut Json);
     fn copy(&self) -> Given;
     fn value(&self) -> Value;
@@ -163,18 +163,18 @@ impl Held for Group {
 }
 
 impl Given {
-    /// Writes the value; of a group, its entries into the object that is open. A group's type
-    /// is the crate's to say.
+    /// Writes the value, or the entries of a group into the open object. The crate itself writes
+    /// the type of a group.
     pub(crate) fn write(&self, json: &mut Json) {
         self.0.write(json);
     }
 
-    /// The value; of a group, an object.
+    /// The value, or a group as an object.
     pub(crate) fn value(&self) -> Value {
         self.0.value()
     }
 
-    /// The entries, if it is a group.
+    /// The entries, if this is a group.
     pub(crate) fn group(&mut self) -> Option<&mut Group> {
         self.0.group()
     }
@@ -212,7 +212,7 @@ impl fmt::Debug for Given {
     }
 }
 
-/// Sets an entry in a short list of them. An earlier one of that name is replaced.
+/// Sets an entry in a short list. An earlier entry with the same name is replaced.
 pub(crate) fn set<V>(entries: &mut Vec<(String, V)>, name: String, value: V) {
     match entries.iter_mut().find(|(each, _)| *each == name) {
         Some((_, old)) => *old = value,
@@ -220,7 +220,7 @@ pub(crate) fn set<V>(entries: &mut Vec<(String, V)>, name: String, value: V) {
     }
 }
 
-/// What was written, read again.
+/// Writes, and reads the result back as a value.
 #[cfg(test)]
 pub(crate) fn written(write: impl FnOnce(&mut Json)) -> Value {
     let mut json = Json::new();
@@ -287,7 +287,7 @@ mod tests {
             });
             let read = json["at"].as_f64().expect("a number");
             prop_assert!((read - seconds).abs() < 2e-6, "{} {}", read, seconds);
-            // Milliseconds come back as what they were.
+            // Whole milliseconds are read back unchanged.
             let ms = (micros / 1_000) as f64 / 1_000.0;
             let json = written(|json| {
                 json.open("{");

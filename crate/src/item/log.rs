@@ -15,22 +15,22 @@ use super::text::find;
 use super::value::{Entries, MAX_NAME, MAX_TEXT, Value, as_seconds, bounded, seconds};
 use crate::trace::{SpanId, TraceId};
 
-/// The most logs of one item: Sentry takes no more in an envelope.
+/// The most logs of one item. It is Sentry's limit for an envelope.
 /// <https://develop.sentry.dev/sdk/telemetry/logs/#buffering>
 pub(crate) const MAX_LOGS: usize = 100;
 /// A longer body is cut to this many bytes.
 pub(crate) const MAX_BODY: usize = 8_192;
 /// The most bytes of names and values that the attributes of one log keep.
 pub(crate) const MAX_ATTRIBUTES: usize = 16_384;
-/// What an attribute is as JSON beside its name and its value, or nearly.
+/// About how many bytes of JSON an attribute has besides its name and its value.
 const FRAME: usize = 32;
-/// The content type of the item, without which Relay does not take it.
+/// The content type of the item. Relay rejects the item without it.
 pub(crate) const CONTENT_TYPE: &str = "application/vnd.sentry.items.log+json";
 
 const TEMPLATE: &str = "sentry.message.template";
-/// Stands in a template for a parameter.
+/// The placeholder for a parameter in a template.
 const HOLE: &str = "{}";
-/// The place of a log among those of the same millisecond, so that Sentry can keep them in
+/// The number of a log among those of the same millisecond, so that Sentry can show them in
 /// order. <https://develop.sentry.dev/sdk/telemetry/logs/#default-attributes>
 const SEQUENCE: &str = "sentry.timestamp.sequence";
 
@@ -46,7 +46,7 @@ pub(crate) enum Level {
 }
 
 impl Level {
-    /// The word: here, other than in a breadcrumb, `warn`.
+    /// Sentry's word for the level. A warning is `warn` here, and `warning` in a breadcrumb.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Level::Trace => "trace",
@@ -73,8 +73,8 @@ impl Level {
 
 /// A structured log: a text with a level and with values by which it can be searched.
 ///
-/// Nothing is kept or sent unless the binding `SENTRY_ENABLE_LOGS` is `true`. A log belongs
-/// to the run that [`send`](Log::send) is called in, and to that run's trace.
+/// Logs are kept and sent only if the binding `SENTRY_ENABLE_LOGS` is `true`. A log belongs
+/// to the run in which [`send`](Log::send) is called, and to that run's trace.
 ///
 /// ```no_run
 /// use worker_sentry::Log;
@@ -90,12 +90,12 @@ pub struct Log {
     text: Cow<'static, str>,
     parameters: usize,
     attributes: Entries,
-    /// How many bytes the attributes are, or nearly.
+    /// About how many bytes the attributes have.
     bytes: usize,
 }
 
 impl Log {
-    /// A log of the level `trace`, for what is of interest while one looks for a fault.
+    /// A log of the level `trace`, for details that help to find a fault.
     pub fn trace(text: impl Into<Cow<'static, str>>) -> Self {
         Log::new(Level::Trace, text)
     }
@@ -115,17 +115,17 @@ impl Log {
         Log::new(Level::Warn, text)
     }
 
-    /// A log of the level `error`. It is not an event: nobody is told, and no issue is opened.
+    /// A log of the level `error`. A log is not an event: it opens no issue and sends no alert.
     pub fn error(text: impl Into<Cow<'static, str>>) -> Self {
         Log::new(Level::Error, text)
     }
 
-    /// A log of the level `fatal`, with what holds for [`error`](Log::error).
+    /// A log of the level `fatal`. As with [`error`](Log::error), it opens no issue.
     pub fn fatal(text: impl Into<Cow<'static, str>>) -> Self {
         Log::new(Level::Fatal, text)
     }
 
-    /// A log. The text is cut at 8 KB.
+    /// Makes a log. The text is cut at 8 KB.
     pub(crate) fn new(level: Level, text: impl Into<Cow<'static, str>>) -> Self {
         Log {
             level,
@@ -136,17 +136,17 @@ impl Log {
         }
     }
 
-    /// Adds a value, which Sentry finds the log by.
+    /// Adds a value. Logs can be searched by their values.
     ///
-    /// A text is cut at 2,048 bytes, and a list or an object becomes the text that JSON makes
-    /// of it. Beyond 128 values, and beyond 16 KB of names and values, a new one is dropped.
+    /// A text is cut at 2,048 bytes. A list or an object becomes its JSON text. Beyond 128
+    /// values, or beyond 16 KB of names and values, a new value is dropped.
     pub fn with(mut self, key: impl Into<Cow<'static, str>>, value: impl Into<Json>) -> Self {
         self.set(key.into(), Value::from(value.into()));
         self
     }
 
-    /// Fills the next `{}` of the text, which makes a template of it: Sentry shows the filled
-    /// text, and finds all logs of one template and each value by itself.
+    /// Fills the next `{}` of the text, which makes the text a template. Sentry shows the filled
+    /// text. Logs can be searched by the template and by each parameter.
     ///
     /// ```no_run
     /// use worker_sentry::Log;
@@ -162,7 +162,7 @@ impl Log {
         self
     }
 
-    /// The same for code of this crate.
+    /// Adds a value, for code of this crate.
     pub(crate) fn set(&mut self, name: Cow<'static, str>, value: Value) {
         let length = match &value {
             Value::Text(text) => text.len().min(MAX_TEXT),
@@ -175,15 +175,15 @@ impl Log {
         }
     }
 
-    /// How many bytes it is, or nearly.
+    /// About how many bytes the log has.
     pub(crate) fn size(&self) -> usize {
         self.text.len() + self.bytes
     }
 
-    /// Puts the parameters into the text. A template without parameters says nothing that
-    /// the text does not, and Sentry wants it left out.
+    /// Puts the parameters into the text. Without parameters no template is kept, because the
+    /// template would equal the text, and Sentry wants it left out.
     ///
-    /// Nothing is left to fill after this.
+    /// A second call changes nothing.
     pub(crate) fn fill(&mut self) {
         let parameters = std::mem::take(&mut self.parameters);
         if parameters == 0 {
@@ -211,10 +211,10 @@ impl Log {
     }
 }
 
-/// A log in Sentry's own types, for the application to look at before it is sent. As it is
-/// with events, only a Worker that sets a hook has this in it.
+/// Converts a log to Sentry's own type and back, for the hook of the application. Only a Worker
+/// that sets the hook links this code.
 impl Located {
-    /// The log as the hook sees it, with its text filled.
+    /// The log as the hook sees it, with the parameters filled in.
     pub(crate) fn to_protocol(&self) -> protocol::Log {
         let seconds = Duration::try_from_secs_f64(seconds(self.at_ms)).unwrap_or_default();
         let level = self.log.level;
@@ -243,7 +243,7 @@ impl Located {
         }
     }
 
-    /// What the hook has left of it. Its time and its place in a trace stay.
+    /// The log as the hook has changed it. The time and the position in a trace stay unchanged.
     pub(crate) fn changed(self, to: protocol::Log) -> Self {
         let level = match to.level {
             protocol::LogLevel::Trace => Level::Trace,
@@ -261,23 +261,23 @@ impl Located {
     }
 }
 
-/// The name of a parameter.
+/// The attribute name of a parameter.
 fn parameter(number: usize) -> String {
     ["sentry.message.parameter.", &number.to_string()].concat()
 }
 
-/// A log, when it was sent, and where in a trace that was.
+/// A log with its time and its position in a trace.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Located {
     pub(crate) log: Log,
     pub(crate) at_ms: f64,
-    /// Its number among the logs of the same millisecond.
+    /// The number among the logs of the same millisecond.
     pub(crate) sequence: u32,
     pub(crate) trace_id: TraceId,
     pub(crate) span_id: Option<SpanId>,
 }
 
-/// What was dropped.
+/// How many logs, and how many bytes of them, were dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Dropped {
     pub(crate) logs: usize,
@@ -285,22 +285,22 @@ pub(crate) struct Dropped {
 }
 
 impl Dropped {
-    /// Counts one log more.
+    /// Counts one more log.
     pub(crate) fn count(&mut self, log: &Log) {
         self.logs += 1;
         self.bytes += log.size();
     }
 }
 
-/// What every log of a Worker says, beside the SDK.
+/// The attributes that every log of a Worker has, besides the SDK.
 #[derive(Debug)]
 pub(crate) struct Sender {
     pub(crate) environment: String,
     pub(crate) release: Option<String>,
 }
 
-/// The logs of one item, with what every log of a Worker says. A log's own attribute of the
-/// same name wins.
+/// The logs of one item, with the attributes that every log of a Worker has. If a log has an
+/// attribute of the same name, the log's attribute is sent.
 #[derive(Debug)]
 pub(crate) struct Sealed {
     logs: Vec<Located>,
@@ -310,7 +310,8 @@ pub(crate) struct Sealed {
 }
 
 impl Sealed {
-    /// An item, unless there is no log: one without logs must not be sent.
+    /// Makes an item. `None` if there are no logs, because an item without logs must not be
+    /// sent.
     pub(crate) fn new(
         mut logs: Vec<Located>,
         sender: Sender,
@@ -345,7 +346,7 @@ impl Item for Sealed {
         serde_json::to_vec(self).ok()
     }
 
-    /// Drops the later half.
+    /// Drops the later half of the logs.
     fn trim(&mut self, _: usize) -> bool {
         if self.logs.len() < 2 {
             return false;

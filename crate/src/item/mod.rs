@@ -1,7 +1,7 @@
-//! What is sent, before it is bytes: an event and its parts.
+//! The items that are sent, before they are written as bytes: events and the others.
 //!
-//! Each type stands here once, with the one function that writes it. Nothing that a type
-//! holds is left out by another one.
+//! Each type is defined once, together with the one function that writes it, so no field can
+//! get lost between two types.
 
 pub(crate) mod breadcrumb;
 pub(crate) mod check_in;
@@ -23,7 +23,7 @@ pub(crate) mod transaction;
 pub(crate) mod type_name;
 pub(crate) mod value;
 
-/// What an item counts as when a receiver limits rates.
+/// The category in which a receiver limits the rate of an item.
 /// <https://develop.sentry.dev/sdk/foundations/transport/rate-limiting/>
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Category {
@@ -31,7 +31,7 @@ pub(crate) enum Category {
     Error,
     /// Transactions.
     Transaction,
-    /// Spans that are sent by themselves.
+    /// Spans that are sent without a transaction.
     Span,
     /// Check-ins.
     Monitor,
@@ -51,9 +51,10 @@ impl Category {
     /// How many categories there are.
     pub(crate) const COUNT: usize = 5;
 
-    /// Whether this is what a receiver calls by a name.
+    /// Whether a receiver means this category by `name`.
     ///
-    /// Sentry reserves `default` and does not use it. Other receivers may mean errors by it.
+    /// Sentry reserves the name `default` and does not use it. Other receivers may use it for
+    /// errors.
     pub(crate) fn is_named(self, name: &str) -> bool {
         match self {
             Category::Error => matches!(name, "error" | "default"),
@@ -67,32 +68,32 @@ impl Category {
 
 /// One item of an envelope.
 pub(crate) trait Item {
-    /// Its type in the item's header.
+    /// The type in the item's header.
     fn kind(&self) -> &'static str;
 
-    /// Its id, if it is an event.
+    /// The item's id, if the item is an event.
     fn id(&self) -> Option<uuid::Uuid>;
 
-    /// Its payload, unless it cannot be written as JSON.
+    /// Writes the payload. `None` if it cannot be written as JSON.
     fn write(&self) -> Option<Vec<u8>>;
 
-    /// Takes out the next part that Sentry can do without, a little more at each step.
-    /// `false` means that no such part is left.
+    /// Removes the next part that Sentry does not require, a little more at each step. Returns
+    /// `false` if no such part is left.
     fn trim(&mut self, step: usize) -> bool;
 
-    /// How many entries it has and of which kind, if it is a list of them.
+    /// The number of entries and their content type, if the item is a list of entries.
     #[cfg(any(test, feature = "logs"))]
     fn list(&self) -> Option<(usize, &'static str)> {
         None
     }
 
-    /// An item that goes with it: its type and its payload.
+    /// A second item for the same envelope: its type and its payload.
     #[cfg(any(test, feature = "logs"))]
     fn beside(&self) -> Option<(&'static str, Vec<u8>)> {
         None
     }
 
-    /// The trace that it is a part of, if its envelope is to say so.
+    /// The trace for the envelope's header, if the item has one.
     #[cfg(any(test, feature = "spans"))]
     fn trace(&self) -> Option<std::rc::Rc<crate::trace::Trace>> {
         None

@@ -1,4 +1,4 @@
-//! Where something happened: a class and a handler.
+//! The place where something happened: a class and a handler.
 
 use std::borrow::Cow;
 
@@ -66,7 +66,7 @@ impl Handler {
         }
     }
 
-    /// Whether `worker` makes a panic of the error that this handler returns.
+    /// Whether `worker` turns the error that this handler returns into a panic.
     /// <https://docs.rs/worker-macros/0.8.7/src/worker_macros/event.rs.html>
     pub(crate) fn panics_on_err(&self) -> bool {
         matches!(self, Handler::Queue | Handler::Email)
@@ -88,7 +88,7 @@ impl Place {
         }
     }
 
-    /// What is known of it, each with the key that it goes by in an event.
+    /// The class and the handler as far as they are known, each with its key in an event.
     pub(crate) fn names(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let class = self.class.as_deref();
         let handler = self.handler.as_ref().map(Handler::name);
@@ -97,14 +97,14 @@ impl Place {
             .filter_map(|(key, name)| Some((key, name?)))
     }
 
-    /// `Class.handler`, where both are known.
+    /// `Class.handler`, if both are known.
     pub(crate) fn transaction(&self) -> Option<String> {
         let (class, handler) = (self.class.as_deref()?, self.handler.as_ref()?);
         Some([class, ".", handler.name()].concat())
     }
 
-    /// The type of the mechanism, by which people filter and group: the same as in
-    /// Sentry's JavaScript SDK for this platform.
+    /// The type of the mechanism. It is the same as in Sentry's JavaScript SDK for this platform,
+    /// because people filter and group by it.
     pub(crate) fn mechanism(&self) -> &'static str {
         let is_main = self.class.as_deref() == Some(MAIN);
         match &self.handler {

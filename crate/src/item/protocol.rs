@@ -1,7 +1,7 @@
-//! An event in Sentry's own types, for the application to look at before it is sent.
+//! Converts an event to Sentry's own types and back, for the hook of the application.
 //!
-//! Only a Worker that sets a `before_send` hook has this in it: Sentry's types can hold
-//! everything that Sentry knows, and to write them takes 54 KB of an upload.
+//! Only a Worker that sets a `before_send` hook links this code. Sentry's types have fields for
+//! everything that Sentry accepts, and the code that writes them has 54 KB.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
@@ -201,7 +201,7 @@ fn thread(thread: &Thread) -> protocol::Thread {
 
 fn debug_meta(event: &Event) -> DebugMeta {
     let images = event.debug_meta.iter().flat_map(|meta| &meta.images);
-    // Sentry's types have no image of a source map.
+    // Sentry's types have no image for a source map.
     let images = images.filter(|image| image.kind == "wasm").map(|image| {
         DebugImage::Wasm(WasmDebugImage {
             name: image.code_file.to_owned(),
@@ -242,7 +242,7 @@ fn sdk(sdk: Sdk) -> ClientSdkInfo {
     }
 }
 
-/// What Sentry's types have no place for, as JSON.
+/// Adds, as JSON, the fields of a mechanism that Sentry's types lack.
 fn tell(member: &Member, mechanism: &mut Map<String, Value>) {
     let mut insert = |key: &str, value| mechanism.insert(key.to_owned(), value);
     insert("exception_id", member.exception_id.into());
@@ -281,10 +281,10 @@ pub(crate) struct Changed {
 }
 
 impl Changed {
-    /// Takes an event back from a hook.
+    /// Converts the event that a hook has returned.
     ///
-    /// Sentry's types have no place for what makes a group of exceptions. It is taken from
-    /// `before`, if the hook has left all exceptions in their places.
+    /// Sentry's types lack the fields that describe a group of exceptions. These fields are
+    /// taken from `before`, if the hook has not added, removed or moved an exception.
     pub(crate) fn new(event: &protocol::Event<'static>, before: &Event) -> Option<Self> {
         let Ok(Value::Object(mut json)) = serde_json::to_value(event) else {
             return None;
@@ -306,7 +306,8 @@ impl Changed {
                 }
             }
         }
-        // Nor for every kind of image. The images stay unless the hook took them out.
+        // Sentry's types lack some kinds of images, too. The images of `before` are kept, unless
+        // the hook has removed them.
         if let Some(images) = json.get_mut("debug_meta")
             && let Some(meta) = before.debug_meta.as_ref()
         {

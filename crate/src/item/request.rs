@@ -1,18 +1,18 @@
-//! What an event says of a request, where the application wants it to.
+//! The context of an event that describes a request, if the application sets it.
 
 use sentry_core::protocol::{Map, Value};
 
 use super::text::cut;
 use super::value::object;
 
-/// The name of the context that it is in.
+/// The name of the context.
 pub(crate) const CONTEXT: &str = "request";
-/// More headers than this are not looked at.
+/// The most headers that are read.
 const MAX_HEADERS: usize = 32;
 /// A longer text is cut to this many bytes.
 const MAX_TEXT: usize = 512;
 
-/// A header whose name has one of these words in it holds what nobody else may know.
+/// Words in the name of a header whose value is probably secret.
 const SECRET: [&str; 14] = [
     "auth",
     "cookie",
@@ -30,14 +30,14 @@ const SECRET: [&str; 14] = [
     "xsrf",
 ];
 
-/// Whether a header's value must not leave, whoever asks for it.
+/// Whether a header's value must not be sent, even if the application names the header.
 fn is_secret(header: &str) -> bool {
     SECRET.iter().any(|word| header.contains(word))
 }
 
-/// The method, the route and the headers that are named, as far as they are there.
+/// The method, the route and the named headers that the request has.
 ///
-/// A URL in a header loses its query, in which there can be a secret.
+/// A URL in a header loses its query, because a query can contain a secret.
 pub(crate) fn fields(
     method: &str,
     route: &str,

@@ -8,10 +8,10 @@
 //! | `L`, `W`, `#` | yes | no |
 //! | day and weekday both given | either | either, unless one begins with `*` |
 //!
-//! A range across the end is translated as it is documented. The parser that Cloudflare
-//! has published lets it begin one value earlier (`fri-sun` on a Thursday). Whether its
-//! servers do so is not known, and Sentry alarms for a run that is missing, not for one
-//! more.
+//! A range across the end is translated as Cloudflare documents it. In the parser that
+//! Cloudflare has published, such a range begins one value earlier (`fri-sun` on a Thursday).
+//! Whether Cloudflare's servers do the same is not known. Sentry alerts about missing runs and
+//! not about additional ones, so the documented reading is safe.
 //!
 //! Cloudflare: <https://developers.cloudflare.com/workers/configuration/cron-triggers/>
 //! and its parser, <https://github.com/cloudflare/saffron>. Sentry:
@@ -70,11 +70,11 @@ struct Part {
     step: u8,
 }
 
-/// A cron expression of Cloudflare's in Sentry's dialect.
+/// Translates a cron expression of Cloudflare into Sentry's dialect.
 ///
-/// Nothing comes back for what Sentry cannot say (`L`, `W`, `#`), for a range across the
-/// end that has a step, and for what is no expression. A monitor is then to be made by
-/// hand, because one with a wrong schedule raises alarms.
+/// Returns `None` for parts that Sentry's dialect lacks (`L`, `W`, `#`), for a range across the
+/// end with a step, and for a malformed expression. Such a monitor has to be created in Sentry,
+/// because a wrong schedule would raise false alerts.
 pub(crate) fn translate(expression: &str) -> Option<String> {
     let mut texts = expression.split_ascii_whitespace();
     let mut fields: [Vec<Part>; 5] = Default::default();
@@ -89,7 +89,8 @@ pub(crate) fn translate(expression: &str) -> Option<String> {
     }
     let [minutes, hours, days, months, weekdays] = &fields;
     let both_days = !stars[2] && !stars[4];
-    // Either of the two is enough, so a full one makes the other say nothing.
+    // A run needs only one of day and weekday to match, so if one is full, the other has no
+    // effect.
     let every_day = both_days && (is_full(days, &FIELDS[2]) || is_full(weekdays, &FIELDS[4]));
     let mut to = String::with_capacity(expression.len() + 16);
     write_list(&mut to, minutes, &FIELDS[0], true);
@@ -113,8 +114,8 @@ pub(crate) fn translate(expression: &str) -> Option<String> {
 }
 
 /// The default name of a monitor, made from the cron expression: `cron-` and the
-/// expression with a letter or two for each sign. A name that is too long ends in four
-/// digits of its SHA-1, so that two long expressions are not one monitor.
+/// expression with one or two letters for each sign. A name that is too long is cut and ends in
+/// four digits of its SHA-1, so that two long expressions have different names.
 pub(crate) fn slug(expression: &str) -> String {
     let mut slug = String::from("cron");
     for part in expression.split_ascii_whitespace() {
@@ -131,7 +132,7 @@ pub(crate) fn slug(expression: &str) -> String {
     }
     if slug.len() > MAX_SLUG {
         let digest = sha1(slug.as_bytes());
-        // All of it is ASCII.
+        // The text is ASCII, so it can be cut at any byte.
         slug.truncate(MAX_SLUG - 5);
         slug.push('-');
         for byte in digest.iter().take(2) {
@@ -143,8 +144,8 @@ pub(crate) fn slug(expression: &str) -> String {
     slug
 }
 
-/// A name that the application gives a monitor, as Sentry takes it: small letters, digits,
-/// `-` and `_`, at most [`MAX_SLUG`]. What is anything else becomes `-`.
+/// The application's name for a monitor in the form that Sentry accepts: at most [`MAX_SLUG`]
+/// lower-case letters, digits, `-` and `_`. Any other character becomes `-`.
 pub(crate) fn named(name: &str) -> String {
     let sign = |c: char| match c.to_ascii_lowercase() {
         c if c.is_ascii_alphanumeric() || c == '_' => c,
@@ -218,8 +219,9 @@ fn is_full(parts: &[Part], field: &Field) -> bool {
     mask(parts, field).count_ones() == u32::from(field.max - field.min) + 1
 }
 
-/// Writes a list in numbers. `with_star` allows `*` for a full range: where a day and a
-/// weekday are given, a `*` at the beginning would make Sentry want both.
+/// Writes a list in numbers. `with_star` allows `*` for a full range. If both a day and a
+/// weekday are given, it must be `false`: with a `*` at the beginning, Sentry requires both to
+/// match.
 fn write_list(to: &mut String, parts: &[Part], field: &Field, with_star: bool) {
     if with_star && is_full(parts, field) {
         to.push('*');
@@ -262,8 +264,8 @@ fn write_number(to: &mut String, number: u8) {
     to.push(char::from(b'0' + number % 10));
 }
 
-/// Writes weekdays by name: numbers mean different days in the two dialects. Three and
-/// more in a row are a range.
+/// Writes weekdays by name, because the same number means different days in the two dialects.
+/// Three or more days in a row become a range.
 fn write_weekdays(to: &mut String, mask: u64) {
     let is_in = |day: usize| day < WEEKDAYS.len() && mask >> day & 1 == 1;
     let mut is_first = true;
@@ -340,7 +342,7 @@ mod tests {
             ("0 0 */2 * *", Some("0 0 */2 * *")),
             ("0 0 13 * 1-7", Some("0 0 * * *")),
             ("0 0 1-31 * mon", Some("0 0 * * *")),
-            // Blanks, and what is no expression.
+            // Blanks, and malformed expressions.
             ("  0  0 * *\t* ", Some("0 0 * * *")),
             ("", None),
             ("* * * *", None),
@@ -388,7 +390,7 @@ mod tests {
         assert_ne!(one, other);
     }
 
-    /// Whether a list of Cloudflare's holds a value, read straight from its text.
+    /// Whether a list in Cloudflare's dialect contains a value, read directly from the text.
     fn cloudflare_holds(list: &str, value: u8, field: &Field) -> bool {
         list.split(',').any(|part| {
             let (range, step) = part.split_once('/').unwrap_or((part, "1"));
@@ -418,8 +420,8 @@ mod tests {
         })
     }
 
-    /// Whether a list of Sentry's holds a value: no range across the end, no start with
-    /// a step alone, weekdays by name or from 0.
+    /// Whether a list in Sentry's dialect contains a value. The dialect has no range across the
+    /// end and no start with only a step; weekdays are names or numbers from 0.
     fn sentry_holds(list: &str, value: u8, max: u8, min: u8) -> bool {
         list.split(',').any(|part| {
             let (range, step) = part.split_once('/').unwrap_or((part, "1"));
@@ -496,7 +498,7 @@ mod tests {
         }
     }
 
-    /// An element of a list, without a step for a range across the end.
+    /// An element of a list. A range across the end has no step.
     fn element(min: u8, max: u8) -> impl Strategy<Value = String> {
         (min..=max, min..=max, 1..=max - min, 0..5).prop_map(|(a, b, step, kind)| match kind {
             0 => a.to_string(),

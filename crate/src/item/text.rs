@@ -1,17 +1,16 @@
-//! Texts of a bounded length.
+//! Texts of a limited length.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
-/// Sentry cuts an exception's value here.
+/// The longest value of an exception, in bytes. Sentry cuts longer ones.
 /// <https://develop.sentry.dev/sdk/foundations/transport/event-payloads/exception/>
 pub(crate) const MAX_VALUE: usize = 8_192;
-/// Stands at the end of a text that was cut.
+/// Added to the end of a text that was cut.
 const MARK: &str = "...";
 
-/// Formats at most `limit` bytes, and stops the formatting there.
-///
-/// So a message of ten megabytes costs no more than a short one.
+/// Formats at most `limit` bytes and then stops, so that a message of ten megabytes costs no
+/// more than a short one.
 pub(crate) fn bounded(limit: usize, arguments: fmt::Arguments<'_>) -> String {
     struct Bounded {
         text: String,
@@ -39,14 +38,14 @@ pub(crate) fn bounded(limit: usize, arguments: fmt::Arguments<'_>) -> String {
     if !whole {
         text.push_str(MARK);
     }
-    // Receivers keep events in databases, and some of them refuse a text with a NUL.
+    // Some receivers keep events in databases that reject a text with a NUL.
     if text.contains('\0') {
         text = text.replace('\0', " ");
     }
     text
 }
 
-/// A text of at most `limit` bytes. One that fits is the same text, without a copy.
+/// Cuts a text to at most `limit` bytes. A text that fits is returned without a copy.
 pub(crate) fn cut(text: Cow<'static, str>, limit: usize) -> Cow<'static, str> {
     if text.len() <= limit && !text.contains('\0') {
         return text;
@@ -54,14 +53,15 @@ pub(crate) fn cut(text: Cow<'static, str>, limit: usize) -> Cow<'static, str> {
     Cow::Owned(bounded(limit, format_args!("{text}")))
 }
 
-/// Where a text begins inside of another one.
+/// The index at which `part` begins in `text`.
 ///
-/// `str::find` is faster on long texts, and its tables are more code than all else here.
+/// `str::find` is faster on long texts, but its code is larger than all other code of this
+/// module.
 pub(crate) fn find(text: &str, part: &str) -> Option<usize> {
     let (text, part) = (text.as_bytes(), part.as_bytes());
     let (first, rest) = part.split_first()?;
     let last = text.len().checked_sub(rest.len())?;
-    // Nearly everywhere the first byte decides, without a call that compares.
+    // At most positions the first byte differs, which saves the call that compares the rest.
     let mut starts = text[..last].iter().enumerate();
     starts.find_map(|(at, byte)| (byte == first && text[at + 1..].starts_with(rest)).then_some(at))
 }

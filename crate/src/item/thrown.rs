@@ -1,4 +1,4 @@
-//! What JavaScript threw, put into words: a name, a message, a stack.
+//! Describes a value that JavaScript threw by its name, its message and its stack.
 
 use std::error::Error;
 
@@ -6,24 +6,24 @@ use super::stack;
 use super::text::{MAX_VALUE, bounded, find};
 use crate::platform::{Kind, Seen};
 
-/// The name of what was thrown without one.
+/// The name for a thrown value that has none.
 const UNNAMED: &str = "Error";
-/// More of a `Debug` text than this is never read.
+/// How many bytes of a `Debug` text are read.
 const MAX_DEBUG: usize = 8_192;
-/// How far into a `Debug` text a value of JavaScript's begins at the latest, if the error
-/// is but a wrapper around it.
+/// The largest position in a `Debug` text, in bytes, at which a JavaScript value begins if the
+/// error only wraps it.
 const NEAR: usize = 192;
-/// What stands between the name of a Rust function and its place.
+/// The text between the name of a Rust function and its position.
 const WASM: &str = " (wasm://";
 /// How the `Debug` of `JsValue` begins.
 const VALUE: &str = "JsValue(";
 
-/// A thrown value in words.
+/// The description of a thrown value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Described {
     pub(crate) name: String,
     pub(crate) message: String,
-    /// V8's lines, each of which names a frame.
+    /// The stack as V8 wrote it, one line for each frame.
     pub(crate) stack: Option<String>,
 }
 
@@ -55,19 +55,19 @@ pub(crate) fn describe(seen: Seen) -> Described {
 }
 // ANCHOR_END: describe
 
-/// What JavaScript threw, where an error is but a wrapper around it and hides it.
+/// Reads the value that JavaScript threw from the `Debug` text of an error that only wraps it.
 ///
-/// `thiserror`'s `transparent` leads `source` past the wrapped error, so a
-/// `worker::Error` in there cannot be reached as a value. Its `Debug` still writes the
-/// thrown value with name, message and stack. The error is taken for a wrapper if its
-/// `Display` says no more than the thrown value does.
+/// With `transparent` of `thiserror`, `source` skips the wrapped error, so a `worker::Error`
+/// inside cannot be reached as a value. The `Debug` text still has the thrown value with name,
+/// message and stack. An error counts as a wrapper if its `Display` has no text besides that
+/// of the thrown value.
 pub(crate) fn in_debug(error: &(dyn Error + 'static)) -> Option<Described> {
     let start = bounded(NEAR, format_args!("{error:?}"));
     let at = find(&start, VALUE)? + VALUE.len();
     let debug = bounded(MAX_DEBUG, format_args!("{error:?}"));
     let (text, frames) = stack::split(debug.get(at..)?);
     let frames = frames?;
-    // `JsValue` writes `name: message`, and then the stack, which begins with the same.
+    // `JsValue` writes `name: message`, and then the stack, which begins with the same text.
     let first = text.get(..text.len() / 2)?;
     let first = match text.get(first.len()..)?.strip_prefix('\n') {
         Some(second) if second == first => first,
@@ -84,7 +84,7 @@ pub(crate) fn in_debug(error: &(dyn Error + 'static)) -> Option<Described> {
     })
 }
 
-/// The frames alone: the rest of the `Debug` text follows right behind the last one.
+/// Only the frames. The rest of the `Debug` text follows directly after the last frame.
 fn clean(frames: &str) -> String {
     let mut stack = String::new();
     for line in frames.lines().skip(1) {
@@ -97,9 +97,9 @@ fn clean(frames: &str) -> String {
     stack
 }
 
-/// Where a frame ends, if more text follows it.
+/// The index at which a frame ends if more text follows it.
 fn end(frame: &str) -> usize {
-    // The name of a Rust function can have parentheses: `f<()>`. Its place has none.
+    // The name of a Rust function can have parentheses, as in `f<()>`. Its position has none.
     let place = find(frame, WASM).unwrap_or(0);
     let close = frame[place..].find(')').map(|at| place + at);
     match (frame[place..].find('('), close) {
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
     use std::fmt;
 
-    /// An error with texts of its own, as `transparent` leaves them.
+    /// An error with the two texts that `transparent` produces.
     struct Hidden {
         debug: &'static str,
         display: &'static str,

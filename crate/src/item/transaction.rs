@@ -15,14 +15,14 @@ use crate::trace::run::Located;
 #[cfg(test)]
 use crate::trace::{SpanId, TraceId};
 
-/// The most spans of one transaction. Sentry takes no more.
+/// The most spans of one transaction that Sentry accepts.
 /// <https://develop.sentry.dev/sdk/telemetry/traces/>
 pub(crate) const MAX_SPANS: usize = 1_000;
-/// Relay cuts a longer name, and says so in the event.
+/// The longest name, in bytes. Relay cuts longer ones and marks the event.
 const MAX_NAME: usize = 200;
 
-/// How a span ended, in Sentry's words. Any other word becomes `unknown`. Sentry has five
-/// words more, which no answer and no outcome of a run is.
+/// How a span ended, in Sentry's words. Sentry turns any unknown word into `unknown`. Sentry has
+/// five more words, which match no HTTP status and no outcome of a run.
 /// <https://develop.sentry.dev/sdk/foundations/transport/event-payloads/span/>
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Status(&'static str);
@@ -32,7 +32,7 @@ impl Status {
     pub(crate) const CANCELLED: Self = Status("cancelled");
     pub(crate) const INTERNAL_ERROR: Self = Status("internal_error");
 
-    /// The status of an HTTP answer.
+    /// The span status for an HTTP status code.
     /// <https://develop.sentry.dev/sdk/telemetry/traces/span-operations/>
     pub(crate) fn of_http(code: u16) -> Self {
         match code {
@@ -52,14 +52,14 @@ impl Status {
         }
     }
 
-    /// The word.
+    /// Sentry's word for the status.
     pub(crate) fn word(self) -> &'static str {
         self.0
     }
 }
 
-/// Where a transaction's name comes from. Sentry masks what looks like an id in a name
-/// from a URL, and leaves the others alone.
+/// The source of a transaction's name. Sentry masks parts that look like ids if the source is
+/// a URL, and does not change other names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     Route,
@@ -79,7 +79,7 @@ impl Source {
         self != Source::Url
     }
 
-    /// The word.
+    /// Sentry's word for the source.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Source::Route => "route",
@@ -90,17 +90,18 @@ impl Source {
     }
 }
 
-/// A piece of work with a beginning and an end: a transaction's own, or one below it. Its
-/// texts are as long as Sentry takes them.
+/// A piece of work with a beginning and an end: a transaction's own span, or one below it. Its
+/// texts are already cut to Sentry's limits.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Span {
-    /// Its number in the run, and that of the span around it. Its ids are made of them.
+    /// The number of the span in the run, and that of the span around it. The ids are made from
+    /// these numbers.
     pub(crate) number: u32,
     pub(crate) parent: u32,
     pub(crate) op: Cow<'static, str>,
-    /// What the work is. That of a transaction is the transaction's name.
+    /// The description of the work. For a transaction, it is the transaction's name.
     pub(crate) name: Cow<'static, str>,
-    /// Letters, digits, `_` and `.`: Relay takes away an origin that has, for example, a `-`.
+    /// Letters, digits, `_` and `.`. Relay removes an origin with another character, such as `-`.
     /// <https://develop.sentry.dev/sdk/telemetry/traces/trace-origin/>
     pub(crate) origin: &'static str,
     pub(crate) start_ms: f64,
@@ -128,7 +129,8 @@ pub(crate) struct Transaction {
     pub(crate) spans: Vec<Span>,
 }
 
-/// A transaction's name, as long as Sentry takes it. There must be one.
+/// A transaction's name, cut to Sentry's limit. A blank name gets a substitute, because Sentry
+/// requires a name.
 pub(crate) fn name(text: Cow<'static, str>) -> Cow<'static, str> {
     match text.trim() {
         "" => Cow::Borrowed("unnamed"),
@@ -136,11 +138,11 @@ pub(crate) fn name(text: Cow<'static, str>) -> Cow<'static, str> {
     }
 }
 
-/// A transaction that is ready to leave.
+/// A transaction that is ready to be sent.
 pub(crate) struct Sealed {
     pub(crate) transaction: Transaction,
     pub(crate) event_id: Id<16>,
-    /// Where in its trace the run is.
+    /// The position of the run in its trace.
     pub(crate) at: Located,
     pub(crate) release: Option<String>,
     pub(crate) environment: String,
@@ -210,7 +212,7 @@ impl Item for Sealed {
         Some(json.0)
     }
 
-    /// Half of the spans are left out, the last ones first.
+    /// Drops the later half of the spans.
     fn trim(&mut self, _: usize) -> bool {
         let spans = &mut self.transaction.spans;
         let left = spans.len() / 2;
@@ -228,7 +230,8 @@ fn id(json: &mut Json, key: &'static str, id: &[u8]) {
     json.text(key, hex(id, &mut [0; 32]));
 }
 
-/// What a span says in a list of spans as well as in the context of its transaction.
+/// Writes the fields that a span has both in a list of spans and in the context of a
+/// transaction.
 fn describe(json: &mut Json, trace: &Trace, span_id: &[u8], parent: Option<&[u8]>, span: &Span) {
     id(json, "trace_id", trace.trace_id.bytes());
     id(json, "span_id", span_id);
@@ -242,8 +245,8 @@ fn describe(json: &mut Json, trace: &Trace, span_id: &[u8], parent: Option<&[u8]
     }
 }
 
-/// The span's two times in seconds. A span does not end before it starts: Relay rejects the
-/// whole transaction for one that does.
+/// Writes the start and the end of a span, in seconds. The end is at least the start, because
+/// Relay rejects a whole transaction if one of its spans ends before it starts.
 fn times(json: &mut Json, span: &Span) {
     let start = value::seconds(span.start_ms);
     json.seconds("start_timestamp", start);
@@ -289,7 +292,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// A trace that came in, and a run that is below its span.
+    /// An incoming trace, and a run below its span.
     fn sealed(transaction: &Transaction) -> Sealed {
         let trace = Rc::new(Trace::head(&OWN, None, [0x77; 24]));
         Sealed {
@@ -468,8 +471,8 @@ pub(crate) mod tests {
         assert_eq!(name(Cow::Borrowed("GET /")), "GET /");
     }
 
-    /// Every kind of transaction of this crate, one JSON a line, for whoever wants to
-    /// show them to a receiver:
+    /// Writes every kind of transaction of this crate, one JSON in each line, to test a receiver
+    /// with them:
     /// `cargo test -p worker-sentry every_kind_of_transaction -- --nocapture`
     #[test]
     fn every_kind_of_transaction_has_its_parts() {

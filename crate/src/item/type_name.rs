@@ -1,17 +1,16 @@
 //! The name of an error's type, which Sentry shows as the title of an issue.
 //!
-//! The compiler knows the type of the error that was captured. It does not know the types
-//! of a chain of causes, which are `dyn Error`: their names are taken from `Debug`.
-//! Whatever is not certain to be a name is left out, because a `Debug` of the
-//! application's own may begin with data.
+//! The compiler knows the type of the captured error. The causes are `dyn Error`, so their
+//! names are taken from their `Debug` text. A text that may not be a name is left out, because
+//! a `Debug` that the application has written may begin with data.
 
 use std::error::Error;
 
 use super::text::bounded;
 
-/// The name where nothing better is known.
+/// The name if no other is known.
 const UNKNOWN: &str = "Error";
-/// Longer names are cut.
+/// The longest name, in bytes. Longer names are cut.
 const MAX_NAME: usize = 128;
 
 /// The name of a type and, for an enum, of its variant: `RouteError::UnknownList`.
@@ -30,10 +29,10 @@ pub(crate) fn type_name(error: &(dyn Error + 'static), compiled: Option<&'static
     }
 }
 
-/// The name at the start of a derived `Debug`: of a struct, or of an enum's variant.
+/// The name at the start of a derived `Debug` text: of a struct, or of an enum's variant.
 ///
-/// A derived `Debug` writes `Name`, `Name(…` or `Name { …`. A `Debug` that writes the same
-/// as `Display` was not derived, so its first word is data.
+/// A derived `Debug` writes `Name`, `Name(…` or `Name { …`. If `Debug` writes the same text as
+/// `Display`, it was not derived, and its first word is data.
 pub(crate) fn from_debug(error: &(dyn Error + 'static)) -> Option<String> {
     let debug = bounded(MAX_NAME, format_args!("{error:?}"));
     let end = debug
@@ -48,9 +47,9 @@ pub(crate) fn from_debug(error: &(dyn Error + 'static)) -> Option<String> {
     Some(name.to_owned())
 }
 
-/// A type's name without the modules it is in: `Wrapper<Inner>`.
+/// A type's name without its modules: `Wrapper<Inner>`.
 ///
-/// A type that is called `Error` keeps the module before it: `worker::Error`.
+/// A type with the name `Error` keeps the module before it: `worker::Error`.
 pub(crate) fn short(compiled: &str) -> String {
     let mut name = String::new();
     let mut rest = compiled;
@@ -67,11 +66,11 @@ pub(crate) fn short(compiled: &str) -> String {
     bounded(MAX_NAME, format_args!("{name}"))
 }
 
-/// The last segment of a path, and for `Error` also the module that it is known by.
+/// Appends the last segment of a path, and for `Error` also the module before it.
 fn push_last_segment(to: &mut String, path: &str) {
     let (modules, name) = path.rsplit_once(':').unwrap_or(("", path));
     if name == UNKNOWN {
-        // `std::io::error::Error` is known as `io::Error`.
+        // `std::io::error::Error` is commonly called `io::Error`.
         let modules = modules.trim_end_matches(':');
         let modules = modules.strip_suffix("::error").unwrap_or(modules);
         let module = modules.rsplit_once(':').map_or(modules, |(_, last)| last);

@@ -1,4 +1,4 @@
-//! Values that the caller gives, and the limits and forms that all items share.
+//! Values from the caller, and the limits and formats that all items share.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,8 +8,8 @@ use serde_json::Value as Json;
 
 pub(crate) use super::text::cut as bounded;
 
-/// The text of a value is cut to this many bytes before it is kept. Relay cuts the data
-/// of a breadcrumb there.
+/// The text of a value is cut to this many bytes before it is kept. It is Relay's limit for the
+/// data of a breadcrumb.
 pub(crate) const MAX_TEXT: usize = 2_048;
 /// The most entries that one span, log or breadcrumb keeps.
 pub(crate) const MAX_ENTRIES: usize = 128;
@@ -17,21 +17,21 @@ pub(crate) const MAX_ENTRIES: usize = 128;
 /// A longer name is cut to this many bytes.
 pub(crate) const MAX_NAME: usize = 200;
 
-/// A value of a span's data, of a log's attributes, of a breadcrumb's data.
+/// A value in the data of a span, the attributes of a log, or the data of a breadcrumb.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
     /// A text.
     Text(Cow<'static, str>),
     /// A whole number.
     Integer(i64),
-    /// Any other number. One that is not finite is written as a text: JSON has none.
+    /// Any other number. JSON has only finite numbers, so others are written as a text.
     Double(f64),
     /// `true` or `false`.
     Boolean(bool),
 }
 
 impl Value {
-    /// The value's type in Sentry's words.
+    /// Sentry's word for the value's type.
     /// <https://develop.sentry.dev/sdk/telemetry/attributes/>
     #[cfg(any(test, feature = "logs"))]
     pub(crate) fn kind(&self) -> &'static str {
@@ -69,7 +69,7 @@ impl From<i64> for Value {
 }
 
 impl From<u64> for Value {
-    /// A number that is too large for an integer of Sentry's becomes a double.
+    /// A number that is too large for Sentry's integer becomes a double.
     fn from(number: u64) -> Self {
         i64::try_from(number).map_or(Value::Double(number as f64), Value::Integer)
     }
@@ -82,7 +82,7 @@ impl From<f64> for Value {
 }
 
 impl From<Json> for Value {
-    /// A list or an object becomes the text that JSON makes of it.
+    /// A list or an object becomes its JSON text.
     fn from(value: Json) -> Self {
         match value {
             Json::String(text) => Value::Text(Cow::Owned(text)),
@@ -119,8 +119,8 @@ impl Serialize for Value {
 pub(crate) struct Entries(Vec<(Cow<'static, str>, Value)>);
 
 impl Entries {
-    /// Sets a value. An earlier one of that name is replaced. Past [`MAX_ENTRIES`], a
-    /// new name is dropped.
+    /// Sets a value. An earlier value with the same name is replaced. Beyond [`MAX_ENTRIES`],
+    /// a new name is dropped.
     pub(crate) fn set(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
         let name = bounded(name.into(), MAX_NAME);
         let value = match value.into() {
@@ -134,7 +134,7 @@ impl Entries {
         }
     }
 
-    /// Whether there is none.
+    /// Whether there are no entries.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -146,7 +146,7 @@ impl Entries {
         all.find_map(|(each, value)| (each == name).then_some(value))
     }
 
-    /// All of them.
+    /// All entries.
     #[cfg(any(test, feature = "spans", feature = "logs"))]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(name, value)| (name.as_ref(), value))
@@ -163,8 +163,8 @@ impl Serialize for Entries {
     }
 }
 
-/// Removes an entry. `BTreeMap::remove` would do the same, and it is much code that nothing
-/// else here needs.
+/// Removes an entry. `BTreeMap::remove` is not used, because its code is large and nothing else
+/// here needs it.
 pub(crate) fn remove<V>(map: &mut BTreeMap<String, V>, name: &str) {
     for (each, value) in std::mem::take(map) {
         if each != name {
@@ -173,7 +173,7 @@ pub(crate) fn remove<V>(map: &mut BTreeMap<String, V>, name: &str) {
     }
 }
 
-/// The entries as an object of JSON's. To collect them would sort them first.
+/// The entries as a JSON object. `collect` is not used, because it sorts the entries first.
 pub(crate) fn object(entries: impl IntoIterator<Item = (String, Json)>) -> Json {
     let mut object = serde_json::Map::new();
     for (name, value) in entries {
@@ -182,19 +182,19 @@ pub(crate) fn object(entries: impl IntoIterator<Item = (String, Json)>) -> Json 
     Json::Object(object)
 }
 
-/// A key or a name of the caller's, bounded.
+/// A key or a name from the caller, cut to [`MAX_NAME`].
 pub(crate) fn name(text: String) -> String {
     bounded(Cow::Owned(text), MAX_NAME).into_owned()
 }
 
-/// How much room is left for the caller's JSON.
+/// The room that is left for JSON from the caller.
 pub(crate) struct Room {
     bytes: usize,
     depth: usize,
 }
 
 impl Room {
-    /// Room for 8 KB, as deep as Sentry shows it.
+    /// Room for 8 KB, with the depth that Sentry shows.
     pub(crate) fn new() -> Self {
         Room {
             bytes: 8_192,
@@ -202,7 +202,8 @@ impl Room {
         }
     }
 
-    /// A value as far as there is room. A list or an object that is too deep becomes `...`.
+    /// Keeps as much of a value as there is room for. A list or an object that is too deep
+    /// becomes `...`.
     pub(crate) fn value(&mut self, value: Json) -> Json {
         match value {
             Json::String(text) => {
@@ -229,7 +230,7 @@ impl Room {
         }
     }
 
-    /// The entries of an object, as far as there is room.
+    /// Keeps as many entries of an object as there is room for.
     pub(crate) fn object(&mut self, entries: BTreeMap<String, Json>) -> BTreeMap<String, Json> {
         let mut kept = BTreeMap::new();
         for (name, value) in self.entries(entries) {
@@ -248,7 +249,7 @@ impl Room {
         })
     }
 
-    /// Takes so many bytes. `false` if there was no room left.
+    /// Takes `bytes` of the room. Returns `false` if there was no room left.
     fn take(&mut self, bytes: usize) -> bool {
         let is_room = self.bytes > 0;
         self.bytes = self.bytes.saturating_sub(bytes);
@@ -256,11 +257,11 @@ impl Room {
     }
 }
 
-/// The largest time that a date of JavaScript's can have, in milliseconds.
+/// The largest time of a JavaScript date, in milliseconds.
 const MAX_MS: f64 = 8.64e15;
 
-/// A time of the platform's in seconds, as Sentry wants it. What cannot be a date is the
-/// epoch: a receiver would reject the whole item for a `null`.
+/// A time of the platform in seconds, as Sentry wants it. A time that cannot be a date becomes
+/// 0, because a receiver would reject the whole item for a `null`.
 pub(crate) fn seconds(ms: f64) -> f64 {
     match (0.0..=MAX_MS).contains(&ms) {
         true => ms / 1_000.0,
@@ -268,9 +269,10 @@ pub(crate) fn seconds(ms: f64) -> f64 {
     }
 }
 
-/// A time of the platform's as RFC 3339 writes it, in UTC and to the millisecond.
+/// A time of the platform in RFC 3339 format, in UTC and to the millisecond.
 ///
-/// JavaScript writes it too, for a call, an object and a text that crosses the border.
+/// JavaScript is not asked to write it, because that costs a call, an object and a text that is
+/// copied into WebAssembly.
 pub(crate) fn rfc3339(ms: f64) -> String {
     let ms = if (0.0..=MAX_MS).contains(&ms) {
         ms as u64
@@ -278,7 +280,7 @@ pub(crate) fn rfc3339(ms: f64) -> String {
         0
     };
     let (days, ms) = (ms / 86_400_000, ms % 86_400_000);
-    // Years begin in March, so that the day that not all of them have is their last.
+    // Years are counted from March, so that the leap day is the last day of a year.
     // <https://howardhinnant.github.io/date_algorithms.html#civil_from_days>
     let days = days + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);
@@ -325,7 +327,7 @@ mod tests {
 
     #[test]
     fn a_time_is_written_as_rfc_3339_has_it() {
-        // Each day of two hundred years, each at another time of day.
+        // Each day of two hundred years, each at a different time of day.
         for ms in (0..73_000_u64).map(|day| day * (86_400_000 + 1_234_567) + 1) {
             let time = OffsetDateTime::from(UNIX_EPOCH + Duration::from_millis(ms));
             let day = time.format(&Rfc3339).expect("a time that has a year");
@@ -402,7 +404,7 @@ mod tests {
             map.insert(text.repeat(times), json!(vec![text.as_str(); width]));
             let bounded = Room::new().object(map);
             let written = json!(bounded).to_string();
-            // A character of JSON's own can be written as six.
+            // JSON can write one character as six.
             prop_assert!(written.len() < 6 * 10_000, "{}", written.len());
             let too_deep = "[{\"key\":".repeat(5);
             prop_assert!(!written.contains(&too_deep));

@@ -1,9 +1,9 @@
-//! The seam between decisions and the platform.
+//! The interface between decisions and the platform.
 //!
-//! Everything that a capture wants from the outside goes through [`Runtime`]. Its real
-//! implementation is [`workerd`], which talks to JavaScript and decides nothing. The
-//! native tests have another one, `testing`, which they drive by hand; so does the
-//! laboratory of the book.
+//! A capture uses the platform only through [`Runtime`]. The real implementation is
+//! [`workerd`], which talks to JavaScript and makes no decisions. The native tests and the
+//! laboratory of the book use another implementation, `testing`, which they control step by
+//! step.
 
 #[cfg(any(test, feature = "laboratory"))]
 #[cfg_attr(not(test), allow(dead_code))]
@@ -15,23 +15,23 @@ use std::error::Error;
 use uuid::Uuid;
 use worker::wasm_bindgen::JsValue;
 
-/// What the platform does for a capture.
+/// The functions of the platform that a capture uses.
 ///
-/// No method may panic or throw. Whatever can fail says so in its result.
+/// No method may panic or throw. A method that can fail returns the failure.
 pub(crate) trait Runtime {
     /// A handle to a Secrets Store binding, to be read with [`Runtime::secret`].
     type Secret;
-    /// A value of JavaScript's. Two are equal if they are the same object.
+    /// A JavaScript value. Two are equal if they are the same object.
     type Value: Clone + PartialEq;
-    /// A request that is on its way.
+    /// A request that was started.
     type Sent;
 
     /// Milliseconds since the Unix epoch.
     ///
-    /// Not `SystemTime::now()`: on `wasm32-unknown-unknown` that panics.
+    /// `SystemTime::now()` cannot be used, because it panics on `wasm32-unknown-unknown`.
     fn now_ms(&self) -> f64;
 
-    /// Whether there is a DSN, whatever it is worth.
+    /// Whether there is a DSN. It may be malformed.
     fn has_dsn(&self) -> bool;
 
     /// Reads a binding without waiting.
@@ -45,54 +45,55 @@ pub(crate) trait Runtime {
 
     /// Starts a request, which is given up after `timeout_ms`. Does not wait.
     ///
-    /// The request goes on if nobody asks for its answer. Nothing of it outlives the
-    /// answer: no timer, and no body that is still being read. If it is to be `kept` and
-    /// is never answered, the next instance can [`resend`](Runtime::resend) it.
+    /// The request goes on even if its answer is never awaited. After the answer, no timer and
+    /// no reading of a body goes on. If `kept` is `true` and the request is never answered, the
+    /// next WebAssembly instance can [`resend`](Runtime::resend) it.
     fn send(&self, request: Outgoing<'_>, timeout_ms: u32, kept: bool) -> Self::Sent;
 
-    /// Waits for the answer to a request that was started here.
+    /// Waits for the answer to a request that [`send`](Runtime::send) started.
     async fn answer(&self, sent: Self::Sent) -> Result<Reply, PostError>;
 
-    /// The platform's handle to a value of JavaScript's.
+    /// The platform's handle to a JavaScript value.
     fn value(&self, value: &JsValue) -> Self::Value;
 
-    /// The value of JavaScript's that an error of `worker`'s holds, if it is such an error.
+    /// The JavaScript value that an error of `worker` holds. `None` for other errors.
     fn value_in(&self, error: &(dyn Error + 'static)) -> Option<Self::Value>;
 
-    /// Reads what a value tells of itself, as far as it can be read without a throw.
+    /// Reads the contents of a value. Parts that throw when they are read are left out.
     fn look(&self, value: &Self::Value) -> Look<Self::Value>;
 
-    /// V8's lines of the stack that leads to the caller, the innermost first.
+    /// The stack of the caller as V8 writes it, one line for each frame, the innermost first.
     fn stack(&self) -> Option<String>;
 
     /// The id that the build gave this module, in its custom section `build_id`.
     fn build_id(&self) -> Option<Uuid>;
 
-    /// Whether there is something to take or to send again. Told once. Except for the first
-    /// time in an instance, this does not leave WebAssembly.
+    /// Whether there are unhandled values to take or requests to send again. `true` is returned
+    /// only once. Only the first call in a WebAssembly instance calls JavaScript.
     fn is_news(&self) -> bool;
 
-    /// Sends again what ended instances have sent and what was never answered, and waits
-    /// for the answers. Each has the time that it was given first.
+    /// Sends the unanswered requests of ended WebAssembly instances again, and waits for the
+    /// answers. Each request has its original time limit.
     async fn resend(&self);
 
-    /// What was thrown in this isolate and handled by nobody, each with the time in
-    /// milliseconds since the Unix epoch. Told once.
+    /// Takes the values that were thrown in this isolate and not handled, each with its time in
+    /// milliseconds since the Unix epoch.
     fn take_unhandled(&self) -> Vec<(Self::Value, f64)>;
 
-    /// Announces that this instance is going to trap, for a reason that was dealt with.
+    /// Announces that this WebAssembly instance is going to trap, for a reason that was already
+    /// reported.
     fn will_trap(&self);
 
-    /// Reads an absolute URL, or returns nothing if the text is not one.
+    /// Reads an absolute URL. `None` if the text is not one.
     fn parse_url(&self, text: &str) -> Option<UrlParts>;
 
-    /// Reads what [`decimal`](Runtime::decimal) has found to look like a number; `NaN`
-    /// if it is not.
+    /// Reads a text for [`decimal`](Runtime::decimal), which has already checked its
+    /// characters. `NaN` if the text is not a number.
     fn parse_number(&self, text: &str) -> f64;
 
-    /// A decimal number, such as `0.25`.
+    /// Reads a decimal number, such as `0.25`.
     ///
-    /// Not `str::parse`, whose tables alone are a tenth of what the crate adds to an
+    /// `str::parse` is not used, because its tables are a tenth of what the crate adds to an
     /// upload.
     fn decimal(&self, text: &str) -> Option<f64> {
         let is_part = |byte| matches!(byte, b'0'..=b'9' | b'.' | b'+' | b'-' | b'e' | b'E');
@@ -102,21 +103,21 @@ pub(crate) trait Runtime {
         Some(self.parse_number(text)).filter(|number| number.is_finite())
     }
 
-    /// A date as HTTP writes it, in milliseconds since the Unix epoch; `NaN` if the
-    /// text is not such a date.
+    /// Reads an HTTP date, in milliseconds since the Unix epoch. `NaN` if the text is not a
+    /// date.
     fn parse_date(&self, text: &str) -> f64;
 
-    /// Random bytes, or nothing where the platform has none to give (a Worker
-    /// has none outside a handler).
+    /// Random bytes. `None` if the platform has none: a Worker has none outside of a
+    /// handler.
     fn random_bytes<const N: usize>(&self) -> Option<[u8; N]>;
 
-    /// Writes a warning for whoever configured the Worker.
+    /// Writes a warning to the console, for the person who configured the Worker.
     fn warn(&self, line: &str);
 
-    /// What the binding `SENTRY_DEBUG` says.
+    /// The value of the binding `SENTRY_DEBUG`.
     fn debug_switch(&self) -> Option<String>;
 
-    /// Writes a line.
+    /// Writes a line to the console.
     fn log(&self, line: &str);
 
     /// Writes one line about a decision, if `SENTRY_DEBUG` is on.
@@ -127,7 +128,7 @@ pub(crate) trait Runtime {
     }
 }
 
-/// What a recording takes from the platform.
+/// The functions of the platform that a recording uses.
 #[cfg(any(test, feature = "spans"))]
 #[derive(Clone, Copy)]
 pub(crate) struct Senses {
@@ -135,7 +136,7 @@ pub(crate) struct Senses {
     pub(crate) random: fn() -> Option<[u8; 24]>,
 }
 
-/// Reads a switch.
+/// Reads a switch. `None` if the text is neither on nor off.
 pub(crate) fn is_on(text: &str) -> Option<bool> {
     match text.trim().to_ascii_lowercase().as_str() {
         "on" | "true" | "1" | "yes" => Some(true),
@@ -144,31 +145,32 @@ pub(crate) fn is_on(text: &str) -> Option<bool> {
     }
 }
 
-/// What is bound under a name.
+/// The value of a binding.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Binding<S> {
-    /// Nothing.
+    /// There is no such binding.
     Absent,
     /// A var or a Worker Secret; a var's number or `true` as text.
     Text(String),
     /// A Secrets Store binding, still to be read.
     Secret(S),
-    /// What has a `fetch`, under the name of a binding that should have one.
+    /// An object with a `fetch`, under the name of a binding that should have one.
     Service,
-    /// Something that holds no text: an object, a namespace.
+    /// A value without a text: an object, a namespace.
     NotText,
 }
 
 /// One HTTP request to the receiver.
 pub(crate) struct Outgoing<'a> {
-    /// The name of the binding that carries it. Without one, the internet does.
+    /// The name of the service binding that sends the request. `None` sends it over the
+    /// internet.
     pub(crate) service: Option<&'static str>,
     pub(crate) url: &'a str,
     pub(crate) headers: &'a [(&'static str, String)],
     pub(crate) body: &'a [u8],
 }
 
-/// What the receiver answered, as far as anyone is interested.
+/// The parts of the receiver's answer that are used.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -179,24 +181,24 @@ pub(crate) struct Reply {
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum PostError {
-    /// Refused, reset, unreachable, or not speaking HTTP.
+    /// The connection was refused or reset, or the host is unreachable or does not speak HTTP.
     Network,
-    /// No answer within the time allowed.
+    /// There was no answer within the time limit.
     TimedOut,
 }
 
-/// A URL in its parts, as the platform's own parser reads it.
+/// The parts of a URL, as the platform's own parser reads them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct UrlParts {
-    /// All of it, in its normal form.
+    /// The whole URL, normalised.
     pub(crate) href: String,
     /// With the colon: `https:`.
     pub(crate) protocol: String,
     pub(crate) username: String,
     pub(crate) password: String,
-    /// With the port where it is not the protocol's own.
+    /// With the port, if that is not the default port of the protocol.
     pub(crate) host: String,
-    /// With the slash it begins with.
+    /// With the leading slash.
     pub(crate) pathname: String,
 }
 
@@ -207,19 +209,19 @@ impl UrlParts {
     }
 }
 
-/// What a value of JavaScript's tells of itself, and the values it leads to.
+/// The contents of a JavaScript value, and the values that it refers to.
 #[derive(Clone, Debug)]
 pub(crate) struct Look<V> {
     pub(crate) seen: Seen,
-    /// Its `cause`.
+    /// The value's `cause`.
     pub(crate) cause: Option<V>,
-    /// The `errors` of an `AggregateError`, the first ones of them.
+    /// The first `errors` of an `AggregateError`.
     pub(crate) errors: Vec<V>,
-    /// Which of [`MARKS`] the platform has set on it.
+    /// Which of [`MARKS`] the platform has set on the value.
     pub(crate) marks: Vec<&'static str>,
 }
 
-/// What the platform marks its own errors with.
+/// The properties that the platform sets on its own errors.
 /// <https://developers.cloudflare.com/durable-objects/best-practices/error-handling/>
 pub(crate) const MARKS: [&str; 3] = ["remote", "retryable", "overloaded"];
 
@@ -229,7 +231,7 @@ pub(crate) enum Kind {
     Null,
     Undefined,
     Text,
-    /// A number or a truth value.
+    /// A number or a boolean.
     Primitive,
     Symbol,
     BigInt,
@@ -238,14 +240,14 @@ pub(crate) enum Kind {
     Object,
 }
 
-/// What a value tells of itself.
+/// The contents of a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) kind: Kind,
-    /// A text, a number or a truth value as text.
+    /// A text, or a number or a boolean as text.
     pub(crate) text: Option<String>,
     pub(crate) name: Option<String>,
     pub(crate) message: Option<String>,
-    /// The lines of its stack that name frames.
+    /// The lines of the value's stack that name frames.
     pub(crate) stack: Option<String>,
 }

@@ -1,6 +1,6 @@
-// The one module that asks for what `cloudflare:workers` exports. It is linked only where
-// somebody calls what it is for. As a namespace, because an older runtime has no `tracing`, and
-// an import of what is not there keeps a Worker from starting.
+// The only module that imports from `cloudflare:workers`. It is linked only if its function is
+// used. The import is a namespace, because an older runtime has no `tracing`, and a Worker with
+// a named import of a missing export does not start.
 
 import * as workers from "cloudflare:workers";
 

@@ -1,7 +1,7 @@
-//! A runtime that tests drive by hand.
+//! A runtime that tests control step by step.
 //!
-//! Time stands still until a test moves it, and whatever waits, waits until a
-//! test lets it go on. Each [`Fake`] is one request's view; requests of the same
+//! The clock does not advance until a test moves it, and each wait ends only when a
+//! test ends it. Each [`Fake`] is one request's view; requests of the same
 //! isolate share a [`World`].
 
 use std::cell::{Cell, RefCell};
@@ -20,7 +20,7 @@ use worker::wasm_bindgen::JsValue;
 
 use super::{Binding, Kind, Look, Outgoing, PostError, Reply, Runtime, Seen, UrlParts};
 
-/// Something a request waits for.
+/// The kind of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wait {
     Secret,
@@ -44,10 +44,10 @@ pub(crate) enum Outcome {
     Posted(Result<(u16, Option<&'static str>, Option<&'static str>), PostError>),
 }
 
-/// How a [`World`] ends a wait by itself.
+/// A function by which a [`World`] ends each wait at once, without the test.
 pub(crate) type Reflex = fn(Wait) -> Outcome;
 
-/// What the requests of one isolate share.
+/// The state that the requests of one isolate share.
 pub(crate) struct World {
     pub(crate) bindings: RefCell<BTreeMap<&'static str, Binding<()>>>,
     pub(crate) now_ms: Cell<u64>,
@@ -56,17 +56,17 @@ pub(crate) struct World {
     next_id: Cell<usize>,
     pub(crate) posted: RefCell<Vec<Sent>>,
     pub(crate) lines: RefCell<Vec<String>>,
-    /// The stack of whatever asks for it.
+    /// The stack that every caller gets.
     pub(crate) stack: RefCell<Option<String>>,
     /// How often a stack was asked for.
     pub(crate) stacks: Cell<usize>,
     pub(crate) build_id: Cell<Option<Uuid>>,
-    /// What nobody handled.
+    /// Thrown values that no code handled, with their times.
     pub(crate) unhandled: RefCell<Vec<(Thing, f64)>>,
-    /// How often it was asked whether there is a DSN.
+    /// How many times `has_dsn` was called.
     pub(crate) looks: Cell<usize>,
     random: Cell<u64>,
-    /// What a [`Fake`] does without being told to.
+    /// How waits end if the test does not end them itself.
     pub(crate) reflex: RefCell<Option<Reflex>>,
 }
 
@@ -105,7 +105,7 @@ impl Default for World {
 }
 
 impl World {
-    /// Ends a wait. Its request goes on when it is polled next.
+    /// Ends a wait. The request goes on at its next poll.
     pub(crate) fn end(&self, id: usize, outcome: Outcome) {
         self.waiting.borrow_mut().retain(|waiting| waiting.id != id);
         self.outcomes.borrow_mut().insert(id, outcome);
@@ -152,7 +152,7 @@ impl Fake {
 
     async fn until_ended(&self, id: usize) -> Outcome {
         let world = &self.world;
-        // A wait that is dropped is no longer waited for.
+        // Dropping this future removes the wait from the list.
         let _forget = Forget { world, id };
         poll_fn(|_| match world.outcomes.borrow_mut().remove(&id) {
             Some(outcome) => Poll::Ready(outcome),
@@ -177,11 +177,11 @@ impl Drop for Forget<'_> {
     }
 }
 
-/// A value of JavaScript's, made up by a test. Two are equal if they are the same object.
+/// An invented JavaScript value. Two are equal if they are the same object.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Thing(Rc<Facts>);
 
-/// What a [`Thing`] tells of itself.
+/// The contents of a [`Thing`].
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
     pub(crate) seen: Seen,
@@ -224,7 +224,7 @@ impl PartialEq for Thing {
     }
 }
 
-/// An error that holds a [`Thing`], as `worker::Error` holds a value of JavaScript's.
+/// An error that holds a [`Thing`], as `worker::Error` holds a JavaScript value.
 #[derive(Debug)]
 pub(crate) struct Holding(pub(crate) Thing);
 
@@ -236,7 +236,7 @@ impl std::fmt::Display for Holding {
 
 impl Error for Holding {}
 
-/// A request under way: the number of its wait, or how it ended at once.
+/// A started request: the number of its wait, or its outcome if it ended at once.
 pub(crate) struct Started {
     id: usize,
     at_once: Option<Outcome>,
@@ -377,7 +377,7 @@ impl Runtime for Fake {
         since.map_or(f64::NAN, |since| since.as_secs_f64() * 1_000.0)
     }
 
-    /// Different at each call and the same in each run.
+    /// The bytes differ at each call and are the same in each run of the tests.
     fn random_bytes<const N: usize>(&self) -> Option<[u8; N]> {
         let mut bytes = [0; N];
         for part in bytes.chunks_mut(8) {
@@ -397,7 +397,7 @@ impl Runtime for Fake {
         self.world.lines.borrow_mut().push(format!("warn: {line}"));
     }
 
-    /// Tests see every line.
+    /// Always on, so that tests see every line.
     fn debug_switch(&self) -> Option<String> {
         Some("on".to_owned())
     }
@@ -407,8 +407,8 @@ impl Runtime for Fake {
     }
 }
 
-/// The parser behind [`worker::Url`], which follows the same standard as the
-/// runtime's.
+/// The parser of [`worker::Url`], which follows the same standard as that of the
+/// runtime.
 #[cfg(test)]
 pub(crate) fn parse_url(text: &str) -> Option<UrlParts> {
     let url = Url::parse(text).ok()?;
@@ -423,14 +423,14 @@ pub(crate) fn parse_url(text: &str) -> Option<UrlParts> {
     })
 }
 
-/// Reads a plain URL, which is all that the laboratory has. The tables of Unicode behind
-/// [`worker::Url`] would be most of what a reader downloads.
+/// Reads a plain URL. The laboratory has only such URLs, and the tables of Unicode of
+/// [`worker::Url`] would be the largest part of its download.
 #[cfg(not(test))]
 pub(crate) fn parse_url(text: &str) -> Option<UrlParts> {
     plain_url(text)
 }
 
-/// `PROTOCOL://[USER[:PASSWORD]@]HOST[/PATH]`, as it stands.
+/// Reads `PROTOCOL://[USER[:PASSWORD]@]HOST[/PATH]` without normalising it.
 fn plain_url(text: &str) -> Option<UrlParts> {
     let (protocol, rest) = text.split_once("://")?;
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -446,7 +446,7 @@ fn plain_url(text: &str) -> Option<UrlParts> {
     })
 }
 
-/// Polls until ready. For futures that need nobody to go on.
+/// Polls a future until it is ready. For futures that go on without a waker.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
@@ -458,7 +458,7 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     panic!("the future waits for something nobody ends");
 }
 
-/// Lets others have a turn.
+/// Returns `Pending` once, so that other futures are polled.
 pub(crate) async fn yield_once() {
     let mut yielded = false;
     poll_fn(|_| {

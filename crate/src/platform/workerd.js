@@ -1,7 +1,7 @@
-// What `workerd.rs` asks for in one call, where the same from Rust would take many.
-// Nothing here throws, and no promise is rejected.
+// Functions for `workerd.rs`. Each does in one call what would take many calls from Rust.
+// No function throws, and no promise is rejected.
 
-/** A property, or `undefined` where reading it throws. */
+/** A property, or `undefined` if reading it throws. */
 export function get(target, name) {
   try {
     return target[name];
@@ -21,7 +21,7 @@ export function debugSwitch(env) {
   return ["string", "number", "boolean"].includes(typeof value) ? String(value) : undefined;
 }
 
-/** A URL in its parts, or `undefined` where the text is not one. */
+/** The parts of a URL, or `undefined` if the text is not a URL. */
 export function parseUrl(text) {
   try {
     return new URL(text);
@@ -60,7 +60,7 @@ function look(value, most) {
 }
 // ANCHOR_END: look
 
-/** How many frames of a stack are asked for: more than this are not sent. */
+/** How many frames of a stack are read. Further frames would not be sent. */
 const FRAMES = 60;
 
 // ANCHOR: stack
@@ -99,12 +99,12 @@ function buildId(module) {
 }
 // ANCHOR_END: stack
 
-/** What was thrown and handled by nobody, until somebody asks; at most this many. */
+/** Thrown values that were not handled, each followed by its time, until they are taken. */
 const unhandled = [];
 const MOST_UNHANDLED = 2 * 8;
-/** Where the running instance looks whether there is something: in its memory. */
+/** The address in the instance's memory that is set to 1 when there is an unhandled value. */
 let flag;
-/** Whether the next trap is that of a panic, which was dealt with. */
+/** Whether the next trap is that of a panic that was already reported. */
 let panicked = false;
 
 // ANCHOR: watch
@@ -129,10 +129,10 @@ globalThis.addEventListener?.("unhandledrejection", (event) => keep(event.reason
  */
 const unanswered = new Set();
 
-// In an object, because wasm-bindgen names a module once for each function that it takes
-// from it without glue, and a bundler warns of that.
+// The functions are in one object, because wasm-bindgen imports a module once for each function
+// that needs no glue, and a bundler warns about the repeated import.
 export const life = {
-  /** Tells where an instance that has just begun looks, and whether there is something. */
+  /** Sets the address of a new instance's flag. Returns whether there is something to take. */
   watch(memory, address) {
     flag = { memory, address };
     panicked = false;
@@ -142,11 +142,11 @@ export const life = {
   willTrap() {
     panicked = true;
   },
-  /** What was thrown and when, in turn, and forgets it. */
+  /** Takes the unhandled values, each followed by its time. */
   takeUnhandled() {
     return unhandled.splice(0);
   },
-  /** Posts once more what was not answered, and waits until all of it is. */
+  /** Posts the unanswered requests again, and waits until all of them have ended. */
   async resend() {
     const again = [...unanswered];
     unanswered.clear();
@@ -155,13 +155,13 @@ export const life = {
   look,
   stackHere,
   buildId,
-  /** Where a request goes; `headers` has one on each line. Made once for many requests. */
+  /** The address for many requests; `headers` has one header on each line. */
   address(url, headers) {
     return { url, headers: new Headers(headers.split("\n").map((line) => line.split(": ", 2))) };
   },
 };
 
-/** The longest body that is read, in bytes, and for how long, in milliseconds. */
+/** The longest body that is read, in bytes, and how long reading may take, in milliseconds. */
 const SHORT = 4096;
 const LINGER_MS = 100;
 

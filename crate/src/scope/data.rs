@@ -1,8 +1,8 @@
-//! What the application says of a run: the user, tags, contexts, breadcrumbs and the like.
+//! The data that the application sets on a run: the user, tags, contexts, breadcrumbs and so on.
 //!
-//! There is one for each run, made when the application says the first thing, and kept by
-//! the outermost of the run's scopes. Nothing else in the crate names these types, so they
-//! are in no Worker that does not use them.
+//! Each run has one [`Data`]. It is made when the application sets something for the first
+//! time, and the outermost of the run's scopes keeps it. Only the functions that set data refer
+//! to these types, so a Worker that calls none of them does not link this code.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -23,7 +23,7 @@ const MAX_CONTEXTS: usize = 32;
 /// Values of `extra` beyond this one are dropped.
 const MAX_EXTRA: usize = 32;
 
-/// One thing that the application says. `None` takes back what was said before.
+/// One change of the application. `None` removes the value.
 #[derive(Clone, Debug)]
 pub(crate) enum Change {
     Tag(String, Option<String>),
@@ -36,7 +36,7 @@ pub(crate) enum Change {
     ForgetBreadcrumbs,
 }
 
-/// All that the application has said of a run.
+/// All data that the application has set on a run.
 #[derive(Debug, Default)]
 pub(crate) struct Data {
     tags: BTreeMap<String, String>,
@@ -78,7 +78,7 @@ impl Data {
     }
 }
 
-/// Sets or removes an entry of a map that has so many at most.
+/// Sets or removes an entry of a map that has at most `most` entries.
 fn set<V>(map: &mut BTreeMap<String, V>, most: usize, key: String, value: Option<V>) {
     let key = name(key);
     match value {
@@ -90,7 +90,7 @@ fn set<V>(map: &mut BTreeMap<String, V>, most: usize, key: String, value: Option
     }
 }
 
-/// What an event's own report has said stays as it is.
+/// Data of the event's own report is not changed.
 impl Contribute for RefCell<Data> {
     fn contribute(&self, details: &mut Details, said: &Said, _: Option<&(dyn Error + 'static)>) {
         let Ok(data) = self.try_borrow() else {
@@ -133,10 +133,10 @@ impl Contribute for RefCell<Data> {
 }
 
 impl Scope {
-    /// What all scopes of the run share under this type, made if it is not there yet.
+    /// The value of type `T` that all scopes of the run share. It is made if there is none yet.
     ///
-    /// The outermost scope keeps it, so that a wrapper inside of another one, a Workflow's
-    /// step and work in the background say and see the same.
+    /// The outermost scope keeps the value, so that a wrapper inside another one, a Workflow's
+    /// step and work in the background use the same value.
     pub(crate) fn shared<T: Contribute + Default>(&self) -> Option<Rc<T>> {
         let outermost = self.outwards().last()?;
         if let Some(known) = outermost.own() {
@@ -148,7 +148,7 @@ impl Scope {
         Some(made)
     }
 
-    /// What this scope itself keeps of a type.
+    /// The value of type `T` that this scope itself keeps.
     pub(super) fn own<T: Contribute>(&self) -> Option<Rc<T>> {
         let contributions = self.kept.get()?.contributions.try_borrow().ok()?;
         contributions.iter().find_map(|it| {
@@ -157,12 +157,13 @@ impl Scope {
         })
     }
 
-    /// Says something of this run. Code of the application's must not run meanwhile.
+    /// Applies changes to this run's data. The data is borrowed meanwhile, so no code of the
+    /// application may run.
     pub(crate) fn say(&self, changes: Vec<Change>) {
         self.with_data(|data| changes.into_iter().for_each(|it| data.apply(it)));
     }
 
-    /// Adds a breadcrumb to this run's trail.
+    /// Adds a breadcrumb to this run.
     pub(crate) fn leave_breadcrumb(&self, breadcrumb: Breadcrumb, at_ms: f64) {
         self.with_data(|data| data.trail.push(breadcrumb, at_ms));
     }

@@ -1,9 +1,9 @@
-//! The logs of one run, kept until it ends.
+//! The logs of one run, kept until the run ends.
 //!
-//! The outermost of the run's scopes keeps them, as it keeps what the application says. They
-//! leave when that scope ends. What goes on after it, in the background or in a stream, takes
-//! its own along when it ends itself; and so does each attempt of a Workflow's step, because
-//! a run that sleeps may be gone when it is woken.
+//! The outermost of the run's scopes keeps the logs and sends them when it ends. Work that goes
+//! on after that, in the background or in a stream, sends its logs when it ends itself. Each
+//! attempt of a Workflow's step also sends its logs at its end, because a Workflow that sleeps
+//! may be removed from memory before it wakes up.
 
 use std::cell::{Cell, RefCell};
 use std::error::Error;
@@ -14,11 +14,11 @@ use crate::item::draft::Details;
 use crate::item::log::{Dropped, Log, MAX_LOGS};
 use crate::trace::run::Position;
 
-/// The most items that the logs of one run become. Sentry wants no more than 1,000 logs to be
-/// kept. <https://develop.sentry.dev/sdk/telemetry/logs/#buffering>
+/// The most items for the logs of one run. Sentry allows an SDK to keep at most 1,000 logs.
+/// <https://develop.sentry.dev/sdk/telemetry/logs/#buffering>
 pub(crate) const MAX_BATCHES: usize = 10;
-/// An item takes no log more once it has so many bytes. A byte is six at most as JSON, so
-/// that it stays below the megabyte that Sentry takes.
+/// An item with this many bytes of logs takes no further log. One byte becomes at most six
+/// bytes of JSON, so the item stays below Sentry's limit of one megabyte.
 const MAX_BYTES: usize = 100_000;
 
 /// A log of a run.
@@ -28,7 +28,7 @@ pub(crate) struct Kept {
     pub(crate) at_ms: f64,
     pub(crate) sequence: u32,
     pub(crate) position: Position,
-    /// Whether the position is that of a span which is going to be sent.
+    /// Whether the position is that of a span that will be sent.
     pub(crate) is_in_span: bool,
 }
 
@@ -37,15 +37,15 @@ pub(crate) struct Kept {
 pub(crate) struct Batch {
     pub(crate) logs: Vec<Kept>,
     bytes: usize,
-    /// What was dropped before this leaves.
+    /// The logs that were dropped before this batch is sent.
     pub(crate) dropped: Dropped,
 }
 
-/// What became of a log.
+/// What happened to a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Kept,
-    /// The first of a run that is dropped.
+    /// Dropped, as the first log of its run.
     FirstDropped,
     Dropped,
 }
@@ -54,7 +54,7 @@ pub(crate) enum Fate {
 #[derive(Debug, Default)]
 pub(crate) struct Logs {
     batches: Vec<Batch>,
-    /// How many items have left.
+    /// How many items were taken to be sent.
     left: usize,
     dropped: Dropped,
     has_dropped: bool,
@@ -93,7 +93,7 @@ impl Logs {
         Fate::Kept
     }
 
-    /// What has not left yet.
+    /// Takes the batches that were not sent yet.
     pub(crate) fn take(&mut self) -> Vec<Batch> {
         let mut batches = std::mem::take(&mut self.batches);
         self.left += batches.len();
@@ -104,15 +104,15 @@ impl Logs {
     }
 }
 
-/// The logs of a run are on none of its events.
+/// Logs add nothing to the events of their run.
 impl Contribute for RefCell<Logs> {
     fn contribute(&self, _: &mut Details, _: &Said, _: Option<&(dyn Error + 'static)>) {}
 }
 
-/// How a scope goes on when its handler has returned.
+/// The state of a scope for the time after its handler has returned.
 #[derive(Debug, Default)]
 pub(super) struct After {
-    /// Whether the run has ended. Something of it may still go on.
+    /// Whether the run has ended. Background work of the run may still go on.
     is_over: Cell<bool>,
     outlives_handler: Cell<bool>,
     has_more: Cell<bool>,
@@ -139,8 +139,8 @@ impl Scope {
             .unwrap_or(Fate::Dropped)
     }
 
-    /// Ends this scope's part of the run. `true` if the logs leave with it, as they do where it
-    /// is the run itself, or where the run was over before.
+    /// Ends this scope's part of the run. Returns `true` if the logs are to be sent now: if this
+    /// scope is the outermost one, or if the run was over before.
     pub(crate) fn ends_with_logs(&self) -> bool {
         if self.after.has_more.get() {
             return false;
@@ -152,7 +152,7 @@ impl Scope {
         outermost.after.is_over.get()
     }
 
-    /// The same, with the logs that leave.
+    /// As `ends_with_logs`, and returns the logs that are to be sent.
     #[cfg(test)]
     pub(crate) fn end_logs(&self) -> Vec<Batch> {
         match self.ends_with_logs() {
@@ -161,15 +161,15 @@ impl Scope {
         }
     }
 
-    /// Takes all logs that the run has by now.
+    /// Takes all logs that the run has so far.
     pub(crate) fn take_logs(&self) -> Vec<Batch> {
         let logs = self.outwards().last().and_then(Scope::own::<RefCell<Logs>>);
         let taken = logs.and_then(|logs| Some(logs.try_borrow_mut().ok()?.take()));
         taken.unwrap_or_default()
     }
 
-    /// Says that the handler does not wait for this part of the run, and nothing but itself
-    /// keeps what it has started.
+    /// Marks this part of the run as one that the handler does not wait for. The part itself
+    /// must then poll everything that it has started.
     pub(super) fn outlive_handler(&self) {
         self.after.outlives_handler.set(true);
     }
@@ -180,8 +180,8 @@ impl Scope {
         self.after.outlives_handler.get()
     }
 
-    /// Says whether this part of the run goes on where it ends for now: a stream does after
-    /// each item but the last.
+    /// Sets whether this part of the run goes on after its present end. A stream goes on after
+    /// each item except the last.
     pub(crate) fn has_more(&self, has_more: bool) {
         self.after.has_more.set(has_more);
     }
@@ -263,7 +263,7 @@ mod tests {
         let dropped: Vec<_> = batches.iter().map(|it| it.dropped.logs).collect();
         assert_eq!(dropped, [0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
         assert_eq!(batches[9].dropped.bytes, 8);
-        // What goes on after the run has no items left.
+        // The run has used up its items, so work after the run cannot log any more.
         assert_eq!(below(&run).log(Log::info("a"), 1.0), Fate::Dropped);
         assert_eq!(count(&below(&run).end_logs()), [0; 0]);
     }

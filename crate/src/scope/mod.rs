@@ -1,9 +1,9 @@
-//! One run of one handler: where it is, what it has reported, what each of its events
-//! carries, and the reports that it has under way.
+//! The state of one run of one handler: its place, what it has reported, the data for each of
+//! its events, and its reports that are being sent.
 //!
-//! Requests share an isolate and its only thread, so there is no place to keep "the
-//! current request" but in the future that serves it. A scope is entered each time that
-//! its future is polled and left when the poll ends.
+//! Requests share an isolate and its only thread, so a global "current request" would be wrong
+//! after each `await`. Therefore the future that serves a request owns the scope: the scope is
+//! entered each time that its future is polled, and left when the poll ends.
 
 pub(crate) mod data;
 #[cfg(any(test, feature = "logs"))]
@@ -27,37 +27,37 @@ use crate::trace::run::Position;
 /// How many errors a scope remembers as reported. The oldest is forgotten first.
 const REMEMBERED: usize = 32;
 
-/// How many reports one run may send by itself, beside the error that it returns.
+/// How many captures one run may send, in addition to the error that it returns.
 ///
-/// Each is a request, and of these an invocation has 50 on the free plan. A queue's batch
-/// has up to 100 messages, and each can fail.
+/// Each report is a request, and an invocation may make 50 requests on the free plan. A queue's
+/// batch has up to 100 messages, and each can fail.
 /// <https://developers.cloudflare.com/workers/platform/limits/#subrequests>
 pub(crate) const MOST_REPORTS: u32 = 25;
 
 thread_local! {
-    /// The scope that is being polled right now.
+    /// The scope whose future is being polled.
     static CURRENT: Cell<Option<Rc<Scope>>> = const { Cell::new(None) };
-    /// Set while errands are polled. The only code of the application's that runs then is
-    /// its `before_send`, and a report about a report would have no end.
+    /// Set while errands are polled. The only code of the application that runs then is its
+    /// `before_send`. A report from there would call `before_send` again, without end.
     static ON_ERRANDS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A report on its way, or anything else that a run has to finish.
+/// A report that is being sent, or other work that a run has to finish.
 type Errand = Pin<Box<dyn Future<Output = ()>>>;
 
-/// What a body left: its result, or the payload of a panic that was caught.
+/// The outcome of a body: its result, or the payload of a panic that was caught.
 ///
 /// Only a build that unwinds can catch a panic.
 pub(crate) type Outcome<T> = Result<T, Box<dyn Any + Send>>;
 
-/// The names of the contexts that an event's own report has given.
+/// The names of the contexts that the event's own report has set.
 pub(crate) type Said = Vec<String>;
 
-/// Something that adds to each event of a run.
+/// A value that adds data to each event of a run.
 pub(crate) trait Contribute: Any {
-    /// Adds to the details of an event what is not there yet, and leaves alone what the
-    /// event's own report has said. Inner scopes come first. `error` is the error that is
-    /// reported; a panic and what JavaScript threw have none.
+    /// Adds data to the details of an event. Data that is already there, and contexts of the
+    /// event's own report (`said`), are not changed. Inner scopes come first. `error` is the
+    /// error that is reported; it is `None` for a panic and for a value that JavaScript threw.
     fn contribute(&self, details: &mut Details, said: &Said, error: Option<&(dyn Error + 'static)>);
 }
 
@@ -66,38 +66,38 @@ pub(crate) struct Scope {
     place: Place,
     parent: Option<Rc<Scope>>,
     reports: Cell<u32>,
-    /// Where in its trace it is, once something asks.
+    /// The position in the trace. It is set when something asks for it.
     position: OnceCell<Position>,
     kept: OnceCell<Box<Kept>>,
-    /// What of it is recorded.
+    /// The part of this scope in a recording.
     #[cfg(any(test, feature = "spans"))]
     spans: RefCell<spans::Spans>,
     #[cfg(any(test, feature = "logs"))]
     after: logs::After,
 }
 
-/// What a scope keeps once there is something to keep. Most runs report nothing and say
-/// nothing, so it is apart from the scope and made on demand.
+/// The parts of a scope that most runs do not need, because they report nothing and set no
+/// data. It is allocated when it is first needed.
 #[derive(Default)]
 struct Kept {
-    /// What the run calls itself, where that says more than its place.
+    /// The transaction name that the run has set in place of the name of its place.
     name: RefCell<Option<String>>,
     reported: RefCell<Vec<u64>>,
     contributions: RefCell<Vec<Rc<dyn Contribute>>>,
     errands: RefCell<Vec<Errand>>,
     panics: RefCell<Vec<Draft>>,
-    /// Where its errors came up.
+    /// Where the errors of the run came up.
     places: RefCell<Vec<Rc<places::Place>>>,
 }
 
 impl Scope {
-    /// A scope within the one that is current.
+    /// Makes a scope within the current one.
     pub(crate) fn new(place: Place) -> Rc<Self> {
         Scope::within(Scope::current(), place)
     }
 
-    /// A scope within the one that is current, in the same place: for work that outlives
-    /// the handler.
+    /// Makes a scope within the current one, with the same place, for work that outlives the
+    /// handler.
     pub(crate) fn continued() -> Rc<Self> {
         let place = Scope::current().map(|scope| scope.place.clone());
         let scope = Scope::new(place.unwrap_or_default());
@@ -106,12 +106,12 @@ impl Scope {
         scope
     }
 
-    /// A scope within another one.
+    /// Makes a scope within `parent`.
     pub(crate) fn within(parent: Option<Rc<Scope>>, place: Place) -> Rc<Self> {
         Scope::placed(parent, place, OnceCell::new())
     }
 
-    /// A scope within another one, in a place of its own in a trace.
+    /// Makes a scope within `parent`, with its own position in a trace.
     pub(crate) fn at(parent: Option<Rc<Scope>>, place: Place, position: Position) -> Rc<Self> {
         Scope::placed(parent, place, OnceCell::from(position))
     }
@@ -130,13 +130,13 @@ impl Scope {
         })
     }
 
-    /// Where in its trace the code of this scope is.
+    /// The position of this scope in its trace.
     pub(crate) fn position(&self) -> Position {
         self.here().clone()
     }
 
-    /// The same, without a handle of its own: that of the scope around it, unless it has been
-    /// given another one.
+    /// The position by reference. It is that of the scope around this one, unless this scope has
+    /// been given its own.
     fn here(&self) -> &Position {
         let around = || self.parent.as_ref().map(|scope| scope.position());
         self.position.get_or_init(|| around().unwrap_or_default())
@@ -146,7 +146,7 @@ impl Scope {
         self.kept.get_or_init(Box::default)
     }
 
-    /// The scope of the code that runs right now.
+    /// The scope of the code that is running.
     pub(crate) fn current() -> Option<Rc<Scope>> {
         CURRENT.with(|current| {
             let scope = current.take();
@@ -155,7 +155,8 @@ impl Scope {
         })
     }
 
-    /// The same, where it is the application's own code that runs.
+    /// The current scope. `None` while errands are polled, because a report from an errand
+    /// would lead to another errand, without end.
     pub(crate) fn of_the_application() -> Option<Rc<Scope>> {
         match ON_ERRANDS.get() {
             true => None,
@@ -163,17 +164,17 @@ impl Scope {
         }
     }
 
-    /// This scope and those around it, from the inside out.
+    /// This scope and all scopes around it, the innermost first.
     fn outwards(&self) -> impl Iterator<Item = &Scope> {
         std::iter::successors(Some(self), |scope| scope.parent.as_deref())
     }
 
-    /// The place that this scope's code belongs to.
+    /// The class and the handler that this scope's code belongs to.
     pub(crate) fn place(&self) -> &Place {
         &self.place
     }
 
-    /// Names the transaction of each later event of this run and of those within it.
+    /// Sets the transaction name of each later event of this run and of the scopes within it.
     pub(crate) fn set_name(&self, name: String) {
         #[cfg(any(test, feature = "spans"))]
         if let Some(around) = self.around_span() {
@@ -184,20 +185,20 @@ impl Scope {
         }
     }
 
-    /// The name of this run, or of the nearest one around it that has one.
+    /// The name set on this scope, or on the nearest scope around it that has a name.
     fn name(&self) -> Option<String> {
         self.outwards()
             .find_map(|scope| scope.kept.get()?.name.try_borrow().ok()?.clone())
     }
 
-    /// Adds something to each later event of this run.
+    /// Adds a contribution to each later event of this run.
     pub(crate) fn add(&self, contribution: Rc<dyn Contribute>) {
         if let Ok(mut contributions) = self.kept().contributions.try_borrow_mut() {
             contributions.push(contribution);
         }
     }
 
-    /// Gives a draft what the events of this run carry, and a place if it has none.
+    /// Adds the data of this run to a draft, and the place if the draft has none.
     pub(crate) fn complete(&self, draft: &mut Draft, error: Option<&(dyn Error + 'static)>) {
         if draft.details.place == Place::default() {
             draft.details.place = self.place.clone();
@@ -228,7 +229,7 @@ impl Scope {
         }
     }
 
-    /// Keeps the place where an error came up, for this run and those around it.
+    /// Keeps the place where an error came up, in this scope and in all scopes around it.
     pub(crate) fn keep(&self, place: &Rc<places::Place>) {
         for scope in self.outwards() {
             if let Ok(mut places) = scope.kept().places.try_borrow_mut() {
@@ -237,8 +238,8 @@ impl Scope {
         }
     }
 
-    /// Counts a report of the whole run, whichever of its scopes it is made in, and returns
-    /// the report's number: the first is 1.
+    /// Counts a report, for all scopes of the run together, and returns its number. The first
+    /// report has the number 1.
     pub(crate) fn count_report(&self) -> u32 {
         let outermost = self.outwards().last().unwrap_or(self);
         let number = outermost.reports.get().saturating_add(1);
@@ -246,7 +247,7 @@ impl Scope {
         number
     }
 
-    /// Remembers an error as reported, for this run and those around it.
+    /// Remembers an error as reported, in this scope and in all scopes around it.
     pub(crate) fn note(&self, identity: u64) {
         for scope in self.outwards() {
             if let Ok(mut reported) = scope.kept().reported.try_borrow_mut() {
@@ -258,7 +259,7 @@ impl Scope {
         }
     }
 
-    /// Whether an error was reported in this run already.
+    /// Whether this error was already reported in this run.
     pub(crate) fn has_reported(&self, identity: u64) -> bool {
         self.kept.get().is_some_and(|kept| {
             let reported = kept.reported.try_borrow();
@@ -266,7 +267,7 @@ impl Scope {
         })
     }
 
-    /// Whether anything was reported in this run or in one within it.
+    /// Whether anything was reported in this scope or in a scope within it.
     #[cfg(feature = "tower")]
     pub(crate) fn has_reported_any(&self) -> bool {
         self.kept.get().is_some_and(|kept| {
@@ -275,21 +276,22 @@ impl Scope {
         })
     }
 
-    /// Gives this run something to finish beside its body.
+    /// Adds an errand, which this run has to finish in addition to its body.
     pub(crate) fn send(&self, errand: impl Future<Output = ()> + 'static) {
         if let Ok(mut errands) = self.kept().errands.try_borrow_mut() {
             errands.push(Box::pin(errand));
         }
     }
 
-    /// Leaves a panic here, which whoever catches it is going to report.
+    /// Stores the draft of a panic. The wrapper that catches the panic takes the draft and
+    /// reports it.
     pub(crate) fn leave_panic(&self, draft: Draft) {
         if let Ok(mut panics) = self.kept().panics.try_borrow_mut() {
             panics.push(draft);
         }
     }
 
-    /// The panics that were left here.
+    /// Takes the drafts of panics that were stored here.
     pub(crate) fn take_panics(&self) -> Vec<Draft> {
         let panics = self.kept.get().map(|kept| kept.panics.try_borrow_mut());
         let panics = panics.and_then(|it| Some(std::mem::take(&mut *it.ok()?)));
@@ -323,7 +325,7 @@ impl Scope {
         body()
     }
 
-    /// Whether something of this run is not finished.
+    /// Whether this run has unfinished errands.
     pub(crate) fn has_errands(&self) -> bool {
         self.kept.get().is_some_and(|kept| {
             let errands = kept.errands.try_borrow();
@@ -331,7 +333,7 @@ impl Scope {
         })
     }
 
-    /// Finishes what this run has under way. Each errand bounds its own time.
+    /// Waits until all errands of this run are finished. Each errand limits its own time.
     pub(crate) async fn finish(self: Rc<Self>) {
         poll_fn(|context| {
             let _entered = Entered::new(Some(Rc::clone(&self)));
@@ -343,8 +345,8 @@ impl Scope {
         .await;
     }
 
-    /// Polls each errand once, and those that were sent meanwhile: whoever is never polled
-    /// is never woken. `true` if none is left.
+    /// Polls each errand once, also the errands that are added meanwhile, because a future that
+    /// was never polled is never woken. Returns `true` if no errand is left.
     fn poll_errands(&self, context: &mut Context<'_>) -> bool {
         if !self.has_errands() {
             return true;
@@ -353,7 +355,7 @@ impl Scope {
         let _on_errands = OnErrands(ON_ERRANDS.replace(true));
         let mut waiting = Vec::new();
         loop {
-            // An errand may send another one, so the list is not borrowed meanwhile.
+            // An errand may add another one, so the list is not borrowed while errands are polled.
             let taken = kept.errands.try_borrow_mut();
             let errands = taken.map(|mut it| std::mem::take(&mut *it));
             let errands = errands.unwrap_or_default();
@@ -374,7 +376,7 @@ impl Scope {
     }
 }
 
-/// Puts back whether errands are polled, also by a panic that unwinds.
+/// Restores the previous value of `ON_ERRANDS` when dropped, also when a panic unwinds.
 struct OnErrands(bool);
 
 impl Drop for OnErrands {
@@ -383,7 +385,7 @@ impl Drop for OnErrands {
     }
 }
 
-/// Gives back what a body returned. A panic that was caught goes on.
+/// Returns the body's result. A panic that was caught is resumed.
 pub(crate) fn resume<T>(outcome: Outcome<T>) -> T {
     match outcome {
         Ok(returned) => returned,
@@ -391,19 +393,19 @@ pub(crate) fn resume<T>(outcome: Outcome<T>) -> T {
     }
 }
 
-/// Catches a panic, where the build unwinds.
+/// Polls, and catches a panic.
 #[cfg(panic = "unwind")]
 fn caught<T>(poll: impl FnOnce() -> T) -> Outcome<T> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(poll))
 }
 
-/// A panic ends the instance, so there is nothing to catch.
+/// Polls. In this build a panic ends the WebAssembly instance, so it cannot be caught.
 #[cfg(not(panic = "unwind"))]
 fn caught<T>(poll: impl FnOnce() -> T) -> Outcome<T> {
     Ok(poll())
 }
 
-/// Puts the previous scope back when a poll ends, also by a panic that unwinds.
+/// Restores the previous scope when a poll ends, also when a panic unwinds.
 struct Entered(Option<Rc<Scope>>);
 
 impl Entered {
@@ -545,7 +547,7 @@ mod tests {
             inner.send(async move { flag.set(true) });
         });
         let mut context = Context::from_waker(std::task::Waker::noop());
-        // Nobody wakes an errand that was never polled.
+        // An errand that was never polled is never woken, so it has to be polled here.
         assert!(pin!(scope.finish()).poll(&mut context).is_ready());
         assert!(polled.get());
     }

@@ -1,9 +1,10 @@
 //! Where the errors of a run came up, kept until one of them is reported.
 //!
-//! An error that a wrapper reports has left the code in which it came up. What is kept here
-//! is known again by the text of the error, because a `?` can make another error of it: the
-//! text survives in the chain of causes, in a `transparent` error, and in an error that was
-//! made of the text, as a `worker::Error` often is.
+//! When a wrapper reports an error, the stack in which the error came up is gone, so the stack
+//! is kept here. It is matched to the reported error by the error's text, because a `?` can
+//! convert an error into another one. The text is still in the chain of causes, in a
+//! `transparent` error, and in an error that was made from the text, as a `worker::Error` often
+//! is.
 
 use std::rc::Rc;
 
@@ -14,23 +15,25 @@ use crate::item::text::find;
 
 /// Places beyond this many are forgotten, the oldest first.
 pub(crate) const REMEMBERED: usize = 8;
-/// So much of a text is compared, in bytes.
+/// How many bytes of a text are compared.
 const COMPARED: usize = 256;
-/// A text that is shorter than this, in bytes, can be a part of many others.
+/// A text with fewer bytes than this is not searched in longer texts, because it could be a
+/// part of many unrelated ones.
 const TELLING: usize = 8;
 
 /// Where an error came up.
 pub(crate) struct Place {
-    /// What its chain says, the outermost error first.
+    /// The texts of the error and its causes, the outermost error first.
     texts: Vec<String>,
-    /// V8's lines, as they came.
+    /// The stack as V8 wrote it, one line for each frame.
     stack: String,
-    /// [`give`], which only a Worker that keeps places has in it.
+    /// [`give`]. It is called through a pointer, so that a Worker that never keeps a place does
+    /// not link it.
     give: fn(&Place, &mut Draft),
 }
 
 impl Place {
-    /// The place of the error whose chain this is.
+    /// The place of the error with this chain.
     pub(crate) fn of(chain: &Chain, stack: String) -> Rc<Self> {
         let texts = chain.exceptions.iter().filter_map(text);
         Rc::new(Place {
@@ -40,16 +43,17 @@ impl Place {
         })
     }
 
-    /// Gives the place to the error of a draft that it belongs to.
+    /// Adds the stack to the error of a draft that it belongs to, if there is one.
     pub(crate) fn give(&self, draft: &mut Draft) {
         (self.give)(self, draft);
     }
 
-    /// Whether this is the same error, kept again on its way out.
+    /// Whether this is the same error as the earlier one, kept again in an outer function.
     ///
-    /// The two stacks begin alike, with the calls that keep a place, and end alike, with the
-    /// calls around the later place. Between them the later one has one frame, that of the
-    /// function that keeps it, and the earlier one has more.
+    /// In that case both stacks have the same first frames, those of the calls that keep a
+    /// place, and the same last frames, those of the calls around the later place. Between them
+    /// the later stack has one frame, that of the function that keeps the place, and the earlier
+    /// stack has more.
     fn is_on_the_way_of(&self, earlier: &Place) -> bool {
         let (later, earlier_stack) = (self.stack.lines(), earlier.stack.lines());
         let (length, whole) = (later.clone().count(), earlier_stack.clone().count());
@@ -67,7 +71,7 @@ impl Place {
         self.says(earlier) && length < whole && begin + 1 + end >= length
     }
 
-    /// Whether the error is an earlier one, or was made of its text.
+    /// Whether this error has the text of the earlier one, or contains that text.
     fn says(&self, earlier: &Place) -> bool {
         match (self.texts.first(), earlier.texts.first()) {
             (Some(later), Some(earlier)) => later == earlier || is_made_of(later, earlier),
@@ -81,7 +85,7 @@ pub(crate) fn keep(places: &mut Vec<Rc<Place>>, place: &Rc<Place>) {
     if places.iter().any(|earlier| place.is_on_the_way_of(earlier)) {
         return;
     }
-    // The same error again, as a retry has it: the later one counts.
+    // The same error from another place, as after a retry: the later place replaces the earlier.
     places.retain(|earlier| earlier.texts.first() != place.texts.first());
     if places.len() == REMEMBERED {
         places.remove(0);
@@ -89,7 +93,8 @@ pub(crate) fn keep(places: &mut Vec<Rc<Place>>, place: &Rc<Place>) {
     places.push(Rc::clone(place));
 }
 
-/// What an error says, by which it is known again. An error that says nothing could be any.
+/// The text by which an error is recognised. `None` for an error without a text, which could
+/// be any error.
 fn text(exception: &Exception) -> Option<&str> {
     let text = exception.value.as_deref().filter(|it| !it.is_empty())?;
     Some(&text[..text.floor_char_boundary(COMPARED)])
@@ -112,7 +117,8 @@ fn give(place: &Place, draft: &mut Draft) {
     let Some(found) = found else {
         return;
     };
-    // What JavaScript threw has a stack of its own, which can end within JavaScript.
+    // An error that JavaScript threw has its own stack, which may have no frames of Rust.
+    // In that case the kept stack becomes that of the place of the report.
     let to = match exceptions[found].stacktrace {
         None => &mut exceptions[found].stacktrace,
         Some(_) => &mut draft.reported_at,

@@ -1,8 +1,8 @@
-//! What is recorded of a run: when it began, and the spans below it that have ended.
+//! The recording of a run: when it began, and the spans below it that have ended.
 //!
-//! A span is a scope of its own, so whatever is captured and called while its future is
-//! polled is below it, and nothing else is. Nothing here asks for an id: each span has a
-//! number, and the ids are made of them when the run has ended.
+//! Each span is a scope of its own. Captures and calls are below a span exactly if they are made
+//! while its future is polled. While the run goes on, each span has only a number; the ids are
+//! made from the numbers when the run has ended.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -25,15 +25,15 @@ const MAX_NAME: usize = 512;
 /// The most links to other traces.
 const MAX_LINKS: usize = 16;
 
-/// What a scope has to do with a recording.
+/// The part of a scope in a recording.
 #[derive(Default)]
 pub(crate) enum Spans {
-    /// It records nothing of its own.
+    /// The scope records nothing of its own.
     #[default]
     None,
-    /// It is a run, or an attempt of a step, that becomes a transaction.
+    /// The scope is a run, or an attempt of a step, that becomes a transaction.
     Run(Rc<Recorder>),
-    /// It is a span below one.
+    /// The scope is a span below a transaction.
     Span(Rc<Open>),
 }
 
@@ -68,14 +68,15 @@ pub(crate) struct Open {
     status: Cell<Option<Status>>,
 }
 
-/// What a run has left when it has ended.
+/// The finished recording of a run.
 pub(crate) struct Record {
     pub(crate) position: Position,
     pub(crate) transaction: Transaction,
 }
 
 impl Recorder {
-    /// Begins to record a run. What has begun before now is said with `start_ms`.
+    /// Begins to record a run. `start_ms` is the time at which the run began, if that is not
+    /// now.
     pub(crate) fn new(
         position: Position,
         rate: Rate,
@@ -95,7 +96,8 @@ impl Recorder {
         }
     }
 
-    /// Whether the run is to be sent. Decided when something asks: what came in is read then.
+    /// Whether the run will be sent. The decision is made at the first call, which reads the
+    /// incoming trace.
     fn records(&self) -> bool {
         if let Some(decision) = self.decision.get() {
             return decision;
@@ -132,8 +134,8 @@ impl Recorder {
 }
 
 impl Scope {
-    /// Records this run from now on, unless one around it is recorded for it: a wrapper
-    /// inside of another one is no run of its own.
+    /// Records this run from now on. Does nothing if a scope around it already records the run,
+    /// because a wrapper inside another one is part of the outer run.
     pub(crate) fn record(&self, recorder: impl FnOnce(Position) -> Recorder) {
         if self.is_recorded() {
             return;
@@ -148,7 +150,7 @@ impl Scope {
         recorder.is_some_and(|it| it.position.is_at(self.here()) || self.around_span().is_some())
     }
 
-    /// What records this scope's part of its trace.
+    /// The recorder of this scope's run.
     fn recorder(&self) -> Option<Rc<Recorder>> {
         self.outwards()
             .find_map(|scope| match &*scope.spans.try_borrow().ok()? {
@@ -159,8 +161,8 @@ impl Scope {
             })
     }
 
-    /// The scope around this one, if this one is a span: what is said of the run in a span is
-    /// said of the run.
+    /// The scope around this one, if this one is a span. Data that is set on the run inside a
+    /// span belongs to the run.
     pub(super) fn around_span(&self) -> Option<&Rc<Scope>> {
         match &*self.spans.try_borrow().ok()? {
             Spans::Span(_) => self.parent.as_ref(),
@@ -168,7 +170,7 @@ impl Scope {
         }
     }
 
-    /// Whether it is a span that no future of ours polls.
+    /// Whether this scope is a span of `tracing`, which has no future that this crate polls.
     #[cfg(all(feature = "spans", feature = "tracing"))]
     fn is_apart(&self) -> bool {
         match self.spans.try_borrow().as_deref() {
@@ -177,7 +179,7 @@ impl Scope {
         }
     }
 
-    /// Gives the current span a value, or the run if there is no span.
+    /// Sets a value of the current span, or of the run if there is no span.
     pub(crate) fn set_data(&self, key: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
         for scope in self.outwards() {
             let Ok(spans) = scope.spans.try_borrow() else {
@@ -198,7 +200,7 @@ impl Scope {
         }
     }
 
-    /// Says how the current span, or the run, was answered.
+    /// Sets the HTTP status of the current span, or of the run if there is no span.
     pub(crate) fn set_http_status(&self, code: u16) {
         self.set_data("http.response.status_code", u64::from(code));
         let status = Some(Status::of_http(code));
@@ -211,15 +213,14 @@ impl Scope {
         }
     }
 
-    /// Names the run if nobody names it otherwise.
+    /// Sets the name of the run that is used if the application sets none.
     pub(crate) fn suggest_name(&self, name: impl Into<Cow<'static, str>>, source: Source) {
         if let Some(recorder) = self.recorder() {
             recorder.change(|kept| kept.name = Some((name.into(), source)));
         }
     }
 
-    /// Says of this run what is said of another one so far: of a message what is said of its
-    /// batch.
+    /// Copies the data of another run so far into this one: from a batch to one of its messages.
     #[cfg(any(test, feature = "queue"))]
     pub(crate) fn resemble(&self, other: &Scope) {
         let (Some(from), Some(to)) = (other.recorder(), self.recorder()) else {
@@ -245,7 +246,8 @@ impl Scope {
         }
     }
 
-    /// Ends the recording of this run. Nothing comes back if it has none, or is not to be sent.
+    /// Ends the recording of this run. Returns `None` if the run is not recorded, or is not to
+    /// be sent.
     pub(crate) fn end(&self, is_ok: bool) -> Option<Record> {
         let recorder = match std::mem::take(&mut *self.spans.try_borrow_mut().ok()?) {
             Spans::Run(recorder) => recorder,
@@ -312,8 +314,8 @@ impl Scope {
         }
     }
 
-    /// The name and where it comes from. No part of it is a URL's unless the application has
-    /// said so.
+    /// The transaction's name and its source. The name contains parts of a URL only if the
+    /// application has put them there.
     fn named(
         &self,
         kind: &Kind,
@@ -338,8 +340,8 @@ impl Scope {
     }
 }
 
-/// Runs a future as a span of the current run, if that is recorded. `status` tells how it
-/// ended.
+/// Runs a future as a span of the current run, if the run is recorded. `status` computes the
+/// span's status from the output.
 pub(crate) async fn span<F: Future>(
     op: impl Into<Cow<'static, str>>,
     name: impl Into<Cow<'static, str>>,
@@ -362,7 +364,7 @@ pub(crate) async fn span<F: Future>(
     resume(outcome)
 }
 
-/// Begins a span below the one of a scope.
+/// Begins a span below the scope `around`.
 fn begin(
     around: &Rc<Scope>,
     recorder: Rc<Recorder>,
@@ -386,7 +388,7 @@ fn begin(
             origin,
             start_ms: (recorder.senses.now_ms)(),
             end_ms: 0.0,
-            // What a future that is dropped leaves.
+            // The status if the future is dropped before it has finished.
             status: Some(Status::CANCELLED),
             data: Entries::default(),
         }),
@@ -396,21 +398,21 @@ fn begin(
     (scope, running)
 }
 
-/// A span that others begin, enter, leave and end, in whatever order: one of `tracing`.
+/// A span of `tracing`. The application begins, enters, leaves and ends it, in any order.
 #[cfg(all(feature = "spans", feature = "tracing"))]
 pub(crate) struct Apart {
     scope: Rc<Scope>,
     running: Running,
-    /// The scope around it whose future is polled. It finishes what is left here.
+    /// The nearest scope around this span that has a future. It finishes this span's errands.
     polled: Rc<Scope>,
-    /// What was current when it was entered.
+    /// The scopes that were current when this span was entered.
     before: Vec<Rc<Scope>>,
 }
 
 #[cfg(all(feature = "spans", feature = "tracing"))]
 impl Apart {
-    /// Begins a span in the current run, if that is recorded: below `parent` where that is of
-    /// the same run, else below what is current.
+    /// Begins a span in the current run, if the run is recorded. The span is below `parent` if
+    /// that belongs to the same run, or else below the current scope.
     pub(crate) fn begin(
         parent: Option<&Apart>,
         op: Cow<'static, str>,
@@ -436,14 +438,14 @@ impl Apart {
         })
     }
 
-    /// Gives it a value.
+    /// Sets a value of the span.
     pub(crate) fn set(&self, key: Cow<'static, str>, value: Value) {
         if let Ok(mut data) = self.running.open.data.try_borrow_mut() {
             data.set(key, value);
         }
     }
 
-    /// What runs from now on is in it, if it is of the run that is current.
+    /// Makes this span current, if it belongs to the current run.
     pub(crate) fn enter(&mut self) {
         let current = Scope::of_the_application();
         let current = current.filter(|it| it.here().is_beside(self.scope.here()));
@@ -453,8 +455,8 @@ impl Apart {
         }
     }
 
-    /// What runs from now on is where it was before. Left in another poll than it was entered
-    /// in, that is done already: a scope ends with its poll.
+    /// Makes the previous scope current again. If the span was entered in an earlier poll,
+    /// that has already happened, because a scope stops being current at the end of its poll.
     pub(crate) fn leave(&mut self) {
         let before = self.before.pop();
         if Scope::current().is_some_and(|it| Rc::ptr_eq(&it, &self.scope)) {
@@ -463,7 +465,7 @@ impl Apart {
         for panic in self.scope.take_panics() {
             self.polled.leave_panic(panic);
         }
-        // At each poll, so they are moved and not finished by one errand more.
+        // This runs at each poll. Moving the errands avoids one more errand around them.
         if !self.scope.has_errands() {
             return;
         }
@@ -474,13 +476,13 @@ impl Apart {
         }
     }
 
-    /// Ends it.
+    /// Ends the span.
     pub(crate) fn end(mut self) {
         self.running.ended(None);
     }
 }
 
-/// Whether there is a span to begin: the run is recorded, and is to be sent.
+/// Whether a span can begin: the current run is recorded and will be sent.
 pub(crate) fn is_recording() -> bool {
     recording().is_some()
 }
@@ -492,7 +494,7 @@ fn recording() -> Option<(Rc<Scope>, Rc<Recorder>)> {
     (!is_over && recorder.records()).then_some((scope, recorder))
 }
 
-/// Gives a scope what one within it has left to report.
+/// Moves the unfinished reports of an inner scope to the scope around it.
 fn hand_over(around: &Rc<Scope>, inner: Rc<Scope>) {
     for panic in inner.take_panics() {
         around.leave_panic(panic);
@@ -502,7 +504,8 @@ fn hand_over(around: &Rc<Scope>, inner: Rc<Scope>) {
     }
 }
 
-/// A span whose future runs. It ends when this is dropped, also by a future that is given up.
+/// A span whose future is running. The span ends when this is dropped, also if the future is
+/// dropped before it has finished.
 struct Running {
     span: Option<Span>,
     recorder: Rc<Recorder>,
@@ -532,7 +535,7 @@ impl Drop for Running {
 const HTTP: &str = "http.server";
 const QUEUE: &str = "queue.process";
 
-/// What a transaction is, by the handler that it is a run of.
+/// The kind of a transaction, by the handler that it is a run of.
 struct Kind {
     op: &'static str,
     origin: &'static str,
@@ -635,7 +638,7 @@ mod tests {
         serde_json::from_slice(&sealed.write().expect("JSON")).expect("JSON")
     }
 
-    /// The ids of the span that an event would be on.
+    /// The ids of the current span and of its parent, as an event would have them.
     fn here() -> (SpanId, Option<SpanId>) {
         let mut draft = Draft::of_panic("no", None, Place::default());
         let scope = Scope::current().expect("a scope");
@@ -823,7 +826,7 @@ mod tests {
         let negative = header("771a43a4192642f0b136d5159a501700-b0e6f15b45c36b12-0", 1.0);
         assert!(negative.is_none());
 
-        // What was drawn for the decision is what the trace is made of.
+        // The trace is made from the random numbers that were drawn for the decision.
         let scope = recorded(1.0);
         let record = scope.end(true).expect("sampled");
         let drawn = DRAWN.get();
@@ -937,7 +940,7 @@ mod tests {
 
     type Run = Pin<Box<dyn Future<Output = (usize, Json)>>>;
 
-    /// One run with spans inside of each other and beside each other.
+    /// One run with nested spans and with spans that run at the same time.
     fn run(kind: usize, who: usize) -> Run {
         let scope = recorded(1.0);
         let name = move |what: &str| format!("{what} {who}");
@@ -975,7 +978,7 @@ mod tests {
                         seen.extend([(one, at.0), (two, at.0), ((around.clone(), at), root)]);
                     }
                     _ => {
-                        // A span beside code that is in none.
+                        // A span at the same time as code outside of any span.
                         let plain = async {
                             yield_once().await;
                             here().0
@@ -1001,7 +1004,8 @@ mod tests {
         })
     }
 
-    /// Each order in which two runs can be polled so many times each.
+    /// Calls `each` with every order in which two runs can be polled; `left` has how often each
+    /// run is polled.
     fn orders(left: [usize; 2], order: &mut Vec<usize>, each: &mut impl FnMut(&[usize])) {
         if left == [0, 0] {
             return each(order);

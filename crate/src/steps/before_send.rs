@@ -1,4 +1,4 @@
-//! The application's last word on an event, and on a log.
+//! Runs the hook of the application that changes or drops an event or a log before it is sent.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -9,18 +9,18 @@ use crate::item::Item;
 use crate::item::event::Event;
 use crate::item::protocol::{Changed, from_event};
 
-/// What the application sets: it changes an event, or drops it.
+/// The application's hook: it changes an event, or drops it by returning `None`.
 pub(crate) type Change = dyn Fn(protocol::Event<'static>) -> Option<protocol::Event<'static>>;
 
-/// Turns an event into what a hook leaves of it.
+/// Applies the hook to an event and returns the item to send, if any.
 type Apply = Rc<dyn Fn(Event) -> Option<Box<dyn Item>>>;
 
 thread_local! {
     static HOOK: RefCell<Option<Apply>> = const { RefCell::new(None) };
 }
 
-/// Sets the hook. Sentry's own types are reached only from here, so that a Worker without
-/// a hook is built without them.
+/// Sets the hook. Only this function refers to Sentry's own types, so a Worker without a hook
+/// does not link them.
 pub(crate) fn set(change: Box<Change>) {
     let apply: Apply = Rc::new(move |event| {
         let changed = change(from_event(&event))?;
@@ -49,10 +49,11 @@ mod logs {
         static HOOK: RefCell<Option<Apply>> = const { RefCell::new(None) };
     }
 
-    /// Turns a log into what a hook leaves of it.
+    /// Applies the hook to a log.
     type Apply = Rc<dyn Fn(Located) -> Option<Located>>;
 
-    /// Sets the hook. Sentry's own type is reached only from here, as it is for events.
+    /// Sets the hook. Only this function refers to Sentry's own type of a log, so a Worker
+    /// without a hook does not link it.
     pub(crate) fn set_for_logs(change: impl Fn(Log) -> Option<Log> + 'static) {
         let apply: Apply = Rc::new(move |located: Located| {
             let changed = change(located.to_protocol())?;
@@ -71,7 +72,7 @@ mod logs {
         let hook = HOOK.with(|slot| slot.try_borrow().ok()?.clone());
         match hook {
             Some(apply) => {
-                // It is to see what is sent, and no template.
+                // The hook sees the text that is sent, with the parameters filled in.
                 log.log.fill();
                 apply(log)
             }

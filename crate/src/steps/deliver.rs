@@ -1,5 +1,5 @@
-//! Step 6, second half, *deliver*: an envelope goes to the receiver, from the
-//! request that captured it, within a bounded time.
+//! Step 6, second half, *deliver*: sends an envelope to the receiver, from the
+//! request that captured it, within a limited time.
 
 use uuid::Uuid;
 
@@ -8,7 +8,7 @@ use super::client::IsolateClient;
 use crate::platform::{PostError, Runtime};
 use crate::wire::envelope::Envelope;
 
-/// An envelope that is on its way.
+/// An envelope whose request was started.
 pub(crate) struct Delivery<R: Runtime> {
     id: Option<Uuid>,
     sent: R::Sent,

@@ -1,4 +1,4 @@
-//! Step 1, *guard*: without a `SENTRY_DSN` binding there is nothing to do.
+//! Step 1, *guard*: without a `SENTRY_DSN` binding, the crate does nothing.
 
 use std::cell::Cell;
 
@@ -9,12 +9,13 @@ use crate::platform::Runtime;
 use crate::platform::workerd::Workerd;
 
 thread_local! {
-    /// What the first look in this isolate has found. It stands apart from the isolate's
-    /// state, so that whatever a user calls begins with one read and nothing else.
+    /// What the first check in this isolate has found. It is kept outside of the isolate's
+    /// state, so that each function that a user calls costs only one read to begin with.
     static FOUND: Cell<Option<bool>> = const { Cell::new(None) };
 }
 
-/// Whether this isolate reports nothing. Asked before anything is made, moved or borrowed.
+/// Whether this isolate has no DSN. Each public function checks this first, before it makes,
+/// moves or borrows anything.
 #[inline]
 pub(crate) fn is_off(env: &Env) -> bool {
     match FOUND.get() {
@@ -44,8 +45,8 @@ pub(crate) fn is_configured(runtime: &impl Runtime, isolate: &Shared) -> bool {
 }
 // ANCHOR_END: guard
 
-/// The rate of the Worker's traces, as far as it is known without a wait. It is read once in
-/// an isolate's life; what a Secrets Store holds is none.
+/// The sample rate of traces, read once for each isolate. `None` if it is in a Secrets Store,
+/// because reading one waits.
 #[cfg(feature = "spans")]
 pub(crate) fn traces_sample_rate(
     runtime: &impl Runtime,
@@ -60,8 +61,8 @@ pub(crate) fn traces_sample_rate(
     isolate.try_borrow_mut().ok()?.traces(look)
 }
 
-/// Whether structured logs go out: `SENTRY_ENABLE_LOGS`, read once in an isolate's life. What
-/// a Secrets Store holds is not known without a wait, and counts as off.
+/// Whether structured logs are sent: `SENTRY_ENABLE_LOGS`, read once for each isolate. `false`
+/// if it is in a Secrets Store, because reading one waits.
 #[cfg(any(test, feature = "logs"))]
 pub(crate) fn sends_logs(runtime: &impl Runtime, isolate: &Shared) -> bool {
     use crate::platform::{Binding, is_on};

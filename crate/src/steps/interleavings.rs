@@ -1,11 +1,11 @@
 //! Every order in which three first captures can meet in one isolate.
 //!
 //! A run is a list of choices: which request starts, whose wait ends and how,
-//! who is cancelled, when time passes. The explorer replays the captures from
-//! scratch for each list, until there is no list left that it has not tried.
+//! which request is cancelled, when time passes. The explorer replays the captures from
+//! the beginning for each list, until it has tried all lists.
 //!
-//! A request is polled only when it starts or when a wait *of its own* has ended.
-//! So a request that would need another one's I/O to go on is found stuck.
+//! A request is polled only when it starts or when one of its own waits has ended.
+//! A request that depends on another request's I/O therefore gets stuck, and the test fails.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -44,8 +44,8 @@ enum Step {
     LoadExpires,
     /// The request is cancelled and its future dropped.
     Drop(usize),
-    /// The request is cancelled and nobody ever polls or drops its future: what
-    /// the runtime really does.
+    /// The request is cancelled, and its future is never polled and never dropped. The
+    /// runtime does the same.
     Abandon(usize),
 }
 
@@ -63,7 +63,7 @@ struct Run {
     expiries: usize,
     cancelled: usize,
     looks: usize,
-    /// Futures that were abandoned: kept, so that they are not dropped either.
+    /// Abandoned futures. They are kept here because an abandoned future must not be dropped.
     limbo: Vec<Pin<Box<dyn Future<Output = Option<Uuid>>>>>,
     history: Vec<Step>,
 }
@@ -90,7 +90,7 @@ impl Run {
 
     fn enabled(&self) -> Vec<Step> {
         let mut steps = Vec::new();
-        // One fault of each kind, and two in one run, are enough to meet.
+        // At most one fault of each kind and two faults in one run, to limit the number of runs.
         let faults_left = self.failures + self.expiries + self.cancelled < 2;
         let live = |request: usize| matches!(self.requests[request], Request::Running(_));
         let waiting: Vec<Waiting> = self
@@ -125,8 +125,8 @@ impl Run {
         let timers = waiting
             .iter()
             .any(|waiting| matches!(waiting.wait, Wait::Timer { .. }));
-        // A look that finds the isolate still loading changes nothing, so two of
-        // them in a row stand for any number, unless nothing else can happen.
+        // If a caller looks and finds the isolate still loading, nothing changes. So two such
+        // steps in a row stand for any number, unless no other step is possible.
         if timers && (self.looks < 2 || steps.is_empty()) {
             steps.push(Step::NextTimer);
         }
@@ -232,8 +232,8 @@ impl Run {
         true
     }
 
-    /// Whether the request with this timer is reading a secret: then the timer is
-    /// the one that ends its load.
+    /// Whether the request with this timer is reading a secret. If so, the timer is the time
+    /// limit of its load.
     fn is_loading(&self, timer: usize) -> bool {
         let waiting = self.world.waiting.borrow();
         let request = waiting.iter().find(|waiting| waiting.id == timer);
@@ -254,10 +254,10 @@ impl Run {
         }
     }
 
-    /// Of the loads that are not overdue, at most one is in flight.
+    /// Checks that at most one load is running, apart from loads that are overdue.
     fn check_loads(&self) {
         let now = self.world.now_ms.get();
-        // A loader's guard timer tells when its load began.
+        // The time limit of a load is a timer, so its due time shows when the load began.
         let waiting = self.world.waiting.borrow();
         let in_flight = waiting
             .iter()
@@ -306,8 +306,7 @@ impl Run {
                 Request::Cancelled => assert!(own.len() <= 1, "{story:?}"),
             }
         }
-        // Only the call whose own load failed, or took too long, returns without
-        // having done anything.
+        // Only a call whose own load failed or took too long may lose its event.
         let excused = self.failures + self.expiries;
         assert!(lost <= excused, "{lost} lost, {excused} excused: {story:?}");
     }

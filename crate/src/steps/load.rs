@@ -1,8 +1,7 @@
-//! Step 2, *load*: the bindings become a [`Config`].
+//! Step 2, *load*: turns the bindings into a [`Config`].
 //!
-//! Reading can wait (a Secrets Store binding is asynchronous) and can fail (a
-//! DSN can be malformed). [`load`] does the waiting, [`Config::resolve`] decides,
-//! and only the decision knows what a binding means.
+//! Reading a binding may wait (a Secrets Store is asynchronous) and may fail (a
+//! DSN can be malformed). [`load`] waits for the values; [`Config::resolve`] interprets them.
 
 use std::borrow::Cow;
 
@@ -11,18 +10,18 @@ use crate::platform::{Binding, Runtime, is_on};
 use crate::trace::sampling::Rate;
 use crate::wire::dsn::Dsn;
 
-/// Where events go. Its absence turns everything off.
+/// The address of the receiver. Without it, the crate does nothing.
 pub(crate) const DSN: &str = "SENTRY_DSN";
 /// Turns on one console line for each decision.
 pub(crate) const DEBUG: &str = "SENTRY_DEBUG";
 
-/// Writes stacks for a receiver that resolves them through source maps.
+/// Writes stacks in the form for a receiver that resolves them by source maps.
 pub(crate) const SOURCE_MAPS: &str = "SENTRY_SOURCE_MAPS";
 
 /// The share of traces that are recorded.
 pub(crate) const TRACES: &str = "SENTRY_TRACES_SAMPLE_RATE";
 
-/// Lets structured logs go out.
+/// Turns on structured logs.
 #[cfg(any(test, feature = "logs"))]
 pub(crate) const LOGS: &str = "SENTRY_ENABLE_LOGS";
 
@@ -45,10 +44,10 @@ pub(crate) const BINDINGS: [&str; 13 + cfg!(any(test, feature = "logs")) as usiz
     "SENTRY_ACCESS_CLIENT_SECRET",
 ];
 
-/// Sentry refuses longer releases.
+/// The longest release that Sentry accepts.
 /// <https://docs.sentry.io/platforms/javascript/configuration/releases/>
 const MAX_RELEASE: usize = 200;
-/// Sentry refuses longer environments.
+/// The longest environment that Sentry accepts.
 /// <https://docs.sentry.io/platforms/javascript/configuration/environments/>
 const MAX_ENVIRONMENT: usize = 64;
 
@@ -58,42 +57,44 @@ pub(crate) struct Config {
     pub(crate) dsn: Dsn,
     pub(crate) release: Option<Cow<'static, str>>,
     pub(crate) environment: Cow<'static, str>,
-    /// Unset: traces are continued and passed on, and nothing is decided about them.
+    /// If unset, traces are continued and passed on without a sampling decision.
     pub(crate) traces_sample_rate: Option<Rate>,
     pub(crate) sample_rate: f32,
-    /// Whether the receiver resolves stacks through source maps.
+    /// Whether the receiver resolves stacks by source maps.
     pub(crate) source_maps: bool,
-    /// An address that takes the envelopes in the DSN's place.
+    /// The address to which envelopes are sent instead of that of the DSN.
     pub(crate) tunnel: Option<String>,
-    /// Whether [`SERVICE`] carries the envelopes, and not the internet.
+    /// Whether envelopes are sent through the service binding [`SERVICE`] instead of the
+    /// internet.
     pub(crate) has_service: bool,
     pub(crate) access: Option<(String, String)>,
 }
 
-/// What was wrong with a binding: its name, never its value.
+/// What is wrong with a binding. It has the binding's name and never its value, which may be
+/// secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Complaint {
     pub(crate) binding: &'static str,
     pub(crate) problem: &'static str,
 }
 
-/// A usable configuration and what was ignored to get it.
+/// A usable configuration, and the complaints about bindings that were ignored.
 #[derive(Clone, Debug)]
 pub(crate) struct Loaded {
     pub(crate) config: Config,
     pub(crate) complaints: Vec<Complaint>,
 }
 
-/// What was read from one binding.
+/// The value of one binding.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) enum Value {
     #[default]
     Absent,
     Text(String),
     NotText,
-    /// A binding that fetches.
+    /// A service binding.
     Service,
-    /// A Secrets Store that did not answer with a secret.
+    /// A Secrets Store that did not return a secret.
     Unreadable,
 }
 
@@ -136,7 +137,7 @@ pub(crate) async fn load(runtime: &impl Runtime) -> Result<Loaded, Complaint> {
 }
 // ANCHOR_END: load
 
-/// The same without waiting, for a panic: a Secrets Store reads as unreadable.
+/// Loads without waiting, for a panic. A Secrets Store counts as unreadable.
 pub(crate) fn load_now(runtime: &impl Runtime) -> Result<Loaded, Complaint> {
     let read_now = |name| match runtime.binding(name) {
         Binding::Absent => Value::Absent,
@@ -166,12 +167,12 @@ async fn read_binding(runtime: &impl Runtime, name: &'static str) -> Value {
 }
 
 impl Config {
-    /// The pure decision of this step.
+    /// Interprets the values of the bindings. Reads nothing and waits for nothing.
     ///
-    /// An unusable DSN is an error, because without it there is nothing to
-    /// deliver to. An unusable service is one too: whoever binds it does not want the events
-    /// on the internet, and that is where they would go by default. Anything else that cannot be used is complained about and its
-    /// default applies.
+    /// An unusable DSN is an error, because then there is no receiver. An unusable service is
+    /// also an error: an application that binds a service keeps its events off the internet,
+    /// and the default would send them there. For every other unusable binding there is a
+    /// complaint, and its default is used.
     pub(crate) fn resolve(runtime: &impl Runtime, values: &Values) -> Result<Loaded, Complaint> {
         let dsn = resolve_dsn(runtime, values)?;
         let has_service = resolve_service(values)?;
@@ -201,10 +202,10 @@ impl Config {
             has_service,
             access: resolve_access(values, &mut complaints),
         };
-        // `SENTRY_DEBUG` is read where a line would be written, also before there is a
-        // configuration; here it is only checked.
+        // `SENTRY_DEBUG` is only checked here. It is read whenever a line would be written, also
+        // before there is a configuration.
         resolve_switch(values, DEBUG, &mut complaints);
-        // So is `SENTRY_ENABLE_LOGS`, where a log is to be kept.
+        // `SENTRY_ENABLE_LOGS` is only checked here, too. It is read at the first log.
         #[cfg(any(test, feature = "logs"))]
         resolve_switch(values, LOGS, &mut complaints);
         Ok(Loaded { config, complaints })
@@ -229,8 +230,8 @@ fn resolve_dsn(runtime: &impl Runtime, values: &Values) -> Result<Dsn, Complaint
     }
 }
 
-/// Text that is present and not blank. Blank counts as absent: `wrangler` has no
-/// way to unset a var of a parent environment other than making it empty.
+/// The text of a binding. A blank text counts as absent, because in `wrangler` a var of a
+/// parent environment cannot be removed, only made blank.
 fn text<'v>(
     values: &'v Values,
     name: &'static str,
@@ -320,7 +321,7 @@ fn resolve_rate(
     rate
 }
 
-/// A switch that is off unless it says otherwise.
+/// The value of a switch, which is off by default.
 fn resolve_switch(values: &Values, name: &'static str, complaints: &mut Vec<Complaint>) -> bool {
     let Some(text) = text(values, name, complaints) else {
         return false;
@@ -357,7 +358,7 @@ fn resolve_service(values: &Values) -> Result<bool, Complaint> {
     match values.get(SERVICE) {
         Value::Absent => Ok(false),
         Value::Service => Ok(true),
-        // A parent environment's var can only be made blank, not removed.
+        // In `wrangler` a var of a parent environment cannot be removed, only made blank.
         Value::Text(text) if text.trim().is_empty() => Ok(false),
         Value::Text(_) | Value::NotText | Value::Unreadable => Err(Complaint {
             binding: SERVICE,
@@ -426,7 +427,7 @@ pub(crate) mod tests {
         Config::resolve(&Fake::default(), &bound(pairs)).expect("a usable DSN")
     }
 
-    /// A configuration for tests of what comes after this step.
+    /// A configuration for the tests of later steps.
     pub(crate) fn config(pairs: &[(&'static str, &str)]) -> Config {
         let dsn = (DSN, "https://key@s.example.com/1");
         resolve(&[&[dsn], pairs].concat()).config
@@ -584,7 +585,7 @@ pub(crate) mod tests {
             assert_eq!(loaded.config.sample_rate, rate, "{value}");
             let loaded = resolve(&[("SENTRY_TRACES_SAMPLE_RATE", value)]);
             let traces = loaded.config.traces_sample_rate.map(Rate::share);
-            // 0 is a decision, and not the same as none.
+            // The rate 0 is a sampling decision; no rate means that there is none.
             assert_eq!(traces, Some(rate), "{value}");
         }
         for value in ["1.01", "-0.1", "NaN", "inf", "half", "50%", "1,0"] {
@@ -697,7 +698,7 @@ pub(crate) mod tests {
         *fake.world.reflex.borrow_mut() = Some(|_| Outcome::Secret(Some(GOOD_DSN.to_owned())));
         let loaded = block_on(load(&fake)).expect("a usable DSN");
         assert!(loaded.config.dsn.text.contains("@sentry.example.com/"));
-        // A panic cannot wait, so it has to do without.
+        // A panic cannot wait for a Secrets Store, so its load fails.
         assert_eq!(load_now(&fake).expect_err("not now").binding, DSN);
     }
 

@@ -1,10 +1,10 @@
 //! The six steps of a capture, in order. Each module is one of them or a part of one.
 //!
-//! - step 1, `guard`: is there a `SENTRY_DSN` at all?
-//! - step 2, `load`: the bindings become a configuration.
-//! - steps 3 and 4, `slot`: a failed load is tried again; a client is made once.
-//! - step 5, `client`: what an isolate keeps once it is ready.
-//! - step 6, `prepare` and `deliver`: the error becomes an envelope and leaves.
+//! - step 1, `guard`: checks whether there is a `SENTRY_DSN`.
+//! - step 2, `load`: turns the bindings into a configuration.
+//! - steps 3 and 4, `slot`: tries a failed load again, and makes one client for each isolate.
+//! - step 5, `client`: what an isolate keeps for all its captures.
+//! - step 6, `prepare` and `deliver`: turn the error into an envelope and send it.
 
 pub(crate) mod before_send;
 pub(crate) mod client;
@@ -31,12 +31,12 @@ use load::{Complaint, load};
 use prepare::Parcel;
 use slot::{Shared, Ticket, Turn};
 
-/// No capture takes longer than this, in milliseconds, whatever goes wrong.
+/// The most milliseconds that a capture takes, also if something fails.
 pub(crate) const CAPTURE_MS: f64 = 5_000.0;
-/// A load that takes longer than this counts as failed.
+/// A load that takes longer than this many milliseconds counts as failed.
 pub(crate) const LOAD_MS: f64 = 2_000.0;
-/// How often a caller looks whether another one's load is done: at first, and
-/// at most.
+/// How long a caller waits, in milliseconds, before it checks again whether another caller's
+/// load has ended: the first time, and at most.
 const FIRST_LOOK_MS: u32 = 5;
 const LONGEST_LOOK_MS: u32 = 50;
 
@@ -88,15 +88,15 @@ pub(crate) async fn finish_within(
 }
 // ANCHOR_END: capture
 
-/// How long an answer may take, in milliseconds, and who waits for it.
+/// How long an answer may take, in milliseconds, and what waits for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wait {
     /// The request that captured.
     For(u32),
-    /// Nobody, because the instance ends.
+    /// Nothing waits, because the WebAssembly instance ends.
     Nobody(u32),
-    /// Nobody, and the runtime may drop the request as well: it is kept for the next
-    /// instance until it is answered.
+    /// Nothing waits, and the runtime may also drop the request. Therefore the request is kept
+    /// until it is answered, so that the next WebAssembly instance can send it again.
     NextInstance(u32),
 }
 
@@ -120,8 +120,8 @@ fn ready(isolate: &Shared) -> Option<Rc<IsolateClient>> {
     isolate.try_borrow().ok()?.ready()
 }
 
-/// The isolate's client without waiting, for a panic: the one that is ready, or one of what
-/// can be read at once.
+/// The isolate's client without waiting, for a panic. If there is none yet, one is made from the
+/// bindings that can be read at once.
 pub(crate) fn client_now(runtime: &impl Runtime, isolate: &Shared) -> Option<Rc<IsolateClient>> {
     match ready(isolate) {
         Some(client) => Some(client),
@@ -131,8 +131,8 @@ pub(crate) fn client_now(runtime: &impl Runtime, isolate: &Shared) -> Option<Rc<
     }
 }
 
-/// The isolate's client, for what passes a trace on: at once if there is one, else within the
-/// time that a load may take.
+/// The isolate's client, for a call that passes a trace on. If there is none yet, waits for a
+/// load, `LOAD_MS` at most.
 pub(crate) async fn ready_client(
     runtime: &impl Runtime,
     isolate: &Shared,
@@ -226,7 +226,7 @@ impl Drop for GiveBack<'_> {
 }
 // ANCHOR_END: give_back
 
-/// Names an unusable binding, once for each isolate.
+/// Writes a complaint about a binding to the console, once for each isolate.
 fn complain(runtime: &impl Runtime, isolate: &Shared, complaint: Complaint) {
     let news = isolate
         .try_borrow_mut()
@@ -342,8 +342,8 @@ mod tests {
         assert!((late_ms..=CAPTURE_MS).contains(&took_ms), "{took_ms}");
     }
 
-    /// Runs what waits for more than timers, of which only the timers end, each at its time.
-    /// Says how long each was.
+    /// Runs a future of whose waits only the timers end, each at its due time. Returns its output
+    /// and the length of each timer.
     fn with_timers_only<F: Future>(fake: &Fake, future: F) -> (F::Output, Vec<u64>) {
         *fake.world.reflex.borrow_mut() = None;
         let mut future = pin!(future);
@@ -365,7 +365,7 @@ mod tests {
         }
     }
 
-    /// A store that has to be asked for the DSN, and has not answered yet.
+    /// A runtime whose DSN is in a Secrets Store that has not answered yet.
     fn asking() -> Fake {
         let fake = Fake::default();
         let secret = Binding::Secret(());
@@ -410,12 +410,12 @@ mod tests {
 
     #[test]
     fn step_2_load_what_only_passes_a_trace_on_waits_as_long_as_a_load_may_take() {
-        // Its own load.
+        // The capture's own load.
         let fake = asking();
         let (none, timers) = with_timers_only(&fake, ready_client(&fake, &isolate()));
         assert!(none.is_none());
         assert_eq!(timers, [LOAD_MS as u64]);
-        // That of another, which it looks for less and less often.
+        // The load of another capture, which is checked at growing intervals.
         let isolate = isolate();
         let _ = isolate.borrow_mut().turn(fake.now_ms(), 2.0 * CAPTURE_MS);
         let (none, timers) = with_timers_only(&fake, ready_client(&fake, &isolate));
@@ -506,7 +506,7 @@ mod tests {
         let isolate = isolate();
         assert!(capture_one(&fake, &isolate).is_some());
         let first = isolate.borrow().ready().expect("a client");
-        // Changed bindings are not looked at again.
+        // Changed bindings are not read again.
         fake.world
             .bind("SENTRY_DSN", "https://key@other.example.com/2");
         assert!(capture_one(&fake, &isolate).is_some());
@@ -567,8 +567,8 @@ mod tests {
             |_| Outcome::Posted(Err(PostError::Network)),
             |_| Outcome::Posted(Err(PostError::TimedOut)),
         ] {
-            // A plain DSN needs no waiting, so only posts reach the reflex; the
-            // guard timer of the load is dropped before it is polled.
+            // A plain DSN is read without waiting, so only posts reach the reflex. The timer that
+            // limits the load is dropped before it is polled.
             let fake = answering(reflex);
             let isolate = isolate();
             assert_eq!(capture_one(&fake, &isolate), None);
@@ -645,7 +645,7 @@ mod tests {
             for each in Category::ALL {
                 beat(&fake, &isolate, each);
             }
-            // All but the one that is paused.
+            // All except the paused category.
             let sent = fake.world.posted.borrow().len();
             assert_eq!(sent, Category::COUNT, "{category:?}");
         }

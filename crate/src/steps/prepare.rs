@@ -1,8 +1,8 @@
-//! Step 6, first half, *capture*: whether something is sent, and as what.
+//! Step 6, first half, *capture*: decides whether an item is sent, and what the item contains.
 //!
-//! All of it is decided here: the receiver's limits, sampling, the application's limit and its
-//! hook, the size. `sentry-core` decides some of it too, but it accounts for each loss with a time
-//! stamp that it cannot take on this platform.
+//! This step applies the receiver's limits, sampling, the limit of repeats, the application's
+//! hook and the limit of size. `sentry-core` could do some of this, but it records each loss with
+//! a time stamp, which it cannot take on this platform.
 
 use std::rc::Rc;
 
@@ -19,24 +19,24 @@ use crate::trace::Trace;
 use crate::trace::head::Random;
 use crate::wire::envelope::{self, Envelope, Sender};
 
-/// What is to be sent, as far as it is known before there is a client.
+/// The content to be sent, as far as it is known before there is a client.
 #[expect(
     clippy::large_enum_variant,
     reason = "nearly always it is an event, and a box would be an allocation for each"
 )]
 pub(crate) enum Parcel {
-    /// What becomes an event, if it is sampled in and the application lets it go.
+    /// The draft of an event. Sampling and the application's hook may still drop it.
     Event(Draft),
-    /// Any other item, which the client's release and environment are still to be written
-    /// into. `None` means that it is not sent.
+    /// Any other item. It is made with the client's release and environment. If `Make` returns
+    /// `None`, nothing is sent.
     Item(Category, Make),
 }
 
-/// Makes an item once there is a client.
+/// Makes an item as soon as there is a client.
 pub(crate) type Make = Box<dyn FnOnce(&IsolateClient) -> Option<Box<dyn Item>>>;
 
 impl Parcel {
-    /// What it counts as when a receiver limits rates.
+    /// The category in which a receiver limits its rate.
     fn category(&self) -> Category {
         match self {
             Parcel::Event(_) => Category::Error,
@@ -94,7 +94,7 @@ fn is_allowed(client: &IsolateClient, category: Category, now_ms: f64) -> bool {
     limits.is_ok_and(|limits| limits.allow(category, now_ms))
 }
 
-/// An item and the trace that it is a part of, if it says so itself.
+/// An item, and the trace that it is a part of, if the item has one of its own.
 type Traced = (Box<dyn Item>, Option<Rc<Trace>>);
 
 // ANCHOR: event
@@ -146,9 +146,9 @@ fn sampled_in(runtime: &impl Runtime, rate: f32) -> bool {
     at < f64::from(rate)
 }
 
-/// A random id for the event, and what a trace that begins with it is made of: one call
-/// into the platform gives both. `Uuid::new_v4` would do the first, and it panics where
-/// there are no random numbers.
+/// A random id for the event, and random numbers for a trace that begins with the event. One
+/// call into the platform gives both. `Uuid::new_v4` is not used, because it panics if the
+/// platform has no random numbers.
 fn ids(runtime: &impl Runtime) -> Option<(Uuid, Random)> {
     let Some(bytes) = runtime.random_bytes::<40>() else {
         runtime.debug("no random numbers here; event lost");

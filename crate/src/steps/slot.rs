@@ -1,8 +1,8 @@
 //! Steps 3 and 4, *load failure* and *initialise once*: one client for each
-//! isolate, whichever way in comes first.
+//! isolate, made for the first way in that needs it.
 //!
-//! This is a state machine and nothing else. It never waits and never calls
-//! out, so every interleaving of its callers can be enumerated in a native test.
+//! This module is a state machine. It never waits and never calls the platform, so a native
+//! test can enumerate every interleaving of its callers.
 //!
 //! ```text
 //!            turn: Load                 loaded
@@ -12,12 +12,12 @@
 //!      └─────────────────────┘  └── a new ticket        └─ for the isolate's life
 //! ```
 //!
-//! A load that was given up can come home when the one in its place has failed: then
-//! `loaded` leads from absent to ready.
+//! A load that was given up may still succeed, after the load that replaced it has failed. In
+//! that case `loaded` leads from absent to ready.
 //!
-//! Callers that find the isolate loading do not wait for the loader's future:
-//! the runtime cancels a request that depends on another request's I/O. They
-//! look again on a timer of their own, and take over when the loader is late.
+//! Callers that find the isolate loading do not wait for the loader's future, because
+//! the runtime cancels a request that depends on another request's I/O. Each such caller
+//! checks again on its own timer, and starts a load itself when the loader is late.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -41,18 +41,18 @@ pub(crate) fn shared() -> &'static Shared {
     ISOLATE.with(|isolate| *isolate)
 }
 
-/// Names one load, so that a loader that was given up cannot undo a later one.
+/// Identifies one load, so that the failure of a load that was given up cannot end a later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket(u64);
 
-/// What a caller is to do next.
+/// The next action of a caller.
 #[derive(Debug)]
 pub(crate) enum Turn<C> {
     /// Load, then call [`Isolate::loaded`] or [`Isolate::failed`].
     Load(Ticket),
-    /// Somebody else is loading. Sleep on a timer of your own and ask again.
+    /// Another caller is loading. Sleep on your own timer, then call `turn` again.
     Wait,
-    /// Here is the client.
+    /// The client is ready.
     Ready(Rc<C>),
 }
 
@@ -97,7 +97,7 @@ impl<C> Isolate<C> {
         *self.configured.get_or_insert_with(look)
     }
 
-    /// The rate of the Worker's traces. `look` is called once in the isolate's life.
+    /// The sample rate of traces. `look` is called once in the isolate's life.
     #[cfg(feature = "spans")]
     pub(crate) fn traces(
         &mut self,
@@ -106,7 +106,7 @@ impl<C> Isolate<C> {
         *self.traces.get_or_insert_with(look)
     }
 
-    /// Whether logs go out. `look` is called once in the isolate's life.
+    /// Whether logs are sent. `look` is called once in the isolate's life.
     #[cfg(any(test, feature = "logs"))]
     pub(crate) fn logs(&mut self, look: impl FnOnce() -> bool) -> bool {
         *self.logs.get_or_insert_with(look)
@@ -174,7 +174,7 @@ impl<C> Isolate<C> {
         }
     }
 
-    /// Whether this complaint is new to the isolate. Says so once.
+    /// Whether this complaint is new in the isolate. `true` once for each complaint.
     pub(crate) fn is_news(&mut self, complaint: Complaint) -> bool {
         let news = !self.complained.contains(&complaint);
         if news {
@@ -218,7 +218,7 @@ mod tests {
         let mut isolate = Isolate::new();
         let dead = ticket(&mut isolate, 0.0);
         let next = ticket(&mut isolate, 100.0);
-        // Should it come back after all, it cannot undo the one that took over.
+        // The late failure of the first load does not end the load that replaced it.
         isolate.failed(dead);
         assert!(matches!(isolate.turn(150.0, LOAD_MS), Turn::Wait));
         isolate.failed(next);
@@ -246,8 +246,8 @@ mod tests {
         assert_eq!(isolate.ready().as_deref(), Some(&1));
     }
 
-    /// Every way from one state to another, and its name in the book's diagram. A
-    /// test of the book compares the two.
+    /// Every transition from one state to another, with its name in the book's diagram. A test of
+    /// the book compares the two.
     const TRANSITIONS: [(&str, &str, &str); 4] = [
         ("absent", "loading", "first capture"),
         ("absent", "ready", "loaded late"),
@@ -255,7 +255,8 @@ mod tests {
         ("loading", "ready", "loaded"),
     ];
 
-    /// What happens to an isolate. A load ends once, the oldest first or last.
+    /// One step in the life of an isolate. Each load ends once. `oldest` chooses between the
+    /// oldest and the newest of the loads that have not ended.
     #[derive(Clone, Copy)]
     enum Step {
         Turn { is_late: bool },

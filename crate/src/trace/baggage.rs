@@ -1,5 +1,4 @@
-//! The header `baggage`: entries of several vendors, of which those that begin with
-//! `sentry-` are Sentry's.
+//! The header `baggage`: entries of several vendors. Sentry's entries begin with `sentry-`.
 //!
 //! <https://develop.sentry.dev/sdk/foundations/trace-propagation/dynamic-sampling-context/#baggage-header>
 //! and <https://www.w3.org/TR/baggage/>
@@ -8,31 +7,30 @@ use std::borrow::Cow;
 
 /// The header's name.
 pub(crate) const NAME: &str = "baggage";
-/// The most that the header may hold, in bytes. <https://www.w3.org/TR/baggage/#limits>
+/// The largest header, in bytes. <https://www.w3.org/TR/baggage/#limits>
 pub(crate) const MAX_BYTES: usize = 8_192;
 
 const PREFIX: &str = "sentry-";
 
-/// What a trace may add to one message of a queue, and to all messages of a batch, in bytes:
-/// a queue takes 128 KB for a message and 256 KB at once.
+/// How many bytes a trace may add to one message of a queue, and to all messages of a batch. A
+/// queue accepts 128 KB for a message and 256 KB at once.
 /// <https://developers.cloudflare.com/queues/platform/limits/>
 #[cfg(any(test, feature = "queue"))]
 const MAX_MESSAGE: usize = 1_200;
 #[cfg(any(test, feature = "queue"))]
 const MAX_BATCH: usize = 65_536;
-/// What it adds without baggage: 51 bytes of ids, and the properties of JSON that hold them.
+/// How many bytes a trace adds without its baggage: 51 bytes of ids, and the JSON around them.
 #[cfg(any(test, feature = "queue"))]
 const BESIDE: usize = 101;
 
-/// How much baggage each of so many messages carries at most.
+/// The most bytes of baggage for each message, if this many messages are sent together.
 #[cfg(any(test, feature = "queue"))]
 pub(crate) fn room(messages: usize) -> usize {
     let each = MAX_BATCH / messages.max(1);
     each.min(MAX_MESSAGE).saturating_sub(BESIDE)
 }
 
-/// The entries that Sentry specifies, those first without which a receiver knows least of a
-/// trace.
+/// The entries that Sentry specifies, the most important ones first.
 #[cfg(any(test, feature = "queue"))]
 const KNOWN: [&str; 9] = [
     "trace_id",
@@ -46,9 +44,9 @@ const KNOWN: [&str; 9] = [
     "transaction",
 ];
 
-/// Entries of Sentry's in at most `max` bytes, as they are if they fit. Otherwise those that
-/// Sentry specifies come first, and the others as far as there is room. An entry that does not
-/// fit is left out, and none is cut.
+/// Limits Sentry's entries to `max` bytes. Entries that fit are returned unchanged. Otherwise
+/// the entries that Sentry specifies come first, then others as long as there is room. An entry
+/// that does not fit is left out; no entry is cut.
 #[cfg(any(test, feature = "queue"))]
 pub(crate) fn bounded(ours: String, max: usize) -> String {
     if ours.len() <= max {
@@ -67,14 +65,14 @@ pub(crate) fn bounded(ours: String, max: usize) -> String {
     kept
 }
 
-/// The key of an entry of Sentry's, without `sentry-`.
+/// The key of one of Sentry's entries, without `sentry-`.
 #[cfg(any(test, feature = "queue"))]
 fn key(entry: &str) -> Option<&str> {
     let entry = entry.strip_prefix(PREFIX)?;
     Some(entry.split_once('=').map_or(entry, |(key, _)| key).trim())
 }
 
-/// The entries of a header, blanks around them taken off.
+/// The entries of a header, without blanks around them.
 fn entries(value: &str) -> impl Iterator<Item = &str> {
     value
         .split(',')
@@ -82,8 +80,8 @@ fn entries(value: &str) -> impl Iterator<Item = &str> {
         .filter(|one| !one.is_empty())
 }
 
-/// Sentry's entries as they stand, joined by commas. Entries that do not fit any more
-/// are left out; whoever sent them has exceeded the limit.
+/// Sentry's entries without a change, joined by commas. Entries beyond the limit of the
+/// header are left out.
 pub(crate) fn sentry_entries(value: &str) -> String {
     let mut ours = String::new();
     for entry in entries(value).filter(|entry| entry.starts_with(PREFIX)) {
@@ -92,18 +90,18 @@ pub(crate) fn sentry_entries(value: &str) -> String {
     ours
 }
 
-/// The keys, without `sentry-`, and values of Sentry's entries, in their order. The
-/// values are for [`decode`]. An entry without `=` has no value and is not among them.
+/// The keys, without `sentry-`, and the encoded values of Sentry's entries, in their order.
+/// [`decode`] decodes a value. An entry without `=` is left out, because it has no value.
 pub(crate) fn pairs(value: &str) -> impl Iterator<Item = (&str, &str)> {
     entries(value).filter_map(|entry| {
         let (key, value) = entry.strip_prefix(PREFIX)?.split_once('=')?;
-        // What follows a semicolon are properties of the entry.
+        // The properties of an entry follow after a semicolon.
         let value = value.split(';').next().unwrap_or_default();
         Some((key.trim(), value.trim()))
     })
 }
 
-/// Appends an entry of Sentry's, if it fits.
+/// Appends one of Sentry's entries, if it fits.
 pub(crate) fn push(to: &mut String, key: &str, value: &str) {
     let before = to.len();
     if before > 0 {
@@ -118,9 +116,8 @@ pub(crate) fn push(to: &mut String, key: &str, value: &str) {
     }
 }
 
-/// What a request's header becomes when our entries join it, or nothing if it stays as
-/// it is: where it has entries of Sentry's already, where there is nothing to add, and
-/// where nothing fits.
+/// A request's header with our entries added. `None` if the header must not change: if it
+/// already has entries of Sentry, if there are no entries to add, or if none fits.
 pub(crate) fn join(existing: Option<&str>, ours: &str) -> Option<String> {
     let existing = existing.unwrap_or_default().trim();
     if entries(existing).any(|entry| entry.starts_with(PREFIX)) {
@@ -133,7 +130,7 @@ pub(crate) fn join(existing: Option<&str>, ours: &str) -> Option<String> {
     (joined.len() > existing.len()).then_some(joined)
 }
 
-/// Appends an entry, if the whole has at most `max` bytes with it.
+/// Appends an entry, if the text then has at most `max` bytes.
 fn append(to: &mut String, entry: &str, max: usize) {
     let comma = usize::from(!to.is_empty());
     if to.len() + comma + entry.len() <= max {
@@ -146,7 +143,7 @@ fn append(to: &mut String, entry: &str, max: usize) {
 
 const UPPER: &[u8; 16] = b"0123456789ABCDEF";
 
-/// Percent-encodes all but the characters that JavaScript's `encodeURIComponent` leaves.
+/// Percent-encodes the same characters as JavaScript's `encodeURIComponent`.
 fn encode(to: &mut String, text: &str) {
     for byte in text.bytes() {
         match byte {
@@ -163,7 +160,7 @@ fn encode(to: &mut String, text: &str) {
     }
 }
 
-/// Undoes percent-encoding. What is no code stays as it is.
+/// Decodes percent-encoding. Malformed codes are not changed.
 pub(crate) fn decode(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);

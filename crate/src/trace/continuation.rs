@@ -1,4 +1,4 @@
-//! From what came in to a [`Trace`]: one function, [`Trace::start`].
+//! Makes a [`Trace`] from the incoming headers: one function, [`Trace::start`].
 
 use super::dsc::Dsc;
 use super::head::{Own, Random, Trace, span_of};
@@ -7,30 +7,30 @@ use super::sentry_trace::SentryTrace;
 use super::traceparent::Traceparent;
 use super::{SpanId, TraceId};
 
-/// What reached a run of a handler. Everything may be missing.
+/// The trace data that a run of a handler received. Every part may be missing.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Incoming<'a> {
     pub(crate) sentry_trace: Option<&'a str>,
     pub(crate) baggage: Option<&'a str>,
     pub(crate) traceparent: Option<&'a str>,
-    /// The id of the Workflow's instance, where the run is one of a Workflow.
+    /// The id of the instance, if the run is one of a Workflow.
     pub(crate) instance: Option<&'a str>,
-    /// The platform's own span, where it traces this run itself.
+    /// The platform's own span, if the platform traces this run.
     pub(crate) platform: Option<(TraceId, SpanId)>,
 }
 
 impl Trace {
-    /// The trace that a run is part of. In this order:
+    /// The trace that a run is part of. The first of these that exists:
     ///
-    /// 1. that of a `sentry-trace`, unless it is malformed or of another organisation,
-    ///    which make the run the head of a trace whatever `traceparent` says;
-    /// 2. that of a `traceparent`, where there is no `sentry-trace`;
-    /// 3. that of a Workflow's instance: the same for each replay;
-    /// 4. the platform's own;
-    /// 5. a new one.
+    /// 1. the trace of `sentry-trace`. If that header is malformed or of another organisation,
+    ///    the run begins a new trace and `traceparent` is ignored;
+    /// 2. the trace of `traceparent`;
+    /// 3. the trace of a Workflow's instance, which is the same for each replay;
+    /// 4. the platform's own trace;
+    /// 5. a new trace.
     ///
-    /// The run of a Workflow has the same span in each replay, so that the steps of all of
-    /// them are below one span.
+    /// The run of a Workflow has the same span in each replay, so that the steps of all
+    /// replays are below one span.
     pub(crate) fn start(
         incoming: &Incoming<'_>,
         own: &Own<'_>,
@@ -73,7 +73,7 @@ impl Trace {
         let is_platforms = incoming
             .platform
             .filter(|platform| (platform.0, Some(platform.1)) == (trace_id, parent));
-        // Where the run sends no span of its own, its events belong to the platform's.
+        // A run that sends no spans puts its events on the platform's span.
         if let Some((_, platform)) = is_platforms
             && !trace.records
         {
@@ -99,8 +99,8 @@ impl Trace {
     }
 }
 
-/// The random value of a trace that came in: its own, else one that agrees with its
-/// flag and rate, else one derived from its id.
+/// The random value of an incoming trace: the one it carries, or else one that agrees with its
+/// flag and its rate, or else one derived from its id.
 fn shared_rand(header: &SentryTrace, dsc: &Dsc) -> Rand {
     let read = |key| dsc.get(key);
     if let Some(rand) = read("sample_rand").as_deref().and_then(Rand::read) {
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn the_decision_matrix_of_sentrys_specification_holds() {
         type Row = (Option<&'static str>, Option<f64>, bool, Option<bool>);
-        // The incoming flag, the rate, are spans sent, the flag that goes out.
+        // The incoming flag, the rate, whether spans are sent, the outgoing flag.
         let table: [Row; 12] = [
             (None, None, false, None),
             (None, Some(0.0), false, Some(false)),
@@ -236,7 +236,7 @@ mod tests {
         let trace = start(with_sentry(&header, Some(text)), Some(0.8));
         assert_eq!(trace.sampled, Some(true));
         assert_eq!(trace.dsc().as_baggage(), text);
-        // Without Sentry's baggage it is empty, and ours is not put in its place.
+        // Without Sentry's entries in the baggage, the DSC stays empty. Ours does not replace it.
         let trace = start(with_sentry(&header, Some("other=1")), Some(1.0));
         assert!(trace.dsc().is_empty());
     }
@@ -266,7 +266,7 @@ mod tests {
         let derived = Rand::of_trace(&header("").trace_id);
         assert_eq!(shared_rand(&header(""), &dsc), derived);
         assert_eq!(shared_rand(&header("-1"), &Dsc::default()), derived);
-        // One that came in counts, whatever else there is; one that is none does not.
+        // A valid incoming value is always used; an invalid one is ignored.
         let given = Dsc::incoming(Some("sentry-sample_rate=0.25,sentry-sample_rand=0.5"));
         assert_eq!(
             shared_rand(&header("-1"), &given),
@@ -316,7 +316,7 @@ mod tests {
             (first.trace_id, first.sampled),
             (second.trace_id, second.sampled)
         );
-        // The steps of all replays are below one span, and no two have the same one.
+        // The steps of all replays are below one span, and each step has its own span.
         assert_eq!(first.span_id, second.span_id);
         assert_ne!(first.span(1), second.span(1));
         // 0x5d1b / 65535 = 0.363698
@@ -325,7 +325,7 @@ mod tests {
             Trace::start(&instance, &own(Some(0.363)), None, [1; 24]).sampled,
             Some(false)
         );
-        // The trace of the creator is before it.
+        // The trace of the creator takes precedence.
         let header = format!("{TRACE}-{SPAN}");
         let created = Incoming {
             sentry_trace: Some(&header),

@@ -1,8 +1,8 @@
-//! The dynamic sampling context (DSC): what the head of a trace tells everybody in it.
+//! The dynamic sampling context (DSC): data of the head of a trace for every service in it.
 //!
-//! It is kept as the text of a `baggage` header from the moment it is known. What came
-//! in is passed on without a change, unknown entries included, and the two places that
-//! it goes to (the `baggage` of a request, `trace` in an envelope's headers) agree.
+//! The DSC is kept as the text of a `baggage` header. So an incoming DSC is passed on without a
+//! change, unknown entries included, and it is the same in the `baggage` of a request and in
+//! `trace` of an envelope's headers.
 //!
 //! <https://develop.sentry.dev/sdk/foundations/trace-propagation/dynamic-sampling-context/>
 
@@ -11,11 +11,11 @@ use super::baggage;
 use super::sampling::{Rand, Rate};
 use crate::item::json::Json;
 
-/// A DSC that changes no more.
+/// A DSC. It never changes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Dsc(String);
 
-/// What the head of a trace knows about itself.
+/// The data of a run that begins a trace.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head<'a> {
     pub(crate) trace_id: TraceId,
@@ -23,14 +23,14 @@ pub(crate) struct Head<'a> {
     pub(crate) release: Option<&'a str>,
     pub(crate) environment: &'a str,
     pub(crate) org_id: Option<&'a str>,
-    /// The decision, where one was made.
+    /// The sampling decision, if one was made.
     pub(crate) decision: Option<Decision>,
-    /// A name of few values that is no URL and has no ids in it, so that it may be sent
-    /// to every service of the trace. It is left out where there is no decision.
+    /// The transaction's name. It is sent to every service of the trace, so it must not be a URL
+    /// and must not contain ids. Without a decision it is left out.
     pub(crate) transaction: Option<&'a str>,
 }
 
-/// A decision and what it was made from: `rand < rate` if, and only if, `sampled`.
+/// A decision with the values that it was made from: `sampled` is `rand < rate`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Decision {
     pub(crate) sampled: bool,
@@ -39,13 +39,13 @@ pub(crate) struct Decision {
 }
 
 impl Dsc {
-    /// The DSC that came in with a `sentry-trace`. Without any entry of Sentry's it is
-    /// empty, and stays empty: the head is an SDK that knows no DSC.
+    /// The DSC that came in with a `sentry-trace`. Without entries of Sentry it is empty and
+    /// stays empty, because the head of that trace is an SDK without DSC.
     pub(crate) fn incoming(baggage: Option<&str>) -> Self {
         Dsc(baggage::sentry_entries(baggage.unwrap_or_default()))
     }
 
-    /// The DSC of a trace whose head this run is.
+    /// The DSC of a trace that this run begins.
     pub(crate) fn of_head(head: &Head<'_>) -> Self {
         let mut text = String::with_capacity(256);
         let mut push = |key, value: &str| baggage::push(&mut text, key, value);
@@ -74,12 +74,12 @@ impl Dsc {
         &self.0
     }
 
-    /// Whether there is nothing in it. Then an envelope has no `trace` header.
+    /// Whether the DSC has no entries. In that case an envelope has no `trace` header.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The value of a key. Of two entries with one key, the last counts.
+    /// The value of a key. If a key occurs twice, the last entry counts.
     pub(crate) fn get(&self, key: &str) -> Option<String> {
         let found = baggage::pairs(&self.0).filter(|(each, _)| *each == key);
         found
@@ -96,7 +96,8 @@ impl Dsc {
         while !rest.is_empty() {
             let (entry, later) = rest.split_once(',').unwrap_or((rest, ""));
             for (key, value) in baggage::pairs(entry) {
-                // JSON with one key twice is read differently by different readers.
+                // Readers of JSON differ in how they read a key that occurs twice, so only the last
+                // entry of a key is written.
                 if baggage::pairs(later).all(|(each, _)| each != key) {
                     json.string(key);
                     json.plain(":");
@@ -109,7 +110,7 @@ impl Dsc {
     }
 }
 
-/// As it is sent, for tests that look into it.
+/// Serialises the DSC as it is sent, for tests.
 #[cfg(test)]
 impl serde::Serialize for Dsc {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,18 +1,18 @@
-//! The trace of one run, and the one that a run begins by itself.
+//! The trace of one run, and the trace that a run begins itself.
 
 use super::dsc::{Decision, Dsc, Head};
 use super::sampling::{self, Rand, Rate};
 use super::sentry_trace::SentryTrace;
 use super::{SpanId, TraceId};
 
-/// What the Worker is and what it was configured with.
+/// The Worker's own data and configuration.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Own<'a> {
     pub(crate) public_key: &'a str,
     pub(crate) release: Option<&'a str>,
     pub(crate) environment: &'a str,
     pub(crate) org_id: Option<&'a str>,
-    /// Unset: traces are continued and passed on, and no span is sent.
+    /// If unset, traces are continued and passed on, and no span is sent.
     pub(crate) rate: Option<Rate>,
 }
 
@@ -27,17 +27,17 @@ pub(crate) struct Trace {
     /// other span.
     pub(crate) span_id: SpanId,
     pub(crate) parent_span_id: Option<SpanId>,
-    /// The decision: the parent's, else ours, else none.
+    /// The decision of the parent, or else that of this run. `None` if there is no decision.
     pub(crate) sampled: Option<bool>,
     /// Whether the run sends its spans: it is sampled, and the Worker has a rate.
     pub(crate) records: bool,
     pub(super) dsc: Dsc,
-    /// What the ids of the spans below the run's own are made of.
+    /// The number from which the ids of the spans below the run's own span are made.
     pub(super) seed: u64,
 }
 
 impl Trace {
-    /// The trace of a run that continues none.
+    /// The trace of a run that continues no other trace.
     ///
     /// `name` is the run's name if it may be sent to every service of the trace.
     pub(crate) fn head(own: &Own<'_>, name: Option<&str>, random: Random) -> Self {
@@ -48,7 +48,7 @@ impl Trace {
         Trace::begun(trace_id, None, rand, own, name, random)
     }
 
-    /// A trace without a DSC that came in.
+    /// A trace that has no incoming DSC.
     pub(super) fn begun(
         trace_id: TraceId,
         parent_span_id: Option<SpanId>,
@@ -84,7 +84,7 @@ impl Trace {
         }
     }
 
-    /// The trace's DSC, the same for everybody from the moment the trace is known.
+    /// The trace's DSC. It is the same for every receiver, because it never changes.
     pub(crate) fn dsc(&self) -> &Dsc {
         &self.dsc
     }
@@ -97,7 +97,7 @@ impl Trace {
         }
     }
 
-    /// What goes out in `sentry-trace` below the span that is given.
+    /// The outgoing `sentry-trace` below the span `span_id`.
     pub(crate) fn header(&self, span_id: SpanId) -> SentryTrace {
         SentryTrace {
             trace_id: self.trace_id,
@@ -113,9 +113,9 @@ pub(super) fn span_of(random: Random) -> SpanId {
     SpanId::random(bytes)
 }
 
-/// One number out of two, as SplitMix64 makes it: of two different `number`s it never
-/// makes the same one. A span's id needs no more chance than the run's own has, and a call
-/// into JavaScript for each span would cost more than the span.
+/// Mixes two numbers into one, as SplitMix64 does. For one seed, different `number`s give
+/// different results. The randomness of the run's own id is enough for the ids of its spans; a
+/// call into JavaScript for each span would cost more than the span.
 fn mixed(seed: u64, number: u32) -> u64 {
     let mut z = seed.wrapping_add(u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

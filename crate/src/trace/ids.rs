@@ -7,8 +7,8 @@ use serde::{Serialize, Serializer};
 
 use super::sha1::sha1;
 
-/// An id of `N` bytes, 16 at most. It is never all zero: W3C and Sentry call that
-/// invalid, and Relay rejects a transaction that has such an id.
+/// An id of `N` bytes, 16 at most. At least one byte is not zero, because an id of zeros is
+/// invalid for W3C and Sentry, and Relay rejects a transaction with such an id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Id<const N: usize>([u8; N]);
 
@@ -20,7 +20,7 @@ pub(crate) type SpanId = Id<8>;
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 impl<const N: usize> Id<N> {
-    /// The id with these bytes, or nothing if they are all zero.
+    /// The id with these bytes. `None` if all of them are zero.
     pub(crate) fn new(bytes: [u8; N]) -> Option<Self> {
         bytes.iter().any(|byte| *byte != 0).then_some(Id(bytes))
     }
@@ -68,10 +68,10 @@ pub(crate) fn hex<'t>(bytes: &[u8], text: &'t mut [u8; 32]) -> &'t str {
 }
 
 impl TraceId {
-    /// The trace id of a Workflow's instance whose creator passed no trace: the id
-    /// itself without its dashes if it is a UUID, else the first 16 bytes of its SHA-1.
+    /// The trace id of an instance of a Workflow whose creator passed no trace: the
+    /// instance's id without its dashes if it is a UUID, or else the first 16 bytes of its SHA-1.
     ///
-    /// The same instance gives the same id, so each replay continues one trace.
+    /// The same instance gives the same id, so all replays are in one trace.
     pub(crate) fn of_instance(instance: &str) -> Self {
         if let Some(id) = read_uuid(instance) {
             return id;
@@ -81,21 +81,21 @@ impl TraceId {
         Id::random(bytes)
     }
 
-    /// A number from 0 to 65,535 out of the last four digits.
+    /// The last four digits as a number from 0 to 65,535.
     pub(crate) fn last_four_digits(&self) -> u16 {
         u16::from_be_bytes([self.0[14], self.0[15]])
     }
 
-    /// A number out of the last eight digits. They are random in every kind of trace id
-    /// that is in use; the first ones may be a time.
+    /// The last eight digits as a number. They are random in every common kind of trace id; the
+    /// first digits may be a time.
     pub(crate) fn last_eight_digits(&self) -> u32 {
         u32::from_be_bytes([self.0[12], self.0[13], self.0[14], self.0[15]])
     }
 }
 
 impl SpanId {
-    /// The span id of a Workflow's `run`: the last eight bytes of the SHA-1 of its
-    /// instance's id, so the same in each replay.
+    /// The span id of a Workflow's `run`: the last eight bytes of the SHA-1 of the
+    /// instance's id. It is the same in each replay.
     pub(crate) fn of_instance(instance: &str) -> Self {
         let mut bytes = [0; 8];
         bytes.copy_from_slice(&sha1(instance.as_bytes())[12..]);
@@ -197,7 +197,7 @@ mod tests {
                 "00000000-0000-0000-0000-000000000000",
                 "b602d594afd2b0b327e07a06f36ca6a7",
             ),
-            // Its dashes are not where a UUID has them.
+            // The dashes are in other positions than those of a UUID.
             (
                 "4f0b5bd46-c5d-4b3c-9f24-0c37c7f0d1ae",
                 "a600517527b2e7a11c139c1168a78ff3",

@@ -1,8 +1,8 @@
-//! One trace: what a run continues, decides and passes on. Nothing here calls the
-//! platform, so all of it is tested natively.
+//! The trace of a run: what a run continues, decides and passes on. This module never calls
+//! the platform, so native tests cover all of it.
 //!
-//! - `head`: a [`Trace`], and the one that a run begins by itself.
-//! - `continuation`: from what came in to a [`Trace`].
+//! - `head`: a [`Trace`], and the trace that a run begins itself.
+//! - `continuation`: makes a [`Trace`] from the incoming headers.
 //! - `run`: the trace of one run, made when something asks for it.
 //! - `outgoing`: from a [`Trace`] to the headers of a request.
 //! - `sentry_trace`, `traceparent`, `baggage`: the three headers.

@@ -1,10 +1,10 @@
-//! What a request, a message or a Workflow's parameters carry away of a [`Trace`].
+//! The part of a [`Trace`] that a request, a message or a Workflow's parameters carry.
 
 use super::sentry_trace::{self, SentryTrace};
 use super::traceparent::{self, Traceparent};
 use super::{SpanId, Trace, baggage};
 
-/// What a request has already.
+/// The trace headers that a request already has.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Existing<'a> {
     pub(crate) sentry_trace: Option<&'a str>,
@@ -13,14 +13,15 @@ pub(crate) struct Existing<'a> {
     pub(crate) traceparent: bool,
 }
 
-/// The headers to set on a request, each with its whole new value. Those that are not
-/// among them stay as they are.
+/// The headers to set on a request, each with its complete new value. All other headers stay
+/// unchanged.
 ///
-/// A `sentry-trace` that the request has is kept, except for the one that this run
-/// continues: then the request is the one that came in, on its way to the next. If it is that of another trace,
-/// nothing is set: its baggage and ours would contradict each other.
+/// If the request has the `sentry-trace` that this run continues, the request is the incoming
+/// one, passed on to the next service, and the header is replaced. Any other `sentry-trace` is
+/// kept. If it is malformed or belongs to another trace, no header is set, because the request's
+/// baggage and ours would contradict each other.
 ///
-/// `with_traceparent` adds the header of W3C, for services that know OpenTelemetry only.
+/// `with_traceparent` adds the header of W3C, for services that only know OpenTelemetry.
 pub(crate) fn headers(
     trace: &Trace,
     span_id: SpanId,
@@ -32,7 +33,7 @@ pub(crate) fn headers(
     match existing.sentry_trace {
         None => headers.push((sentry_trace::NAME, ours.write())),
         Some(theirs) => match SentryTrace::read(theirs) {
-            // The request that came in is passed on: the next hop is below this one.
+            // The incoming request is passed on, so the next service is below this run.
             Some(theirs) if is_what_came_in(trace, &theirs) => {
                 headers.push((sentry_trace::NAME, ours.write()));
             }

@@ -1,7 +1,7 @@
-//! The trace of one run, once something asks for it, and the places in it.
+//! The trace of one run, made when something asks for it, and the positions in the trace.
 //!
-//! Until something asks, it costs nothing: a scope makes its position when it is asked for it,
-//! no header is read, and no id is made.
+//! Until something asks for the trace, no header is read, no id is made, and scopes have no
+//! positions, so an unused trace costs nothing.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -10,12 +10,12 @@ use std::rc::Rc;
 use super::head::Random;
 use super::{Own, SpanId, Trace};
 
-/// Where the trace of a run comes from.
+/// The source of the trace of a run.
 pub(crate) trait Origin {
-    /// Reads what came in and makes the trace of it. Called once, when something asks.
+    /// Reads the incoming headers and makes the trace.
     fn begin(&self, own: &Own<'_>, random: Random) -> Trace;
 
-    /// The method of the request that brought it.
+    /// The method of the request that carried the trace.
     #[cfg(any(test, feature = "spans"))]
     fn method(&self) -> Option<String> {
         None
@@ -27,9 +27,10 @@ pub(crate) trait Origin {
 pub(crate) struct RunTrace {
     origin: RefCell<Option<Rc<dyn Origin>>>,
     begun: RefCell<Option<Rc<Trace>>>,
-    /// How many spans below the run's own have a number.
+    /// How many spans below the run's own span have a number.
     spans: Cell<u32>,
-    /// What the trace is made of, once somebody has asked what it is going to be.
+    /// The random numbers for the trace. They are set when the sampling decision is made before
+    /// the trace begins.
     #[cfg(any(test, feature = "spans"))]
     random: Cell<Option<Random>>,
 }
@@ -41,8 +42,8 @@ impl fmt::Debug for RunTrace {
 }
 
 impl RunTrace {
-    /// Says what the run continues. The first to say so counts, and nobody does once the
-    /// trace has begun; `false` if this came too late.
+    /// Sets the source that the run continues. Only the first source counts, and only before the
+    /// trace has begun. Returns `false` if the source was not taken.
     pub(crate) fn continues(&self, origin: Rc<dyn Origin>) -> bool {
         let has_begun = self.begun.try_borrow().map_or(true, |it| it.is_some());
         match self.origin.try_borrow_mut() {
@@ -54,7 +55,7 @@ impl RunTrace {
         }
     }
 
-    /// The trace. The first to ask begins it; `None` only where there are no random numbers.
+    /// The trace. The first call begins it. `None` only if there are no random numbers.
     fn begin(&self, own: &Own<'_>, random: impl FnOnce() -> Option<Random>) -> Option<Rc<Trace>> {
         if let Some(trace) = self.begun.try_borrow().ok()?.clone() {
             return Some(trace);
@@ -74,8 +75,8 @@ impl RunTrace {
 
 #[cfg(any(test, feature = "spans"))]
 impl RunTrace {
-    /// Whether the run is to send its spans, as far as that is known without the Worker's
-    /// configuration: by what came in, and by the rate. The trace has not begun by that.
+    /// Whether the run will send its spans, decided by the incoming headers and the rate,
+    /// without the Worker's configuration. This does not begin the trace.
     pub(crate) fn records(
         &self,
         rate: super::sampling::Rate,
@@ -105,17 +106,17 @@ impl RunTrace {
         trace.records
     }
 
-    /// The method of the request that the run continues, where it is known.
+    /// The method of the request that the run continues, if it is known.
     pub(crate) fn method(&self) -> Option<String> {
         self.origin.try_borrow().ok()?.as_ref()?.method()
     }
 }
 
-/// A place in the trace of a run: one of its spans.
+/// A position in the trace of a run: one of its spans.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Position {
     run: Rc<RunTrace>,
-    /// The number of the span; 0 is the run's own.
+    /// The number of the span. The run's own span has the number 0.
     span: u32,
     /// The number of the span around it.
     parent: u32,
@@ -130,7 +131,7 @@ pub(crate) struct Located {
 }
 
 impl Position {
-    /// The trace of the run that this is a position in.
+    /// The trace of the run that this position belongs to.
     pub(crate) fn run(&self) -> &RunTrace {
         &self.run
     }
@@ -152,7 +153,7 @@ impl Position {
         self.is_beside(other) && self.span == other.span
     }
 
-    /// The number of the span, and that of the one around it.
+    /// The number of the span, and that of the span around it.
     #[cfg(any(test, feature = "spans"))]
     pub(crate) fn numbers(&self) -> (u32, u32) {
         (self.span, self.parent)
@@ -164,7 +165,7 @@ impl Position {
         Rc::ptr_eq(&self.run, &other.run)
     }
 
-    /// The ids. Begins the trace if nobody has asked before.
+    /// The ids of this position. Begins the trace if it has not begun.
     pub(crate) fn locate(
         &self,
         own: &Own<'_>,

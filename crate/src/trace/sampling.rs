@@ -1,8 +1,8 @@
-//! Whether a trace is recorded: rates, the random value that a trace shares, and the
+//! Sampling of traces: rates, the random value that all services of a trace share, and the
 //! decision.
 //!
-//! Both numbers are whole millionths. `sample_rand` has six digits by specification, and
-//! whole numbers keep the code of floating-point texts out of the upload.
+//! Rates and random values are whole millionths. `sample_rand` has six digits by specification,
+//! and with whole numbers the upload needs no code to format floating-point numbers.
 //!
 //! <https://develop.sentry.dev/sdk/foundations/trace-propagation/#propagated-random-value>
 
@@ -19,9 +19,8 @@ pub(crate) struct Rate(u32);
 pub(crate) struct Rand(u32);
 
 impl Rate {
-    /// The rate that a Worker was configured with; nothing if it is not within 0 and 1.
-    /// A rate below a millionth that is not 0 counts as a millionth, so that only 0
-    /// means never.
+    /// The rate that a Worker was configured with. `None` if it is not between 0 and 1.
+    /// A positive rate below a millionth counts as a millionth, so that only 0 means never.
     pub(crate) fn new(rate: f64) -> Option<Self> {
         if !(0.0..=1.0).contains(&rate) {
             return None;
@@ -42,7 +41,7 @@ impl Rate {
         (up <= MILLION).then_some(Rate(up))
     }
 
-    /// The rate as Sentry wants it: a number of JSON's, without zeros at its end.
+    /// The rate as Sentry wants it: a JSON number without trailing zeros.
     pub(crate) fn text(self) -> String {
         let text = six_digits(self.0);
         text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -50,34 +49,34 @@ impl Rate {
 }
 
 impl Rand {
-    /// Reads a value that came in. One that is not in `[0, 1)` is none. Digits past the
-    /// sixth are cut off.
+    /// Reads an incoming value. `None` if it is not in `[0, 1)`. Digits after the sixth are cut
+    /// off.
     pub(crate) fn read(text: &str) -> Option<Self> {
         let (millionths, _) = millionths(text)?;
         (millionths < MILLION).then_some(Rand(millionths))
     }
 
-    /// The value of a trace that has none, derived from its id, so that it is the same
-    /// wherever it is derived by this crate.
+    /// The value of a trace that carries none. It is derived from the trace's id, so that this
+    /// crate derives the same value everywhere.
     pub(crate) fn of_trace(trace_id: &TraceId) -> Self {
         let share = u64::from(trace_id.last_eight_digits());
         Rand(((share * u64::from(MILLION)) >> 32) as u32)
     }
 
-    /// The value of a Workflow's instance: the last four digits of its trace id, divided
-    /// by 65,535. Where they are `ffff` that is 1, which is not allowed, so the value is
-    /// the largest that is.
+    /// The value of an instance of a Workflow: the last four digits of its trace id, divided
+    /// by 65,535. The digits `ffff` would give 1, which is not allowed; they give the largest
+    /// allowed value.
     pub(crate) fn of_instance(trace_id: &TraceId) -> Self {
         let share = u32::from(trace_id.last_four_digits());
         let millionths = u64::from(share) * u64::from(MILLION) / 65_535;
         Rand((millionths as u32).min(MILLION - 1))
     }
 
-    /// This value moved to where it agrees with a decision that was made with a rate:
-    /// into `[0, rate)` for a positive one, into `[rate, 1)` for a negative one.
+    /// This value, moved so that it agrees with a decision made with a rate: into `[0, rate)`
+    /// for a positive decision, into `[rate, 1)` for a negative one.
     ///
-    /// A decision that the rate does not allow (positive at 0, negative at 1) gives the
-    /// end of the range that is nearest.
+    /// If the rate does not allow the decision (positive at 0, negative at 1), the result is the
+    /// nearest end of the range.
     pub(crate) fn agreeing_with(self, sampled: bool, rate: Rate) -> Self {
         let (from, to) = if sampled {
             (0, rate.0)
@@ -95,14 +94,14 @@ impl Rand {
     }
 }
 
-/// The decision on a trace. The flag of the parent wins; without one, the own rate
-/// decides; without a rate, nobody does, and the next service may.
+/// The decision on a trace. The parent's flag decides, or else the Worker's own rate. Without
+/// both there is no decision, and the next service may decide.
 pub(crate) fn decide(parent: Option<bool>, rate: Option<Rate>, rand: Rand) -> Option<bool> {
     parent.or_else(|| rate.map(|rate| rand.0 < rate.0))
 }
 
-/// The organisation of a DSN with a host of Sentry's own, such as
-/// `o123.ingest.us.sentry.io`. A receiver elsewhere has none.
+/// The organisation of a DSN whose host belongs to Sentry, such as
+/// `o123.ingest.us.sentry.io`. `None` for other hosts.
 /// <https://develop.sentry.dev/sdk/foundations/transport/authentication/#parsing-the-dsn>
 pub(crate) fn org_id(host: &str) -> Option<&str> {
     let (label, rest) = host.strip_prefix('o')?.split_once('.')?;
@@ -110,9 +109,9 @@ pub(crate) fn org_id(host: &str) -> Option<&str> {
     (is_number && rest.starts_with("ingest.")).then_some(label)
 }
 
-/// Whether a trace of another service is continued: not if both organisations are known
-/// and differ. A stranger's trace would have its spans spread over two organisations,
-/// and its flags would decide what is paid for.
+/// Whether a trace of another service is continued. `false` if both organisations are known
+/// and differ: the spans of such a trace would be spread over two organisations, and the flags
+/// of a stranger would decide how many spans the Worker's owner pays for.
 /// <https://develop.sentry.dev/sdk/foundations/trace-propagation/#stricttracecontinuation>
 pub(crate) fn may_continue(theirs: Option<&str>, own: Option<&str>) -> bool {
     match (theirs, own) {
@@ -134,8 +133,8 @@ fn six_digits(millionths: u32) -> String {
     text
 }
 
-/// Reads a number of JSON's that is at least 0 and at most a few millions, in
-/// millionths, rounded down, and whether that is exact.
+/// Reads a JSON number from 0 to a few millions. Returns it in millionths, rounded down, and
+/// whether the result is exact.
 fn millionths(text: &str) -> Option<(u32, bool)> {
     let (number, exponent) = match text.split_once(['e', 'E']) {
         Some((number, exponent)) => (number, small_number(exponent)?),
@@ -161,7 +160,7 @@ fn millionths(text: &str) -> Option<(u32, bool)> {
             _ => exact &= digit == b'0',
         }
     }
-    // Where the digits end before the last place, zeros follow.
+    // If the digits end before the place of the millionths, zeros follow.
     let read = (whole.len() + part.len()) as i64;
     for _ in read..(first + 1).min(read + 20) {
         sum = sum.saturating_mul(10);
@@ -169,7 +168,7 @@ fn millionths(text: &str) -> Option<(u32, bool)> {
     Some((u32::try_from(sum).ok()?, exact))
 }
 
-/// Reads an exponent. One of more than three digits is none: no SDK writes it.
+/// Reads an exponent. `None` for more than three digits, because no SDK writes them.
 fn small_number(text: &str) -> Option<i32> {
     let (sign, digits) = match text.as_bytes() {
         [b'-', digits @ ..] => (-1, digits),

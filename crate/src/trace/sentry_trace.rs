@@ -1,5 +1,4 @@
-//! The header `sentry-trace`: `{trace id}-{span id}`, then `-1` or `-0` where a decision
-//! was made.
+//! The header `sentry-trace`: `{trace id}-{span id}`, then `-1` or `-0` if a decision was made.
 //!
 //! <https://develop.sentry.dev/sdk/foundations/trace-propagation/#sentry-trace-header>
 
@@ -8,18 +7,18 @@ use super::{SpanId, TraceId};
 /// The header's name.
 pub(crate) const NAME: &str = "sentry-trace";
 
-/// What the header says.
+/// The contents of the header.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct SentryTrace {
     pub(crate) trace_id: TraceId,
     pub(crate) span_id: SpanId,
-    /// Without a flag the decision is deferred to the receiver.
+    /// The sampling decision. `None` leaves the decision to the receiver.
     pub(crate) sampled: Option<bool>,
 }
 
 impl SentryTrace {
-    /// Reads the header's value. Blanks around it are allowed; anything else that is
-    /// not as specified makes it malformed, and nothing comes back.
+    /// Reads the header's value. Blanks around it are allowed. Returns `None` if the value is
+    /// malformed.
     pub(crate) fn read(value: &str) -> Option<Self> {
         let mut parts = value.trim_matches([' ', '\t']).split('-');
         let trace_id = TraceId::read(parts.next()?)?;

@@ -1,7 +1,7 @@
-//! SHA-1, for the trace id of a Workflow's instance. The JavaScript SDK uses it for the
-//! same purpose, and nothing is kept secret by it.
+//! SHA-1, for the trace id of an instance of a Workflow. The JavaScript SDK uses it for the
+//! same purpose. It protects no secret.
 //!
-//! By hand: forty lines, where the crate `sha1` brings five others along.
+//! It is written by hand in forty lines, because the crate `sha1` depends on five other crates.
 
 /// The SHA-1 of some bytes. <https://www.rfc-editor.org/rfc/rfc3174>
 pub(crate) fn sha1(message: &[u8]) -> [u8; 20] {

@@ -1,7 +1,8 @@
 //! The header `traceparent` of W3C: `{version}-{trace id}-{parent id}-{flags}`.
 //!
-//! Sentry's SDKs write it on demand. That this crate reads it where there is no
-//! `sentry-trace` is its own choice: it joins callers that know OpenTelemetry only.
+//! Sentry's SDKs can write this header. Sentry does not require an SDK to read it. This crate
+//! reads it if there is no `sentry-trace`, to continue the traces of callers that only know
+//! OpenTelemetry.
 //!
 //! <https://www.w3.org/TR/trace-context/#traceparent-header>
 
@@ -11,9 +12,9 @@ use super::{SpanId, TraceId};
 /// The header's name.
 pub(crate) const NAME: &str = "traceparent";
 
-/// What the header says. The flag `sampled` is left out on purpose: Sentry's SDKs write
-/// `00` for a deferred decision too, and a stranger's `01` would override the rate that
-/// the Worker's owner has set. So the receiver decides.
+/// The contents of the header, without its flag `sampled`. The flag is ignored, because Sentry's
+/// SDKs write `00` also for a deferred decision, and a `01` from a stranger would override the
+/// rate that the Worker's owner has set. So the Worker's own rate decides.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Traceparent {
     pub(crate) trace_id: TraceId,
@@ -21,8 +22,8 @@ pub(crate) struct Traceparent {
 }
 
 impl Traceparent {
-    /// Reads the header's value. A higher version than `00` may have more parts; `ff` is
-    /// no version.
+    /// Reads the header's value. A version above `00` may have more parts. The version `ff` is
+    /// invalid.
     pub(crate) fn read(value: &str) -> Option<Self> {
         let mut parts = value.trim_matches([' ', '\t']).split('-');
         let version = read_byte(parts.next()?)?;
@@ -34,8 +35,8 @@ impl Traceparent {
         allowed.then_some(Traceparent { trace_id, span_id })
     }
 
-    /// The header's value, 55 bytes. A deferred decision is written as not sampled: there
-    /// is no third value.
+    /// The header's value, 55 bytes. A deferred decision is written as not sampled, because the
+    /// header has no third value.
     pub(crate) fn write(&self, sampled: Option<bool>) -> String {
         let mut value = String::with_capacity(55);
         value.push_str("00-");
@@ -68,7 +69,7 @@ mod tests {
             format!("00-{IDS}-00"),
             format!("00-{IDS}-ff"),
             format!(" 00-{IDS}-01 "),
-            // A later version, with and without more.
+            // A later version, with and without more parts.
             format!("cc-{IDS}-01"),
             format!("cc-{IDS}-01-what-the-future-will-be-like"),
         ] {

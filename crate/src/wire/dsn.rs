@@ -1,23 +1,22 @@
-//! What a DSN says about the receiver.
+//! The contents of a DSN.
 //!
-//! `sentry-core` has a DSN of its own. It comes with a URL parser that brings the tables of
-//! Unicode along, which weigh more than all the rest of a capture. The runtime has such a
-//! parser already.
+//! The DSN type of `sentry-core` is not used. It needs a URL parser with tables of Unicode that
+//! are larger than all other code of a capture. The runtime already has a URL parser.
 
 use crate::platform::UrlParts;
 use crate::trace::sampling::org_id;
 
-/// Where events go, and with which key.
+/// The address of the receiver, and the key for it.
 /// <https://develop.sentry.dev/sdk/foundations/transport/authentication/#parsing-the-dsn>
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Dsn {
-    /// The DSN itself, for a tunnel.
+    /// The text of the DSN, for a tunnel.
     pub(crate) text: String,
-    /// Where envelopes are posted.
+    /// The URL to which envelopes are posted.
     pub(crate) envelope_url: String,
     pub(crate) public_key: String,
     pub(crate) secret_key: Option<String>,
-    /// The organisation, where the host is one of Sentry's own.
+    /// The organisation, if the host belongs to Sentry.
     pub(crate) org_id: Option<String>,
 }
 

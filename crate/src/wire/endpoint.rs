@@ -1,4 +1,4 @@
-//! Where envelopes are posted, and with which headers.
+//! The URL to which envelopes are posted, and the headers.
 
 use super::dsn::Dsn;
 use crate::item::event::{SDK_NAME, SDK_VERSION};
@@ -13,10 +13,10 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// The endpoint of a DSN, or a tunnel in its place.
+    /// The endpoint of a DSN, or of a tunnel if there is one.
     /// <https://develop.sentry.dev/sdk/foundations/transport/envelopes/#ingestion>
     ///
-    /// `service` is the name of the binding that is asked to fetch it.
+    /// `service` is the name of the service binding that sends the requests.
     pub(crate) fn new(
         dsn: &Dsn,
         tunnel: Option<&str>,
@@ -27,8 +27,8 @@ impl Endpoint {
             ("Content-Type", "application/x-sentry-envelope".to_owned()),
             ("User-Agent", user_agent()),
         ];
-        // A tunnel learns the DSN from the envelope's own header and adds what the receiver
-        // behind it wants.
+        // A tunnel reads the DSN from the envelope's own header, and adds the headers that the
+        // receiver behind it requires.
         if tunnel.is_none() {
             headers.push(("X-Sentry-Auth", auth(dsn)));
         }
@@ -59,7 +59,8 @@ pub(crate) fn user_agent() -> String {
     [SDK_NAME, "/", SDK_VERSION].concat()
 }
 
-/// The header that `Dsn::to_auth` would build, without the clock it reads.
+/// The same header as `Dsn::to_auth` of `sentry-core`, which cannot be used because it reads a
+/// clock.
 /// <https://develop.sentry.dev/sdk/foundations/transport/authentication/>
 fn auth(dsn: &Dsn) -> String {
     let mut auth = [

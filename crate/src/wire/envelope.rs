@@ -1,8 +1,7 @@
-//! An item becomes the bytes of an envelope.
+//! Writes an item as the bytes of an envelope.
 //!
-//! `sentry-core` has envelopes too. They can hold everything that Sentry knows, so the code
-//! that writes them writes sessions, attachments and monitors; what is sent from here is
-//! one item at a time.
+//! The envelopes of `sentry-core` are not used. They can hold every type of item, so their code
+//! also writes sessions, attachments and monitors. This crate sends one item at a time.
 //!
 //! The format: <https://develop.sentry.dev/sdk/foundations/transport/envelopes/>
 
@@ -17,14 +16,14 @@ use crate::trace::dsc::Dsc;
 /// <https://develop.sentry.dev/sdk/foundations/transport/envelopes/#size-limits>
 const MAX_ENVELOPE: usize = 1_000_000;
 
-/// What is written into the header of every envelope.
+/// The data in the header of every envelope.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sender<'a> {
-    /// When the envelope is sent, as RFC 3339 writes it.
+    /// When the envelope is sent, in RFC 3339 format.
     pub(crate) sent_at: &'a str,
-    /// The DSN, for a tunnel: it has no other way to know where the envelope is to go.
+    /// The DSN, for a tunnel. A tunnel learns only from the DSN where to send the envelope.
     pub(crate) dsn: Option<&'a str>,
-    /// What the trace's head tells everybody in it, unless it told nothing.
+    /// The trace's DSC, if it has entries.
     pub(crate) trace: Option<&'a Dsc>,
 }
 
@@ -52,7 +51,8 @@ fn write_headers(json: &mut Json, id: Option<Uuid>, sender: Sender<'_>) {
     json.plain("}\n");
 }
 
-/// An item: its headers and its payload. `list` is what its headers say of a list.
+/// Writes an item: its headers and its payload. `list` has the number of entries and their
+/// content type, if the item is a list.
 fn write_item(json: &mut Json, kind: &str, list: Option<(usize, &str)>, payload: &[u8]) {
     json.open("{");
     json.text("type", kind);
@@ -66,7 +66,7 @@ fn write_item(json: &mut Json, kind: &str, list: Option<(usize, &str)>, payload:
     json.plain("\n");
 }
 
-/// What the headers of a list say of it.
+/// The number of entries and their content type, if the item is a list.
 #[cfg(any(test, feature = "logs"))]
 fn list_of(item: &dyn Item) -> Option<(usize, &'static str)> {
     item.list()

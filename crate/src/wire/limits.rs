@@ -1,16 +1,16 @@
-//! What the receiver asked us not to send, and until when.
+//! The rate limits of the receiver: which categories must not be sent, and until when.
 //!
 //! The rules: <https://develop.sentry.dev/sdk/foundations/transport/rate-limiting/>
 
 use crate::item::Category;
 use crate::platform::{Reply, Runtime};
 
-/// How long a `429` without any header counts.
+/// The pause after a `429` without any header.
 const DEFAULT_PAUSE_MS: f64 = 60_000.0;
-/// No receiver silences an isolate for longer than this, whatever it says.
+/// The longest pause that an isolate keeps, whatever the receiver asks for.
 const MAX_PAUSE_MS: f64 = 24.0 * 3_600_000.0;
 
-/// The pauses in force, one for each category of items.
+/// The current pauses, one for each category of items.
 #[derive(Debug, Default)]
 pub(crate) struct RateLimits {
     until_ms: [f64; Category::COUNT],
@@ -22,15 +22,15 @@ impl RateLimits {
         now_ms >= self.until_ms[category as usize]
     }
 
-    /// Learns from an answer. Never shortens a pause already in force.
+    /// Takes the pauses from an answer. Never shortens a current pause.
     pub(crate) fn learn(&mut self, runtime: &impl Runtime, reply: &Reply) {
-        // What nearly every answer is.
+        // Nearly every answer asks for no pause.
         let says_nothing = reply.rate_limits.is_none() && reply.retry_after.is_none();
         if says_nothing && reply.status != 429 {
             return;
         }
         let now_ms = runtime.now_ms();
-        // Where one limit of this header can be read, `Retry-After` adds nothing to it.
+        // If at least one limit of this header can be read, `Retry-After` is ignored.
         let mut is_read = false;
         for limit in reply.rate_limits.as_deref().unwrap_or_default().split(',') {
             is_read |= self.learn_limit(runtime, limit, now_ms);
@@ -43,10 +43,11 @@ impl RateLimits {
         }
     }
 
-    /// Learns from one limit of `X-Sentry-Rate-Limits`, and tells whether it could be read.
+    /// Takes the pause from one limit of `X-Sentry-Rate-Limits`. Returns whether the limit could
+    /// be read.
     ///
-    /// It reads `seconds:categories:scope:reason`. Several categories are joined by `;`, and
-    /// an empty list means all of them.
+    /// The format is `seconds:categories:scope:reason`. Several categories are joined by `;`.
+    /// An empty list means all categories.
     fn learn_limit(&mut self, runtime: &impl Runtime, limit: &str, now_ms: f64) -> bool {
         let mut fields = limit.trim().split(':');
         let seconds = fields.next().unwrap_or_default().trim();
@@ -75,7 +76,7 @@ impl RateLimits {
     }
 }
 
-/// The pause of an answer without an `X-Sentry-Rate-Limits` that can be read.
+/// The pause of an answer without a readable `X-Sentry-Rate-Limits`.
 fn retry_pause_ms(runtime: &impl Runtime, reply: &Reply) -> f64 {
     let asked = reply
         .retry_after
@@ -94,7 +95,7 @@ fn retry_after_ms(runtime: &impl Runtime, header: &str) -> Option<f64> {
     if let Some(seconds) = runtime.decimal(header) {
         return Some(seconds * 1_000.0);
     }
-    // Every date of HTTP's ends like this, and JavaScript would read much else as one.
+    // Every HTTP date ends with ` GMT`. JavaScript would also accept many other texts as dates.
     let at_ms = Some(header).filter(|date| date.ends_with(" GMT"));
     let left_ms = runtime.parse_date(at_ms?) - runtime.now_ms();
     left_ms.is_finite().then_some(left_ms)
@@ -156,7 +157,7 @@ mod tests {
             (200, None, Some(""), 0.0),
             (200, None, Some("x:error, :error, 5:error"), 5.0),
             (200, None, Some("-5:error"), 0.0),
-            // One that cannot be read is as none.
+            // A header that cannot be read counts as missing.
             (429, None, Some(""), 60.0),
             (429, None, Some("soon:error"), 60.0),
             (429, Some("7"), Some("soon:error"), 7.0),

@@ -1,5 +1,5 @@
-//! From items to bytes: where they go, how they are written, and what the receiver does
-//! not want at the moment.
+//! From items to bytes: the receiver's address, the format of envelopes, and the receiver's
+//! current rate limits.
 
 pub(crate) mod dsn;
 pub(crate) mod endpoint;

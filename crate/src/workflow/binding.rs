@@ -1,4 +1,4 @@
-//! The other side: creating instances and looking after them.
+//! The caller's side of Workflows: creates instances and controls them.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -22,11 +22,11 @@ use super::reporting;
 /// }
 /// ```
 pub trait WorkflowEnv {
-    /// The Workflow bound under a name.
+    /// The Workflow that is bound as `binding`.
     ///
     /// # Errors
     ///
-    /// If no Workflow is.
+    /// If no Workflow is bound under this name.
     fn workflow(&self, binding: &str) -> Result<Workflow>;
 }
 
@@ -63,8 +63,9 @@ impl Workflow {
     /// Creates an instance, which starts at once.
     ///
     /// Within a wrapped handler and with a DSN, the instance becomes a part of the handler's
-    /// trace: its parameters, if they are an object or absent, get a property
-    /// `__sentry_trace`, which [`workflow!`](crate::workflow!) takes off again.
+    /// trace. If its parameters are an object or absent, they get a property `__sentry_trace`,
+    /// which [`workflow!`](crate::workflow!) removes before `run` reads them. Waits until the
+    /// runtime has created the instance.
     ///
     /// # Errors
     ///
@@ -84,8 +85,8 @@ impl Workflow {
         creating.await
     }
 
-    /// Creates an instance with no parameters and an id that the runtime makes up. It
-    /// starts at once.
+    /// Creates an instance without parameters and with a random id. The instance starts at
+    /// once.
     ///
     /// # Errors
     ///
@@ -118,14 +119,14 @@ impl Workflow {
     ///
     /// # Errors
     ///
-    /// If there is none with this id.
+    /// If there is no instance with this id.
     pub async fn get(&self, id: &str) -> Result<WorkflowInstance> {
         let instance = settle(self.binding.get(id)).await?;
         Ok(WorkflowInstance::new(instance))
     }
 }
 
-/// What to create an instance with.
+/// The options of a new instance.
 ///
 /// ```
 /// use worker_sentry::workflow::{CreateOptions, RetentionOptions};
@@ -142,14 +143,14 @@ impl Workflow {
 /// ```
 #[derive(Clone, Debug, Serialize)]
 pub struct CreateOptions<T> {
-    /// The instance's id; a random one if not said.
+    /// The instance's id. The default is a random id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// The payload of its event.
+    /// The parameters. `run` gets them as the payload of its event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub params: Option<T>,
-    /// How long its state is kept after its end; as long as the account's plan says if not
-    /// said. Local runs ignore it.
+    /// How long the instance's state is kept after its end. The default depends on the
+    /// account's plan. Local runs ignore this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retention: Option<RetentionOptions>,
 }
@@ -168,15 +169,15 @@ impl<T> Default for CreateOptions<T> {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RetentionOptions {
-    /// After it ended by itself.
+    /// After a successful end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub success_retention: Option<WorkflowSleepDuration>,
-    /// After it ended by an error.
+    /// After an end by an error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_retention: Option<WorkflowSleepDuration>,
 }
 
-/// From where to restart an instance.
+/// Where to restart an instance.
 ///
 /// ```
 /// use worker_sentry::workflow::{RestartFrom, RestartOptions, StepType};
@@ -191,7 +192,7 @@ pub struct RetentionOptions {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RestartOptions {
-    /// The first step to run again; from the beginning if not said.
+    /// The first step to run again. The default is to run from the beginning.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<RestartFrom>,
 }
@@ -201,10 +202,10 @@ pub struct RestartOptions {
 pub struct RestartFrom {
     /// The step's name.
     pub name: String,
-    /// Which of the steps of this name, counted from 1; the first if not said.
+    /// Which of the steps of this name, counted from 1. The default is the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u32>,
-    /// Its type, where steps of different types have this name.
+    /// The step's type, if steps of different types have this name.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub type_: Option<StepType>,
 }
@@ -254,20 +255,20 @@ impl WorkflowInstance {
 
     /// The id.
     pub fn id(&self) -> String {
-        // Every runtime gives an instance its id.
+        // Every runtime sets the id of an instance.
         js::id(&self.instance).unwrap_or_default()
     }
 
-    /// How it is doing.
+    /// Asks the runtime for the state of the instance.
     ///
     /// # Errors
     ///
-    /// If the runtime cannot tell.
+    /// If the runtime does not know the state.
     pub async fn status(&self) -> Result<InstanceStatus> {
         from_js(settle(self.instance.status()).await?)
     }
 
-    /// Stops it at the next step, until it is resumed.
+    /// Pauses the instance at its next step, until it is resumed.
     ///
     /// # Errors
     ///
@@ -285,16 +286,16 @@ impl WorkflowInstance {
         done(self.instance.resume()).await
     }
 
-    /// Ends it for good.
+    /// Ends the instance. It cannot be resumed.
     ///
     /// # Errors
     ///
-    /// If it has ended already.
+    /// If the instance has already ended.
     pub async fn terminate(&self) -> Result<()> {
         done(self.instance.terminate()).await
     }
 
-    /// Starts it from the beginning, with nothing remembered.
+    /// Starts the instance from the beginning, without the results of earlier steps.
     ///
     /// # Errors
     ///
@@ -303,9 +304,9 @@ impl WorkflowInstance {
         done(self.instance.restart()).await
     }
 
-    /// Starts it again from a step, with what the steps before it have left.
+    /// Starts the instance again from a step. The results of the steps before it are kept.
     ///
-    /// An older runtime than that of June 2026 starts it from the beginning instead.
+    /// A runtime older than June 2026 starts the instance from the beginning instead.
     ///
     /// ```no_run
     /// use worker::Result;
@@ -319,7 +320,7 @@ impl WorkflowInstance {
     ///
     /// # Errors
     ///
-    /// If the instance has not come to this step, or if the runtime refuses.
+    /// If the instance has not reached this step, or if the runtime refuses.
     pub async fn restart_with_options(&self, options: RestartOptions) -> Result<()> {
         let options = to_js(&options)?;
         done(self.instance.restart_with_options(&options)).await
@@ -330,7 +331,7 @@ impl WorkflowInstance {
     ///
     /// # Errors
     ///
-    /// If the payload cannot be sent, or the instance cannot take it.
+    /// If the payload cannot be serialised, or the instance cannot receive the event.
     pub async fn send_event<T: Serialize>(&self, type_: &str, payload: T) -> Result<()> {
         let event = Event { type_, payload };
         done(self.instance.send_event(&to_js(&event)?)).await
@@ -349,16 +350,16 @@ struct Event<'e, T> {
     payload: T,
 }
 
-/// How an instance is doing.
+/// The status of an instance.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[non_exhaustive]
 pub struct InstanceStatus {
-    /// The state it is in.
+    /// The instance's state.
     pub status: InstanceStatusKind,
-    /// What it failed with.
+    /// The error by which the instance ended.
     #[serde(default)]
     pub error: Option<InstanceError>,
-    /// What it returned.
+    /// The output of `run`.
     #[serde(default)]
     pub output: Option<Value>,
 }
@@ -376,27 +377,27 @@ pub enum InstanceStatusKind {
     Paused,
     /// Ended by an error.
     Errored,
-    /// Ended from outside.
+    /// Ended from outside, for example by [`WorkflowInstance::terminate`].
     Terminated,
-    /// Ended by itself.
+    /// Ended successfully.
     Complete,
     /// Sleeping, or waiting for an event.
     Waiting,
-    /// To be paused at the next step.
+    /// Going to be paused at the next step.
     WaitingForPause,
-    /// Anything this version does not know.
+    /// A state that this version does not know.
     #[serde(other)]
     Unknown,
 }
 
-/// What an instance failed with.
+/// The error by which an instance ended.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct InstanceError {
     /// The error's name.
     pub name: String,
-    /// Its message.
+    /// The error's message.
     pub message: String,
 }
 

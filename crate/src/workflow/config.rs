@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::duration::WorkflowSleepDuration;
 
-/// How often and how patiently a step is tried.
+/// The settings of a step: its retries, its timeout, and what is sensitive.
 ///
 /// ```
 /// use std::time::Duration;
@@ -23,19 +23,19 @@ use super::duration::WorkflowSleepDuration;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct StepConfig {
-    /// How a failed attempt is repeated; the runtime's own rule if not said.
+    /// How a failed attempt is retried. The default is the runtime's own rule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retries: Option<RetryConfig>,
-    /// How long one attempt may take; ten minutes if not said.
+    /// How long one attempt may take. The default is ten minutes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<WorkflowSleepDuration>,
-    /// What Cloudflare's logs and dashboard must not show of the step. The runtime stores
-    /// the step's result all the same, and `do_` returns it.
+    /// The part of the step that Cloudflare's logs and dashboard must not show. The runtime
+    /// still stores the step's result, and `do_` returns it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sensitive: Option<StepSensitivity>,
 }
 
-/// What of a step or an event is sensitive.
+/// The part of a step or an event that is sensitive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StepSensitivity {
@@ -43,7 +43,7 @@ pub enum StepSensitivity {
     Output,
 }
 
-/// How a failed attempt is repeated.
+/// How a failed attempt is retried.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RetryConfig {
     /// How many attempts follow the first one.
@@ -59,15 +59,15 @@ pub struct RetryConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backoff {
-    /// Not at all.
+    /// The delay does not grow.
     Constant,
-    /// By the first delay each time.
+    /// The delay grows by the first delay each time.
     Linear,
-    /// Twice as long each time.
+    /// The delay doubles each time.
     Exponential,
 }
 
-/// How often and how patiently a rollback is tried.
+/// The settings of a rollback: its retries and its timeout.
 ///
 /// ```
 /// use worker_sentry::workflow::{RetryConfig, RollbackConfig};
@@ -80,15 +80,15 @@ pub enum Backoff {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RollbackConfig {
-    /// How a failed attempt is repeated; the runtime's own rule for steps if not said.
+    /// How a failed attempt is retried. The default is the runtime's own rule for steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retries: Option<RetryConfig>,
-    /// How long one attempt may take; ten minutes if not said.
+    /// How long one attempt may take. The default is ten minutes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<WorkflowSleepDuration>,
 }
 
-/// What to wait for with [`WorkflowStep::wait_for_event`](super::WorkflowStep::wait_for_event).
+/// The options of [`WorkflowStep::wait_for_event`](super::WorkflowStep::wait_for_event).
 ///
 /// ```
 /// use worker_sentry::workflow::WaitForEventOptions;
@@ -104,7 +104,7 @@ pub struct WaitForEventOptions {
     /// The type given to [`WorkflowInstance::send_event`](super::WorkflowInstance::send_event).
     #[serde(rename = "type")]
     pub type_: String,
-    /// How long to wait; 24 hours if not said.
+    /// How long to wait. The default is 24 hours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<WorkflowSleepDuration>,
 }

@@ -1,6 +1,6 @@
-//! What the runtime tells the body of a step and a rollback. It is read leniently: the
-//! runtime's defaults stand in for whatever an older runtime does not tell, because a step
-//! must not fail over a detail that its body may never look at.
+//! The contexts that the runtime passes to the body of a step and to a rollback. If an older
+//! runtime leaves out a value, the runtime's default is used, because a step must not fail for
+//! a detail that its body may not use.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -9,26 +9,26 @@ use super::config::{Backoff, StepSensitivity};
 use super::duration::{WorkflowDuration, WorkflowSleepDuration};
 use super::error::StepError;
 
-/// What is known about the attempt at hand.
+/// The context of the current attempt.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct WorkflowStepContext {
-    /// Which step this is.
+    /// The step.
     pub step: WorkflowStepInfo,
-    /// Which attempt this is, counted from 1.
+    /// The number of the attempt, counted from 1.
     pub attempt: u32,
     /// The step's configuration, with the runtime's defaults.
     pub config: ResolvedStepConfig,
 }
 
-/// Which step of a run.
+/// A step of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkflowStepInfo {
     /// The name, as given to [`do_`](super::WorkflowStep::do_).
     pub name: String,
-    /// How many steps of this name the run has come to, this one included, so 1 for the
-    /// first. It tells the steps of a loop apart.
+    /// The number of this step among the steps of the same name in the run, counted from 1. It
+    /// distinguishes the steps of a loop.
     pub count: u32,
 }
 
@@ -38,13 +38,13 @@ pub struct WorkflowStepInfo {
 pub struct ResolvedStepConfig {
     /// How long one attempt may take.
     pub timeout: WorkflowSleepDuration,
-    /// How a failed attempt is repeated.
+    /// How a failed attempt is retried.
     pub retries: ResolvedRetryConfig,
-    /// What is sensitive, from [`StepConfig::sensitive`](super::StepConfig::sensitive).
+    /// The sensitive part, from [`StepConfig::sensitive`](super::StepConfig::sensitive).
     pub sensitive: Option<StepSensitivity>,
 }
 
-/// How a failed attempt is repeated, with the runtime's defaults.
+/// How a failed attempt is retried, with the runtime's defaults.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ResolvedRetryConfig {
@@ -56,16 +56,16 @@ pub struct ResolvedRetryConfig {
     pub backoff: Backoff,
 }
 
-/// What a rollback gets: see
+/// The argument of a rollback: see
 /// [`WorkflowStep::do_with_rollback`](super::WorkflowStep::do_with_rollback).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct WorkflowRollbackContext<T> {
-    /// The context of the step that is undone, in its last attempt.
+    /// The context of the step that is undone, from its last attempt.
     pub ctx: WorkflowStepContext,
-    /// What the Workflow failed with.
+    /// The error by which the Workflow failed.
     pub error: StepError,
-    /// What the step returned; `None` if it has not finished.
+    /// The step's result. `None` if the step has not finished.
     pub output: Option<T>,
 }
 
@@ -90,8 +90,8 @@ impl Default for ResolvedRetryConfig {
 }
 
 impl WorkflowStepContext {
-    /// Reads what the runtime told. `name` and `attempt` are our own knowledge, for a
-    /// runtime that does not tell them.
+    /// Reads the context from the runtime. `name` and `attempt` are used if the runtime leaves
+    /// them out.
     pub(super) fn read(told: &Value, name: &str, attempt: u32) -> Self {
         let step = &told["step"];
         WorkflowStepContext {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// The largest number that JavaScript counts exactly, 2⁵³ − 1. As milliseconds it is
+/// The largest integer that JavaScript represents exactly, 2⁵³ − 1. In milliseconds it is
 /// longer than any Workflow runs.
 const MAX_SAFE_MS: u128 = (1 << 53) - 1;
 
@@ -43,13 +43,12 @@ impl WorkflowDuration {
     }
 }
 
-/// A length of time: for a sleep, a timeout, a delay between attempts, or how long an
-/// ended instance is kept.
+/// A length of time: of a sleep, a timeout, a delay between attempts, or the time for which
+/// an ended instance is kept.
 ///
-/// Made from an amount and a unit, from a [`Duration`], or from a text that the runtime
-/// reads, such as `"10 seconds"` or `"1 hour"`. The text is not checked here: the runtime
-/// rejects the call if it does not understand it. Milliseconds beyond 2⁵³ − 1 count as
-/// 2⁵³ − 1.
+/// A length is made from an amount and a unit, from a [`Duration`], or from a text that the
+/// runtime reads, such as `"10 seconds"` or `"1 hour"`. This crate does not check the text: the
+/// runtime rejects the call if the text is malformed. Milliseconds above 2⁵³ − 1 become 2⁵³ − 1.
 ///
 /// ```
 /// use std::time::Duration;
@@ -72,7 +71,7 @@ enum Length {
 }
 
 impl WorkflowSleepDuration {
-    /// So many units.
+    /// Makes a length of `amount` units.
     pub fn new(amount: u32, unit: WorkflowDuration) -> Self {
         WorkflowSleepDuration(Length::Text(format!("{amount} {}", unit.as_str())))
     }

@@ -1,4 +1,4 @@
-//! The way in: a class of Rust as the class of a Workflow.
+//! Exports a Rust type as the class of a Workflow.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -19,16 +19,16 @@ use super::step::WorkflowStep;
 
 /// A Workflow. Export it with [`workflow!`](crate::workflow!).
 pub trait WorkflowEntrypoint {
-    /// What an instance is created with; `()` if with nothing.
+    /// The type of an instance's parameters; `()` if it has none.
     type Input: DeserializeOwned;
-    /// What an instance leaves as its output.
+    /// The type of an instance's output.
     type Output: Serialize;
 
-    /// Called for each run of an instance, so also when one goes on after a sleep.
+    /// Called for each run of an instance, also when an instance goes on after a sleep.
     fn new(context: Context, env: Env) -> Self;
 
-    /// Runs an instance, from the start each time. What is to happen once belongs
-    /// into a [step](WorkflowStep::do_).
+    /// Runs an instance. Each run begins at the start of this function, so put work that must
+    /// happen only once into a [step](WorkflowStep::do_).
     fn run(
         &self,
         event: WorkflowEvent<Self::Input>,
@@ -36,19 +36,20 @@ pub trait WorkflowEntrypoint {
     ) -> impl Future<Output = worker::Result<Self::Output>>;
 }
 
-/// What an instance was created with.
+/// The data with which an instance was created.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct WorkflowEvent<T> {
-    /// The parameters it was given.
+    /// The parameters.
     pub payload: T,
-    /// When it was created.
+    /// When the instance was created.
     pub timestamp: Date,
-    /// Its id.
+    /// The instance's id.
     pub instance_id: String,
-    /// The Workflow's `name` of `wrangler.toml`; empty if an older runtime does not tell it.
+    /// The Workflow's `name` in `wrangler.toml`. Empty if an older runtime leaves it out.
     pub workflow_name: String,
-    /// Which of the Workflow's `schedules` of `wrangler.toml` created it, if one did.
+    /// The entry of the Workflow's `schedules` in `wrangler.toml` that created the instance, if
+    /// one did.
     pub schedule: Option<WorkflowCronSchedule>,
 }
 
@@ -58,15 +59,15 @@ pub struct WorkflowEvent<T> {
 pub struct WorkflowCronSchedule {
     /// The cron expression.
     pub cron: String,
-    /// For when the instance was scheduled, if the runtime tells.
+    /// The time for which the instance was scheduled, if the runtime has it.
     pub scheduled_time: Option<Date>,
 }
 
 /// Exports a [`WorkflowEntrypoint`] under its own name, the `class_name` of
 /// `wrangler.toml`.
 ///
-/// Nothing but the class is exported, so the Worker's default entrypoint gets no
-/// new method. See [the module](mod@crate::workflow) for an example.
+/// Only the class is exported, so the Worker's default entrypoint gets no new method. See [the
+/// module](mod@crate::workflow) for an example.
 #[macro_export]
 macro_rules! workflow {
     ($class:ident) => {
@@ -102,9 +103,9 @@ macro_rules! workflow {
                 }
             }
 
-            // One start function for each class: it runs when the module has
-            // defined the class and before anybody can see it. It has the
-            // class's name because its name must be unique in the crate.
+            // One start function for each class. It runs after the module has
+            // defined the class and before other code can use the class. It has
+            // the class's name, because its name must be unique in the crate.
             #[allow(non_snake_case)]
             #[wasm_bindgen(
                         start,
@@ -120,24 +121,24 @@ macro_rules! workflow {
     };
 }
 
-/// An object of the exported class. It asserts what a build that unwinds wants
-/// asserted: after a panic in `run`, nobody looks at it again.
+/// An object of the exported class. A build that unwinds requires unwind safety. The assertion
+/// is correct, because the object is not used again after a panic in `run`.
 pub struct Instance<W>(AssertUnwindSafe<Option<(W, Env, JsValue)>>);
 
 impl<W: WorkflowEntrypoint> Instance<W> {
-    /// What `new WorkflowEntrypoint(context, env)` does.
+    /// The constructor of the exported class, `new WorkflowEntrypoint(context, env)`.
     pub fn new(context: JsContext, env: Env) -> Self {
         let handle = JsValue::clone(context.as_ref());
         let workflow = W::new(Context::new(context), env.clone());
         Instance(AssertUnwindSafe(Some((workflow, env, handle))))
     }
 
-    /// One with nothing in it, to get at its class.
+    /// An empty object, from which the class is read.
     pub fn specimen() -> Self {
         Instance(AssertUnwindSafe(None))
     }
 
-    /// What the engine calls.
+    /// The method that the engine calls.
     pub async fn run(
         &self,
         class: &'static str,
@@ -170,7 +171,7 @@ impl<W: WorkflowEntrypoint> Instance<W> {
                     Err(error) => Err(unread(env, class, error).await),
                 },
                 Either::Left((Err(error), _)) => Err(error.into()),
-                // The engine recognises its own error.
+                // The engine's own error is returned, because the engine recognises it.
                 Either::Right((thrown, _)) => {
                     background.interrupt();
                     Err(thrown)
@@ -192,14 +193,14 @@ impl<W: WorkflowEntrypoint> Instance<W> {
     }
 }
 
-/// Reports an input or an output that is not of its type, and makes of it what the engine
-/// gets to see.
+/// Reports an input or an output that does not have its type, and turns the error into the
+/// value that is thrown to the engine.
 async fn unread(env: &Env, class: &'static str, error: worker::Error) -> JsValue {
     reporting::report_unread(env, class, &error).await;
     error.into()
 }
 
-/// Gives the class of `specimen` its place below the runtime's own.
+/// Makes the class of `specimen` a subclass of the runtime's own class.
 ///
 /// # Panics
 ///
@@ -234,8 +235,8 @@ fn schedule(told: &Value) -> Option<(&str, Option<u64>)> {
     Some((cron, ms.map(|ms| ms as u64)))
 }
 
-/// An instance that was created with nothing gets an empty object, which is not
-/// how serde spells nothing.
+/// Reads the parameters. An instance that was created without parameters gets an empty object,
+/// which serde does not read as `()`.
 fn payload<T: DeserializeOwned>(payload: JsValue) -> worker::Result<T> {
     let is_empty = js::is_empty_object(&payload);
     match from_js(payload) {

@@ -1,4 +1,4 @@
-//! What a step fails with.
+//! The errors of steps.
 
 use std::error::Error;
 use std::fmt;
@@ -9,14 +9,14 @@ use worker::wasm_bindgen::JsValue;
 use super::js;
 use super::thrown::{Outgoing, Thrown, unwrapped};
 
-/// What the Workflow failed with, as a rollback gets it: see
+/// The error by which the Workflow failed, as a rollback gets it: see
 /// [`WorkflowRollbackContext`](super::WorkflowRollbackContext).
 ///
-/// It is what the runtime kept of the error that `run` returned. The error that
+/// It has the parts that the runtime kept of the error that `run` returned. The error that
 /// [`do_`](super::WorkflowStep::do_) returns is a [`StepFailure`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepError {
-    /// The error's name; empty if the runtime kept none.
+    /// The error's name. Empty if the runtime kept none.
     pub name: String,
     /// The error's message.
     pub message: String,
@@ -39,7 +39,7 @@ impl Error for StepError {}
 
 /// Why a step failed, after its last attempt.
 ///
-/// Its [`source`](Error::source) is the error that the step's body returned. If
+/// The failure's [`source`](Error::source) is the error that the step's body returned. If
 /// the step failed in an earlier run of the Workflow, or for a reason outside of
 /// its body, such as a timeout, the source is a [`worker::Error`] instead.
 ///
@@ -77,18 +77,19 @@ impl StepFailure {
         &self.step
     }
 
-    /// The last attempt, counted from 1; `None` if this run made no attempt, because the
-    /// step failed in an earlier run or has no attempts.
+    /// The number of the last attempt, counted from 1. `None` if this run made no attempt,
+    /// because the step failed in an earlier run or has no attempts.
     pub fn attempt(&self) -> Option<u32> {
         self.attempt
     }
 
-    /// Whether `error` is the source of this failure: the very same value, not an equal one.
+    /// Whether `error` is the source of this failure. Compares the addresses, so that an equal
+    /// error is not taken for it.
     pub(super) fn comes_from(&self, error: &(dyn Error + 'static)) -> bool {
         std::ptr::addr_eq(&raw const *self.failure.error, error)
     }
 
-    /// Whether the last attempt, or the event waited for, took too long.
+    /// Whether the step failed because its last attempt or the awaited event took too long.
     pub fn is_timeout(&self) -> bool {
         js::read_thrown(&self.failure.thrown).is_timeout()
     }
@@ -116,15 +117,14 @@ impl Error for StepFailure {
     }
 }
 
-/// For a `run` that returns [`worker::Result`]: the runtime gets to see the
-/// step's own error.
+/// For a `run` that returns [`worker::Result`]: the runtime gets the step's own error.
 impl From<StepFailure> for worker::Error {
     fn from(failure: StepFailure) -> Self {
         failure.failure.thrown.into()
     }
 }
 
-/// An error on this side of the border and on the other.
+/// An error in its form in Rust and its form in JavaScript.
 #[derive(Clone)]
 pub(super) struct Failure {
     pub(super) error: Rc<dyn Error>,
@@ -132,7 +132,7 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// What a step's body returned.
+    /// The failure of an error that a step's body returned.
     pub(super) fn returned(error: Box<dyn Error>) -> Self {
         let error = unwrapped(error);
         Failure {
@@ -141,7 +141,7 @@ impl Failure {
         }
     }
 
-    /// What the engine rejected with.
+    /// The failure of a value with which the engine rejected.
     pub(super) fn thrown(thrown: JsValue) -> Self {
         Failure {
             error: Rc::new(worker::Error::from(thrown.clone())),
@@ -149,7 +149,7 @@ impl Failure {
         }
     }
 
-    /// What went wrong on our side of a call.
+    /// The failure of an error that came up in this crate.
     pub(super) fn ours(error: worker::Error) -> Self {
         Failure {
             thrown: error.to_js_value(),
@@ -157,7 +157,7 @@ impl Failure {
         }
     }
 
-    /// Whether the engine's `rejection` is this failure, come back.
+    /// Whether the engine's `rejection` is this failure, returned by the engine.
     pub(super) fn is(&self, rejection: &Thrown) -> bool {
         rejection.is_return_of(&js::read_thrown(&self.thrown).message)
     }

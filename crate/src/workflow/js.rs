@@ -1,4 +1,4 @@
-//! The thin layer that talks to the runtime. Nothing is decided here.
+//! The thin layer that talks to the runtime. It makes no decisions.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -33,8 +33,8 @@ extern "C" {
 
 #[wasm_bindgen(wasm_bindgen = wasm_bindgen)]
 extern "C" {
-    /// A stub on the engine that keeps the instance's progress. Its methods
-    /// exist only as calls: taken out of it and called later, they are gone.
+    /// A stub of the engine that keeps the instance's progress. Its methods must be
+    /// called directly on the stub: a method that is read first and called later fails.
     #[derive(Clone, Debug)]
     pub(super) type Step;
     #[wasm_bindgen(method, catch, js_name = "do")]
@@ -95,11 +95,11 @@ extern "C" {
     pub(super) fn send_event(this: &Instance, event: &JsValue) -> Result<JsValue, JsValue>;
 }
 
-/// The Workflow bound under a name, if one is.
+/// The Workflow bound under a name, if there is one.
 pub(super) fn binding(env: &Env, name: &str) -> Option<Binding> {
     let bound = get_property(env, name);
-    // The class of the binding differs between local runs and production;
-    // its methods do not.
+    // A Workflow is recognised by its methods, because the class of the binding differs
+    // between local runs and production.
     get_property(&bound, "createBatch")
         .is_function()
         .then(|| bound.unchecked_into())
@@ -123,13 +123,13 @@ pub(super) fn as_step(stub: JsValue) -> Step {
     stub.unchecked_into()
 }
 
-/// A function of ours that the engine calls for each attempt. The engine can call it until
-/// it is dropped.
+/// A Rust function that the engine calls for each attempt. The engine can call it until it is
+/// dropped.
 pub(super) struct Callback(Closure<dyn FnMut(JsValue) -> Promise>);
 
 impl Callback {
-    /// A function that calls `body` with its first argument, and returns the promise of
-    /// what the future comes to.
+    /// Makes a function that calls `body` with its first argument and returns a promise of the
+    /// future's output.
     pub(super) fn new<Fut>(mut body: impl FnMut(JsValue) -> Fut + 'static) -> Self
     where
         Fut: Future<Output = Result<JsValue, JsValue>> + 'static,
@@ -143,8 +143,8 @@ impl Callback {
         self.0.as_ref().unchecked_ref()
     }
 
-    /// Leaves the function to JavaScript's garbage collector, for callers that come after
-    /// everything of ours has returned.
+    /// Leaves the function to JavaScript's garbage collector, because it is called after all
+    /// Rust code of the run has returned.
     pub(super) fn left_to_javascript(self) -> JsValue {
         self.0.into_js_value()
     }
@@ -154,7 +154,7 @@ impl Callback {
 pub(super) fn rollback_options(rollback: Callback, config: Option<&JsValue>) -> JsValue {
     let options = Object::new();
     let set = |name: &str, value: &JsValue| Reflect::set(&options, &name.into(), value);
-    // Neither fails: the object is new and is no proxy.
+    // Setting a property of a new plain object cannot fail.
     let _ = set("rollback", &rollback.left_to_javascript());
     if let Some(config) = config {
         let _ = set("rollbackConfig", config);
@@ -162,7 +162,7 @@ pub(super) fn rollback_options(rollback: Callback, config: Option<&JsValue>) -> 
     options.into()
 }
 
-/// What the runtime tells `run` of an instance, unread.
+/// The event that the runtime passes to `run`, not yet converted.
 pub(super) struct RunEvent {
     pub(super) payload: JsValue,
     pub(super) timestamp: Date,
@@ -183,7 +183,7 @@ impl RunEvent {
     }
 }
 
-/// What the runtime tells of an event that a step waited for, unread.
+/// The event that a step waited for, not yet converted.
 pub(super) struct ReceivedEvent {
     pub(super) payload: JsValue,
     pub(super) timestamp: Date,
@@ -202,11 +202,11 @@ impl ReceivedEvent {
     }
 }
 
-/// What the runtime tells a rollback, unread.
+/// The argument that the runtime passes to a rollback, not yet converted.
 pub(super) struct RollbackTold {
     pub(super) context: Value,
     pub(super) error: Thrown,
-    /// Absent where it is `undefined` or `null`.
+    /// `None` if it is `undefined` or `null`.
     pub(super) output: Option<JsValue>,
 }
 
@@ -225,14 +225,14 @@ fn date(target: &JsValue, name: &str) -> Date {
     js_sys::Date::new(&get_property(target, name)).into()
 }
 
-/// Makes the class of `instance` one that extends the runtime's
-/// `WorkflowEntrypoint`, with no method but `run`.
+/// Makes the class of `instance` a subclass of the runtime's
+/// `WorkflowEntrypoint`, with `run` as its only method.
 pub(super) fn extend_workflow_entrypoint(instance: &JsValue) -> Result<(), JsValue> {
     let class = Reflect::get(instance, &"constructor".into())?;
     let prototype = Reflect::get(&class, &"prototype".into())?;
-    // An entrypoint's methods can be called from other Workers, and what
-    // wasm-bindgen adds to a class would free the object under a running
-    // Workflow. The collector needs none of it.
+    // Other Workers can call the methods of an entrypoint. The methods that
+    // wasm-bindgen adds to a class could free the object while a Workflow runs, so
+    // they are removed. The garbage collector does not need them.
     for key in Reflect::own_keys(&prototype)?.iter() {
         if !["constructor", "run"].iter().any(|&kept| key == *kept) {
             Reflect::delete_property(prototype.unchecked_ref::<Object>(), &key)?;
@@ -251,14 +251,14 @@ fn set_prototype(object: &JsValue, prototype: &JsValue) -> Result<(), JsValue> {
     Ok(())
 }
 
-/// Waits for what a call into the runtime returned, be it a promise, a stub's
-/// promise or a plain value.
+/// Waits for the result of a call into the runtime: a promise, a stub's promise or a
+/// plain value.
 pub(super) async fn settle(called: Result<JsValue, JsValue>) -> Result<JsValue, JsValue> {
     JsFuture::from(Promise::resolve(&called?)).await
 }
 
-/// Into what the runtime can store: objects for maps, and no number that
-/// JavaScript would round.
+/// Converts a value into a form that the runtime can store: maps become objects. Fails
+/// for a number that JavaScript would round.
 pub(super) fn to_js<T: Serialize + ?Sized>(value: &T) -> Result<JsValue, worker::Error> {
     Ok(value.serialize(&Serializer::json_compatible())?)
 }
@@ -267,7 +267,7 @@ pub(super) fn from_js<T: DeserializeOwned>(value: JsValue) -> Result<T, worker::
     Ok(serde_wasm_bindgen::from_value(value)?)
 }
 
-/// A value as JSON; `null` where it is not JSON.
+/// A value as JSON. `null` if it cannot be JSON.
 pub(super) fn to_value(value: JsValue) -> Value {
     from_js(value).unwrap_or_default()
 }
@@ -276,7 +276,7 @@ pub(super) fn is_undefined(value: &JsValue) -> bool {
     value.is_undefined()
 }
 
-/// Whether a value is an object without a property.
+/// Whether a value is an object without properties.
 pub(super) fn is_empty_object(value: &JsValue) -> bool {
     value
         .dyn_ref::<Object>()
@@ -293,7 +293,7 @@ pub(super) fn read_thrown(thrown: &JsValue) -> Thrown {
     }
 }
 
-/// An error of JavaScript with the name, the message and the causes of one of Rust.
+/// Makes a JavaScript error with the name, the message and the causes of a Rust error.
 pub(super) fn make_thrown(outgoing: Outgoing) -> JsValue {
     let (class, message, cause) = match outgoing {
         Outgoing::Original(thrown) => return thrown,
@@ -317,7 +317,7 @@ pub(super) fn make_thrown(outgoing: Outgoing) -> JsValue {
     error.into()
 }
 
-/// An `Error` with a message of our own.
+/// Makes an `Error` with a message of this crate.
 pub(super) fn new_error(message: &str) -> JsValue {
     Error::new(message).into()
 }

@@ -1,8 +1,8 @@
 //! Workflows in Rust, until `worker` brings its own binding.
 //!
-//! The names are those of the binding that `workers-rs` prepares, so that moving
-//! over is mostly a change of imports. What is added to it: errors that keep their
-//! type, and reports that know the instance, the step and the attempt.
+//! The names are those of the binding that `workers-rs` is preparing, so changing to that
+//! binding is mostly a change of imports. This module adds errors that keep their type, and
+//! reports that name the instance, the step and the attempt.
 //!
 //! # A Workflow
 //!
@@ -61,11 +61,10 @@
 //!
 //! # Reporting
 //!
-//! One catch around all the steps, as in every other host. A step's error comes
-//! out of [`WorkflowStep::do_`] only after its last attempt, so that catch
-//! reports it once and not once for each retry. It comes out as a [`StepFailure`]
-//! whose source is the error that the step's body returned, with its type and
-//! its own chain of causes.
+//! Put one wrapper around all the steps. [`WorkflowStep::do_`] returns a step's error only
+//! after the last attempt, so the wrapper reports the error once, and not for each retry.
+//! `do_` returns a [`StepFailure`]. Its source is the error that the step's body returned,
+//! with its type and its own chain of causes.
 //!
 //! ```no_run
 //! # use worker::{Env, Result};
@@ -82,14 +81,14 @@
 //! # }
 //! ```
 //!
-//! Let the errors reach that catch as they are, as [`StepFailure`] or as an error
-//! of your own with one as its source: a `worker::Error` made of it keeps the
-//! name and the message, but not the type.
+//! Let the wrapped body return a [`StepFailure`], or an error of your own with a [`StepFailure`]
+//! as its source. A `worker::Error` made from it keeps the name and the message, but not the
+//! type.
 //!
-//! A Workflow that *handles* a step's error and goes on is another matter: the
-//! runtime may run it again from the start, and a finished step that failed
-//! fails again, out of storage. A report beside it would be sent again. Report
-//! from within a step of its own, which is not run a second time:
+//! If a Workflow *handles* a step's error and goes on, report the error in a step of its own.
+//! The runtime may run the Workflow again from the start. The failed step then fails again, with
+//! its stored error, and a report outside of a step would be sent again. A step that has
+//! finished does not run again:
 //!
 //! ```no_run
 //! # use worker::{Env, Result};
@@ -115,20 +114,21 @@
 //! # async fn notify() -> Result<()> { Ok(()) }
 //! ```
 //!
-//! An input or an output that is not of its type fails outside of `run`, and a rollback
-//! fails after `run` has returned; so the binding reports these itself.
+//! An input or an output that does not have its type fails outside of `run`, and a rollback
+//! fails after `run` has returned. The binding reports these errors itself.
 //!
-//! Whatever is reported in a run or a step has a context `workflow` with the keys
-//! `instance_id`, `name` (of the Workflow), `step` and `attempt`. An error that has a
-//! [`StepFailure`] in its chain names the step that failed, and not the one that reports it.
+//! Each event of a run or a step has a context `workflow` with the keys
+//! `instance_id`, `name` (of the Workflow), `step` and `attempt`. For an error with a
+//! [`StepFailure`] in its chain, `step` is the step that failed, and not the step that reports
+//! the error.
 //!
-//! A pause is no error and is never seen as one: the future of `run` is dropped
-//! at the step it waits for.
+//! A pause is not an error: the future of `run` is dropped at the step that it waits for, and
+//! nothing is reported.
 //!
-//! A panic is no failed attempt. It takes the instance of WebAssembly along, and
-//! with it every Workflow that was running there: what panicked is not tried
-//! again, and the runtime ends the others, or leaves them, without their `run`
-//! being told. Return an error instead.
+//! A panic does not count as a failed attempt. It ends the WebAssembly instance, and
+//! with it every Workflow that was running there. The step that panicked is not tried
+//! again. The runtime ends or abandons the other Workflows, and their `run` gets no error.
+//! Return an error instead.
 
 mod binding;
 mod config;

@@ -1,16 +1,16 @@
-//! The error that a step must not be tried again after.
+//! The error after which a step must not be tried again.
 
 use std::error::Error;
 use std::fmt;
 
-/// The name by which the runtime knows an error that it must not retry. Where
-/// an error's name does not survive the way to the engine, it looks for this at
-/// the start of the message.
+/// The name by which the runtime recognises an error that it must not retry. If the
+/// error's name is lost on the way to the engine, the runtime looks for this name at the
+/// start of the message.
 pub(super) const NON_RETRYABLE: &str = "NonRetryableError";
 
-/// An error that ends a step's attempts: the same thing would happen again.
+/// An error that ends a step's attempts, because another attempt would fail in the same way.
 ///
-/// Return it from a step's body, as such or as the cause of another error.
+/// Return it from a step's body, directly or as a cause of another error.
 ///
 /// ```no_run
 /// # use worker_sentry::workflow::{NonRetryableError, StepFailure, WorkflowStep};
@@ -34,7 +34,7 @@ pub struct NonRetryableError {
 }
 
 impl NonRetryableError {
-    /// An error with a message of its own.
+    /// Makes an error with a message.
     pub fn new(message: impl Into<String>) -> Self {
         NonRetryableError {
             message: message.into(),
@@ -42,7 +42,7 @@ impl NonRetryableError {
         }
     }
 
-    /// Adds what led to it.
+    /// Sets the cause of the error.
     ///
     /// ```
     /// # use worker_sentry::workflow::NonRetryableError;
@@ -69,8 +69,8 @@ impl Error for NonRetryableError {
     }
 }
 
-/// For bodies that return [`worker::Result`]. `worker::Error` has no place for
-/// the type and the cause, so return the error itself where you can.
+/// For bodies that return [`worker::Result`]. A `worker::Error` cannot hold the type and the
+/// cause, so return a [`NonRetryableError`] itself where you can.
 impl From<NonRetryableError> for worker::Error {
     fn from(error: NonRetryableError) -> Self {
         worker::Error::RustError(format!("{NON_RETRYABLE}: {error}"))

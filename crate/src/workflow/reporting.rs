@@ -1,12 +1,12 @@
-//! The one place where the Workflows meet captures, scopes and events. No other module of
-//! `workflow` knows of them.
+//! Connects Workflows with captures, scopes and events. Other modules of `workflow` do not use
+//! these.
 //!
-//! Whatever is captured in a run or in a step's body carries a context `workflow`:
+//! Each event of a run or of a step's body has a context `workflow`:
 //!
 //! | key | value |
 //! | --- | --- |
 //! | `instance_id` | the instance's id |
-//! | `name` | the Workflow's name, if the runtime tells it |
+//! | `name` | the Workflow's name, if the runtime has it |
 //! | `step` | the step that is running, or the one whose failure is reported |
 //! | `attempt` | that step's attempt, if it is known |
 
@@ -36,10 +36,10 @@ use crate::steps::{finish, guard};
 use crate::{Report, capture_exception_in_isolate};
 
 const CONTEXT: &str = "workflow";
-/// Errors in a chain beyond this one are not looked at.
+/// How many errors of a chain are searched.
 const MAX_CHAIN: usize = 32;
 
-/// The run, or the wrapped part of it, that code belongs to.
+/// The scope of a run, or of a wrapped part of a run.
 pub(super) type Current = Rc<Scope>;
 
 /// How many failed steps of a run are remembered.
@@ -47,8 +47,8 @@ const REMEMBERED: usize = 16;
 
 /// The steps that have failed in a run, the latest last.
 ///
-/// An error of the application's that is transparent over a [`StepFailure`] passes it over in
-/// its chain: `source` returns the failure's own source. That source is known again here.
+/// If an error of the application is transparent over a [`StepFailure`], its `source` skips the
+/// failure and returns the failure's own source. The failure is then found here by that source.
 #[derive(Clone, Default)]
 pub(super) struct FailedSteps(Rc<RefCell<Vec<StepFailure>>>);
 
@@ -62,7 +62,7 @@ impl FailedSteps {
         }
     }
 
-    /// The failure of a step that an error is or was caused by.
+    /// The step's failure in the chain of an error.
     fn find(&self, error: &(dyn Error + 'static)) -> Option<StepFailure> {
         let failed = self.0.try_borrow().ok()?;
         let known = |error: &(dyn Error + 'static)| {
@@ -75,16 +75,16 @@ impl FailedSteps {
     }
 }
 
-/// How many attempts' transactions may be on their way beside a run. A run has six
-/// connections at once, and they are the application's.
+/// How many transactions of attempts may be sent at the same time in the background of a run. A
+/// run has only six connections at once, and the application needs them.
 /// <https://developers.cloudflare.com/workers/platform/limits/#simultaneous-open-connections>
 const MOST_BESIDE: u32 = 2;
 
-/// What goes on beside a run: `waitUntil` of the run's own context keeps it going where the run
+/// The background of a run. `waitUntil` of the run's context keeps its errands going if the run
 /// ends early.
 ///
-/// The run waits for it too. What is left to `waitUntil` alone after a Workflow's run, the
-/// runtime has been seen to cancel.
+/// The run waits for its errands as well, because the runtime has been seen to cancel work that
+/// only `waitUntil` waits for after a Workflow's run.
 /// <https://github.com/getsentry/sentry-javascript/issues/23111>
 pub(super) struct Background {
     start: Box<dyn Fn(Errand) -> Errand>,
@@ -93,12 +93,12 @@ pub(super) struct Background {
 }
 
 impl Background {
-    /// That of the run that has this context.
+    /// The background of the run that has this context.
     pub(super) fn of(context: Context) -> Self {
         Background::by(move |errand| Box::pin(go_on_within(&context, errand)))
     }
 
-    /// `start` starts an errand, and gives back what ends with it.
+    /// `start` starts an errand and returns a future that ends with the errand.
     fn by(start: impl Fn(Errand) -> Errand + 'static) -> Self {
         Background {
             start: Box::new(start),
@@ -107,14 +107,14 @@ impl Background {
         }
     }
 
-    /// Says that the engine has interrupted the run, which goes on in another one or not at
-    /// all. The engine waits for the end of this one.
+    /// Marks the run as interrupted by the engine. The engine waits for the end of this run. It
+    /// may start the Workflow again in another run.
     pub(super) fn interrupt(&self) {
         self.is_interrupted.set(true);
     }
 
-    /// Starts an errand, and gives back what ends with it. Where there is no room beside the
-    /// run, the errand itself comes back.
+    /// Starts an errand and returns a future that ends with it. If [`MOST_BESIDE`] errands are
+    /// already running, returns the errand itself as the error.
     fn start(&self, errand: Errand) -> Result<Errand, Errand> {
         if self.under_way.get() >= MOST_BESIDE {
             return Err(errand);
@@ -128,15 +128,14 @@ impl Background {
     }
 }
 
-/// What the code that is polled right now belongs to. A step's body is called back by the
-/// runtime, so it enters what was current when the step was started.
+/// The current scope. The runtime calls a step's body from outside of any scope, so the body
+/// enters the scope that was current when the step was started.
 pub(super) fn current() -> Option<Current> {
     Scope::current()
 }
 
-/// Runs what the runtime calls `run` for, so that its panics are reported and its events
-/// know the instance. Its errors are the application's to report. Without a DSN, `future`
-/// runs as it is.
+/// Runs the application's `run`, so that its panics are reported and its events name the
+/// instance. The application reports the errors itself. Without a DSN, only runs `future`.
 #[expect(clippy::too_many_arguments, reason = "each is told by the engine")]
 pub(super) async fn enter_run<T, E>(
     env: &Env,
@@ -149,7 +148,8 @@ pub(super) async fn enter_run<T, E>(
     background: &Background,
     future: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
-    // Here and once: each function that takes a future as a value has room for it.
+    // Pinned here, only once: each function that takes a future by value reserves memory for
+    // it.
     let future = pin!(future);
     if guard::is_off(env) {
         return future.await;
@@ -162,18 +162,19 @@ pub(super) async fn enter_run<T, E>(
         creator,
         instance_id: instance_id.to_owned(),
     }));
-    // Of a run that sleeps, only the last one ends. The transaction is all of it.
+    // After a sleep the engine starts a new run, and only the last run ends. So the transaction
+    // begins when the instance was created.
     recording::begin_at(&runtime, &scope, created_ms);
     run_in(scope, Some((background, None)), future).await
 }
 
-/// Takes the trace of an instance's creator off its parameters.
+/// Removes the trace of an instance's creator from its parameters and returns it.
 pub(super) fn take_trace(params: &JsValue) -> Option<TraceHeaders> {
     TraceHeaders::take_from(params)
 }
 
 /// Puts the trace of the current run into the parameters of instances that are about to be
-/// created. Without parameters, it becomes the only one.
+/// created. If an instance has no parameters, the trace becomes its only one.
 pub(super) async fn carry(options: impl Iterator<Item = JsValue>) {
     if let Some(trace) = current_trace().await {
         for options in options {
@@ -182,10 +183,12 @@ pub(super) async fn carry(options: impl Iterator<Item = JsValue>) {
     }
 }
 
-/// Runs a future in a scope, and delivers what it has left there. A panic goes on after
-/// that, in a build that unwinds. In the background of a run goes what is left of that run, if
-/// it was interrupted, and the transaction of an attempt that succeeded, beside the scope that
-/// is named.
+/// Runs a future in a scope, and delivers its reports, its logs and its transaction. In a build
+/// that unwinds, a panic is passed on after that.
+///
+/// Two things are delivered in the background: the errands of an interrupted run, and the
+/// transaction of an attempt that succeeded. For an attempt, `background` also has the scope
+/// that waits for the transaction.
 async fn run_in<T, E>(
     scope: Current,
     background: Option<(&Background, Option<Current>)>,
@@ -197,7 +200,8 @@ async fn run_in<T, E>(
         _ => None,
     };
     if let Some(env) = panics::env() {
-        // A run that sleeps may be gone when it is woken.
+        // The logs are sent now, because a Workflow that sleeps may be removed from memory
+        // before it wakes up.
         if let Some(logs) = recording::end_part(&env, &scope) {
             scope.send(logs);
         }
@@ -221,8 +225,8 @@ async fn run_in<T, E>(
     resume(outcome)
 }
 
-/// Delivers a transaction: beside another scope, which then waits for it at its end, or else
-/// before its own scope ends.
+/// Delivers a transaction: in the background of another scope, which waits for it at its own end,
+/// or else before the transaction's own scope ends.
 fn leave(background: Option<(&Background, Option<Current>)>, scope: &Scope, transaction: Errand) {
     let Some((background, Some(around))) = background else {
         return scope.send(transaction);
@@ -233,7 +237,7 @@ fn leave(background: Option<(&Background, Option<Current>)>, scope: &Scope, tran
     }
 }
 
-/// Runs one attempt of a step's body. What a success leaves to deliver may go on in the
+/// Runs one attempt of a step's body. After a success, the transaction may be sent in the
 /// background.
 pub(super) async fn enter_step<T, E>(
     parent: Option<Current>,
@@ -270,11 +274,11 @@ pub(super) async fn enter_rollback<T, E>(
     let place = place(class, Handler::Rollback);
     let scope = below(parent, place, of_step(name, attempt, failed));
     let scope = recorded(scope, name, attempt);
-    // `run` has returned, and waits for nothing any more.
+    // `run` has returned, so it cannot wait for a background.
     run_in(scope, None, future).await
 }
 
-/// Records an attempt, which is a transaction of its own.
+/// Records an attempt as a transaction of its own.
 fn recorded(scope: Current, name: &str, attempt: u32) -> Current {
     #[cfg(feature = "spans")]
     if let Some(env) = panics::env() {
@@ -285,13 +289,13 @@ fn recorded(scope: Current, name: &str, attempt: u32) -> Current {
     scope
 }
 
-/// Reports what fails outside of the application's `run`, where the application
-/// has no catch: an input or an output that is not of its type.
+/// Reports an input or an output that does not have its type. This fails outside of the
+/// application's `run`, so the application cannot report it.
 pub(super) async fn report_unread(env: &Env, class: &'static str, error: &worker::Error) {
     report(env, class, Handler::Run, error).await;
 }
 
-/// Reports the error of a rollback's last attempt, which the runtime hands to nobody. An
+/// Reports the error of a rollback's last attempt, because the runtime passes it to no code. An
 /// error that the rollback itself has captured is not reported again.
 pub(super) async fn report_rollback(env: &Env, class: &'static str, error: &(dyn Error + 'static)) {
     if !is_reported(error, env) {
@@ -314,10 +318,10 @@ fn is_reported(error: &(dyn Error + 'static), env: &Env) -> bool {
     Scope::current().is_some_and(|scope| scope.has_reported(chain.identity))
 }
 
-/// The values of the context, given the error that is reported.
+/// Makes the values of the context for the error that is reported.
 type Values = Box<dyn Fn(Option<&(dyn Error + 'static)>) -> Map<String, Value>>;
 
-/// What a run or a step adds to the context of its events.
+/// Adds the context `workflow` to the events of a run or a step.
 struct Added(Values);
 
 impl Contribute for Added {
@@ -345,7 +349,7 @@ fn added(
     Rc::new(Added(Box::new(values)))
 }
 
-/// A scope within another one than the current.
+/// Makes a scope within `parent`, which need not be the current scope.
 fn below(
     parent: Current,
     place: Place,
@@ -358,7 +362,8 @@ fn below(
     scope
 }
 
-/// What a run adds to an event: the instance, and the step whose failure is reported.
+/// The values that a run adds to an event: the instance, and the step whose failure is
+/// reported.
 fn of_run(
     instance_id: &str,
     workflow_name: &str,
@@ -379,8 +384,8 @@ fn of_run(
     }
 }
 
-/// What a step's attempt adds to an event: itself, unless the error is the failure of another
-/// step, as where a step reports what another one failed with.
+/// The values that an attempt adds to an event: its own step and number, unless the error is the
+/// failure of another step that this step reports.
 fn of_step(
     name: &str,
     attempt: u32,
@@ -567,7 +572,7 @@ mod tests {
         assert_eq!(json!(values), json!({ "instance_id": "easylist-42" }));
     }
 
-    /// The stack of WebAssembly is one megabyte, and futures are moved over it.
+    /// The stack of WebAssembly has one megabyte, and futures are moved on it.
     #[test]
     fn a_run_and_an_attempt_have_room_for_their_body_twice() {
         const BODY: usize = 10_000;
@@ -659,12 +664,12 @@ mod tests {
             leave(beside(), &attempt, transaction());
             assert!(!attempt.has_errands());
         }
-        // No more of the application's connections than that are taken.
+        // The limit is reached, so the next transaction is not sent in the background.
         let one_more = attempt();
         leave(beside(), &one_more, transaction());
         assert!(one_more.has_errands());
         block_on(one_more.finish());
-        // A failure is not left to the background.
+        // The transaction of a failure is not sent in the background.
         let failed = attempt();
         leave(None, &failed, transaction());
         assert!(failed.has_errands());
@@ -676,7 +681,7 @@ mod tests {
         assert_eq!(started.len(), MOST_BESIDE as usize);
         started.into_iter().for_each(block_on);
         assert!(end.as_mut().poll(&mut context).is_ready());
-        // Each that has ended leaves its place to another one.
+        // Each errand that has ended makes room for another one.
         let attempt = attempt();
         leave(beside(), &attempt, transaction());
         assert!(!attempt.has_errands());

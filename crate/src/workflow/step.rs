@@ -1,4 +1,4 @@
-//! Steps: what a Workflow does once, however often it is run.
+//! Steps: the parts of a Workflow that finish only once, however often the Workflow runs.
 
 use std::cell::{Cell, RefCell};
 use std::error::Error;
@@ -21,15 +21,14 @@ use super::non_retryable::NonRetryableError;
 use super::reporting::{self, Background, FailedSteps};
 use super::thrown::ends_attempts;
 
-/// What a replayed run is ended with, where nothing more is to be replayed. The runtime
-/// logs it and goes on with the rollbacks.
+/// The error that ends a replayed run at the first step that has not finished. The runtime logs
+/// it and goes on with the rollbacks.
 const REPLAY_ENDS: &str = "the replay ends here: this step has not finished";
 
 /// The steps of one run of a Workflow.
 ///
-/// A step that has finished is not run again: the runtime remembers its result
-/// by the step's name, so give each step a name of its own that does not change
-/// from run to run.
+/// A step that has finished is not run again: the runtime stores its result under the step's
+/// name. So give each step a different name that stays the same in each run.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -63,7 +62,7 @@ pub struct WorkflowStep {
     run: Rc<Run>,
 }
 
-/// What the steps of one run share.
+/// The state that the steps of one run share.
 struct Run {
     env: Env,
     class: &'static str,
@@ -84,17 +83,17 @@ impl fmt::Debug for WorkflowStep {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct WorkflowStepEvent<T> {
-    /// What was sent with it.
+    /// The payload that was sent with the event.
     pub payload: T,
-    /// When it was received.
+    /// When the event was received.
     pub timestamp: Date,
-    /// Its type.
+    /// The event's type.
     pub type_: String,
-    /// Whether its payload is sensitive, if the runtime tells.
+    /// The sensitive part of the event, if the runtime names one.
     pub sensitive: Option<StepSensitivity>,
 }
 
-/// What undoes a step, for [`WorkflowStep::do_with_rollback`].
+/// A function that undoes a step, for [`WorkflowStep::do_with_rollback`].
 ///
 /// ```
 /// use worker_sentry::workflow::{Rollback, RollbackConfig, WorkflowRollbackContext};
@@ -117,8 +116,8 @@ pub struct Rollback<R> {
 }
 
 impl<R> Rollback<R> {
-    /// A rollback that is tried by the runtime's own rule: up to six times, with growing
-    /// delays.
+    /// Makes a rollback with the runtime's own rule for retries: up to six attempts, with
+    /// growing delays.
     pub fn new(handler: R) -> Self {
         Rollback {
             handler,
@@ -126,7 +125,7 @@ impl<R> Rollback<R> {
         }
     }
 
-    /// A rollback that is tried by another rule.
+    /// Makes a rollback with its own configuration.
     pub fn with_config(handler: R, config: RollbackConfig) -> Self {
         Rollback {
             handler,
@@ -163,7 +162,8 @@ impl WorkflowStep {
         }
     }
 
-    /// Runs a step and returns its result, or the result it had when it ran.
+    /// Runs a step and returns its result. If the step has already finished, returns the stored
+    /// result.
     ///
     /// `body` is called once for each attempt. If an attempt fails, the runtime
     /// tries again by its own rule: five more times, with growing delays. An
@@ -183,7 +183,7 @@ impl WorkflowStep {
         self.read(name, result)
     }
 
-    /// Runs a step as [`do_`](Self::do_) does, by another rule.
+    /// Runs a step as [`do_`](Self::do_) does, with its own configuration.
     ///
     /// # Errors
     ///
@@ -204,17 +204,16 @@ impl WorkflowStep {
         self.read(name, result)
     }
 
-    /// Runs a step as [`do_`](Self::do_) does, and remembers how to undo it.
+    /// Runs a step as [`do_`](Self::do_) does, with a rollback that undoes it.
     ///
-    /// If the Workflow fails, that is if `run` returns an error, the runtime calls the
-    /// rollbacks of all its steps that were started, the last one first and each when the
-    /// one before has finished. A rollback gets the step's context, the error, and the step's
-    /// result if there is one. A rollback that fails in its last attempt ends the series, and
-    /// its error reaches nobody; so the crate reports it, with the handler `rollback`.
+    /// If `run` returns an error, the runtime calls the rollbacks of all steps that were
+    /// started, one after the other, the last step first. A rollback gets the step's context,
+    /// the error, and the step's result if there is one. If the last attempt of a rollback
+    /// fails, the runtime calls no further rollbacks and passes the error to no code, so the
+    /// crate reports it, with the handler `rollback`.
     ///
-    /// The runtime does not keep a rollback when the isolate ends, and calls none of those
-    /// that are gone. Rollbacks need a runtime of June 2026 or newer; an older one ignores
-    /// them.
+    /// The runtime does not store rollbacks: those of an isolate that has ended are not called.
+    /// Rollbacks need a runtime of June 2026 or newer; an older one ignores them.
     ///
     /// ```no_run
     /// use worker::Result;
@@ -257,7 +256,7 @@ impl WorkflowStep {
             .await
     }
 
-    /// Runs a step by another rule, and remembers how to undo it: see
+    /// Runs a step with its own configuration and with a rollback: see
     /// [`do_with_rollback`](Self::do_with_rollback).
     ///
     /// # Errors
@@ -285,11 +284,11 @@ impl WorkflowStep {
         self.read(name, result)
     }
 
-    /// Sleeps for a while, without keeping the isolate.
+    /// Sleeps for a length of time. The isolate need not stay in memory meanwhile.
     ///
     /// # Errors
     ///
-    /// If the runtime does not understand the duration.
+    /// If the runtime cannot read the duration.
     pub async fn sleep(
         &self,
         name: &str,
@@ -319,7 +318,7 @@ impl WorkflowStep {
         }
     }
 
-    /// Waits for an event that somebody sends with
+    /// Waits for an event that is sent with
     /// [`WorkflowInstance::send_event`](super::WorkflowInstance::send_event).
     ///
     /// # Errors
@@ -340,7 +339,7 @@ impl WorkflowStep {
         }
     }
 
-    /// Has the engine run a step, and returns what the engine kept of its result.
+    /// Lets the engine run a step, and returns the result in the form that the engine stored.
     async fn call<T, E, F, Fut>(
         &self,
         name: &str,
@@ -393,9 +392,9 @@ impl WorkflowStep {
         Ok(js::rollback_options(handler, config.as_ref()))
     }
 
-    /// What a step has left. Does not return if the step has not finished, which is how the
-    /// engine replays a run for its rollbacks alone: it answers whatever has not finished
-    /// with `undefined`, which no finished step of ours leaves.
+    /// The result of a step. Does not return if the step has not finished. The engine replays a
+    /// run only for its rollbacks, and then answers each unfinished step with `undefined`. A
+    /// finished step of this crate never has `undefined` as its result.
     async fn finished(&self, result: JsValue) -> JsValue {
         if js::is_undefined(&result) {
             self.run.interruption.raise(js::new_error(REPLAY_ENDS));
@@ -404,8 +403,8 @@ impl WorkflowStep {
         result
     }
 
-    /// Makes an error of a rejection. Does not return if the rejection is the
-    /// engine's way to stop this run.
+    /// Turns a rejection into an error. Does not return if the engine stops this run by the
+    /// rejection.
     async fn rejected(&self, name: &str, rejection: JsValue, latest: &Latest) -> StepFailure {
         let thrown = js::read_thrown(&rejection);
         if thrown.is_interruption() {
@@ -421,7 +420,7 @@ impl WorkflowStep {
         failure
     }
 
-    /// Waits for the engine to stop this run, and returns what it said.
+    /// Waits until the engine stops this run, and returns the engine's rejection.
     pub(super) fn interrupted(&self) -> impl Future<Output = JsValue> + use<> {
         let run = self.run.clone();
         poll_fn(move |context| match run.interruption.thrown.take() {
@@ -434,7 +433,7 @@ impl WorkflowStep {
     }
 }
 
-/// How a step tells the run that the engine wants it to stop.
+/// The signal from a step to the run that the engine stops the run.
 #[derive(Default)]
 struct Interruption {
     thrown: Cell<Option<JsValue>>,
@@ -450,15 +449,15 @@ impl Interruption {
     }
 }
 
-/// The latest attempt of a step in this run. Its error is kept here, as the engine gives
-/// back only part of it.
+/// The latest attempt of a step in this run. Its error is kept here, because the engine returns
+/// only a part of it.
 #[derive(Default)]
 struct Latest {
     attempt: Cell<Option<u32>>,
     failure: RefCell<Option<Failure>>,
 }
 
-/// The function that the engine calls for each attempt.
+/// Makes the function that the engine calls for each attempt.
 fn attempts<T, E, F, Fut>(name: &str, body: F, latest: Rc<Latest>, run: Rc<Run>) -> Callback
 where
     T: Serialize + 'static,
@@ -478,7 +477,7 @@ where
         let (current, name, run) = (current.clone(), name.clone(), run.clone());
         async move {
             let attempt = context.attempt;
-            // The body is called in there too: it can panic before it is polled.
+            // The body is called inside of the scope, because it can panic before it is polled.
             let body = async { body(context).await };
             let (failed, background) = (run.failed.clone(), &run.background);
             let entered =
@@ -502,8 +501,8 @@ where
     })
 }
 
-/// The function that the engine calls for each attempt to undo a step. It is called when
-/// `run` has returned, so it reports its last error itself.
+/// Makes the function that the engine calls for each attempt of a rollback. The engine calls it
+/// after `run` has returned, so the function itself reports the last error.
 fn undoings<T, R, RE, RFut>(name: &str, handler: R, limit: u32, run: Rc<Run>) -> Callback
 where
     T: DeserializeOwned + 'static,
@@ -522,7 +521,7 @@ where
         let undoing = async move {
             let context = match rollback_context(&told) {
                 Ok(context) => context,
-                // The next attempt would be told the same.
+                // The next attempt would get the same argument.
                 Err(error) => return Err(refused(error)),
             };
             handler(context).await.map_err(Into::into)
@@ -564,7 +563,7 @@ fn refused(error: worker::Error) -> Box<dyn Error> {
     refused.caused_by(error).into()
 }
 
-/// How many attempts follow a rollback's first one.
+/// How many attempts follow the first attempt of a rollback.
 fn retries(config: Option<&RollbackConfig>) -> u32 {
     let retries = config.and_then(|config| config.retries.as_ref());
     retries.map_or(ResolvedRetryConfig::default().limit, |retries| {
@@ -572,7 +571,7 @@ fn retries(config: Option<&RollbackConfig>) -> u32 {
     })
 }
 
-/// Whether no other attempt follows the one that failed with `error`.
+/// Whether the attempt that failed with `error` is the last one.
 fn is_last(attempt: u32, limit: u32, error: &(dyn Error + 'static)) -> bool {
     attempt > limit || ends_attempts(error)
 }

@@ -1,5 +1,5 @@
-//! Errors on their way to the engine and back, as plain data. What is decided about them
-//! is decided here, without JavaScript; `js` only reads and makes them.
+//! Errors that go to the engine and come back, as plain data. All decisions about them are made
+//! here, without JavaScript; `js` only reads and makes the JavaScript values.
 
 use std::error::Error;
 
@@ -11,23 +11,22 @@ use crate::item::type_name::type_name;
 
 /// The name of the engine's error for a step or an event that took too long.
 const TIMEOUT: &str = "WorkflowTimeoutError";
-/// How the engine marks the rejections with which it stops a run.
+/// The start of the message of a rejection by which the engine stops a run.
 const INTERRUPTION: &str = "Aborting engine:";
-/// Causes beyond this one do not cross.
+/// How many causes of an error are passed to the engine.
 const MAX_CAUSES: usize = 16;
 
-/// What is read of a thrown value.
+/// The parts of a thrown value that are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Thrown {
     /// The name, if the value is an error.
     pub(super) name: String,
-    /// The message of an error, or a thrown text itself. Any other value has none.
+    /// The message of an error, or a thrown text itself. Empty for any other value.
     pub(super) message: String,
 }
 
 impl Thrown {
-    /// Whether the engine's rejection tells `run` to stop rather than that
-    /// something failed.
+    /// Whether the engine's rejection stops the run. `false` if it is a failure.
     pub(super) fn is_interruption(&self) -> bool {
         self.message.starts_with(INTERRUPTION)
     }
@@ -37,8 +36,8 @@ impl Thrown {
         self.name == TIMEOUT || self.message.starts_with(TIMEOUT)
     }
 
-    /// Whether this is an error of ours with the message `sent`, come back. Its name may
-    /// have moved into the message on the way.
+    /// Whether this is an error with the message `sent` that this crate passed to the engine.
+    /// The engine may have moved the error's name into the message.
     pub(super) fn is_return_of(&self, sent: &str) -> bool {
         match self.message.strip_suffix(sent) {
             Some("") => true,
@@ -48,10 +47,10 @@ impl Thrown {
     }
 }
 
-/// An error of Rust in the form in which it crosses to the engine.
+/// A Rust error in the form in which it is passed to the engine.
 #[derive(Debug)]
 pub(super) enum Outgoing {
-    /// A value that JavaScript threw goes back as it was.
+    /// A value that JavaScript threw. It is passed on unchanged.
     Original(JsValue),
     /// An error to make.
     Made {
@@ -105,23 +104,23 @@ fn cause(error: &(dyn Error + 'static), causes: usize) -> Option<Box<Outgoing>> 
     Some(Box::new(Outgoing::with_causes(error.source()?, left)))
 }
 
-/// The message to show for an error that must not be retried.
+/// The message of an error that must not be retried. `None` if the error may be retried.
 fn non_retryable(error: &(dyn Error + 'static)) -> Option<String> {
     let mut chain = std::iter::successors(Some(error), |&error| error.source());
     if chain.any(|error| error.is::<NonRetryableError>()) {
         return Some(error.to_string());
     }
-    // The engine would not retry this one either, whatever its name.
+    // The engine recognises this error by its message and does not retry it.
     without_name(&error.to_string()).map(str::to_owned)
 }
 
-/// The rest of a message that starts with the name of an error not to be retried.
+/// The rest of a message that starts with [`NON_RETRYABLE`].
 fn without_name(message: &str) -> Option<&str> {
     let rest = message.strip_prefix(NON_RETRYABLE)?;
     Some(rest.strip_prefix(": ").unwrap_or(rest))
 }
 
-/// Undoes [`NonRetryableError`]'s conversion into `worker::Error`.
+/// Reverses the conversion of [`NonRetryableError`] into `worker::Error`.
 pub(super) fn unwrapped(error: Box<dyn Error>) -> Box<dyn Error> {
     match error.downcast_ref() {
         Some(worker::Error::RustError(message)) => match without_name(message) {

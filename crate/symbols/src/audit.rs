@@ -1,7 +1,8 @@
-//! Whether DWARF fits the code beside it.
+//! Checks whether the DWARF of a module fits its code.
 //!
-//! A tool that changes the code and does not carry the DWARF along leaves a file that
-//! answers every question, and wrongly. Nothing in the file says so; two things show it.
+//! If a tool changes the code and not the DWARF, the DWARF still has an answer for every offset,
+//! but the answers are wrong. The file has no mark for that. Two comparisons show it: names of
+//! functions, and ranges of code.
 
 use std::collections::HashMap;
 
@@ -9,24 +10,25 @@ use crate::Failure;
 use crate::module::{Function, Module};
 use crate::symbols::{Lookup, Symbols, readable};
 
-/// How well DWARF and code fit.
+/// How well the DWARF fits the code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Audit {
-    /// Functions that have a name in the name section and another or the same in DWARF.
+    /// Functions that have a name both in the name section and in the DWARF.
     pub compared: usize,
-    /// Those of them that have the same.
+    /// Those of them whose two names agree.
     pub agree: usize,
-    /// Ranges of code that DWARF gives to a function, inlined ones too.
+    /// Ranges of code that the DWARF assigns to a function, also to an inlined one.
     pub ranges: usize,
-    /// Those that begin and end in one function, and begin where an instruction does.
+    /// Ranges that begin and end in one function, and begin at an instruction.
     pub sound: usize,
 }
 
 impl Audit {
-    /// Compares.
+    /// Compares the DWARF of a module with its code.
     ///
-    /// The library prefers a name of the name section to that of DWARF. So DWARF is read from
-    /// the module without that section: otherwise the names were compared with themselves.
+    /// The library prefers a name of the name section to that of the DWARF. So the DWARF is
+    /// read from a copy without that section. Otherwise the names would be compared with
+    /// themselves.
     ///
     /// Fails if there is no DWARF, or if it cannot be read.
     pub fn of(module: &Module<'_>, file: &str) -> Result<Self, Failure> {
@@ -50,14 +52,14 @@ impl Audit {
         Ok(audit)
     }
 
-    /// Whether DWARF is right for this code. Some functions have other names by design,
-    /// exported ones for example, so a few that differ are no sign.
+    /// Whether the DWARF is right for this code. Some functions, such as exported ones, have
+    /// two different names by design, so a few different names are allowed.
     pub fn fits(&self) -> bool {
         self.agree * 10 >= self.compared * 8 && self.sound * 100 >= self.ranges * 98
     }
 }
 
-/// The name that DWARF has for most of a function, asked at `most` places.
+/// The name that the DWARF has for most of a function, looked up at up to `most` places.
 pub(crate) fn outermost(function: &Function, lookup: &Lookup<'_>, most: usize) -> Option<String> {
     let all = &function.instructions;
     let step = all.len().div_ceil(most).max(1);
@@ -67,7 +69,7 @@ pub(crate) fn outermost(function: &Function, lookup: &Lookup<'_>, most: usize) -
             *counts.entry(symbol.to_owned()).or_default() += 1;
         }
     }
-    // By count, and then by name: the same file has the same answer.
+    // By count, and then by name, so that the same file always has the same answer.
     let best = counts
         .into_iter()
         .max_by(|a, b| (a.1, &b.0).cmp(&(b.1, &a.0)));
@@ -102,11 +104,12 @@ fn is_sound(module: &Module<'_>, low: u64, high: u64) -> bool {
     starts && high <= function.body.end
 }
 
-/// The ranges of code of all functions, inlined ones too, counted from the start of the
-/// code section's contents. Those that the linker dropped are not among them.
+/// The ranges of code of all functions, also of inlined ones, counted from the start of the
+/// code section's contents. Functions that the linker dropped are left out.
 fn ranges(module: &Module<'_>) -> Vec<(u64, u64)> {
     let mut all = Vec::new();
-    // What cannot be read ends the list; `Symbols::read` has said so by then.
+    // The list ends at the first part that cannot be read. `Symbols::read` has already reported
+    // such a file.
     let _ = collect_ranges(module, &mut all);
     all
 }
@@ -131,7 +134,7 @@ fn collect_ranges(module: &Module<'_>, all: &mut Vec<(u64, u64)>) -> Result<(), 
             }
             let mut ranges = dwarf.die_ranges(&unit, entry)?;
             while let Some(range) = ranges.next()? {
-                // 0 and the largest numbers stand for code that is not there any more.
+                // 0 and the largest numbers mark code that the linker removed.
                 if range.begin > 0 && range.begin < size && range.begin < range.end {
                     all.push((range.begin, range.end));
                 }

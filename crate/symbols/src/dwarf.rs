@@ -1,4 +1,4 @@
-//! DWARF that is written here: for each function the places of its instructions.
+//! Writes DWARF: for each function, the places of its instructions in the source.
 
 use std::collections::HashMap;
 
@@ -12,18 +12,18 @@ use crate::Failure;
 use crate::module::Module;
 use crate::symbols::{Location, UNKNOWN, readable};
 
-/// The functions at one place of the source, the outermost first.
+/// The functions at one place, the outermost first.
 pub(crate) type Chain = Vec<Location>;
 
-/// A function and where its code comes from.
+/// A function and the source places of its code.
 pub(crate) struct Mapped {
-    /// Its body, counted from the start of the code section's contents.
+    /// Where the body begins, counted from the start of the code section's contents.
     pub low: u64,
     /// Where the body ends.
     pub high: u64,
     /// The linker's name.
     pub symbol: String,
-    /// From which offset on which chain holds, ascending. None is empty.
+    /// The offset from which each chain applies, ascending. No chain is empty.
     pub spans: Vec<(u64, Chain)>,
 }
 
@@ -33,10 +33,10 @@ const ENCODING: Encoding = Encoding {
     address_size: 4,
 };
 
-/// The custom sections with DWARF of these functions. `producer` is what made the code;
-/// `roots` are the folders that the compiler was started in.
+/// The custom sections with the DWARF of these functions. `producer` is the name of the tool that
+/// made the code; `roots` are the folders in which the compiler was started.
 ///
-/// Fails for more than fits into DWARF of 32 bits.
+/// Fails if the data does not fit into DWARF of 32 bits.
 pub(crate) fn written(
     functions: &[Mapped],
     producer: &str,
@@ -52,7 +52,8 @@ pub(crate) fn written(
     for function in functions {
         writer.function(function);
     }
-    // A root is known by the unit that was compiled in it. These have no code.
+    // A root is only recorded as the folder of a unit, so each other root gets a unit without
+    // code.
     for root in more {
         Writer::new(&mut dwarf, producer, root);
     }
@@ -77,7 +78,7 @@ pub(crate) fn written(
     Ok(all)
 }
 
-/// What made the code of a module, as [`written`] was told.
+/// The producer of a module's code, as it was given to [`written`].
 pub(crate) fn producer(module: &Module<'_>) -> Option<String> {
     let section = |id: gimli::SectionId| -> Result<_, gimli::Error> {
         let data = module.custom(id.name()).unwrap_or_default();
@@ -98,7 +99,7 @@ struct Writer<'d> {
     dwarf: &'d mut Dwarf,
     unit: UnitId,
     root: UnitEntryId,
-    /// What is inlined somewhere, by the linker's name.
+    /// The functions that are inlined somewhere, by the linker's name.
     inlined: HashMap<String, UnitEntryId>,
     files: HashMap<String, FileId>,
 }
@@ -137,8 +138,8 @@ impl<'d> Writer<'d> {
         writer
     }
 
-    /// The code of the unit. `symbolic` takes a unit without it, or one that begins at 0,
-    /// for one that the linker dropped.
+    /// Writes the range of the unit's code. `symbolic` treats a unit without a range, or one
+    /// that begins at 0, as dropped by the linker.
     fn range(&mut self, functions: &[Mapped]) {
         if let (Some(first), Some(last)) = (functions.first(), functions.last()) {
             self.set_range(self.root, first.low, last.high);
@@ -164,9 +165,9 @@ impl<'d> Writer<'d> {
         self.lines(&spans);
     }
 
-    /// Makes the entries of what is inlined this deep.
+    /// Makes the entries of the functions that are inlined at this depth.
     fn inline(&mut self, parent: UnitEntryId, spans: &[Span<'_>], depth: usize) {
-        // Neighbours that are at one call of one function are one entry.
+        // Adjacent spans of the same call of the same function become one entry.
         let same = |a: &Span<'_>, b: &Span<'_>| match (a.chain.get(depth), b.chain.get(depth)) {
             (Some(one), Some(other)) => {
                 one.symbol == other.symbol && a.chain[depth - 1] == b.chain[depth - 1]
@@ -205,8 +206,8 @@ impl<'d> Writer<'d> {
         }
     }
 
-    /// Writes the line of the innermost function of each span. `symbolic` reads one
-    /// sequence of a function, so one has them all.
+    /// Writes the line of the innermost function of each span. All lines of a function are in
+    /// one sequence, because `symbolic` reads only one.
     fn lines(&mut self, spans: &[Span<'_>]) {
         let (Some(first), Some(last)) = (spans.first(), spans.last()) else {
             return;
@@ -302,12 +303,12 @@ struct Span<'c> {
     chain: &'c [Location],
 }
 
-/// DWARF ends a text with a zero, so there is none in it.
+/// The text without zeros, because DWARF ends a text with a zero.
 fn whole(text: &str) -> Vec<u8> {
     text.bytes().filter(|it| *it != 0).collect()
 }
 
-/// A text of the line program, where an empty one means that the list has ended.
+/// A text of the line program. An empty text is replaced, because it would end the list.
 fn line_string(text: &str) -> LineString {
     let text = whole(text);
     LineString::String(if text.is_empty() { b".".to_vec() } else { text })

@@ -1,10 +1,10 @@
-//! What is said when a step cannot be done.
+//! The error type of this crate.
 
 use std::fmt;
 
-/// Why a step was refused or failed, and what the user does about it.
+/// Why an operation was refused or failed, and what the user can do about it.
 ///
-/// Every failure has both halves, so that no message leaves its reader alone.
+/// Every failure has both parts, so that every message tells its reader what to do.
 ///
 /// ```
 /// let failure = worker_sentry_symbols::Failure::new("no file", "run worker-build");
@@ -17,7 +17,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// `what` happened, and what is `todo` now.
+    /// Makes a failure: `what` happened, and `todo` is what the user can do.
     pub fn new(what: impl Into<String>, todo: impl Into<String>) -> Self {
         Failure {
             what: what.into(),
@@ -30,7 +30,7 @@ impl Failure {
         &self.what
     }
 
-    /// What the user does about it.
+    /// What the user can do about it.
     pub fn todo(&self) -> &str {
         &self.todo
     }

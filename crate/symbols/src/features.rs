@@ -1,7 +1,7 @@
-//! What wasm-opt is told of the runtime. The bench of this repository reads it, too.
+//! The options that describe the runtime to wasm-opt. The bench of this repository uses them, too.
 
-/// Options of wasm-opt: what workerd can run of WebAssembly's extensions, which is what
-/// worker-build allows it to use.
+/// Options of wasm-opt: the extensions of WebAssembly that workerd can run. worker-build allows
+/// the same ones.
 pub const FEATURES: [&str; 7] = [
     "--enable-mutable-globals",
     "--enable-sign-ext",

@@ -1,4 +1,4 @@
-//! Where the files of a build are, and reading and writing them.
+//! Finds, reads and writes the files of a build.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use crate::Failure;
 use crate::module::{BuildId, Module};
 
-/// The module that worker-build left in its output folder: `index_bg.wasm`, or
-/// `worker/index.wasm` of its older layout. Of both, that which the folder's JavaScript
-/// imports.
+/// Finds the module that worker-build wrote into its output folder: `index_bg.wasm`, or
+/// `worker/index.wasm` of its older layout. If both exist, the one that the folder's JavaScript
+/// imports is taken.
 ///
-/// Fails if neither is there.
+/// Fails if neither exists.
 pub fn find_module(folder: &Path) -> Result<PathBuf, Failure> {
     let (now, before) = (
         folder.join("index_bg.wasm"),
@@ -38,15 +38,15 @@ pub fn find_module(folder: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
-/// The companion's usual place: beside the module, as `NAME.debug.wasm`. worker-build
-/// keeps git away from that folder, and the JavaScript there does not import it, so
-/// wrangler does not upload it. See [`refuse_uploaded`].
+/// The companion's usual path: beside the module, as `NAME.debug.wasm`. worker-build makes git
+/// ignore that folder. The JavaScript there does not import the companion, so wrangler does not
+/// upload it. See [`refuse_uploaded`].
 pub fn companion_of(module: &Path) -> PathBuf {
     module.with_extension("debug.wasm")
 }
 
-/// Fails if wrangler would upload the companion: its configuration in `project` uploads
-/// whole folders, and the companion is in the module's.
+/// Fails if wrangler would upload the companion. That happens if wrangler's configuration in
+/// `project` uploads whole folders, and the companion is in the folder of the module.
 pub fn refuse_uploaded(project: &Path, module: &Path, companion: &Path) -> Result<(), Failure> {
     let inside = module.parent().is_some_and(|it| companion.starts_with(it));
     if !inside {
@@ -80,7 +80,7 @@ pub fn refuse_uploaded(project: &Path, module: &Path, companion: &Path) -> Resul
     Ok(())
 }
 
-/// Reads a file. `todo` says what to do if it is not there.
+/// Reads a file. `todo` is what the user can do if the file is missing.
 pub fn read(path: &Path, todo: &str) -> Result<Vec<u8>, Failure> {
     let failed = |error: std::io::Error| {
         Failure::new(format!("cannot read {}: {error}", path.display()), todo)
@@ -88,8 +88,8 @@ pub fn read(path: &Path, todo: &str) -> Result<Vec<u8>, Failure> {
     fs::read(path).map_err(failed)
 }
 
-/// Writes a file whole: whoever reads meanwhile sees the old one or the new one. Folders
-/// that are missing are made.
+/// Writes a file atomically: a reader sees either the old or the new contents. Missing folders
+/// are created.
 pub fn write(path: &Path, data: &[u8]) -> Result<(), Failure> {
     let failed = |error: std::io::Error| {
         Failure::new(
@@ -105,10 +105,10 @@ pub fn write(path: &Path, data: &[u8]) -> Result<(), Failure> {
     fs::rename(&part, path).map_err(failed)
 }
 
-/// The companion at `path`, which may be a folder of companions: then the one of build
+/// Reads the companion at `path`. If `path` is a folder of companions, reads the one of build
 /// `id`.
 ///
-/// Fails if there is none.
+/// Fails if there is no such companion.
 pub fn read_companion(path: &Path, id: Option<BuildId>) -> Result<(PathBuf, Vec<u8>), Failure> {
     const TODO: &str =
         "run `worker-sentry-symbols build` first, or name the companion with --companion";

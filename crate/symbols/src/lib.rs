@@ -1,11 +1,11 @@
 //! Readable stacks for Cloudflare Workers in Rust, and a smaller upload.
 //!
-//! The program `worker-sentry-symbols` is what most want: see the README. This is what it
-//! is made of: [`split`] makes two files of the module that worker-build wrote, [`check`]
-//! compares them, [`Resolver`] puts names and lines into an event or a console's stack,
-//! and [`source_map`] writes them down for receivers that know no WebAssembly.
+//! Most users need only the program `worker-sentry-symbols`: see the README. This library has the
+//! parts of the program: [`split`] makes two files from the module that worker-build wrote,
+//! [`check`] compares them, [`Resolver`] puts names and lines into an event or a console's stack,
+//! and [`source_map`] writes a source map for receivers that do not support WebAssembly.
 //!
-//! Offsets are those of V8's stacks: the byte offset in the uploaded file of the
+//! Offsets are those of V8's stacks: the byte offset, in the uploaded file, of the
 //! instruction that calls. Nothing is subtracted.
 
 #![forbid(unsafe_code)]

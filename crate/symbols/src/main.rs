@@ -211,7 +211,7 @@ impl Build {
         };
         let made = optimized.as_ref().map_or(&data, |it| &it.data);
         let parts = split(made, &file, self.keep_names)?;
-        // The companion first: if this ends in between, the next run starts afresh.
+        // The companion is written first, so that an interrupted run can be repeated.
         files::write(&beside, &parts.companion)?;
         files::write(&path, &parts.upload)?;
         println!("build      {}", parts.id);
@@ -238,7 +238,7 @@ impl Build {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// What is split already stays, if it is what a run would make now.
+    /// Handles a module that is already split. It is kept if a new run would make the same.
     fn again(&self, upload: &[u8], file: &str, beside: &Path) -> Done {
         const AGAIN: &str = "run `worker-build --release --no-opt`, then this again";
         let companion = files::read(beside, AGAIN).map_err(|_| {
@@ -328,7 +328,7 @@ impl Upload {
         let file = path.display().to_string();
         let companion = Module::parse(&companion, &file)?;
         match &upload {
-            // A companion of yesterday would be taken, and never be asked for.
+            // Sentry would accept a companion of another build and never use it.
             Some(upload) => drop(check((&companion, &file), (upload, &name))?),
             None => drop(Symbols::read(&companion, &file)?),
         }
@@ -436,12 +436,13 @@ impl Resolve {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Text, line by line as it comes. A stack is resolved as a whole or not at all.
+    /// Resolves text, line by line as it comes in. If one frame of a stack cannot be resolved, the
+    /// whole stack is left unchanged.
     fn console(&self, input: Box<dyn io::BufRead + Send>) -> Done {
-        // A stack ends with another line, or when nothing more has come for this long.
+        // A stack ends at a line that is not a frame, or if no line has come in for this long.
         const QUIET: Duration = Duration::from_millis(100);
         let (sender, lines) = mpsc::channel();
-        // Ends with its input, or when nobody listens.
+        // The thread ends with its input, or when the receiver is dropped.
         thread::spawn(move || {
             for line in input.split(b'\n').map_while(Result::ok) {
                 let line = String::from_utf8_lossy(&line).into_owned();
@@ -484,7 +485,7 @@ impl Resolve {
                 }
             }
         }
-        // It has been said where it happened.
+        // The failure was already printed where it happened.
         Ok(if failed.is_some() {
             ExitCode::FAILURE
         } else {
@@ -501,7 +502,8 @@ impl Resolve {
             .and_then(|it| read_module(&it).ok());
         let id = id.and_then(|data| Module::parse(&data, "").ok()?.build_id());
         let changed = std::fs::metadata(&path).and_then(|it| it.modified()).ok();
-        // `wrangler dev` builds again while this runs.
+        // The companion is read again if it has changed, because `wrangler dev` builds while this
+        // runs.
         if loaded.as_ref().is_none_or(|it| it.changed != changed) {
             let (path, data) = files::read_companion(&path, id)?;
             let file = path.display().to_string();
@@ -529,7 +531,7 @@ impl Resolve {
     }
 }
 
-/// A companion that was read, and when it was written.
+/// A companion that was read, and the time at which its file was written.
 struct Loaded {
     changed: Option<std::time::SystemTime>,
     file: String,
@@ -586,7 +588,7 @@ fn size(data: &[u8]) -> String {
     format!("{:>10} bytes, {:>9} gzip", data.len(), compressed(data))
 }
 
-/// Prints, and ends quietly when nobody reads any more.
+/// Prints a text. Ends the program without a message if the output is closed.
 fn print(text: &str) {
     let mut out = io::stdout().lock();
     if out
@@ -598,7 +600,7 @@ fn print(text: &str) {
     }
 }
 
-/// A command as one would type it.
+/// A command as it would be typed.
 fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let quoted = words.map(|word| {

@@ -1,5 +1,5 @@
-//! A WebAssembly module as bytes: its sections, its functions, and where each
-//! instruction is.
+//! A WebAssembly module as bytes: its sections, its functions, and the offsets of its
+//! instructions.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -21,23 +21,23 @@ const CODE: u8 = 10;
 /// A section, as ranges of the module's bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Section {
-    /// WebAssembly's number of the kind: 0 is a custom section, 10 is the code.
+    /// WebAssembly's number of the section's kind: 0 is a custom section, 10 is the code.
     pub kind: u8,
     /// The name of a custom section.
     pub name: Option<String>,
-    /// All of the section, from the byte of its kind on.
+    /// The whole section, including the byte of its kind.
     pub whole: Range<usize>,
-    /// What is in it, without kind and length, and without a custom section's name.
+    /// The section's contents, without the kind, the length and a custom section's name.
     pub contents: Range<usize>,
 }
 
 impl Section {
-    /// Whether it is the custom section of this name.
+    /// Whether this is the custom section of this name.
     pub fn is_custom(&self, name: &str) -> bool {
         self.name.as_deref() == Some(name)
     }
 
-    /// Whether it is one of the custom sections that DWARF is in.
+    /// Whether this is one of the custom sections with DWARF.
     pub fn is_dwarf(&self) -> bool {
         self.name
             .as_deref()
@@ -48,51 +48,52 @@ impl Section {
 /// A function that the module defines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Function {
-    /// Its index in the module, imported functions counted.
+    /// The function's index in the module. Imported functions are counted too.
     pub index: u32,
-    /// Its body in the file, without the length in front: locals, then instructions.
+    /// The body in the file, without its length: locals, then instructions.
     pub body: Range<usize>,
     /// The offset of each instruction in the file, ascending.
     pub instructions: Vec<usize>,
-    /// The offset of each instruction that calls, and the callee's index if it is fixed.
+    /// The offset of each instruction that calls, and the index of the callee if the call is a
+    /// direct one.
     pub calls: Vec<(usize, Option<u32>)>,
 }
 
 impl Function {
-    /// Whether the instruction at this offset of the file calls.
+    /// Whether the instruction at this offset of the file is a call.
     pub fn calls_at(&self, offset: usize) -> bool {
         self.calls.binary_search_by_key(&offset, |it| it.0).is_ok()
     }
 
-    /// Whether a stack can name this offset of the file for a frame of the function: that of
-    /// an instruction, or the start of the body, where V8 sees that the stack is full.
+    /// Whether a stack can have this offset of the file for a frame of the function. It can have
+    /// the offset of an instruction, or the start of the body, where V8 detects a stack overflow.
     pub fn is_named_at(&self, offset: usize) -> bool {
         offset == self.body.start || self.instructions.binary_search(&offset).is_ok()
     }
 }
 
-/// A module and what was found in it.
+/// A module that was read.
 #[derive(Debug, Clone)]
 pub struct Module<'d> {
     /// The file.
     pub data: &'d [u8],
-    /// Its sections, in the order of the file. Together with the header of 8 bytes
+    /// The sections, in the order of the file. Together with the header of 8 bytes,
     /// they are the whole file.
     pub sections: Vec<Section>,
-    /// What is in the code section.
+    /// The contents of the code section.
     pub code: Range<usize>,
-    /// The functions that it defines, in the order of the file.
+    /// The functions that the module defines, in the order of the file.
     pub functions: Vec<Function>,
-    /// How many functions it imports.
+    /// How many functions the module imports.
     pub imported: u32,
-    /// The functions' names of its name section, by index.
+    /// The functions' names in the name section, by index.
     pub names: HashMap<u32, String>,
 }
 
 impl<'d> Module<'d> {
-    /// Takes a module apart. `file` is what messages call it.
+    /// Reads a module. `file` is the name of the file for messages.
     ///
-    /// Fails for what is no module, or a broken one.
+    /// Fails if `data` is not a WebAssembly module, or if it is malformed.
     pub fn parse(data: &'d [u8], file: &str) -> Result<Self, Failure> {
         let broken = |error: &dyn std::fmt::Display| {
             Failure::new(
@@ -175,8 +176,8 @@ impl<'d> Module<'d> {
             }
             Payload::CustomSection(custom) => {
                 if let KnownCustom::Name(names) = custom.as_known() {
-                    // A name section that cannot be read is one without names: no
-                    // runtime refuses it.
+                    // A malformed name section counts as empty, because runtimes accept
+                    // it, too.
                     for name in names.into_iter().map_while(Result::ok) {
                         if let Name::Function(map) = name {
                             let named = map.into_iter().map_while(Result::ok);
@@ -191,7 +192,7 @@ impl<'d> Module<'d> {
         Ok(())
     }
 
-    /// The contents of the custom section of this name, the last one if there are more.
+    /// The contents of the custom section of this name. If there are several, the last one.
     pub fn custom(&self, name: &str) -> Option<&'d [u8]> {
         let section = self.sections.iter().rev().find(|it| it.is_custom(name))?;
         self.data.get(section.contents.clone())
@@ -203,8 +204,8 @@ impl<'d> Module<'d> {
         Some(BuildId(bytes.try_into().ok()?))
     }
 
-    /// The id that this module gets: the start of SHA-256 over the sections that are
-    /// not custom. So names, DWARF and the id itself do not change it.
+    /// Computes the id of this module: the start of the SHA-256 of all sections except custom
+    /// ones. So names, DWARF and the id itself do not change the id.
     pub fn computed_id(&self) -> BuildId {
         let mut hash = Sha256::new();
         for section in self.sections.iter().filter(|it| it.kind != CUSTOM) {
@@ -216,7 +217,7 @@ impl<'d> Module<'d> {
         BuildId(id)
     }
 
-    /// The function whose body this offset of the file is in.
+    /// The function whose body contains this offset of the file.
     pub fn function_at(&self, offset: usize) -> Option<&Function> {
         let after = self.functions.partition_point(|it| it.body.end <= offset);
         self.functions
@@ -224,8 +225,7 @@ impl<'d> Module<'d> {
             .filter(|it| it.body.contains(&offset))
     }
 
-    /// The custom section in front of the code, if there is one. Whoever takes it away
-    /// moves the code.
+    /// The custom section before the code, if there is one. Removing it would move the code.
     pub fn custom_before_code(&self) -> Option<&Section> {
         self.sections
             .iter()
@@ -233,8 +233,8 @@ impl<'d> Module<'d> {
             .find(|it| it.kind == CUSTOM)
     }
 
-    /// The module with the sections that `keep` wants, byte for byte, and then the
-    /// custom sections `more`.
+    /// Makes a module of the sections for which `keep` returns `true`, byte for byte, followed by
+    /// the custom sections `more`.
     ///
     /// ```
     /// # use worker_sentry_symbols::Module;
@@ -264,12 +264,12 @@ fn append(out: &mut Vec<u8>, name: &str, data: &[u8]) {
     section.encode(out);
 }
 
-/// What says that two files are of one build: 16 bytes.
+/// The id that two files of the same build share: 16 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BuildId([u8; 16]);
 
 impl BuildId {
-    /// From the 16 bytes of the custom section.
+    /// Makes an id from the 16 bytes of the custom section.
     pub fn new(bytes: [u8; 16]) -> Self {
         BuildId(bytes)
     }
@@ -299,7 +299,7 @@ impl BuildId {
     }
 }
 
-/// As a UUID, which is how Sentry writes a debug id.
+/// Writes the id as a UUID, as Sentry writes a debug id.
 impl std::fmt::Display for BuildId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (at, byte) in self.0.iter().enumerate() {

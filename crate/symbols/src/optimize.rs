@@ -1,13 +1,13 @@
-//! wasm-opt, with names and lines that are right afterwards.
+//! Runs wasm-opt so that names and lines are still right afterwards.
 //!
-//! wasm-opt spoils DWARF, and it carries a source map through everything that it does. So
-//! it gets one in which the line of each instruction is the instruction's own offset. The
-//! map that comes out says where each instruction was, and there the DWARF of the
-//! unoptimised module is asked. From the answers DWARF of the final code is written.
+//! wasm-opt makes DWARF wrong, but it updates a source map in all its passes. So wasm-opt gets a
+//! source map in which the line of each instruction is the instruction's own offset. The
+//! resulting map has the original offset of each instruction. The DWARF of the unoptimised module
+//! has the place of that offset, and from these places the DWARF of the final code is written.
 //!
-//! A source map has one place for an instruction, and says of no function that it was
-//! inlined or merged. So the passes that do so are skipped: each function stays its own,
-//! and each call keeps the functions that the compiler had inlined around it.
+//! A source map has one place for an instruction, and cannot record that a function was
+//! inlined or merged. So the passes that inline or merge functions are skipped: each function
+//! stays separate, and each call keeps the functions that the compiler had inlined around it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
@@ -27,7 +27,7 @@ use crate::split::{refuse_inexact, refuse_unsplittable};
 use crate::symbols::{Location, Lookup, Symbols, readable};
 use crate::{Failure, files};
 
-/// The passes that make one function of two, or one call of two.
+/// The passes that join two functions or two calls into one.
 const SKIPPED: [&str; 5] = [
     "--skip-pass=inlining",
     "--skip-pass=inlining-optimizing",
@@ -38,7 +38,7 @@ const SKIPPED: [&str; 5] = [
 
 const WITHOUT: &str = "build without --optimize";
 
-/// The user's wasm-opt and how much it is to do.
+/// The command of wasm-opt, and the level of optimisation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WasmOpt {
     program: OsString,
@@ -47,9 +47,8 @@ pub struct WasmOpt {
 }
 
 impl WasmOpt {
-    /// wasm-opt at this level, which is `s`, `z` or a digit from 1 to 4: the program that
-    /// `WASM_OPT_BIN` names, else the one on `PATH`, else that of npm's `binaryen` through
-    /// `npx`.
+    /// Finds wasm-opt: the program that `WASM_OPT_BIN` names, or else the one on `PATH`, or else
+    /// that of npm's `binaryen` through `npx`. `level` is `s`, `z` or a digit from 1 to 4.
     ///
     /// Fails for another level.
     pub fn find(level: &str) -> Result<Self, Failure> {
@@ -63,9 +62,9 @@ impl WasmOpt {
         }
     }
 
-    /// wasm-opt by this command: a program, and what it is told before all else.
+    /// wasm-opt by this command: a program and its first arguments.
     ///
-    /// Fails for another level, and for a command of no words.
+    /// Fails for another level, and for an empty command.
     pub fn new<W: AsRef<OsStr>>(command: &[W], level: &str) -> Result<Self, Failure> {
         if !["s", "z", "1", "2", "3", "4"].contains(&level) {
             return Err(Failure::new(
@@ -86,12 +85,12 @@ impl WasmOpt {
         })
     }
 
-    /// What the DWARF says that it is of. So a later run knows what an earlier one did.
+    /// The producer in the DWARF, from which a later run reads the level of this run.
     fn producer(&self) -> String {
         format!("{PRODUCER}{}", self.level)
     }
 
-    /// Runs it. Both maps are files beside the modules.
+    /// Runs wasm-opt. The two source maps are files beside the modules.
     fn run(&self, input: &Path, output: &Path) -> Result<(), Failure> {
         let with_map = |path: &Path| path.with_extension("map");
         let mut command = Command::new(&self.program);
@@ -137,27 +136,28 @@ pub fn level(companion: &Module<'_>) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// What wasm-opt made of a module, with names and DWARF of the new code.
+/// An optimised module, with names and DWARF of the new code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Optimized {
     /// The module, ready for [`split`](crate::split()).
     pub data: Vec<u8>,
     /// Instructions that call.
     pub calls: usize,
-    /// Those of them that wasm-opt made, or moved to another function. Their function is
-    /// known, and no line.
+    /// Calls that wasm-opt made, or moved to another function. Their function is known, and
+    /// their line is not.
     pub without_origin: usize,
-    /// For each call that was in the unoptimised module its offset here and there.
+    /// For each call that was in the unoptimised module: its offset in this module, and its
+    /// offset in the unoptimised one.
     pub origins: Vec<(usize, usize)>,
 }
 
-/// Has wasm-opt optimise a module that `worker-build --release --no-opt` left.
+/// Runs wasm-opt on a module that `worker-build --release --no-opt` made.
 ///
-/// Every call of the result is then looked up, and has the functions, files and lines that
-/// it has in the unoptimised module.
+/// Every call of the result is then looked up. It must have the same functions, files and lines
+/// as in the unoptimised module.
 ///
-/// Fails for all that [`split`](crate::split()) refuses, if wasm-opt fails, and if one call
-/// was found elsewhere.
+/// Fails for all that [`split`](crate::split()) refuses, if wasm-opt fails, and if one call has
+/// another place than before.
 pub fn optimize(data: &[u8], file: &str, wasm_opt: &WasmOpt) -> Result<Optimized, Failure> {
     let before = Module::parse(data, file)?;
     refuse_unsplittable(&before, file)?;
@@ -184,13 +184,13 @@ pub fn optimize(data: &[u8], file: &str, wasm_opt: &WasmOpt) -> Result<Optimized
     Ok(done)
 }
 
-/// A folder of this run, which goes with it.
+/// A temporary folder of this run. It is removed when this is dropped.
 struct Scratch(PathBuf);
 
 impl Scratch {
     fn new() -> Result<Self, Failure> {
         let name = format!("worker-sentry-symbols-{}", process::id());
-        // Whatever is there is not of this process.
+        // An existing path belongs to another process, so another name is tried.
         let mut path = env::temp_dir().join(&name);
         for more in 1..100 {
             match fs::create_dir(&path) {
@@ -216,13 +216,13 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What is left is the system's to remove.
+        // If this fails, the operating system removes the folder later.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-/// The module without DWARF, its functions named by their index: wasm-opt renames those
-/// that have one name, and the names say which function is which afterwards.
+/// The module without DWARF, with each function's index as its name. wasm-opt renames functions
+/// with equal names. With unique names, each function is recognised afterwards.
 fn renamed(module: &Module<'_>) -> Vec<u8> {
     let defined = module.functions.iter().map(|it| it.index);
     let names = (0..module.imported).chain(defined);
@@ -233,7 +233,7 @@ fn renamed(module: &Module<'_>) -> Vec<u8> {
     )
 }
 
-/// The contents of a name section, of indices that ascend.
+/// The contents of a name section. The indices must ascend.
 fn name_section(names: impl Iterator<Item = (u32, String)>) -> Vec<u8> {
     let mut map = NameMap::new();
     for (index, name) in names {
@@ -244,7 +244,7 @@ fn name_section(names: impl Iterator<Item = (u32, String)>) -> Vec<u8> {
     let mut out = wasm_encoder::Module::new();
     out.section(&section);
     let data = out.finish();
-    // Kind, length, and the name of the custom section are the tool's own to write.
+    // Only the contents are returned; kind, length and name are written elsewhere.
     debug_assert_eq!(section.id(), 0);
     let named = Module::parse(&data, "names").ok();
     named
@@ -275,7 +275,7 @@ fn offsets(module: &Module<'_>) -> String {
     .to_string()
 }
 
-/// Offset, and the offset before wasm-opt where there is one; ascending.
+/// Each offset, ascending, with the offset before wasm-opt if there is one.
 type Segments = Vec<(usize, Option<usize>)>;
 
 fn segments(map: &[u8]) -> Result<Segments, Failure> {
@@ -305,7 +305,7 @@ fn segments(map: &[u8]) -> Result<Segments, Failure> {
     Ok(all)
 }
 
-/// The functions of the final code, and where each instruction comes from.
+/// The functions of the final code, with the origin of each instruction.
 struct Traced {
     functions: Vec<Mapped>,
     /// The linker's names of all functions that have one.
@@ -339,8 +339,8 @@ impl Traced {
             before.functions.iter().map(|it| (it.index, it)).collect();
         for function in &after.functions {
             let own = old(function.index).and_then(|it| by_index.get(&it).copied());
-            // What the unoptimised module is asked for: a name of the name section may have
-            // more to it, as `.llvm.` and a number.
+            // The name comes from the DWARF of the unoptimised module, because a name of the
+            // name section may have a suffix, such as `.llvm.` and a number.
             let symbol = own
                 .and_then(|own| outermost(own, lookup, 15))
                 .or_else(|| own.and_then(|own| before.names.get(&own.index).cloned()));
@@ -369,8 +369,8 @@ impl Traced {
                     mapped.spans.push(((at - base) as u64, chain));
                 }
             }
-            // The linker named every function, wasm-bindgen does not name each of its own.
-            // Nothing is known of those before, so nothing is said of them afterwards.
+            // Some functions of wasm-bindgen have no name. Nothing is known about them, so they
+            // are left out.
             if !mapped.symbol.is_empty() {
                 traced.functions.push(mapped);
             }
@@ -379,7 +379,7 @@ impl Traced {
     }
 }
 
-/// Where an instruction was, if it was in the same function.
+/// The offset of an instruction before wasm-opt, if the instruction was in the same function.
 fn origin(
     own: &Function,
     function: &Function,
@@ -423,7 +423,7 @@ fn with_symbols(
     ))
 }
 
-/// Looks each call up, here and there.
+/// Looks each call up in both modules. Fails if the places of one differ.
 fn refuse_moved(done: &Optimized, before: &Lookup<'_>) -> Result<(), Failure> {
     const FILE: &str = "the optimised module";
     let symbols = Symbols::read(&Module::parse(&done.data, FILE)?, FILE)?;

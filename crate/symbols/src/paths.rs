@@ -1,9 +1,9 @@
-//! Source paths: whose they are, and short names instead of the building machine's.
+//! Source paths: whether they belong to the application, and their short names.
 
 use crate::Failure;
 
-/// Whether a path of the compiler's is not the application's own: the standard
-/// library, a package of a registry, a checkout of git, or nothing at all.
+/// Whether a path from the compiler does not belong to the application. Such a path is in the
+/// standard library, a package of a registry or a git checkout, or it is empty.
 ///
 /// ```
 /// use worker_sentry_symbols::is_foreign;
@@ -15,7 +15,7 @@ pub fn is_foreign(path: &str) -> bool {
     path.is_empty() || known(path).is_some()
 }
 
-/// The short name of a path that every machine names differently.
+/// The short name of a path in a folder whose place differs from machine to machine.
 fn known(path: &str) -> Option<String> {
     let path = path.replace('\\', "/");
     if let Some(rest) = path.strip_prefix("/rustc/") {
@@ -42,7 +42,7 @@ fn known(path: &str) -> Option<String> {
     None
 }
 
-/// How paths are shown.
+/// The rules by which paths are shortened.
 ///
 /// ```
 /// use worker_sentry_symbols::Paths;
@@ -63,7 +63,7 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// `roots` are folders whose names are left out: see
+    /// Makes the default rules. The names of the folders `roots` are left out of paths: see
     /// [`Symbols::roots`](crate::Symbols::roots).
     pub fn new(roots: impl IntoIterator<Item = String>) -> Self {
         let mut roots: Vec<String> = roots.into_iter().collect();
@@ -75,11 +75,11 @@ impl Paths {
         }
     }
 
-    /// Adds a rule of the user's, `FROM=TO`: paths below the folder FROM are shown
-    /// below TO, which may be empty. The first rule that fits is used, before all
-    /// others.
+    /// Adds a rule of the user, `FROM=TO`: paths below the folder FROM are shown
+    /// below TO, which may be empty. The first rule that fits is used. Rules of the user come
+    /// before the default rules.
     ///
-    /// Fails if there is no `=` in it, or nothing in front of that.
+    /// Fails if `rule` has no `=`, or no text before it.
     pub fn map(&mut self, rule: &str) -> Result<(), Failure> {
         match rule.split_once('=') {
             Some((from, to)) if !from.is_empty() => {
@@ -93,7 +93,7 @@ impl Paths {
         }
     }
 
-    /// What a path is shown as.
+    /// The short form of a path.
     pub fn short(&self, path: &str) -> String {
         for (from, to) in &self.maps {
             if let Some(rest) = below(path, from) {
@@ -112,7 +112,7 @@ impl Paths {
     }
 }
 
-/// What of `path` is below `folder`.
+/// The part of `path` below `folder`.
 fn below<'p>(path: &'p str, folder: &str) -> Option<&'p str> {
     let folder = folder.trim_end_matches('/');
     let rest = path.strip_prefix(folder)?;

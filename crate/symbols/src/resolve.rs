@@ -1,4 +1,4 @@
-//! Offsets in an event or in a pasted stack become functions, files and lines.
+//! Resolves the offsets in an event or in a stack as text to functions, files and lines.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::module::{BuildId, Module};
 use crate::paths::Paths;
 use crate::symbols::{Location, Lookup, Symbols};
 
-/// What one companion can say, in the way that a person or a receiver wants it.
+/// Resolves stacks by one companion, for people and for receivers.
 pub struct Resolver<'s> {
     module: &'s Module<'s>,
     lookup: Lookup<'s>,
@@ -20,8 +20,8 @@ pub struct Resolver<'s> {
 }
 
 impl<'s> Resolver<'s> {
-    /// `folder` is where sources are looked for that are not where the building machine
-    /// had them.
+    /// Makes a resolver. Sources that are not at the path of the building machine are searched
+    /// in `folder`.
     ///
     /// Fails if the companion has no id.
     pub fn new(
@@ -50,9 +50,9 @@ impl<'s> Resolver<'s> {
 
     /// The functions at an offset of the upload, the innermost first.
     ///
-    /// An offset that is in no function, or between two instructions, has none: it is
-    /// of another build, or was changed. The start of a function's body is in front of its
-    /// first instruction, and stands for it: V8 names it where the stack is full.
+    /// Empty if the offset is outside of all functions or between two instructions: such an
+    /// offset is of another build, or was changed. The start of a function's body counts as its
+    /// first instruction, because V8 reports that offset for a stack overflow.
     pub fn at(&self, offset: usize) -> Vec<Location> {
         let function = self.module.function_at(offset);
         let Some(function) = function.filter(|it| it.is_named_at(offset)) else {
@@ -65,18 +65,18 @@ impl<'s> Resolver<'s> {
         }
     }
 
-    /// Resolves the frames of a Sentry event, in place, and says how many were.
+    /// Resolves the frames of a Sentry event, in place. Returns how many were resolved.
     ///
-    /// A frame with inlined functions becomes several. Frames of JavaScript stay as they
-    /// are.
+    /// A frame with inlined functions becomes several frames. Frames of JavaScript are not
+    /// changed.
     ///
-    /// Fails for an event of another build, an event without a build, and one with an
-    /// offset that is no instruction of this build.
+    /// Fails for an event of another build, an event without a build, and an event with an
+    /// offset that is not an instruction of this build.
     pub fn event(&mut self, event: &mut Value) -> Result<usize, Failure> {
         let image = self.image(event)?;
         let mut resolved = 0;
         for list in ["exception", "threads"] {
-            // Sentry takes a plain list of values, too.
+            // Sentry also accepts a plain list of values.
             let values = match event.get_mut(list) {
                 Some(Value::Array(values)) => Some(values),
                 Some(Value::Object(object)) => match object.get_mut("values") {
@@ -187,14 +187,14 @@ impl<'s> Resolver<'s> {
         Value::Object(frame)
     }
 
-    /// A resolved event as lines to read: each exception, then the stack of the report, the
+    /// A resolved event as readable lines: each exception, then the stack of the report, the
     /// innermost frame first.
     pub fn shown(&mut self, event: &Value) -> String {
         let mut out = String::new();
         let values = event
             .pointer("/exception/values")
             .or_else(|| event.get("exception"));
-        // The exception that was caught is the last.
+        // The last exception is the one that was caught.
         for value in values.and_then(Value::as_array).into_iter().flatten().rev() {
             let text = |key| value.get(key).and_then(Value::as_str).unwrap_or_default();
             out += &format!("{}: {}\n", text("type"), text("value"));
@@ -205,7 +205,7 @@ impl<'s> Resolver<'s> {
                 out += &shown_frame(frame);
             }
         }
-        // Where it was reported, if no exception says where it came up.
+        // The stack of the report is shown if no exception has a stack.
         let threads = event
             .pointer("/threads/values")
             .or_else(|| event.get("threads"));
@@ -224,11 +224,11 @@ impl<'s> Resolver<'s> {
         out
     }
 
-    /// A line of a console's stack becomes lines with names, or `None` where there is no
-    /// frame of WebAssembly in it.
+    /// Turns a line of a console's stack into lines with names. `None` if the line has no
+    /// frame of WebAssembly.
     ///
-    /// Fails if the frame is not of this build: the function's index and the offset must
-    /// fit each other, and an instruction.
+    /// Fails if the frame is not of this build: the offset must be an instruction of the
+    /// function with the frame's index.
     pub fn console(&mut self, line: &str) -> Option<Result<String, Failure>> {
         let (index, offset) = console_frame(line)?;
         let function = self.module.function_at(offset);
@@ -316,7 +316,7 @@ fn address(frame: &Value, image: usize) -> Result<Option<usize>, Failure> {
     number.map(Some).ok_or_else(bad)
 }
 
-/// The function's index and the offset in a line of V8's:
+/// The function's index and the offset in a line of V8's stack:
 /// `at wasm://wasm/001326ce:wasm-function[336]:0x27c6a`.
 ///
 /// ```
@@ -346,7 +346,7 @@ pub(crate) struct Sources {
 type Context = (Vec<String>, String, Vec<String>);
 
 impl Sources {
-    /// The lines of a file, if it is at hand.
+    /// The lines of a file, if the file is found.
     pub(crate) fn lines(&mut self, path: &str, paths: &Paths) -> Option<&[String]> {
         if !self.files.contains_key(path) {
             let places = [PathBuf::from(path), self.folder.join(paths.short(path))];

@@ -1,4 +1,4 @@
-//! A source map of a Worker, for receivers that know no WebAssembly.
+//! A source map of a Worker, for receivers that do not support WebAssembly.
 //!
 //! The generated text has one line, and its columns are the offsets of the upload.
 
@@ -15,9 +15,8 @@ use crate::symbols::{Location, Symbols};
 
 /// The source map of a companion, as JSON.
 ///
-/// An offset has one place in a source map, so of inlined functions the innermost of the
-/// application's own is taken. The content of the application's own sources is in it,
-/// where they are at hand.
+/// A source map has one place for each offset. For inlined functions, it is the innermost one of
+/// the application. The map contains the application's own sources, as far as they are found.
 ///
 /// Fails if the companion has no id.
 pub fn source_map(
@@ -35,7 +34,7 @@ pub fn source_map(
     let lookup = symbols.lookup();
     let mut files = Table::default();
     let mut names = Table::default();
-    // The largest line of each file: content that is shorter is of another state of it.
+    // The largest line of each file. A source file with fewer lines is of another version.
     let mut longest: Vec<u32> = Vec::new();
     let mut mappings = String::new();
     let mut last = [0i64; 5];
@@ -50,7 +49,7 @@ pub fn source_map(
             if !mappings.is_empty() {
                 mappings.push(',');
             }
-            // A column in front of the first instruction is the function's too: see
+            // The first instruction's place applies from the start of the body: see
             // `Function::is_named_at`.
             let from = match at == function.instructions[0] {
                 true => function.body.start,
@@ -110,7 +109,7 @@ fn best(found: &[Location]) -> Option<Location> {
         .cloned()
 }
 
-/// Values, each once, in the order in which they came.
+/// Distinct values, in the order in which they were added.
 #[derive(Default)]
 struct Table {
     values: Vec<String>,
@@ -130,8 +129,8 @@ impl Table {
 
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// Appends a number as source maps write it: five bits to a digit, the sign in the
-/// lowest.
+/// Appends a number in the format of source maps: five bits for each digit, the sign in the
+/// lowest bit.
 pub(crate) fn vlq(out: &mut String, value: i64) {
     let mut rest = value.unsigned_abs() << 1 | u64::from(value < 0);
     loop {
@@ -145,7 +144,7 @@ pub(crate) fn vlq(out: &mut String, value: i64) {
     }
 }
 
-/// The numbers of a segment of a source map's mappings. What is no digit ends it.
+/// The numbers of a segment of a source map's mappings. Any other character ends the segment.
 pub(crate) fn numbers(segment: &str) -> Vec<i64> {
     let mut out = Vec::new();
     let (mut value, mut shift) = (0u64, 0u32);

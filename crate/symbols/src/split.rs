@@ -1,5 +1,5 @@
-//! One module becomes two: the companion, which knows names and lines, and the upload,
-//! which does not.
+//! Splits one module into two: the companion, which has names and lines, and the upload, which
+//! has none.
 
 use std::io::Write as _;
 
@@ -13,29 +13,28 @@ const AGAIN: &str = "run `worker-build --release --no-opt`, then `worker-sentry-
 /// The two files of a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Split {
-    /// What both files say they belong to.
+    /// The id of the build, which both files contain.
     pub id: BuildId,
-    /// Everything that was there, and the id.
+    /// The whole module, and the id.
     pub companion: Vec<u8>,
-    /// What the runtime needs, and the id.
+    /// The parts that the runtime needs, and the id.
     pub upload: Vec<u8>,
     /// How well the DWARF fits.
     pub audit: Audit,
-    /// Whether the names are those that the linker gave. If wasm-bindgen has demangled
-    /// them, they contain a hash that differs from build to build.
+    /// Whether the names are the linker's mangled names. Names that wasm-bindgen has demangled
+    /// contain a hash that differs from build to build.
     pub mangled: bool,
 }
 
 /// Splits a module that worker-build wrote. The code keeps its bytes and its offset, so
-/// an offset of the upload is one of the companion too.
+/// offsets of the upload are valid in the companion too.
 ///
-/// Fails if the result would be no help: a module without DWARF or names, one that is
-/// split already, one whose DWARF is not of its code, one with a custom section in
-/// front of the code.
+/// Fails for a module without DWARF or names, for a module that is already split, for one whose
+/// DWARF does not fit its code, and for one with a custom section before the code.
 pub fn split(data: &[u8], file: &str, keep_names: bool) -> Result<Split, Failure> {
     let module = Module::parse(data, file)?;
     refuse_unsplittable(&module, file)?;
-    // The companion is read with its names, which the audit leaves out.
+    // This reads the companion with its names. The audit reads it without them.
     Symbols::read(&module, file)?;
     let audit = Audit::of(&module, file)?;
     refuse_inexact(&audit, file)?;
@@ -53,8 +52,7 @@ pub fn split(data: &[u8], file: &str, keep_names: bool) -> Result<Split, Failure
     })
 }
 
-/// The upload of a module: without DWARF, without names if they are not kept, with the
-/// id.
+/// The upload of a module: without DWARF, with the id, and with names only if `keep_names`.
 pub(crate) fn upload(module: &Module<'_>, id: BuildId, keep_names: bool) -> Vec<u8> {
     let keep = |section: &crate::Section| {
         !section.is_dwarf()
@@ -120,32 +118,32 @@ pub(crate) fn refuse_inexact(audit: &Audit, file: &str) -> Result<(), Failure> {
     ))
 }
 
-/// Whether two files are of one build, and how much the companion knows.
+/// The result of [`check`]: how much the companion of an upload knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Checked {
     /// The id of both.
     pub id: BuildId,
-    /// Instructions that call. Each frame of a stack but the innermost is at one.
+    /// Instructions that call. Each frame of a stack except the innermost is at one of them.
     pub calls: usize,
     /// Calls whose function, file and line are known.
     pub exact: usize,
-    /// Calls that the compiler made for no line: the function is known, and mostly the
+    /// Calls to which the compiler gave no line. The function is known, and mostly also the
     /// line of a function around it.
     pub without_line: usize,
-    /// Calls of which nothing but the function's name is known.
+    /// Calls of which only the function's name is known.
     pub named_only: usize,
     /// Calls of which nothing is known.
     pub unknown: usize,
     /// How well the DWARF fits.
     pub audit: Audit,
-    /// Whether the upload has its names still.
+    /// Whether the upload still has its names.
     pub names_kept: bool,
 }
 
 /// Compares a companion and an upload.
 ///
-/// Fails if they are not of one build, if one was changed since, or if the companion's
-/// lines are not those of its code.
+/// Fails if the files are of different builds, if one was changed after the build, or if the
+/// companion's DWARF does not fit its code.
 pub fn check(
     companion: (&Module<'_>, &str),
     upload: (&Module<'_>, &str),
@@ -171,7 +169,7 @@ pub fn check(
     }
     for (module, file) in [companion, upload] {
         let computed = module.computed_id();
-        // An optimised build's id is computed in the same way, over its final sections.
+        // The id of an optimised build is computed in the same way, from its final sections.
         if computed != id {
             return Err(Failure::new(
                 format!("{file} was changed after it was split: it says {id} and is {computed}"),
@@ -214,7 +212,7 @@ pub fn check(
     Ok(checked)
 }
 
-/// The size of what travels: `data` compressed with gzip at its best, in bytes.
+/// The size of `data` in bytes when compressed with gzip at its best level, as for an upload.
 pub fn compressed(data: &[u8]) -> usize {
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     // Writing into memory cannot fail.

@@ -1,7 +1,7 @@
-//! What a companion knows: the functions, files and lines of an offset.
+//! The symbols of a companion: the functions, files and lines of an offset.
 //!
-//! It is read with the library that Sentry's own symbolicator is made of, so what is
-//! found here is what Sentry finds.
+//! They are read with the library that Sentry's own symbolicator uses, so the results are the
+//! same as Sentry's.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
@@ -13,20 +13,20 @@ use crate::Failure;
 use crate::module::{BuildId, Module};
 use crate::paths::is_foreign;
 
-/// The file of a place that is not known. One without a file would be taken for one in the
-/// file of the unit. `symbolic` leaves a name in these brackets as it is.
+/// The file of a place whose file is not known. Without a file, the place would be taken to be in
+/// the file of the unit. `symbolic` does not change a name in these brackets.
 pub(crate) const UNKNOWN: &str = "<unknown>";
 
-/// One function at an offset. An offset has several where functions were inlined.
+/// One function at an offset. An offset has several functions if some were inlined.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Location {
-    /// The name as the linker has it.
+    /// The linker's name of the function.
     pub symbol: String,
-    /// The name as one reads it, without the hash of the build.
+    /// The readable name, without the hash of the build.
     pub function: String,
-    /// The source file as the compiler had it, empty if unknown.
+    /// The path of the source file from the compiler. Empty if unknown.
     pub path: String,
-    /// The line, counted from 1. 0 is code that the compiler made for no line.
+    /// The line, counted from 1. 0 means that the compiler gave the code no line.
     pub line: u32,
 }
 
@@ -36,8 +36,8 @@ impl Location {
         self.line > 0 && !self.path.is_empty()
     }
 
-    /// Whether it is of another package than the application: one of a registry, of Rust
-    /// itself, or `worker-sentry`, which stands at the top of each stack that it takes.
+    /// Whether the function belongs to another package than the application: one of a registry,
+    /// of Rust itself, or `worker-sentry`, which is at the top of each stack that it takes.
     ///
     /// ```
     /// use worker_sentry_symbols::Location;
@@ -62,7 +62,7 @@ impl Location {
     }
 }
 
-/// The symbols of a companion, ready to be asked.
+/// The symbols of a companion.
 pub struct Symbols {
     cache: Vec<u8>,
     id: Option<BuildId>,
@@ -70,10 +70,10 @@ pub struct Symbols {
 }
 
 impl Symbols {
-    /// Reads a companion, or any module with names and DWARF. It takes about a second
+    /// Reads a companion, or any module with names and DWARF. This takes about a second
     /// for a Worker of a megabyte.
     ///
-    /// Fails if there is no DWARF in it, or if that cannot be read.
+    /// Fails if the module has no DWARF, or if the DWARF cannot be read.
     pub fn read(module: &Module<'_>, file: &str) -> Result<Self, Failure> {
         let unreadable = |error: &dyn std::fmt::Display| {
             Failure::new(
@@ -109,13 +109,13 @@ impl Symbols {
         self.id
     }
 
-    /// The folders that the compiler was started in for the application's own
-    /// packages: the roots of the workspace, as the building machine named them.
+    /// The folders in which the compiler was started for the application's own
+    /// packages: the roots of the workspace, as paths of the building machine.
     pub fn roots(&self) -> &[String] {
         &self.roots
     }
 
-    /// What can be asked for many offsets.
+    /// Makes a [`Lookup`], which can look up many offsets.
     pub fn lookup(&self) -> Lookup<'_> {
         Lookup {
             cache: SymCache::parse(&self.cache).ok(),
@@ -124,10 +124,10 @@ impl Symbols {
     }
 }
 
-/// Answers for offsets. See [`Symbols::lookup`].
+/// Looks up offsets. See [`Symbols::lookup`].
 pub struct Lookup<'s> {
     cache: Option<SymCache<'s>>,
-    /// What one reads for each of the linker's names that were asked for.
+    /// The readable name of each of the linker's names that were looked up.
     readable: RefCell<HashMap<String, String>>,
 }
 
@@ -163,15 +163,15 @@ impl Lookup<'_> {
         locations.collect()
     }
 
-    /// The outermost function at this offset, which is the one that the code is part of,
-    /// by the linker's name.
+    /// The linker's name of the outermost function at this offset, which is the function that
+    /// contains the code.
     pub(crate) fn outermost(&self, offset: usize) -> Option<&str> {
         let last = self.cache.as_ref()?.lookup(offset as u64).last()?;
         Some(last.function().name())
     }
 }
 
-/// A name of Rust's as one reads it: demangled, without the hash of the build.
+/// The readable form of a Rust name: demangled, without the hash of the build.
 ///
 /// ```
 /// use worker_sentry_symbols::readable;
