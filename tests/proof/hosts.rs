@@ -1,7 +1,8 @@
 //! A real failure of every host and handler of the example Worker.
 //!
 //! One test for each: the drill's marker arrives in Bugsink exactly once, with the
-//! right class and handler, and with whether the application handled the error.
+//! right class and handler, with the names of the error and its causes, and with whether the
+//! application handled the error.
 
 use std::time::Duration;
 use std::{iter, thread};
@@ -16,46 +17,106 @@ pub struct Host {
     pub drill: &'static str,
     class: &'static str,
     handler: &'static str,
+    /// The names of the error and its causes, the innermost one first.
+    chain: &'static [&'static str],
     handled: bool,
 }
 
-const fn host(drill: &'static str, class: &'static str, handler: &'static str) -> Host {
+const fn host(
+    drill: &'static str,
+    class: &'static str,
+    handler: &'static str,
+    chain: &'static [&'static str],
+) -> Host {
     Host {
         drill,
         class,
         handler,
+        chain,
         handled: false,
     }
 }
 
 pub const HOSTS: [Host; 11] = [
-    host("main/fetch", "main", "fetch"),
-    host("main/queue", "main", "queue"),
-    host("main/scheduled", "main", "scheduled"),
-    host("rate-limiter/alarm", "RateLimiterDo", "alarm"),
+    host(
+        "main/fetch",
+        "main",
+        "fetch",
+        &["RouteError::UnavailableList"],
+    ),
+    host(
+        "main/queue",
+        "main",
+        "queue",
+        &["IntakeError::UnusableMessages"],
+    ),
+    host(
+        "main/scheduled",
+        "main",
+        "scheduled",
+        &["Error", "PeriodicError::UnreadableSchedule"],
+    ),
+    host(
+        "rate-limiter/alarm",
+        "RateLimiterDo",
+        "alarm",
+        &["Error", "SweepError::UnreadableWindow"],
+    ),
     host(
         "compilation-coordinator/alarm",
         "CompilationCoordinator",
         "alarm",
+        &["Error", "CoordinatorError::UnreadableCompilation"],
     ),
     host(
         "compilation-coordinator/fetch",
         "CompilationCoordinator",
         "fetch",
+        &["Error", "CoordinatorError::UnreadableCompilation"],
     ),
     Host {
         handled: true,
-        ..host("ws-hibernation/error", "WsHibernationDo", "websocket_error")
+        ..host(
+            "ws-hibernation/error",
+            "WsHibernationDo",
+            "websocket_error",
+            &["Error", "SocketError"],
+        )
     },
-    host("compilation/run", "CompilationWorkflow", "run"),
-    host("batch-compilation/run", "BatchCompilationWorkflow", "run"),
-    host("cache-warming/run", "CacheWarmingWorkflow", "run"),
-    host("health-monitoring/run", "HealthMonitoringWorkflow", "run"),
+    host(
+        "compilation/run",
+        "CompilationWorkflow",
+        "run",
+        &[
+            "EmptyList",
+            "NonRetryableError",
+            "StepFailure",
+            "CompilationError",
+        ],
+    ),
+    host(
+        "batch-compilation/run",
+        "BatchCompilationWorkflow",
+        "run",
+        &["BatchError::PartialFailure"],
+    ),
+    host(
+        "cache-warming/run",
+        "CacheWarmingWorkflow",
+        "run",
+        &["NonRetryableError", "StepFailure", "WarmingError::ColdList"],
+    ),
+    host(
+        "health-monitoring/run",
+        "HealthMonitoringWorkflow",
+        "run",
+        &["MonitoringError::Unhealthy"],
+    ),
 ];
 
 /// The host that panics. A panic also loses the other reports of its isolate, so this host has a
 /// Worker of its own.
-const PANIC: Host = host("panic/alarm", "CompilationCoordinator", "alarm");
+const PANIC: Host = host("panic/alarm", "CompilationCoordinator", "alarm", &["panic"]);
 
 /// The time after which a second report would have come: the runtime runs a failed alarm again
 /// after two seconds.
@@ -96,6 +157,8 @@ impl Host {
 
         let event = project.wait_for_event(&marker);
         let caught = event["exception"]["values"].as_array().expect("exceptions");
+        let chain = caught.iter().map(|exception| &exception["type"]);
+        assert!(chain.eq(self.chain), "{event:#}");
         let caught = caught.last().expect("an exception");
         let value = caught["value"].as_str().expect("a message");
         assert!(value.contains(&marker), "{event:#}");
