@@ -60,7 +60,6 @@ fn is_news(text: &str) -> bool {
     })
 }
 
-// ANCHOR: arm
 /// Puts our hook in front of the one in force, which runs after it.
 ///
 /// Called by each wrapper and each capture, because the application can set another hook
@@ -96,7 +95,6 @@ pub(crate) fn arm(env: &Env) {
         }
     });
 }
-// ANCHOR_END: arm
 
 /// Installs one more panic hook, the first time it is called for `is_armed`. It is for check-ins
 /// and logs that are sent when a panic ends the WebAssembly instance. The crate's own hook reports
@@ -178,7 +176,6 @@ fn leave(runtime: &impl Runtime, isolate: &Shared, scope: Option<Rc<Scope>>, mut
     send(runtime, isolate, draft, wait);
 }
 
-// ANCHOR: unhandled
 /// What was thrown in this isolate and handled by nobody: through a promise, or through an
 /// instance that ended without a panic. It belongs to no run that is known.
 pub(crate) fn unhandled(runtime: &impl Runtime) -> Vec<Draft> {
@@ -194,7 +191,6 @@ pub(crate) fn unhandled(runtime: &impl Runtime) -> Vec<Draft> {
     };
     runtime.take_unhandled().into_iter().map(draft).collect()
 }
-// ANCHOR_END: unhandled
 
 /// Starts the request that carries a panic, and waits for nothing.
 pub(crate) fn send(runtime: &impl Runtime, isolate: &Shared, draft: Draft, wait: Wait) {

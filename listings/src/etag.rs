@@ -1,6 +1,5 @@
 //! Whether a client already has the current version of a list.
 
-// ANCHOR: is_known
 /// Whether the header `If-None-Match` names the version with this tag.
 ///
 /// The header is a list of tags, or `*` for any. A tag may have become weak
@@ -13,7 +12,6 @@ pub fn is_known(if_none_match: &str, tag: &str) -> bool {
         known == "*" || known == tag
     })
 }
-// ANCHOR_END: is_known
 
 #[cfg(test)]
 mod tests {

@@ -51,7 +51,6 @@ pub struct UnreadableWindow {
 // ANCHOR_END: unreadable
 
 impl Limit {
-    // ANCHOR: admit
     /// Counts one request, in the client's window or in a new one.
     pub fn admit(&self, window: Option<Window>, now_ms: u64) -> (Window, Verdict) {
         let mut window = window
@@ -69,7 +68,6 @@ impl Limit {
         let remaining = self.requests - window.requests;
         (window, Verdict::Allowed { remaining })
     }
-    // ANCHOR_END: admit
 
     /// Whether this window has ended and can be forgotten.
     pub fn has_expired(&self, window: &Window, now_ms: u64) -> bool {

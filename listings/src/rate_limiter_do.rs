@@ -75,7 +75,6 @@ impl DurableObject for RateLimiterDo {
 }
 
 impl RateLimiterDo {
-    // ANCHOR: check
     /// Counts one request of `client`.
     async fn check(&self, client: &str) -> Result<Verdict> {
         let storage = self.state.storage();
@@ -93,7 +92,6 @@ impl RateLimiterDo {
         }
         Ok(verdict)
     }
-    // ANCHOR_END: check
 
     // ANCHOR: sweep
     /// Deletes what has expired and comes back while anything is left.

@@ -37,14 +37,12 @@ pub struct SocketError {
 }
 // ANCHOR_END: socket_error
 
-// ANCHOR: struct
 /// The subscribers to one list, the one it is named after.
 #[durable_object(websocket)]
 pub struct WsHibernationDo {
     state: State,
     env: Env,
 }
-// ANCHOR_END: struct
 
 impl DurableObject for WsHibernationDo {
     fn new(state: State, env: Env) -> Self {

@@ -45,7 +45,6 @@ use crate::steps::{self, guard};
 /// }
 /// # async fn sweep() -> Result<()> { Ok(()) }
 /// ```
-// ANCHOR: capture_exception_in_isolate
 pub async fn capture_exception_in_isolate<'e, Kind>(
     env: &Env,
     error: impl IntoReport<'e, Kind>,
@@ -61,7 +60,6 @@ pub async fn capture_exception_in_isolate<'e, Kind>(
     })
     .await
 }
-// ANCHOR_END: capture_exception_in_isolate
 
 /// Reports an error without waiting: the report is handed to `context`'s
 /// `wait_until`, and this returns at once.
@@ -95,7 +93,6 @@ pub fn capture_exception_in_background<'e, Kind>(
 }
 // ANCHOR_END: background
 
-// ANCHOR: read
 /// Reads a report in the scope of the code that runs right now, unless that run has sent
 /// enough of them.
 pub(super) fn read(runtime: &impl Runtime, report: Report<'_>) -> Option<Draft> {
@@ -125,7 +122,6 @@ pub(super) fn is_too_many(runtime: &impl Runtime, scope: &Scope) -> bool {
     }
     number > MOST_REPORTS
 }
-// ANCHOR_END: read
 
 /// Sends a draft, in a future that may outlive the handler.
 pub(super) fn deliver(env: &Env, draft: Draft) -> impl Future<Output = ()> + 'static + use<> {

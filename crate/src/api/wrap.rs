@@ -42,7 +42,6 @@ use crate::steps::guard;
 /// }
 /// # async fn sweep() -> Result<()> { Ok(()) }
 /// ```
-// ANCHOR: with_sentry_in_isolate
 pub async fn with_sentry_in_isolate<T, E, Kind>(
     env: &Env,
     class: impl Into<Cow<'static, str>>,
@@ -60,7 +59,6 @@ where
     let body = pin!(body);
     reported(env, scope, body).await
 }
-// ANCHOR_END: with_sentry_in_isolate
 
 /// Runs a body in a scope and waits until the run's reports are delivered.
 pub(super) async fn reported<T, E, Kind>(
@@ -137,7 +135,6 @@ where
 /// }
 /// # }
 /// ```
-// ANCHOR: with_sentry_worker
 pub async fn with_sentry_worker<T, E, Kind>(
     env: &Env,
     context: &impl WaitUntil,
@@ -152,7 +149,6 @@ where
     let body = pin!(body);
     in_background(env, context, place, becomes_panic, body).await
 }
-// ANCHOR_END: with_sentry_worker
 
 /// Runs a handler's body in a Durable Object, and reports its error in the background.
 ///

@@ -1,4 +1,4 @@
-//! What is known of an event before the runtime is asked for an id and the time.
+//! The parts of an event that are known before the runtime is asked for an id and the time.
 
 use sentry_core::protocol::Level;
 use uuid::Uuid;
@@ -28,16 +28,16 @@ const MAX_TRANSACTION: usize = 200;
 /// The context in which the platform's own marks on an error are shown.
 const MARKS_CONTEXT: &str = "cloudflare";
 
-/// What the caller said of an event.
+/// The data that the caller put on an event.
 #[derive(Clone, Debug)]
 pub(crate) struct Details {
     pub(crate) place: Place,
-    /// The name of what was done, where it says more than the place: a route.
+    /// The name of the transaction, where it says more than the place: a route.
     pub(crate) transaction: Option<String>,
     pub(crate) handled: bool,
-    /// An error, if nobody says another level.
+    /// The level. `None` means error.
     pub(crate) level: Option<&'static str>,
-    /// What has told of it.
+    /// The logger that made the event.
     #[cfg(feature = "tracing")]
     pub(crate) logger: Option<String>,
     pub(crate) tags: Vec<(String, String)>,
@@ -68,7 +68,7 @@ impl Default for Details {
 }
 
 impl Details {
-    /// The context of this name, made if there is none yet.
+    /// The context of this name. It is made if it does not exist yet.
     pub(crate) fn context(&mut self, name: &str) -> Option<&mut Group> {
         if !self.contexts.iter().any(|(each, _)| each == name) {
             let context = (name.to_owned(), Group::new().into());
@@ -79,21 +79,21 @@ impl Details {
     }
 }
 
-/// The parts of an event that are known before the first wait. They are owned, because the
-/// error may be gone after it.
+/// The parts of an event that are known before the first wait. They are owned, because the error
+/// may be dropped during the wait.
 #[derive(Clone, Debug)]
 pub(crate) struct Draft {
     pub(crate) details: Details,
     pub(crate) chain: Chain,
-    /// Where it was reported, if no error of the chain says where it came up.
+    /// The stack of the report, if no error of the chain has a stack of its own.
     pub(crate) reported_at: Option<Stack>,
-    /// A text that is no error.
+    /// The text of a message, which is not an error.
     pub(crate) message: Option<String>,
-    /// The type of the mechanism where it does not follow from the place.
+    /// The type of the mechanism, where it cannot be computed from the place.
     pub(crate) mechanism: Option<&'static str>,
-    /// When it happened, in milliseconds since the Unix epoch, if that was not just now.
+    /// The time of the event in milliseconds since the Unix epoch, if it is not the current time.
     pub(crate) at_ms: Option<f64>,
-    /// The span that it happened in. What belongs to no run has a trace of its own.
+    /// The span of the event. An event without a run gets a trace of its own.
     pub(crate) position: Option<Position>,
 }
 
@@ -111,7 +111,7 @@ impl Draft {
         }
     }
 
-    /// The draft of a message, which is no error.
+    /// The draft of a message, which is not an error.
     pub(crate) fn of_message(text: &str, level: &'static str) -> Self {
         let details = Details {
             level: Some(level),
@@ -123,7 +123,7 @@ impl Draft {
         }
     }
 
-    /// The draft of what was thrown and handled by nobody.
+    /// The draft of a thrown value that no code handled.
     pub(crate) fn of_unhandled(chain: Chain, at_ms: f64) -> Self {
         let details = Details {
             handled: false,
@@ -155,10 +155,10 @@ impl Draft {
         }
     }
 
-    /// Takes the stack of the code that reports, where no error of the chain has its own.
+    /// Takes the stack of the reporting code, if no error of the chain has a stack of its own.
     ///
-    /// Called after the guard, and after what is known of the error was added: a stack is the
-    /// dearest part of an event.
+    /// Called after the guard, and after the data of the error were added, because taking a stack
+    /// costs more time than any other part of an event.
     #[inline(never)]
     pub(crate) fn take_stack(&mut self, runtime: &impl Runtime) {
         let has_stack = |it: &exception::Exception| it.stacktrace.is_some();
@@ -167,7 +167,7 @@ impl Draft {
         }
     }
 
-    /// Takes the stack that leads to a panic. The panic's own place stays the innermost.
+    /// Takes the stack that leads to a panic. The panic's own place stays the innermost frame.
     pub(crate) fn take_way(&mut self, runtime: &impl Runtime) {
         let way = runtime.stack().as_deref().and_then(stack::from_here);
         let panic = self.chain.exceptions.first_mut();
@@ -178,8 +178,8 @@ impl Draft {
         }
     }
 
-    /// What makes this error the same error when it is met again further up: the types and
-    /// messages of its chain.
+    /// The identity of this error, made from the types and messages of its chain. By it, the error
+    /// is recognised when a caller returns it again.
     pub(crate) fn identity(&self) -> u64 {
         self.chain.identity
     }
@@ -261,7 +261,7 @@ impl Draft {
     // ANCHOR_END: event
 }
 
-/// The draft of an error, for tests of what comes after it is read.
+/// The draft of an error, for tests of the steps after the error was read.
 #[cfg(test)]
 pub(crate) fn drafted(runtime: &impl Runtime, error: &(dyn std::error::Error + 'static)) -> Draft {
     let subject = exception::Subject::Error(error, None);
@@ -276,10 +276,10 @@ fn add_tags(to: &mut Vec<(String, String)>, tags: Vec<(String, String)>) {
     }
 }
 
-/// A tag as Sentry takes it, if there is anything left of it.
+/// A tag in the form that Sentry accepts. `None` if its key or its value is empty then.
 ///
-/// Sentry drops a tag whose key has other characters than these, or whose key or value is
-/// too long or has a line break, and it takes the space off a value's ends.
+/// Sentry drops a tag if its key has other characters than these, or if its key or value is too
+/// long or has a line break. Sentry removes the space at both ends of a value.
 pub(crate) fn tag(key: &str, value: &str) -> Option<(String, String)> {
     let key = tag_key(key);
     let value: String = value
@@ -291,7 +291,7 @@ pub(crate) fn tag(key: &str, value: &str) -> Option<(String, String)> {
     (!key.is_empty() && !value.is_empty()).then(|| (key, value.to_owned()))
 }
 
-/// The key of a tag, in the characters that Sentry takes.
+/// The key of a tag, in the characters that Sentry accepts.
 pub(crate) fn tag_key(key: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '-');
     key.chars()
@@ -319,12 +319,12 @@ fn bounded_parts(parts: Vec<String>) -> Vec<String> {
     parts.into_iter().take(MAX_PARTS).map(cut).collect()
 }
 
-/// A transaction's name, bounded.
+/// A transaction's name, cut to its limit.
 fn named(name: String) -> String {
     bounded(MAX_TRANSACTION, format_args!("{name}"))
 }
 
-/// A message that stands for itself, bounded.
+/// The message of an event without an error, cut to its limit.
 pub(crate) fn message(text: &str) -> String {
     bounded(MAX_VALUE, format_args!("{text}"))
 }
@@ -527,7 +527,7 @@ mod tests {
         let stack = &event["threads"]["values"][0]["stacktrace"];
         let frames = stack["frames"].as_array().expect("frames");
         assert_eq!(frames.len(), 50);
-        // The innermost comes last.
+        // The innermost frame comes last.
         assert_eq!(frames[49]["instruction_addr"], "0x1000");
         assert_eq!(frames[0]["instruction_addr"], "0x1031");
         let bytes = stack.to_string().len();
@@ -599,8 +599,8 @@ mod tests {
         assert_eq!(event["threads"], Value::Null);
     }
 
-    /// What Sentry groups an event by, where no companion is known to it: the types and
-    /// texts of the exceptions, and of each frame the function and the file.
+    /// The parts by which Sentry groups an event if it has no companion: the types and texts of
+    /// the exceptions, and the function and the file of each frame.
     fn grouped_by(event: &Value) -> Value {
         let mut event = event.clone();
         let mut keys = Vec::new();
@@ -645,12 +645,12 @@ mod tests {
         assert_eq!(builds.0, builds.1);
     }
 
-    /// Whether nothing of an event is lost where a hook sees it.
+    /// Checks that an event loses nothing when a hook sees it.
     fn survives_a_hook(event: &Event) -> (Value, Value) {
         let changed = Changed::new(&from_event(event), event).expect("JSON");
         let changed = changed.write().expect("JSON");
         let mut changed: Value = serde_json::from_slice(&changed).expect("JSON");
-        // Sentry has two places for a message, which mean the same.
+        // Sentry has two fields for a message, with the same meaning.
         if let Some(entry) = changed.get("logentry").cloned() {
             let changed = changed.as_object_mut().expect("an object");
             changed.remove("logentry");
@@ -685,8 +685,8 @@ mod tests {
                 true => Breadcrumb::fetch("GET", &text, Some(status)),
                 false => Breadcrumb::new(text).category("note").level(Level::Debug),
             };
-            // Odd eighths of a second: `f64` holds them exactly, and Sentry's types write
-            // them as a number with a fraction, as ours do.
+            // Odd eighths of a second: `f64` holds them exactly, and Sentry's types and ours both
+            // write them as a number with a fraction.
             (one, (f64::from(status) * 2.0 + 1.0) * 125.0)
         });
         let all = prop::collection::vec(one, 1..3).prop_map(|all| {

@@ -14,10 +14,10 @@ use crate::trace::ids::hex;
 use crate::trace::run::Located;
 use crate::trace::{SpanId, TraceId};
 
-/// The SDK's name as Sentry shows it, by Sentry's naming rule.
+/// The name of the SDK, by Sentry's naming rule.
 /// <https://develop.sentry.dev/sdk/foundations/transport/event-payloads/sdk/>
 pub(crate) const SDK_NAME: &str = "sentry.rust.cloudflare";
-/// Its version.
+/// The version of the SDK.
 pub(crate) const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// One event, complete.
@@ -40,19 +40,19 @@ pub(crate) struct Event {
     pub(crate) debug_meta: Option<DebugMeta>,
     pub(crate) tags: Vec<(String, String)>,
     pub(crate) contexts: Vec<(String, Context)>,
-    /// The last three are values that are JSON already, so that their types are in no
-    /// Worker that does not use them.
+    /// The last three are JSON values already, so that a Worker that does not use them does not
+    /// link their types.
     pub(crate) user: Option<Given>,
     pub(crate) extra: Option<Given>,
     pub(crate) breadcrumbs: Option<Given>,
     pub(crate) sdk: Sdk,
 }
 
-/// What the Worker's only thread was doing.
+/// The state of the Worker's only thread.
 ///
-/// The stack of a report stands here and in no exception. Receivers group errors by the
-/// stacks of their exceptions, and all errors that a wrapper reports are reported from the
-/// same place. Sentry's SDK for Rust does the same.
+/// The stack of a report is stored here and not in an exception. Receivers group errors by the
+/// stacks of their exceptions, and a wrapper reports all its errors from the same place, so
+/// different errors would become one issue. Sentry's SDK for Rust does the same.
 /// <https://develop.sentry.dev/sdk/foundations/transport/event-payloads/threads/>
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Thread {
@@ -62,7 +62,7 @@ pub(crate) struct Thread {
 }
 
 impl Thread {
-    /// The thread that makes a report.
+    /// The thread of a report, with the report's stack.
     pub(crate) fn reporting(stacktrace: Stack) -> Self {
         Thread {
             id: 0,
@@ -78,7 +78,7 @@ pub(crate) struct DebugMeta {
     pub(crate) images: Vec<Image>,
 }
 
-/// One build, by the id that its companion file has too.
+/// One build, by the id that is also in its companion file.
 /// <https://develop.sentry.dev/sdk/foundations/transport/event-payloads/debug-meta/>
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Image {
@@ -88,7 +88,7 @@ pub(crate) struct Image {
     pub(crate) code_file: &'static str,
 }
 
-/// What `worker-build` calls the module.
+/// The name that `worker-build` gives to the module.
 const MODULE: &str = "index_bg.wasm";
 
 impl Event {
@@ -98,8 +98,8 @@ impl Event {
         stacks.chain(self.threads.iter_mut().map(|it| &mut it.stacktrace))
     }
 
-    /// Says to which build the addresses belong, or that nobody knows. `id` is asked only
-    /// where there are addresses.
+    /// Adds the build to which the addresses belong, or removes `addr_mode` if the build is
+    /// unknown. `id` is called only if there are addresses.
     pub(crate) fn name_build(&mut self, id: impl FnOnce() -> Option<Uuid>) {
         let is_rust = |frame: &Frame| frame.instruction_addr.is_some();
         if !self.stacks().any(|stack| stack.frames.iter().any(is_rust)) {
@@ -121,7 +121,6 @@ impl Event {
         });
     }
 
-    // ANCHOR: map
     /// Writes the addresses once more, as columns of the module's only line, for a receiver
     /// that resolves stacks through source maps. Such a receiver looks at the stacks of
     /// exceptions alone, so the stack of the report becomes that of the error.
@@ -147,19 +146,18 @@ impl Event {
             });
         }
     }
-    // ANCHOR_END: map
 }
 
 /// A named group of values.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Context {
-    /// What runs the code.
+    /// The runtime.
     Runtime(&'static str),
-    /// Where in which trace it happened.
+    /// The trace and the span of the event.
     Trace(TraceContext),
-    /// What the platform has marked a thrown error with.
+    /// The marks that the platform has put on a thrown error.
     Marks(Vec<&'static str>),
-    /// Values of a group that Sentry has no rule for.
+    /// Any other values.
     Other(Given),
 }
 
@@ -173,7 +171,7 @@ pub(crate) struct TraceContext {
 }
 
 impl Event {
-    /// Says in which span it happened. What the caller has put there gives way.
+    /// Sets the span of the event. It replaces a context of the same name from the caller.
     pub(crate) fn locate(&mut self, at: &Located) {
         let context = TraceContext {
             trace_id: at.trace.trace_id,
@@ -215,12 +213,12 @@ impl Context {
     }
 }
 
-/// Which SDK made an event.
+/// The SDK that made an event.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Sdk {
     pub(crate) name: &'static str,
     pub(crate) version: &'static str,
-    /// One at most.
+    /// At most one package.
     pub(crate) packages: &'static [Package],
 }
 
@@ -263,8 +261,8 @@ impl Sdk {
     };
 }
 
-/// Writes the entries of a list, in the object that Sentry wants around it, unless there is
-/// none.
+/// Writes the entries of a list, in the object that Sentry wants around it. Writes nothing if
+/// the list is empty.
 fn values<T>(json: &mut Json, key: &'static str, list: &[T], write: impl Fn(&T, &mut Json)) {
     if list.is_empty() {
         return;
@@ -301,7 +299,7 @@ impl Event {
     fn write_into(&self, json: &mut Json) {
         json.text("event_id", hex(self.event_id.as_bytes(), &mut [0; 32]));
         json.seconds("timestamp", self.timestamp);
-        // Sentry takes an event without a level for an error.
+        // Sentry treats an event without a level as an error.
         if self.level != "error" {
             json.text("level", self.level);
         }
@@ -361,7 +359,7 @@ impl Event {
     }
 }
 
-/// As it is sent, for tests that look into it.
+/// The event as it is sent, for tests.
 #[cfg(test)]
 impl serde::Serialize for Event {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -388,8 +386,8 @@ impl Item for Event {
         Some(json.0)
     }
 
-    /// What the crate itself puts into an event is bounded and fits; what the caller
-    /// added may be too large.
+    /// The data that the crate adds to an event are bounded and fit. The data of the caller may
+    /// be too large.
     fn trim(&mut self, step: usize) -> bool {
         match step {
             0 => keep(&mut self.contexts, &["runtime", "trace"]),

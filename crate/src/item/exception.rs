@@ -109,7 +109,6 @@ pub(crate) struct Chain {
     pub(crate) marks: Vec<&'static str>,
 }
 
-// ANCHOR: chain
 /// Reads an error and the chain of its causes.
 pub(crate) fn read<R: Runtime>(runtime: &R, subject: Subject<'_, R::Value>) -> Chain {
     let mut reader = Reader {
@@ -126,7 +125,6 @@ pub(crate) fn read<R: Runtime>(runtime: &R, subject: Subject<'_, R::Value>) -> C
     }
     reader.finish()
 }
-// ANCHOR_END: chain
 
 struct Reader<'r, R: Runtime> {
     runtime: &'r R,

@@ -1,25 +1,25 @@
-//! A stack as V8 writes it becomes Sentry's stack as frames.
+//! Turns a stack as V8 writes it into Sentry's list of frames.
 //!
 //! A frame of WebAssembly has an address, the byte offset of its call in the uploaded file.
-//! Function, file and line follow from it where the build's companion file is known, so
-//! nothing else is made of the place: a file name made of it would be another one after each
-//! build, and receivers group by file names.
+//! The receiver computes function, file and line from the address if it has the build's companion
+//! file. The crate makes no file name from the address: such a name would change with each build,
+//! and receivers group by file names.
 
 use super::json::Json;
 use super::text::{bounded, find};
 use crate::trace::ids::hex;
 
-/// Frames beyond this one, the innermost counted first, are left out.
+/// The most frames that are kept, counted from the innermost.
 const MAX_FRAMES: usize = 50;
-/// A function's name is cut here, in bytes.
+/// The longest name of a function, in bytes; a longer one is cut.
 const MAX_NAME: usize = 256;
-/// The place of a frame of JavaScript's that is longer than this is left out, with the frame.
+/// The longest place of a JavaScript frame, in bytes; a frame with a longer one is left out.
 const MAX_PLACE: usize = 512;
 /// The address counts from the start of the first debug image.
 const OF_THE_FIRST_IMAGE: &str = "rel:0";
-/// How many digits a hash has that a compiler puts at the end of a name.
+/// The number of digits of the hash that the compiler puts at the end of a name.
 const HASH: usize = 16;
-/// How a line of V8's stack begins that names a frame.
+/// The start of each line of V8's stack that names a frame.
 const FRAME: &str = "\n    at ";
 
 /// Frames, the outermost first.
@@ -35,11 +35,11 @@ pub(crate) struct Frame {
     pub(crate) filename: Option<String>,
     pub(crate) lineno: Option<u64>,
     pub(crate) colno: Option<u64>,
-    /// Whether it is the application's own, if that is known.
+    /// Whether the function is the application's own, if that is known.
     pub(crate) in_app: Option<bool>,
-    /// Where in the module it is, for a frame of WebAssembly.
+    /// The byte offset in the module, for a frame of WebAssembly.
     pub(crate) instruction_addr: Option<Address>,
-    /// From where that address counts.
+    /// The origin from which the address counts.
     pub(crate) addr_mode: Option<&'static str>,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Frame {
 pub(crate) struct Address(pub(crate) u64);
 
 impl Stack {
-    /// Writes it as the value of the key `stacktrace`.
+    /// Writes the stack as the value of the key `stacktrace`.
     pub(crate) fn write(&self, json: &mut Json) {
         json.key("stacktrace");
         json.plain(r#"{"frames":["#);
@@ -107,9 +107,9 @@ pub(crate) fn parse(stack: &str) -> Option<Stack> {
 
 /// Reads the stack of a call that was made from Rust in order to take it.
 ///
-/// The frames of JavaScript within the innermost frame of Rust are those of the call itself,
-/// and those around the outermost one are what `worker-build` puts around every Worker. They
-/// say nothing and are left out.
+/// JavaScript frames inside the innermost Rust frame belong to the call that takes the stack, and
+/// JavaScript frames around the outermost Rust frame belong to the code that `worker-build` puts
+/// around every Worker. Both are left out, because they are the same in every stack.
 pub(crate) fn from_here(text: &str) -> Option<Stack> {
     let mut stack = parse(text)?;
     let is_rust = |frame: &Frame| frame.instruction_addr.is_some();
@@ -131,7 +131,7 @@ pub(crate) fn split(text: &str) -> (&str, Option<&str>) {
 /// `function (place)` or `place` alone, either after `async`.
 fn frame(text: &str) -> Option<Frame> {
     let text = text.strip_prefix("async ").unwrap_or(text).trim();
-    // The name of a generic function can be of any length, and can have all characters.
+    // The name of a generic function can have any length and any characters.
     let (function, place) = match text
         .strip_suffix(')')
         .and_then(|text| text.rsplit_once(" ("))
@@ -139,7 +139,7 @@ fn frame(text: &str) -> Option<Frame> {
         Some((function, place)) => (Some(name(function)), place),
         None => (None, text),
     };
-    // A debugger's own formatting writes this for a frame of WebAssembly.
+    // A debugger writes `[object Object]` for a frame of WebAssembly.
     if place == "[object Object]" || place.len() > MAX_PLACE {
         return None;
     }
@@ -181,8 +181,8 @@ fn address(place: &str) -> Option<Address> {
     Some(Address(offset))
 }
 
-/// A function's name, without what each build changes, which is the hash and the number that
-/// LLVM puts behind what was private to a part of the code, and bounded.
+/// A function's name, cut to its limit, and without the parts that change with each build: the
+/// hash, and the number that LLVM adds to a private function.
 fn name(function: &str) -> String {
     let function = match find(function, ".llvm.") {
         Some(at) => &function[..at],

@@ -27,7 +27,6 @@ pub(crate) struct Described {
     pub(crate) stack: Option<String>,
 }
 
-// ANCHOR: describe
 /// Says what was thrown, also where it has no name or no message.
 pub(crate) fn describe(seen: Seen) -> Described {
     let what = match seen.kind {
@@ -53,7 +52,6 @@ pub(crate) fn describe(seen: Seen) -> Described {
         stack: seen.stack.or_else(|| in_message.map(str::to_owned)),
     }
 }
-// ANCHOR_END: describe
 
 /// Reads the value that JavaScript threw from the `Debug` text of an error that only wraps it.
 ///

@@ -4,7 +4,6 @@
 
 import * as workers from "cloudflare:workers";
 
-// ANCHOR: native
 /**
  * The ids of the span of Cloudflare's that is active, as 32 and 16 digits in one text, or
  * `undefined` where Cloudflare does not trace this run. The flag in the ids is not asked: it was
@@ -20,4 +19,3 @@ export function nativeSpan() {
     return undefined;
   }
 }
-// ANCHOR_END: native

@@ -33,7 +33,6 @@ export function parseUrl(text) {
 /** How many of the errors in an `AggregateError` are read. */
 const MANY = 16;
 
-// ANCHOR: look
 /**
  * What a thrown value tells of itself: each text cut to `most` UTF-16 units, because what
  * is thrown may be of any size and WebAssembly's memory never shrinks again.
@@ -58,12 +57,10 @@ function look(value, most) {
     marks: ["remote", "retryable", "overloaded"].map((name) => get(value, name) === true),
   };
 }
-// ANCHOR_END: look
 
 /** How many frames of a stack are read. Further frames would not be sent. */
 const FRAMES = 60;
 
-// ANCHOR: stack
 const encoder = new TextEncoder();
 
 /**
@@ -97,7 +94,6 @@ function buildId(module) {
     return undefined;
   }
 }
-// ANCHOR_END: stack
 
 /** Thrown values that were not handled, each followed by its time, until they are taken. */
 const unhandled = [];
@@ -107,7 +103,6 @@ let flag;
 /** Whether the next trap is that of a panic that was already reported. */
 let panicked = false;
 
-// ANCHOR: watch
 function keep(value) {
   if (panicked && value instanceof WebAssembly.RuntimeError) {
     panicked = false;
@@ -121,7 +116,6 @@ function keep(value) {
 // outlives it, and the next instance asks.
 globalThis.addEventListener?.("error", (event) => keep(event.error));
 globalThis.addEventListener?.("unhandledrejection", (event) => keep(event.reason));
-// ANCHOR_END: watch
 
 /**
  * Requests of panics that belong to no run that is known, until they are answered. The

@@ -1,8 +1,8 @@
 //! The thin layer that talks to the runtime.
 //!
-//! Nothing is decided here. Every call into JavaScript is one that cannot throw
-//! or one whose exception is caught: an exception that crosses a Rust frame
-//! leaves the instance unusable.
+//! This file makes no decisions. A call into JavaScript either cannot throw, or its exception is
+//! caught, because an exception that crosses a Rust frame leaves the WebAssembly instance
+//! unusable.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -27,15 +27,15 @@ use super::{
 /// The name under which `[version_metadata]` is bound, as in Sentry's own
 /// JavaScript SDK for this platform. It is an object with an `id`.
 pub(crate) const VERSION_METADATA: &str = "CF_VERSION_METADATA";
-/// The name under which the binding is bound that is to carry the envelopes: a service
-/// binding, or another one that has a `fetch`.
+/// The name of the binding that carries the envelopes: a service binding, or another binding
+/// with a `fetch`.
 pub(crate) const SERVICE: &str = "SENTRY_SERVICE";
-/// More of a text than this, in UTF-16 units, is never read.
+/// The longest part of a text that is read, in UTF-16 units.
 const MAX_TEXT: u32 = 16_384;
-/// More of a stack than this, in UTF-16 units, is never read. It is room for 50 frames with
-/// names as long as most.
+/// The longest part of a stack that is read, in UTF-16 units. It has room for 50 frames with
+/// names of usual length.
 const MAX_STACK: u32 = MAX_TEXT;
-/// Marks our lines among the application's.
+/// The start of each console line of this crate.
 const PREFIX: &str = "[worker-sentry] ";
 
 #[wasm_bindgen(module = "/src/platform/workerd.js", wasm_bindgen = wasm_bindgen)]
@@ -96,7 +96,7 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     fn pathname(this: &Url) -> String;
 
-    /// What `look` tells of a thrown value.
+    /// The result of `look`: the parts of a thrown value.
     type Glance;
     #[wasm_bindgen(method, getter)]
     fn kind(this: &Glance) -> String;
@@ -115,8 +115,8 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     fn marks(this: &Glance) -> Option<Array>;
 
-    /// What `post` tells of an answer that says more than its status; status 0 if there was
-    /// none.
+    /// The result of `post` if an answer has more than its status. The status is 0 if there was no
+    /// answer.
     type Answer;
     #[wasm_bindgen(method, getter)]
     fn status(this: &Answer) -> u16;
@@ -129,7 +129,7 @@ extern "C" {
 
     /// A Secrets Store binding. It is an RPC stub: its method exists only as a call.
     ///
-    /// What it returns is awaited like a promise, but is none to `instanceof`.
+    /// The value that it returns is awaited like a promise, but `instanceof Promise` is false.
     ///
     /// Not `worker::SecretStore`, which reads the secret with all of serde.
     type StoredSecret;
@@ -137,13 +137,14 @@ extern "C" {
     fn read(this: &StoredSecret) -> Result<Promise, JsValue>;
 }
 
-/// Whether JavaScript knows where to tell this instance of what nobody handled.
+/// Whether JavaScript knows the address of [`IS_NEWS`].
 static WATCHING: AtomicBool = AtomicBool::new(false);
-/// Set from JavaScript, by writing into this instance's memory: a call into an instance
-/// that has trapped is not possible, and one from Rust would cost each run a crossing.
+/// Whether there are errors that no code handled. JavaScript sets it by writing into this
+/// instance's memory, because an instance that has trapped cannot be called, and because a
+/// question from Rust would cost each run a call into JavaScript.
 static IS_NEWS: AtomicBool = AtomicBool::new(false);
 
-/// Where the last request went, and what JavaScript made of it.
+/// The address of the last request, and JavaScript's object for it.
 struct Address {
     url: String,
     headers: Vec<(&'static str, String)>,
@@ -151,15 +152,16 @@ struct Address {
 }
 
 thread_local! {
-    /// An isolate has one address nearly always.
+    /// The address of the last request; an isolate nearly always has only one.
     static ADDRESS: RefCell<Option<Address>> = const { RefCell::new(None) };
-    /// The id of the build, once it was looked for.
+    /// The id of the build. The outer `None` means that it was not looked for yet.
     static BUILD_ID: Cell<Option<Option<Uuid>>> = const { Cell::new(None) };
-    /// Whether lines are written about decisions, once that was looked for.
+    /// Whether `SENTRY_DEBUG` is on. `None` means that it was not looked for yet.
     static IS_DEBUGGING: Cell<Option<bool>> = const { Cell::new(None) };
 }
 
-/// Where a request goes, as JavaScript keeps it: the same text is not passed again and again.
+/// JavaScript's object for the address of a request. It is kept, so that the same text is passed
+/// to JavaScript only once.
 fn address_of(request: &Outgoing<'_>) -> JsValue {
     ADDRESS.with(|slot| {
         let mut slot = slot.try_borrow_mut().ok();
@@ -190,7 +192,7 @@ fn address_of(request: &Outgoing<'_>) -> JsValue {
     })
 }
 
-/// What a recording takes from here.
+/// The clock and the random numbers for a recording.
 #[cfg(feature = "spans")]
 pub(crate) const SENSES: super::Senses = super::Senses {
     now_ms: Date::now,
@@ -216,7 +218,7 @@ impl<'e> Workerd<'e> {
         }
     }
 
-    /// One that outlives the handler that was given `env`.
+    /// A runtime that may outlive the handler whose `env` it was given.
     pub(crate) fn owned(env: &Env) -> Workerd<'static> {
         Workerd {
             env: Cow::Owned(env.clone()),
@@ -446,8 +448,8 @@ impl Runtime for Workerd<'_> {
     }
 }
 
-/// What a var says. `SENTRY_SAMPLE_RATE = 0.5` is natural in a `wrangler.toml`,
-/// and reaches the Worker as a number; a switch may be `true`.
+/// The text of a variable. `SENTRY_SAMPLE_RATE = 0.5` in a `wrangler.toml` reaches the Worker
+/// as a number, and a switch may be `true`.
 fn as_text(value: &JsValue) -> Option<String> {
     value
         .as_string()
@@ -455,13 +457,13 @@ fn as_text(value: &JsValue) -> Option<String> {
         .or_else(|| Some(value.as_bool()?.to_string()))
 }
 
-/// A number as JavaScript writes it, which takes no code of ours.
+/// A number as JavaScript writes it. This links no code that formats numbers.
 fn number(value: &JsValue) -> Option<String> {
     let number: &Number = value.dyn_ref()?;
     Some(number.to_string_with_radix(10).ok()?.into())
 }
 
-/// Sets an object of texts as a property of a plain object. Anything else stays as it is.
+/// Sets an object of texts as a property of a plain object. Other targets do not change.
 pub(crate) fn put_texts(target: &JsValue, name: &str, texts: &[(&str, &str)]) {
     if !target.is_object() || Array::is_array(target) || target.is_instance_of::<Map>() {
         return;
@@ -473,7 +475,7 @@ pub(crate) fn put_texts(target: &JsValue, name: &str, texts: &[(&str, &str)]) {
     let _ = Reflect::set(target, &JsValue::from_str(name), &object);
 }
 
-/// A property; a new object where there is none.
+/// A property. If there is no such property, it is set to a new object.
 pub(crate) fn get_or_put(target: &JsValue, name: &str) -> JsValue {
     let found = get(target, name);
     if !found.is_undefined() {
@@ -484,7 +486,7 @@ pub(crate) fn get_or_put(target: &JsValue, name: &str) -> JsValue {
     object.into()
 }
 
-/// A property that is taken off its object.
+/// Removes a property from its object and returns it.
 pub(crate) fn take(target: &JsValue, name: &str) -> Option<JsValue> {
     let found = get(target, name);
     if found.is_undefined() {
@@ -551,14 +553,14 @@ pub fn context(context: &worker::Context) -> worker::Context {
     worker::Context::new(handle.clone().unchecked_into())
 }
 
-/// Lets `future` go on, which nobody waits for. A Durable Object stays for it; the main Worker
-/// would end with its handler.
+/// Lets `future` go on although no code waits for it. A Durable Object stays alive for it; in the
+/// main Worker the future would end with the handler.
 pub(crate) fn go_on(future: impl Future<Output = ()> + 'static) {
     drop(promise(future));
 }
 
-/// Lets `future` go on, which the runtime waits for as for its context's `waitUntil`. What
-/// comes back ends with it, and need not be polled.
+/// Lets `future` go on, and passes it to the context's `waitUntil`, so that the runtime waits for
+/// it. The returned future ends with it, and need not be polled.
 pub(crate) fn go_on_within(
     context: &worker::Context,
     future: impl Future<Output = ()> + 'static,

@@ -298,7 +298,6 @@ impl Scope {
         panics.unwrap_or_default()
     }
 
-    // ANCHOR: run
     /// Runs `body` with this scope as the current one, whenever it is polled.
     pub(crate) async fn run<F: Future>(self: &Rc<Self>, body: F) -> Outcome<F::Output> {
         let mut body = pin!(body);
@@ -317,7 +316,6 @@ impl Scope {
         })
         .await
     }
-    // ANCHOR_END: run
 
     /// Calls `body` with this scope as the current one.
     pub(crate) fn enter<T>(self: &Rc<Self>, body: impl FnOnce() -> T) -> T {

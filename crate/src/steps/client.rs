@@ -1,12 +1,12 @@
-//! Step 5, *build the client*: what an isolate keeps, once it is ready.
+//! Step 5, *build the client*: makes the state that an isolate keeps.
 //!
 //! The client is `sentry-core`'s, and it holds the options. It sends nothing: on this
 //! platform sending is I/O and belongs to one request, so whoever captured delivers the
 //! event from there.
 //!
-//! The client lives in a slot of ours and is not bound to `sentry-core`'s hub. If it were,
-//! every `sentry_core::capture_message` in the application, today a harmless no-op, would
-//! read a clock that this platform does not have, and panic.
+//! The client is kept in a slot of this crate and is not bound to `sentry-core`'s hub. With a
+//! bound client, every `sentry_core::capture_message` in the application would read a clock that
+//! this platform does not have, and panic. Without one, such a call does nothing.
 
 use std::cell::RefCell;
 
@@ -52,7 +52,7 @@ impl IsolateClient {
     }
     // ANCHOR_END: build
 
-    /// What this Worker tells of itself in the traces that it begins.
+    /// The data of this Worker for the traces that begin here.
     pub(crate) fn own(&self) -> Own<'_> {
         Own {
             public_key: &self.config.dsn.public_key,

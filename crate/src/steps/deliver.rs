@@ -14,7 +14,6 @@ pub(crate) struct Delivery<R: Runtime> {
     sent: R::Sent,
 }
 
-// ANCHOR: start
 /// Starts the request that carries an envelope.
 pub(crate) fn start<R: Runtime>(
     runtime: &R,
@@ -30,7 +29,6 @@ pub(crate) fn start<R: Runtime>(
         sent: runtime.send(request, timeout_ms, kept),
     }
 }
-// ANCHOR_END: start
 
 // ANCHOR: answer
 /// Waits for the receiver's answer.

@@ -97,7 +97,6 @@ fn is_allowed(client: &IsolateClient, category: Category, now_ms: f64) -> bool {
 /// An item, and the trace that it is a part of, if the item has one of its own.
 type Traced = (Box<dyn Item>, Option<Rc<Trace>>);
 
-// ANCHOR: event
 /// The event and its trace, unless it is sampled out, or the application holds it back or
 /// drops it.
 fn event(
@@ -133,7 +132,6 @@ fn event(
     }
     Some((item?, Some(located.trace)))
 }
-// ANCHOR_END: event
 
 fn sampled_in(runtime: &impl Runtime, rate: f32) -> bool {
     if rate >= 1.0 {

@@ -1,6 +1,6 @@
 //! How often one error is sent, where the application has set a limit.
 //!
-//! Only [`set`] reaches what counts, so a Worker without a limit is built without it.
+//! Only [`set`] refers to the code that counts, so a Worker without a limit does not link that code.
 
 use std::cell::{Cell, RefCell};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -9,17 +9,19 @@ use std::num::NonZeroU32;
 use super::client::IsolateClient;
 use crate::item::draft::Draft;
 
-/// How many different errors an isolate counts at a time. Of 100 it keeps 2,400 bytes.
+/// How many different errors an isolate counts at a time. The counts of 100 errors take 2,400
+/// bytes.
 const MOST_ERRORS: usize = 100;
-/// How long the repeats of an error are counted together, from its first event on.
+/// How long the repeats of an error are counted together, from the first event of that error.
 ///
-/// A minute of the clock would begin in all isolates at once, and the receiver would get their
-/// events at once.
+/// The time begins with the event because full minutes of the clock would begin in all isolates
+/// at once, and the receiver would get the events of all isolates at once.
 const MINUTE_MS: f64 = 60_000.0;
 /// The context that says how many events of an error were held back.
 const CONTEXT: &str = "repeats";
 
-/// What [`count`] does. By its address in place of its name, it is linked only where it is set.
+/// The type of [`count`]. The function is called by its address, so it is linked only where the
+/// address is set.
 type Count = fn(&RefCell<Repeats>, &mut Draft, NonZeroU32, f64) -> Result<(), &'static str>;
 
 #[derive(Clone, Copy)]
@@ -32,12 +34,11 @@ thread_local! {
     static LIMIT: Cell<Option<Limit>> = const { Cell::new(None) };
 }
 
-/// Sets how many events of one error leave in a minute; `None` takes the limit off.
+/// Sets how many events of one error are sent in a minute; `None` removes the limit.
 pub(crate) fn set(most: Option<NonZeroU32>) {
     LIMIT.set(most.map(|most| Limit { most, count }));
 }
 
-// ANCHOR: admit
 /// Whether an event may leave, or what the console is told in its place.
 ///
 /// Without a limit, this reads one value.
@@ -51,9 +52,9 @@ pub(crate) fn admit(
         None => Ok(()),
     }
 }
-// ANCHOR_END: admit
 
-/// Counts an event, and tells one that leaves how many were held back before it.
+/// Counts an event. An event that is sent gets the number of events that were held back before
+/// it.
 fn count(
     repeats: &RefCell<Repeats>,
     draft: &mut Draft,
@@ -75,8 +76,9 @@ fn count(
     Ok(())
 }
 
-/// What makes two events one error: the fingerprint that the application gave, or else the
-/// names and messages of the chain, a message's text, a panic's text and place.
+/// The identity of an error; two events with the same one are the same error. It is computed from
+/// the fingerprint that the application gave. Without one, it is computed from the names and
+/// messages of the chain, from a message's text, or from a panic's text and place.
 fn issue(draft: &Draft) -> u64 {
     let mut hasher = DefaultHasher::new();
     let is_default = |part: &&String| matches!(part.as_str(), "{{ default }}" | "{{default}}");
@@ -87,12 +89,12 @@ fn issue(draft: &Draft) -> u64 {
     if fingerprint.is_empty() || fingerprint.iter().any(|part| is_default(&part)) {
         draft.identity().hash(&mut hasher);
         draft.message.hash(&mut hasher);
-        // Only a panic's chain has no identity.
+        // A panic is the only chain without an identity of its own.
         if draft.identity() == 0 {
             for panic in &draft.chain.exceptions {
                 panic.value.hash(&mut hasher);
                 let stack = panic.stacktrace.as_ref();
-                // The panic's own place is the innermost.
+                // The panic's own place is the last frame, which is the innermost.
                 if let Some(at) = stack.and_then(|stack| stack.frames.last()) {
                     (&at.filename, at.lineno).hash(&mut hasher);
                 }
@@ -112,7 +114,7 @@ struct Repeated {
     issue: u64,
     began_ms: f64,
     sent: u32,
-    /// How many were held back, of which no event has told yet.
+    /// How many events were held back and are not yet named by an event that was sent.
     held_back: u32,
 }
 
@@ -126,14 +128,13 @@ impl Repeated {
         }
     }
 
-    /// Whether its minute goes on. A clock that was set back ends it.
+    /// Whether the minute of this error goes on. A clock that was set back ends the minute.
     fn is_counted_at(&self, now_ms: f64) -> bool {
         (0.0..MINUTE_MS).contains(&(now_ms - self.began_ms))
     }
 }
 
 impl Repeats {
-    // ANCHOR: count
     /// Counts an event of an error. If the event may leave, says how many were held back
     /// since the last one that left.
     fn count(&mut self, issue: u64, most: u32, now_ms: f64) -> Option<u32> {
@@ -148,7 +149,7 @@ impl Repeats {
                 return None;
             }
             known.sent += 1;
-            // Where the limit was raised meanwhile.
+            // The limit was raised since then.
             return Some(std::mem::take(&mut known.held_back));
         }
         if self.0.len() < MOST_ERRORS {
@@ -159,7 +160,6 @@ impl Repeats {
         // An error for which there is no room is not counted, and leaves each time.
         Some(0)
     }
-    // ANCHOR_END: count
 }
 
 #[cfg(test)]
@@ -175,25 +175,25 @@ mod tests {
 
     #[test]
     fn so_many_events_of_one_error_leave_within_a_minute_from_the_first() {
-        // The time, the error, and how many were held back before it if it leaves.
+        // The time, the error, and, if the event is sent, how many were held back before it.
         let steps = [
             (0.0, 1, Some(0)),
             (1.0, 1, Some(0)),
             (2.0, 1, None),
-            // Another error has a count of its own.
+            // Each error has a count of its own.
             (3.0, 2, Some(0)),
             (4.0, 1, None),
             (5.0, 2, Some(0)),
             (6.0, 2, None),
             (59_999.0, 1, None),
-            // A minute after the first one, and what was held back is told once.
+            // A minute after the first event: the number held back is on one event only.
             (60_000.0, 1, Some(3)),
             (60_001.0, 1, Some(0)),
             (60_002.0, 1, None),
-            // The other one's minute began later.
+            // The minute of the other error began later.
             (60_002.0, 2, None),
             (60_003.0, 2, Some(2)),
-            // A clock that is set back silences nothing.
+            // After a clock is set back, events are still sent.
             (10.0, 1, Some(1)),
             (f64::NAN, 1, Some(0)),
         ];
@@ -215,7 +215,7 @@ mod tests {
         }
         assert_eq!(repeats.0.len(), MOST_ERRORS);
         assert_eq!(repeats.count(0, 1, 1_000.0), None, "it is counted on");
-        // The first one's minute is over, and it makes room.
+        // The minute of the first error is over, so there is room for another error.
         assert_eq!(repeats.count(new, 1, 60_000.0), Some(0));
         assert_eq!(repeats.count(new, 1, 60_000.0), None);
         assert_eq!(repeats.0.len(), MOST_ERRORS);
@@ -243,12 +243,12 @@ mod tests {
     fn one_error_is_one_fingerprint_or_else_the_same_names_and_messages() {
         assert_eq!(grouped("x", &[]), grouped("y", &[]));
         assert_ne!(grouped("x", &[]), grouped("", &[]));
-        // A fingerprint stands for itself, whatever the message.
+        // With a fingerprint, the message does not matter.
         assert_eq!(grouped("x", &["ads"]), grouped("", &["ads"]));
         assert_ne!(grouped("x", &["ads"]), grouped("x", &["hosts"]));
         assert_ne!(grouped("x", &["ads"]), grouped("x", &[]));
         for default in ["{{ default }}", "{{default}}"] {
-            // It splits what would be one, and is nothing by itself.
+            // A fingerprint also divides events that would be the same error without it.
             let both = ["ads", default];
             assert_ne!(grouped("x", &both), grouped("", &both));
             assert_ne!(grouped("x", &both), grouped("x", &["ads"]));

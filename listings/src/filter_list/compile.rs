@@ -31,7 +31,6 @@ pub enum CompileError {
     },
 }
 
-// ANCHOR: compile
 /// Makes one list of all sources: each rule once, and none that an exception
 /// beside it undoes.
 ///
@@ -73,7 +72,6 @@ pub fn compile(name: &str, sources: &[Parsed]) -> Result<Compiled, CompileError>
     let header = Header::new(name, &rules, statistics);
     Ok(Compiled { header, rules })
 }
-// ANCHOR_END: compile
 
 impl Compiled {
     /// The text of the list, as it is stored and served.

@@ -55,7 +55,6 @@ pub struct Parsed {
     pub invalid: Vec<InvalidLine>,
 }
 
-// ANCHOR: parse
 /// Reads a source. Lines that make no sense are noted and left out: a list of
 /// fifty thousand rules is not thrown away for one of them.
 pub fn parse(source: &str) -> Parsed {
@@ -74,7 +73,6 @@ pub fn parse(source: &str) -> Parsed {
     }
     parsed
 }
-// ANCHOR_END: parse
 
 /// The rules of one line. Only a line of a hosts file can have several.
 fn parse_line(line: &str) -> Result<Vec<Rule>, Reason> {

@@ -93,7 +93,6 @@ impl Network {
         }
     }
 
-    // ANCHOR: parse_network
     /// Reads one rule and brings it into its normal form.
     pub(super) fn parse(line: &str) -> Result<Self, Reason> {
         let (exception, rule) = match line.strip_prefix("@@") {
@@ -130,7 +129,6 @@ impl Network {
             options,
         })
     }
-    // ANCHOR_END: parse_network
 
     /// The exception that always undoes this rule.
     ///

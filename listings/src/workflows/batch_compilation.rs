@@ -38,14 +38,12 @@ pub enum BatchError {
     Step(#[from] StepFailure),
 }
 
-// ANCHOR: struct
 /// Compiles the lists of a batch, each in a Workflow of its own.
 pub struct BatchCompilationWorkflow {
     env: Env,
 }
 
 worker_sentry::workflow!(BatchCompilationWorkflow);
-// ANCHOR_END: struct
 
 impl WorkflowEntrypoint for BatchCompilationWorkflow {
     type Input = Batch;

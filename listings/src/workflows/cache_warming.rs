@@ -64,7 +64,6 @@ impl WorkflowEntrypoint for CacheWarmingWorkflow {
         CacheWarmingWorkflow { env }
     }
 
-    // ANCHOR: run
     /// One catch around all steps: report, then let the instance fail.
     async fn run(&self, event: WorkflowEvent<Warming>, step: WorkflowStep) -> Result<Warm> {
         let steps = self.steps(event.payload, &step);
@@ -72,7 +71,6 @@ impl WorkflowEntrypoint for CacheWarmingWorkflow {
             with_sentry_in_isolate(&self.env, "CacheWarmingWorkflow", Handler::Run, steps).await;
         Ok(warm?)
     }
-    // ANCHOR_END: run
 }
 // ANCHOR_END: impl
 

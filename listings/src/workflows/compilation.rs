@@ -58,14 +58,12 @@ enum FetchError {
     Network(#[from] worker::Error),
 }
 
-// ANCHOR: struct
 /// Compiles one list.
 pub struct CompilationWorkflow {
     env: Env,
 }
 
 worker_sentry::workflow!(CompilationWorkflow);
-// ANCHOR_END: struct
 
 impl WorkflowEntrypoint for CompilationWorkflow {
     type Input = Order;

@@ -35,14 +35,12 @@ pub enum MonitoringError {
     Step(#[from] StepFailure),
 }
 
-// ANCHOR: struct
 /// Watches over the lists.
 pub struct HealthMonitoringWorkflow {
     env: Env,
 }
 
 worker_sentry::workflow!(HealthMonitoringWorkflow);
-// ANCHOR_END: struct
 
 impl WorkflowEntrypoint for HealthMonitoringWorkflow {
     type Input = Watch;

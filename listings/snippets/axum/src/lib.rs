@@ -8,7 +8,6 @@ use tower_service::Service;
 use worker::{Context, Env, HttpRequest, Result, event};
 use worker_sentry::tower::{SentryLayer, with_error};
 
-// ANCHOR: fetch
 #[event(fetch)]
 async fn fetch(request: HttpRequest, env: Env, context: Context) -> Result<Response> {
     let sentry = SentryLayer::new(&env, &context);
@@ -18,9 +17,7 @@ async fn fetch(request: HttpRequest, env: Env, context: Context) -> Result<Respo
         .layer(sentry);
     Ok(router.call(request).await?)
 }
-// ANCHOR_END: fetch
 
-// ANCHOR: handler
 /// How many rules a list has. A binding's future is not `Send`, and axum asks for that.
 #[worker::send]
 async fn rules(State(env): State<Env>, Path(name): Path<String>) -> Result<String, ListError> {
@@ -29,9 +26,7 @@ async fn rules(State(env): State<Env>, Path(name): Path<String>) -> Result<Strin
     let count = stored.ok_or(ListError::Unknown)?;
     Ok(count.parse::<u32>()?.to_string())
 }
-// ANCHOR_END: handler
 
-// ANCHOR: error
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
     #[error("there is no such list")]
@@ -51,5 +46,4 @@ impl IntoResponse for ListError {
         with_error(status.into_response(), &self)
     }
 }
-// ANCHOR_END: error
 // ANCHOR_END: all

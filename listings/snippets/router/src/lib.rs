@@ -2,7 +2,6 @@
 use worker::{Context, Env, Error, Request, Response, Result, RouteContext, Router, event};
 use worker_sentry::{set_transaction, with_sentry};
 
-// ANCHOR: fetch
 #[with_sentry]
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, _: Context) -> Result<Response> {
@@ -11,9 +10,7 @@ async fn fetch(request: Request, env: Env, _: Context) -> Result<Response> {
         .run(request, env)
         .await
 }
-// ANCHOR_END: fetch
 
-// ANCHOR: handler
 /// How many rules a list has.
 async fn rules(_: Request, context: RouteContext<()>) -> Result<Response> {
     set_transaction("GET /lists/:name");
@@ -27,5 +24,4 @@ async fn rules(_: Request, context: RouteContext<()>) -> Result<Response> {
         .map_err(|error| Error::RustError(format!("the count of `{name}`: {error}")))?;
     Response::ok(count.to_string())
 }
-// ANCHOR_END: handler
 // ANCHOR_END: all

@@ -9,7 +9,7 @@ use crate::chapter::chapter;
 use crate::chapter::{Chapter, Fence, code_in};
 use crate::files::locked;
 #[cfg(test)]
-use crate::files::read;
+use crate::files::{files_below, link, read, root};
 use crate::listing::Listing;
 use crate::proven::Proven;
 
@@ -308,4 +308,35 @@ fn every_page_is_in_the_summary() {
         .map(|page| page.at(1, "is not in SUMMARY.md"))
         .collect();
     assert_none(&missing);
+}
+
+#[test]
+fn a_page_shows_every_anchor_of_the_sources() {
+    let pages = Chapter::all();
+    let shown: std::collections::BTreeSet<String> = pages
+        .iter()
+        .flat_map(|page| {
+            let fences = page.fences();
+            let listings = fences.iter().filter_map(|it| Listing::of(page, it).ok());
+            Vec::from_iter(listings.map(|it| format!("{}:{}", it.file, it.anchor)))
+        })
+        .collect();
+    let root = root();
+    let mut idle = Vec::new();
+    for (folder, kind) in [
+        ("crate/src", "rs"),
+        ("crate/src", "js"),
+        ("listings", "rs"),
+        ("listings", "toml"),
+        ("listings", "yaml"),
+    ] {
+        for path in files_below(&root.join(folder), kind) {
+            let file = link(path.strip_prefix(&root).expect("a path below the root"));
+            let text = read(&file);
+            let anchors = text.lines().filter_map(|it| it.split_once("ANCHOR: "));
+            let names = anchors.map(|(_, name)| format!("{file}:{}", name.trim()));
+            idle.extend(names.filter(|name| !shown.contains(name)));
+        }
+    }
+    assert_none(&idle);
 }
