@@ -31,8 +31,9 @@ const LABORATORY: usize = 150_000;
 const LABORATORY_PAGE: &str = "laboratory.html";
 const LABORATORY_FILES: &str = "laboratory-";
 /// The index grows with the pages: those on logs, traces and monitors are nearly a tenth of it, and
-/// the tables of *Performance* a hundredth.
-const SEARCH: usize = 268_000;
+/// the tables of *Performance* a hundredth. Those figures change with each measurement, and their
+/// digits compress differently, so the budget leaves 2,000 bytes for them.
+const SEARCH: usize = 270_000;
 /// The folder of the pictures.
 const PICTURES: &str = "pictures/";
 
