@@ -127,7 +127,7 @@ fn compare(root: &Path, node: &Node, python: &Path) -> Result<()> {
     let silent = pins.iter().filter(|pin| pin.newest.is_none()).count();
     println!("\n{behind} of {} are behind their registries.", pins.len());
     if silent > 0 {
-        println!("{silent} could not be compared: no registry answered. Try again with a network.");
+        println!("{silent} could not be compared: their registry did not answer. Try again later.");
     }
     if silent == pins.len() {
         bail!("no registry answered");

@@ -167,6 +167,7 @@ mod tests {
     use crate::steps::load::tests::config;
     use serde_json::Value;
 
+    /// The head of an envelope and its event.
     fn sent(client: &IsolateClient, scope: Option<&Scope>) -> (Value, Value) {
         let fake = Fake::default();
         let mut draft = Draft::of_panic("no", None, Place::default());
@@ -177,19 +178,21 @@ mod tests {
         let text = String::from_utf8(envelope.bytes).expect("text");
         let json = |line: &str| serde_json::from_str::<Value>(line).expect("JSON");
         let lines: Vec<_> = text.lines().collect();
-        let mut event = json(lines[2]);
-        (
-            json(lines[0])["trace"].take(),
-            event["contexts"]["trace"].take(),
-        )
+        (json(lines[0]), json(lines[2]))
+    }
+
+    /// The traces in the head of an envelope and in its event.
+    fn traces(client: &IsolateClient, scope: Option<&Scope>) -> (Value, Value) {
+        let (mut head, mut event) = sent(client, scope);
+        (head["trace"].take(), event["contexts"]["trace"].take())
     }
 
     #[test]
     fn every_event_of_a_run_has_its_trace_and_what_belongs_to_no_run_has_one_of_its_own() {
         let client = IsolateClient::build(config(&[("SENTRY_RELEASE", "r")]));
         let scope = Scope::new(Place::new("Object", Handler::Alarm));
-        let (dsc, first) = sent(&client, Some(&scope));
-        let (_, second) = sent(&client, Some(&scope));
+        let (dsc, first) = traces(&client, Some(&scope));
+        let (_, second) = traces(&client, Some(&scope));
         assert_eq!(first, second);
         assert_eq!(first["type"], "trace");
         assert_eq!(first.get("parent_span_id"), None);
@@ -199,8 +202,8 @@ mod tests {
             (&"key".into(), &"r".into())
         );
         assert_eq!(dsc.get("sampled"), None);
-        let (_, other) = sent(&client, Some(&Scope::new(Place::default())));
-        let (_, alone) = sent(&client, None);
+        let (_, other) = traces(&client, Some(&Scope::new(Place::default())));
+        let (_, alone) = traces(&client, None);
         assert_eq!(other["trace_id"].as_str().map(str::len), Some(32));
         assert_eq!(alone["span_id"].as_str().map(str::len), Some(16));
     }
@@ -215,11 +218,7 @@ mod tests {
             ),
         ] {
             let client = IsolateClient::build(config(bound));
-            let draft = Draft::of_panic("no", None, Place::default());
-            let envelope = envelope(&Fake::default(), &client, draft.into()).expect("an envelope");
-            let text = String::from_utf8(envelope.bytes).expect("text");
-            let head: Value =
-                serde_json::from_str(text.lines().next().expect("a line")).expect("JSON");
+            let (head, _) = sent(&client, None);
             assert_eq!(head.get("dsn").and_then(Value::as_str), dsn);
         }
     }
@@ -228,7 +227,7 @@ mod tests {
     fn a_rate_is_a_decision_that_everybody_is_told() {
         for (rate, sampled) in [("0", "false"), ("1", "true")] {
             let client = IsolateClient::build(config(&[("SENTRY_TRACES_SAMPLE_RATE", rate)]));
-            let (dsc, _) = sent(&client, None);
+            let (dsc, _) = traces(&client, None);
             assert_eq!(
                 (&dsc["sampled"], &dsc["sample_rate"]),
                 (&sampled.into(), &rate.into())

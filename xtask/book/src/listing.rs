@@ -86,9 +86,19 @@ pub(crate) fn shown<'t>(text: &'t str, anchor: &str) -> Vec<(usize, &'t str)> {
     lines.map(|(index, line)| (index + 1, line)).collect()
 }
 
+/// The anchors that begin in a text.
+#[cfg(test)]
+pub(crate) fn anchors(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| marked(line, "ANCHOR:"))
+}
+
 fn is_mark(line: &str, mark: &str, anchor: &str) -> bool {
-    let name = line.split_once(mark).map(|(_, name)| name.trim());
-    name == Some(anchor)
+    marked(line, mark) == Some(anchor)
+}
+
+/// The name behind a mark.
+fn marked<'l>(line: &'l str, mark: &str) -> Option<&'l str> {
+    line.split_once(mark).map(|(_, name)| name.trim())
 }
 
 /// The lines of code of an anchor, if the anchor is there exactly once.

@@ -2,6 +2,9 @@
 //! that the tests run or compare.
 
 #[cfg(test)]
+use std::collections::BTreeSet;
+
+#[cfg(test)]
 use super::assert_none;
 use super::{drills, sources};
 #[cfg(test)]
@@ -11,6 +14,8 @@ use crate::files::locked;
 #[cfg(test)]
 use crate::files::{files_below, link, read, root};
 use crate::listing::Listing;
+#[cfg(test)]
+use crate::listing::anchors;
 use crate::proven::Proven;
 
 /// What is wrong with the blocks of these pages.
@@ -312,15 +317,12 @@ fn every_page_is_in_the_summary() {
 
 #[test]
 fn a_page_shows_every_anchor_of_the_sources() {
-    let pages = Chapter::all();
-    let shown: std::collections::BTreeSet<String> = pages
-        .iter()
-        .flat_map(|page| {
-            let fences = page.fences();
-            let listings = fences.iter().filter_map(|it| Listing::of(page, it).ok());
-            Vec::from_iter(listings.map(|it| format!("{}:{}", it.file, it.anchor)))
-        })
-        .collect();
+    let mut shown = BTreeSet::new();
+    for page in Chapter::all() {
+        let fences = page.fences();
+        let listings = fences.iter().filter_map(|it| Listing::of(&page, it).ok());
+        shown.extend(listings.map(|listing| listing.key()));
+    }
     let root = root();
     let mut idle = Vec::new();
     for (folder, kind) in [
@@ -332,10 +334,15 @@ fn a_page_shows_every_anchor_of_the_sources() {
     ] {
         for path in files_below(&root.join(folder), kind) {
             let file = link(path.strip_prefix(&root).expect("a path below the root"));
-            let text = read(&file);
-            let anchors = text.lines().filter_map(|it| it.split_once("ANCHOR: "));
-            let names = anchors.map(|(_, name)| format!("{file}:{}", name.trim()));
-            idle.extend(names.filter(|name| !shown.contains(name)));
+            for anchor in anchors(&read(&file)) {
+                let listing = Listing {
+                    file: file.clone(),
+                    anchor: anchor.to_owned(),
+                };
+                if !shown.contains(&listing.key()) {
+                    idle.push(listing.key());
+                }
+            }
         }
     }
     assert_none(&idle);
