@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use crate::proof::Places;
 use crate::run;
 use crate::setup::{Npm, Setup};
-use crate::worker::{self, Builder};
+use crate::worker::{self, Builder, Job};
 use features::FEATURES;
 
 const PACKAGE: &str = "tests/bench/rust";
@@ -74,12 +74,16 @@ pub fn bench(root: &Path, quick: bool, page: bool) -> Result<()> {
 
     eprintln!("\n== Workers");
     let package = root.join(PACKAGE);
-    builder.build_all(&BUILDS.map(|(folder, features)| (package.as_path(), folder, features)))?;
+    let (package, builder) = (&package, &builder);
+    let job = |(folder, features)| -> Job<'_> {
+        Box::new(move || builder.build_quietly((package, folder, features)))
+    };
+    worker::run_all(BUILDS.map(job).into())?;
 
     let (folder, features) = SHIPPED;
-    builder.build_shipped((package.as_path(), folder, features))?;
+    builder.build_shipped((package, folder, features))?;
     for (folder, _) in BUILDS {
-        strip(&package, folder, builder.npm)?;
+        strip(package, folder, builder.npm)?;
     }
 
     eprintln!("\n== bench");

@@ -13,7 +13,7 @@ use clap::ValueEnum;
 use crate::proof::{Places, UNCHECKED, UNWINDING};
 use crate::seen::Seen;
 use crate::setup::{Npm, Setup, Tools, Unwinding, Wasm};
-use crate::worker::Builder;
+use crate::worker::{self, Builder, Job};
 use crate::{book, run};
 
 /// A part of the tests that can run alone.
@@ -303,28 +303,38 @@ impl Run<'_> {
             tools: ready.tools.as_ref().expect(SET_UP),
             npm: ready.npm.as_ref().expect(SET_UP),
         };
-        let (optimized, second) = OPTIMIZED;
-        let once = WORKERS.iter().filter(|(_, folder)| *folder != optimized);
-        let folders: Vec<_> = once.map(|(_, folder)| self.root.join(folder)).collect();
-        let mut builds: Vec<_> = folders
-            .iter()
-            .map(|folder| (folder.as_path(), "build", &[][..]))
-            .collect();
-        let capabilities = self.root.join(CAPABILITIES);
-        builds.extend(EACH.map(|(output, feature)| (capabilities.as_path(), output, feature)));
-        builder.build_all(&builds)?;
-        builder.build_twice(&self.root.join(optimized), "build", second)?;
-        for (folder, output, _) in UNWINDING {
-            let folder = self.root.join(folder);
-            match ready.unwinding.as_ref().expect(SET_UP) {
-                Ok(unwinding) => builder.build_unwinding(&folder, output, unwinding)?,
-                Err(why) => {
+        let builder = &builder;
+        let capabilities = &self.root.join(CAPABILITIES);
+        let mut jobs: Vec<Job<'_>> = Vec::new();
+        // Another compiler needs another target directory, so these builds can run beside all
+        // others. They take the longest and are the first.
+        match ready.unwinding.as_ref().expect(SET_UP) {
+            Ok(unwinding) => jobs.push(Box::new(move || {
+                UNWINDING.iter().try_for_each(|(folder, output, _)| {
+                    builder.build_unwinding(&self.root.join(folder), output, unwinding)
+                })
+            })),
+            Err(why) => {
+                for (folder, output, _) in UNWINDING {
                     // The build of an earlier compiler would prove nothing about this one.
-                    let _ = std::fs::remove_dir_all(folder.join(output));
+                    let _ = std::fs::remove_dir_all(self.root.join(folder).join(output));
                     eprintln!("  {UNCHECKED}: {why}");
                 }
             }
         }
+        let (optimized, second) = OPTIMIZED;
+        for (_, folder) in WORKERS {
+            let folder = self.root.join(folder);
+            jobs.push(match folder.ends_with(optimized) {
+                true => Box::new(move || builder.build_twice(&folder, "build", second)),
+                false => Box::new(move || builder.build_quietly((&folder, "build", &[]))),
+            });
+        }
+        for (output, feature) in EACH {
+            let build = (capabilities.as_path(), output, feature);
+            jobs.push(Box::new(move || builder.build_quietly(build)));
+        }
+        worker::run_all(jobs)?;
         Ok(String::new())
     }
 

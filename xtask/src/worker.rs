@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
@@ -28,9 +29,12 @@ pub struct Builder<'a> {
 /// features.
 pub type Build<'b> = (&'b Path, &'b str, &'b [&'b str]);
 
-/// How many builds run at once. One compiles while the other runs wasm-bindgen and wasm-opt, which
-/// use one core and take about as long.
-const AT_ONCE: usize = 2;
+/// One build, or several that must follow each other.
+pub type Job<'j> = Box<dyn FnOnce() -> Result<()> + Send + 'j>;
+
+/// How many jobs run at once. Of those that share a target directory one compiles, while the others
+/// run wasm-bindgen and wasm-opt, which use one core and take about as long.
+const AT_ONCE: usize = 3;
 
 impl Builder<'_> {
     /// Runs worker-build, which writes into the package's folder `build`. Does nothing if nothing
@@ -45,24 +49,9 @@ impl Builder<'_> {
         })
     }
 
-    /// Builds several Workers, and prints a line for each. The output of a failed build is printed.
-    pub fn build_all(&self, builds: &[Build<'_>]) -> Result<()> {
-        let waiting = Mutex::new(builds.iter());
-        let next = || waiting.lock().ok()?.next();
-        let work = || -> Result<()> {
-            while let Some(build) = next() {
-                self.build_quietly(*build)?;
-            }
-            Ok(())
-        };
-        thread::scope(|scope| {
-            let working: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(work)).collect();
-            let mut done = working.into_iter().map(|worker| worker.join());
-            done.try_for_each(|it| it.expect("a build does not panic"))
-        })
-    }
-
-    fn build_quietly(&self, build: Build<'_>) -> Result<()> {
+    /// As [`Builder::build`], but prints only a line before and after it, and the output of a build
+    /// that fails.
+    pub fn build_quietly(&self, build: Build<'_>) -> Result<()> {
         let (package, folder, _) = build;
         let name = shown(package, folder);
         unless_built(build, || {
@@ -188,6 +177,24 @@ impl Builder<'_> {
         command.env("ESBUILD_BIN", self.npm.binary("esbuild"));
         command
     }
+}
+
+/// Runs jobs, several at once, in their order. If one fails, no further one begins.
+pub fn run_all(jobs: Vec<Job<'_>>) -> Result<()> {
+    let waiting = Mutex::new(jobs.into_iter());
+    let next = || waiting.lock().ok()?.next();
+    let has_failed = AtomicBool::new(false);
+    let work = || -> Result<()> {
+        while let Some(job) = next().filter(|_| !has_failed.load(Ordering::Relaxed)) {
+            job().inspect_err(|_| has_failed.store(true, Ordering::Relaxed))?;
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let working: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(work)).collect();
+        let mut done = working.into_iter().map(|worker| worker.join());
+        done.try_for_each(|it| it.expect("a build does not panic"))
+    })
 }
 
 /// Copies a folder that worker-build wrote.

@@ -10,6 +10,7 @@
 //! - `environment`: the paths of the tools.
 //! - `process`, `run`: child processes and files that cannot outlive the run.
 //! - `worker`, `inspector`: a built Worker in workerd, and a view into its isolate.
+//! - `wrangler`: programs that have wrangler loaded, for one Worker after another.
 //! - `bugsink`, `spotlight`, `receiver`: the receivers of events.
 //! - `relay`: Sentry's own check of each event.
 //! - `schema`: the checks of check-ins and logs, from Sentry's documentation.
@@ -47,5 +48,6 @@ pub mod symbols;
 pub mod wait;
 pub mod walk;
 pub mod worker;
+mod wrangler;
 
 pub use site::{self, server};

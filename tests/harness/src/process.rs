@@ -8,7 +8,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -55,9 +55,11 @@ impl Log {
 /// A running process. It is ended when it is dropped.
 #[derive(Debug)]
 pub struct Process {
-    supervisor: u32,
+    /// The shell that ends it. A part of another process has none.
+    supervisor: Option<u32>,
     log: Arc<Log>,
-    ended: PathBuf,
+    /// The files that get an exit code when the process ends by itself.
+    ended: Vec<PathBuf>,
 }
 
 impl Process {
@@ -96,10 +98,43 @@ impl Process {
         });
         case::uses(&log);
         Process {
-            supervisor: supervise(&mut supervisor).expect("a shell"),
+            supervisor: Some(supervise(&mut supervisor).expect("a shell")),
             log,
+            ended: vec![ended],
+        }
+    }
+
+    /// A part of this process with a log of its own, which the process must write. It ends with the
+    /// process, or when the process writes an exit code into the part's own file.
+    ///
+    /// # Panics
+    ///
+    /// If the log cannot be written.
+    pub(crate) fn part(&self, name: &str) -> Self {
+        let path = run::new_path(&format!("{name}.log"));
+        File::create(&path).expect("the run's directory takes a log");
+        let ended = [&[path.with_extension("ended")], &self.ended[..]].concat();
+        let name = name.to_owned();
+        Process {
+            supervisor: None,
+            log: Arc::new(Log { name, path }),
             ended,
         }
+    }
+
+    /// The file with the output, and the file for the exit code.
+    pub(crate) fn files(&self) -> (&Path, &Path) {
+        (&self.log.path, &self.ended[0])
+    }
+
+    /// The exit code, if the process has ended by itself.
+    fn code(&self) -> Option<String> {
+        let codes = self
+            .ended
+            .iter()
+            .filter_map(|it| fs::read_to_string(it).ok());
+        let mut whole = codes.filter(|code| code.ends_with('\n'));
+        whole.next().map(|code| code.trim().to_owned())
     }
 
     /// The output of the process. The running test shows it if the test fails.
@@ -116,7 +151,7 @@ impl Process {
     #[track_caller]
     pub fn wait_for_line(&self, part: &str, limit: Duration) -> String {
         let line = wait::until(&format!("line with {part:?}"), limit, || {
-            let code = fs::read_to_string(&self.ended).ok();
+            let code = self.code();
             let line = self
                 .log()
                 .lines()
@@ -124,7 +159,7 @@ impl Process {
                 .find(|line| line.contains(part));
             if let (None, Some(code)) = (&line, code) {
                 let name = &self.log.name;
-                panic!("{name} ended with {} and no {part:?}", code.trim());
+                panic!("{name} ended with {code} and no {part:?}");
             }
             line
         });
@@ -179,7 +214,7 @@ impl Process {
         loop {
             // This is asked before the log is read: a process that has ended has written all its
             // lines.
-            let has_ended = self.ended.exists();
+            let has_ended = self.code().is_some();
             let text = self.log.text();
             let whole = text.matches('\n').count();
             text.lines().take(whole).skip(seen).for_each(&mut show);
@@ -196,11 +231,9 @@ impl Process {
     /// If it does not end within `limit`, or if it fails.
     #[track_caller]
     pub fn wait_for_success(&self, limit: Duration) {
-        let code = wait::until(&format!("end of {}", self.log.name), limit, || {
-            let code = fs::read_to_string(&self.ended).ok()?;
-            code.ends_with('\n').then_some(code)
-        });
-        assert_eq!(code.trim(), "0", "{} failed", self.log().name);
+        let end = format!("end of {}", self.log.name);
+        let code = wait::until(&end, limit, || self.code());
+        assert_eq!(code, "0", "{} failed", self.log().name);
     }
 }
 
@@ -209,7 +242,7 @@ impl Drop for Process {
         let mut supervisors = SUPERVISORS.lock().unwrap_or_else(PoisonError::into_inner);
         let mine = supervisors
             .iter()
-            .position(|child| child.id() == self.supervisor);
+            .position(|child| Some(child.id()) == self.supervisor);
         if let Some(mine) = mine {
             let child = supervisors.swap_remove(mine);
             drop(supervisors);

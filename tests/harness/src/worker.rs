@@ -17,6 +17,7 @@ use crate::inspector::Inspector;
 use crate::process::{Log, Process};
 use crate::receiver::Receiver;
 use crate::socket::Socket;
+use crate::wrangler::Session;
 use crate::{case, environment, run, wait};
 
 /// The Worker to run.
@@ -335,7 +336,7 @@ impl WorkerOptions {
         })
     }
 
-    /// Starts the Worker with `wrangler dev` and waits until it answers.
+    /// Starts the Worker as `wrangler dev` does, and waits until it answers.
     ///
     /// # Panics
     ///
@@ -388,14 +389,26 @@ impl WorkerOptions {
         (beside == "tunnel").then(|| Build::Snippet("tunnel").name())
     }
 
+    #[track_caller]
     fn start_with_inspector(self, port: u16) -> Worker {
         let directory = self.write();
+        let began = Instant::now();
+        let Some(_) = &self.beside else {
+            let session = Session::start(&directory, port);
+            return Worker::started(
+                self.build,
+                Running::Session(session),
+                directory,
+                None,
+                began,
+            );
+        };
+        // Only the command starts two Workers.
         let mut command = wrangler(&directory);
         command.arg("dev").args(on_this_machine(port));
-        match (&self.beside, self.is_behind) {
-            (Some(_), true) => command.args(["-c", BESIDE, "-c", CONFIG]),
-            (Some(_), false) => command.args(["-c", CONFIG, "-c", BESIDE]),
-            (None, _) => &mut command,
+        match self.is_behind {
+            true => command.args(["-c", BESIDE, "-c", CONFIG]),
+            false => command.args(["-c", CONFIG, "-c", BESIDE]),
         };
         let beside = self.counted_beside();
         Worker::start(self.build, "wrangler", &command, directory, beside)
@@ -512,23 +525,27 @@ impl WorkerOptions {
 
 /// wrangler's own interface to the local state.
 const EXPLORER: &str = "/cdn-cgi/explorer/api";
-const CONFIG: &str = "wrangler.toml";
+pub(crate) const CONFIG: &str = "wrangler.toml";
 const BESIDE: &str = "beside.toml";
 const ENTRY: &str = "entry.mjs";
 /// The folder of the local state, below wrangler's directory.
-const STATE: &str = "state";
+pub(crate) const STATE: &str = "state";
 
-fn wrangler(directory: &Path) -> Command {
+/// Fills Node.js's compile cache for wrangler, if it is empty. Node.js writes the cache only when it
+/// ends by itself. `wrangler dev` is always killed here, so another command fills it.
+pub(crate) fn compile() {
     static COMPILED: Once = Once::new();
-    // Node.js writes its compile cache only when it ends by itself. `wrangler dev` is always killed
-    // here, so another command fills the cache.
     COMPILED.call_once(|| {
         if !compiled().is_dir() {
             let mut version = Command::new(environment::path("PROOF_WRANGLER"));
-            prepare(&mut version, directory);
+            prepare(&mut version, run::directory());
             let _ = version.arg("--version").output();
         }
     });
+}
+
+fn wrangler(directory: &Path) -> Command {
+    compile();
     let mut command = Command::new(environment::path("PROOF_WRANGLER"));
     prepare(&mut command, directory);
     command
@@ -595,9 +612,16 @@ pub fn prepare(command: &mut Command, directory: &Path) {
         .env("NODE_COMPILE_CACHE", compiled())
         .env("WRANGLER_SEND_METRICS", "false")
         .env("CLOUDFLARE_CF_FETCH_ENABLED", "false")
-        .env("XDG_CONFIG_HOME", directory.join("home"))
-        .env("WRANGLER_REGISTRY_PATH", directory.join("registry"))
-        .env("TMPDIR", directory);
+        .envs(own_places(directory));
+}
+
+/// The variables with the places that wrangler writes to besides the local state.
+pub(crate) fn own_places(directory: &Path) -> [(&'static str, PathBuf); 3] {
+    [
+        ("XDG_CONFIG_HOME", directory.join("home")),
+        ("WRANGLER_REGISTRY_PATH", directory.join("registry")),
+        ("TMPDIR", directory.to_owned()),
+    ]
 }
 
 /// Notes that a drill was answered.
@@ -609,11 +633,29 @@ fn drilled(handler: &str, status: u16) {
     }
 }
 
+/// What runs a Worker.
+#[derive(Debug)]
+enum Running {
+    /// A command.
+    Process(Process),
+    /// A program that has run other Workers before.
+    Session(Session),
+}
+
+impl Running {
+    fn process(&self) -> &Process {
+        match self {
+            Running::Process(process) => process,
+            Running::Session(session) => session.process(),
+        }
+    }
+}
+
 /// A running Worker. It is ended when it is dropped.
 #[derive(Debug)]
 pub struct Worker {
     build: Build,
-    process: Process,
+    running: Running,
     address: String,
     directory: PathBuf,
     started_in: Duration,
@@ -690,8 +732,21 @@ impl Worker {
         beside: Option<String>,
     ) -> Self {
         let began = Instant::now();
-        let process = Process::start(name, command);
-        let address = process.wait_for_word_after("Ready on ", wait::START);
+        let process = Running::Process(Process::start(name, command));
+        Self::started(build, process, directory, beside, began)
+    }
+
+    #[track_caller]
+    fn started(
+        build: Build,
+        running: Running,
+        directory: PathBuf,
+        beside: Option<String>,
+        began: Instant,
+    ) -> Self {
+        let address = running
+            .process()
+            .wait_for_word_after("Ready on ", wait::START);
         case::used(format!("worker {}", build.name()));
         Worker {
             build,
@@ -699,7 +754,7 @@ impl Worker {
             address,
             directory,
             started_in: began.elapsed(),
-            process,
+            running,
         }
     }
 
@@ -753,7 +808,7 @@ impl Worker {
 
     /// Notes that the running test uses this Worker, and the first part of the path.
     fn used(&self, path: &str) {
-        self.process.log();
+        self.process().log();
         if let Some(counted) = &self.counted {
             counted.used();
         }
@@ -901,12 +956,12 @@ impl Worker {
 
     /// The output of wrangler and of the Worker.
     pub fn log(&self) -> &Log {
-        self.process.log()
+        self.process().log()
     }
 
     /// The process, to wait for its lines and to count them.
     pub fn process(&self) -> &Process {
-        &self.process
+        self.running.process()
     }
 
     /// The folder of the configuration and the state.
