@@ -37,7 +37,7 @@ fn demo(drill: Option<&str>) {
     eprintln!("starting the Worker");
     let worker = thread::scope(|scope| {
         scope.spawn(|| {
-            project.take_source_map(&symbols::kept_source_map(&Build::Listings.companion()));
+            project.take_source_map(&symbols::source_map(&Build::Listings.companion()));
         });
         Worker::listings()
             .with_drills()

@@ -282,8 +282,8 @@ fn has_no_violation_that_axe_finds_wide_or_on_a_phone_light_or_dark() {
             (PHONE, Scheme::Light, Judge::Structure),
         ];
         for (width, scheme, judge) in judgements {
-            // This page repeats all other pages, which were checked before, and takes as long as
-            // all of them together.
+            // This page repeats all other pages, which are checked themselves, and takes as long as
+            // all of them together. Only here can two of them use the same id.
             let judge = match (page, judge) {
                 ("print.html", Judge::All) => Judge::Structure,
                 ("print.html", _) => continue,

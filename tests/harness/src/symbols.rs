@@ -1,8 +1,11 @@
 //! Resolves an event's stacks with the companion of a build, through the library of the program
 //! that users run.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use serde_json::Value;
 use worker_sentry_symbols::{Failure, Module, Paths, Resolver, Symbols};
@@ -41,31 +44,23 @@ pub fn readable(event: &mut Value, companion: &Path) -> Result<String, Failure> 
     })
 }
 
-/// The source map of a build, for receivers that do not support WebAssembly.
-///
-/// # Panics
-///
-/// If the companion cannot be read.
-pub fn source_map(companion: &Path) -> String {
-    let map = with(companion, |module, symbols, paths| {
-        worker_sentry_symbols::source_map(module, symbols, paths, &environment::workspace())
-    });
-    map.expect("a source map")
-}
-
-/// The source map of a build, kept beside the companion, because making one takes seconds.
+/// The source map of a build, for receivers that do not support WebAssembly. It is kept beside the
+/// companion, because making one takes seconds.
 ///
 /// # Panics
 ///
 /// If the companion cannot be read, or if its folder cannot be written.
-pub fn kept_source_map(companion: &Path) -> String {
+pub fn source_map(companion: &Path) -> String {
     let kept = companion.with_file_name("sourcemap/index_bg.wasm.map");
     let written = |file: &Path| fs::metadata(file).and_then(|data| data.modified());
     let companions = written(companion).expect("a companion");
     if written(&kept).is_ok_and(|kept| kept > companions) {
         return fs::read_to_string(&kept).expect("a source map");
     }
-    let map = source_map(companion);
+    let map = with(companion, |module, symbols, paths| {
+        worker_sentry_symbols::source_map(module, symbols, paths, &environment::workspace())
+    });
+    let map = map.expect("a source map");
     fs::create_dir_all(kept.parent().unwrap_or(companion)).expect("a folder beside it");
     // The file has another name until it is complete, so an interrupted run leaves no half map.
     let half = kept.with_extension("tmp");
@@ -74,13 +69,45 @@ pub fn kept_source_map(companion: &Path) -> String {
     map
 }
 
-fn with<T>(companion: &Path, read: impl FnOnce(&Module<'_>, &Symbols, &Paths) -> T) -> T {
+/// A companion's bytes and what they say. Reading them takes seconds.
+struct Companion {
+    written: SystemTime,
+    bytes: Vec<u8>,
+    symbols: Symbols,
+    paths: Paths,
+}
+
+/// The companions that were read, by their files.
+static READ: Mutex<BTreeMap<PathBuf, Arc<Companion>>> = Mutex::new(BTreeMap::new());
+
+/// A companion as it is on the disk now.
+fn read(companion: &Path) -> Arc<Companion> {
     let name = companion.display().to_string();
+    let written = fs::metadata(companion).and_then(|data| data.modified());
+    let written = written.unwrap_or_else(|error| panic!("{name}: {error}"));
+    // The lock is held while one is read, so that two tests do not read the same one.
+    let mut all = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = all.get(companion).filter(|it| it.written == written);
+    if let Some(known) = known {
+        return Arc::clone(known);
+    }
     let bytes = fs::read(companion).unwrap_or_else(|error| panic!("{name}: {error}"));
     let module = Module::parse(&bytes, &name).expect("a module");
     let symbols = Symbols::read(&module, &name).expect("symbols");
-    let paths = Paths::new(symbols.roots().iter().cloned());
-    read(&module, &symbols, &paths)
+    let read = Arc::new(Companion {
+        written,
+        paths: Paths::new(symbols.roots().iter().cloned()),
+        symbols,
+        bytes,
+    });
+    all.insert(companion.to_owned(), Arc::clone(&read));
+    read
+}
+
+fn with<T>(companion: &Path, act: impl FnOnce(&Module<'_>, &Symbols, &Paths) -> T) -> T {
+    let read = read(companion);
+    let module = Module::parse(&read.bytes, &companion.display().to_string());
+    act(&module.expect("a module"), &read.symbols, &read.paths)
 }
 
 /// The marks of a resolved stack's lines that are in these sources, innermost
