@@ -93,12 +93,12 @@ fn a_thrown_javascript_error_keeps_its_name_message_stack_and_cause() {
         panic!("{event:#}");
     };
     let (outer, deepest) = (behind_the_import(error), behind_the_import(cause));
-    assert_eq!(
-        (outer.len(), deepest.len()),
-        (2, 3),
+    // How many of the functions are frames of their own is the compiler's choice.
+    assert!(
+        !outer.is_empty() && outer.len() < deepest.len(),
         "{outer:?} {deepest:?}"
     );
-    assert_eq!(outer, deepest[..2]);
+    assert_eq!(outer, deepest[..outer.len()]);
     let frames = error["stacktrace"]["frames"].as_array().expect("frames");
     let last = frames.last().expect("a frame");
     assert!(text(&last["filename"]).ends_with(".js"), "{last}");

@@ -90,7 +90,8 @@ macro_rules! trial {
 ///
 /// A test that fails is tried again, because a wait that is usually long enough can be too short on
 /// a busy machine. A test that then passes is flaky: its first failure is printed, and
-/// [`are_too_many_flaky`] limits how many a run may have.
+/// [`are_too_many_flaky`] limits how many a run may have. A test that fails twice fails with the
+/// first message: the second attempt often fails because the first one has left something.
 pub fn test(module: &str, rule: &str, run: impl Fn() + Send + 'static) -> Trial {
     let file = module.split("::").nth(1).unwrap_or(module);
     let named = format!("{file}::{rule}");
@@ -102,10 +103,11 @@ pub fn test(module: &str, rule: &str, run: impl Fn() + Send + 'static) -> Trial 
             && !coverage::is_on()
         {
             let first = failed.message().unwrap_or_default().to_owned();
-            (outcome, used) = run_noted(Some(named.clone()), &run);
-            if outcome.is_ok() {
+            let (again, now_used) = run_noted(Some(named.clone()), &run);
+            if again.is_ok() {
                 eprintln!("\nFLAKY {named}: it failed, and passed when tried again. {first}\n");
                 flaky().push(named.clone());
+                (outcome, used) = (again, now_used);
             }
         }
         let mut took = TOOK.lock().unwrap_or_else(PoisonError::into_inner);
