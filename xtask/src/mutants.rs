@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -45,51 +46,104 @@ pub struct Options {
     changed: Option<String>,
 }
 
+/// Tests that take seconds, by parts of their names. They and most cases of each property run only
+/// for the changes that no other test notices.
+const SLOW: [&str; 3] = [
+    "in_every_interleaving",
+    "in_whatever_order_they_are_polled",
+    "tags_are_as_sentry_takes_them",
+];
+
 /// `cargo xtask mutants`.
 pub fn mutants(root: &Path, options: &Options) -> Result<()> {
     let tools = Setup::new(root)?.mutants_tools()?;
     let known = Known::read(root)?;
     let out = root.join("target/mutants");
     fs::create_dir_all(&out)?;
+    let changed = options.changed.as_ref();
+    let changed = changed
+        .map(|base| difference(root, base, &out))
+        .transpose()?;
     let mut seen = Seen::default();
     for (package, features) in PACKAGES {
-        let mut command = run::command(tools.bin.join("cargo-mutants"));
-        command.current_dir(root).arg("mutants");
-        command.args(["--package", package, "--no-shuffle", "--timeout", "60"]);
-        if !features.is_empty() {
-            command.args(["--features", features]);
-        }
-        for file in NOT_NATIVE {
-            command.args(["--exclude", file]);
-        }
-        if let Some(part) = &options.part {
-            command.args(["--file", &format!("**/*{part}*"), "--file"]);
-            command.arg(format!("**/*{part}*/**"));
-        }
-        if let Some(base) = &options.changed {
-            command.arg("--in-diff").arg(difference(root, base, &out)?);
-        }
         let folder = out.join(package);
+        // Without this line, cargo-mutants would leave out what an earlier run has caught.
+        let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder)?;
-        command.arg("--output").arg(&folder);
-        command.env("CARGO_PROFILE_DEV_DEBUG", "0");
-        command.args(["--", "--lib"]);
-        // If there is nothing to change, cargo-mutants writes no outcomes. Without this line, those
-        // of an earlier run would be read.
-        let outcomes = folder.join("mutants.out/outcomes.json");
-        let _ = fs::remove_file(&outcomes);
-        // cargo-mutants fails if a change survives, which `judge` decides on below, and also if a
-        // test fails before any change.
-        let failed = run::inherited(&mut command).err();
-        match fs::read_to_string(&outcomes) {
-            Ok(text) => seen.add(&serde_json::from_str(&text)?),
-            Err(_) => match failed {
-                Some(failed) => return Err(failed),
-                None => eprintln!("{package}: nothing to change"),
-            },
+        for tests in [Tests::Quick, Tests::All] {
+            let mut command = run::command(tools.bin.join("cargo-mutants"));
+            command
+                .current_dir(root)
+                .arg("mutants")
+                .arg("--output")
+                .arg(&folder);
+            command.args(["--package", package, "--no-shuffle", "--timeout", "60"]);
+            command.args(["--jobs", "2"]);
+            if !features.is_empty() {
+                command.args(["--features", features]);
+            }
+            for file in NOT_NATIVE {
+                command.args(["--exclude", file]);
+            }
+            if let Some(part) = &options.part {
+                command.args(["--file", &format!("**/*{part}*"), "--file"]);
+                command.arg(format!("**/*{part}*/**"));
+            }
+            if let Some(changed) = &changed {
+                command.arg("--in-diff").arg(changed);
+            }
+            tests.chosen(&mut command);
+            // If there is nothing to change, cargo-mutants writes no outcomes. Without this line,
+            // those of the quick tests would be read again.
+            let outcomes = folder.join("mutants.out/outcomes.json");
+            let _ = fs::remove_file(&outcomes);
+            // cargo-mutants fails if a change survives, which `judge` decides on below, and also if
+            // a test fails before any change.
+            let failed = run::inherited(&mut command).err();
+            let survivors = match fs::read_to_string(&outcomes) {
+                Ok(text) => seen.add(&serde_json::from_str(&text)?),
+                Err(_) => match failed {
+                    Some(failed) => return Err(failed),
+                    None => {
+                        eprintln!("{package}: nothing to change");
+                        0
+                    }
+                },
+            };
+            if survivors == 0 {
+                break;
+            }
         }
     }
     seen.judge(&known)
+}
+
+/// The tests that look at a change.
+#[derive(Clone, Copy)]
+enum Tests {
+    /// Those that take no time.
+    Quick,
+    /// All, for what has survived the quick ones.
+    All,
+}
+
+impl Tests {
+    /// Adds the arguments for cargo to those of cargo-mutants.
+    fn chosen(self, command: &mut Command) {
+        command.env("CARGO_PROFILE_DEV_DEBUG", "0");
+        match self {
+            Self::Quick => {
+                // To optimise takes longer than these tests win by it.
+                command.arg("--cargo-arg=--config=profile.dev.package.worker-sentry.opt-level=1");
+                command.env("PROPTEST_CASES", "16");
+                command.args(["--", "--lib", "--"]);
+                command.args(SLOW.iter().flat_map(|test| ["--skip", test]));
+            }
+            Self::All => {
+                command.args(["--iterate", "--", "--lib"]);
+            }
+        }
+    }
 }
 
 /// Writes the difference to another commit into a file.
@@ -132,35 +186,49 @@ impl Known {
 /// The changes that a test noticed, and those that survived.
 #[derive(Default)]
 struct Seen {
+    /// With the positions.
     caught: BTreeSet<String>,
     survived: BTreeSet<String>,
 }
 
 impl Seen {
-    fn add(&mut self, outcomes: &Value) {
+    /// Adds the outcomes of a run, and returns how many changes survived it.
+    fn add(&mut self, outcomes: &Value) -> usize {
+        let mut survivors = 0;
         for outcome in outcomes["outcomes"].as_array().into_iter().flatten() {
             let Some(name) = outcome["scenario"]["Mutant"]["name"].as_str() else {
                 continue;
             };
-            let into = match outcome["summary"].as_str() {
-                Some("MissedMutant") => &mut self.survived,
-                Some("CaughtMutant" | "Timeout") => &mut self.caught,
-                _ => continue,
-            };
-            into.insert(without_position(name));
+            match outcome["summary"].as_str() {
+                Some("MissedMutant") => {
+                    survivors += 1;
+                    self.survived.insert(name.to_owned());
+                }
+                Some("CaughtMutant" | "Timeout") => {
+                    // It may have survived the quick tests.
+                    self.survived.remove(name);
+                    self.caught.insert(name.to_owned());
+                }
+                _ => {}
+            }
         }
+        survivors
     }
 
     fn judge(&self, known: &Known) -> Result<()> {
         let mut wrong = Vec::new();
-        for name in self.survived.iter().filter(|it| !known.0.contains_key(*it)) {
+        // Two places can have a change of the same name, of which one is caught and the other
+        // survives.
+        let named = |all: &BTreeSet<String>| -> BTreeSet<String> {
+            all.iter().map(|name| without_position(name)).collect()
+        };
+        let (caught, survived) = (named(&self.caught), named(&self.survived));
+        for name in survived.iter().filter(|it| !known.0.contains_key(*it)) {
             wrong.push(format!(
                 "  survives: add a test that fails, or a line with the reason in {KNOWN}:\n    {name}"
             ));
         }
-        // Two places can have a change of the same name, of which one is caught and the other
-        // survives.
-        let gone = |it: &&String| self.caught.contains(*it) && !self.survived.contains(*it);
+        let gone = |it: &&String| caught.contains(*it) && !survived.contains(*it);
         for name in known.0.keys().filter(gone) {
             wrong.push(format!("  is caught, take it out of {KNOWN}:\n    {name}"));
         }
@@ -228,6 +296,18 @@ mod tests {
         assert!(caught.unwrap_err().to_string().contains("a.rs: replace a"));
         let both = seen(&[(a, "CaughtMutant"), ("a.rs:9:9: replace a", "MissedMutant")]);
         assert!(both.judge(&known).is_ok());
+    }
+
+    #[test]
+    fn what_survives_the_quick_tests_and_not_all_of_them_was_noticed() {
+        let outcome = |summary| {
+            let mutant = json!({"Mutant": {"name": "a.rs:1:2: replace a"}});
+            json!({"outcomes": [{"scenario": mutant, "summary": summary}]})
+        };
+        let mut seen = Seen::default();
+        assert_eq!(seen.add(&outcome("MissedMutant")), 1);
+        assert_eq!(seen.add(&outcome("CaughtMutant")), 0);
+        assert!(seen.judge(&Known::parsed("").unwrap()).is_ok());
     }
 
     #[test]
