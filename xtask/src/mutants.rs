@@ -39,8 +39,8 @@ const PACKAGES: [(&str, &str); 2] = [("worker-sentry", "logs,spans,tracing"), ("
 /// The arguments of `cargo xtask mutants`.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Only files whose path has this text, such as `wire` or `trace/baggage.rs`.
-    part: Option<String>,
+    /// Only files whose path has one of these texts, such as `src/wire` or `baggage.rs`.
+    parts: Vec<String>,
     /// Only lines that differ from this commit or branch, such as `main`.
     #[arg(long)]
     changed: Option<String>,
@@ -85,7 +85,7 @@ pub fn mutants(root: &Path, options: &Options) -> Result<()> {
             for file in NOT_NATIVE {
                 command.args(["--exclude", file]);
             }
-            if let Some(part) = &options.part {
+            for part in &options.parts {
                 command.args(["--file", &format!("**/*{part}*"), "--file"]);
                 command.arg(format!("**/*{part}*/**"));
             }
