@@ -77,7 +77,7 @@ pub fn mutants(root: &Path, options: &Options) -> Result<()> {
                 .arg("mutants")
                 .arg("--output")
                 .arg(&folder);
-            command.args(["--package", package, "--no-shuffle", "--timeout", "60"]);
+            command.args(["--package", package, "--no-shuffle"]);
             command.args(["--jobs", "2"]);
             if !features.is_empty() {
                 command.args(["--features", features]);
@@ -131,16 +131,20 @@ impl Tests {
     /// Adds the arguments for cargo to those of cargo-mutants.
     fn chosen(self, command: &mut Command) {
         command.env("CARGO_PROFILE_DEV_DEBUG", "0");
+        // As an argument for the tests alone it would not keep cargo from building the others.
+        command.arg("--cargo-arg=--lib");
         match self {
             Self::Quick => {
                 // To optimise takes longer than these tests win by it.
                 command.arg("--cargo-arg=--config=profile.dev.package.worker-sentry.opt-level=1");
-                command.env("PROPTEST_CASES", "16");
-                command.args(["--", "--lib", "--"]);
+                command
+                    .env("PROPTEST_CASES", "16")
+                    .args(["--timeout", "20"]);
+                command.args(["--", "--"]);
                 command.args(SLOW.iter().flat_map(|test| ["--skip", test]));
             }
             Self::All => {
-                command.args(["--iterate", "--", "--lib"]);
+                command.args(["--iterate", "--timeout", "60"]);
             }
         }
     }
