@@ -217,6 +217,23 @@ fn a_tunnel_forwards_to_its_own_receiver_and_to_nobody_else() {
     assert_eq!(tunnel.get("/").status, 403);
     let large = "x".repeat(1_000_001);
     assert_eq!(tunnel.post_text("/", &large).status, 413);
+
+    let elsewhere = Receiver::accepting();
+    let target = elsewhere.url();
+    let redirecting = Receiver::listening("127.0.0.1:0", move |_, _| {
+        Answer::Reply(307, vec![("Location", target.clone())], Vec::new())
+    });
+    let tunnel = Worker::snippet("tunnel")
+        .secret("RECEIVER_DSN", &redirecting.dsn())
+        .start();
+    let worker = Worker::fixture()
+        .secret("SENTRY_DSN", &redirecting.dsn())
+        .var("SENTRY_TUNNEL", tunnel.address())
+        .start();
+    let answer = worker.post("/main/capture?marker=redirected");
+    assert_eq!(answer.json(), Value::Null);
+    assert_eq!(redirecting.count("redirected"), 1);
+    assert_eq!(elsewhere.connections(), 0);
 }
 
 fn without_a_service_that_fetches_nothing_leaves_another_way() {
