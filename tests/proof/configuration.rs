@@ -192,8 +192,8 @@ fn a_service_binding_carries_every_envelope_and_brings_the_answer_back() {
     assert_eq!(host.connections(), 0);
 }
 
-fn a_tunnel_forwards_to_its_own_receiver_and_to_nobody_else() {
-    let receiver = Receiver::accepting();
+/// A tunnel to this receiver, and a Worker that reports through it.
+fn behind_a_tunnel(receiver: &Receiver) -> (Worker, Worker) {
     let tunnel = Worker::snippet("tunnel")
         .secret("RECEIVER_DSN", &receiver.dsn())
         .start();
@@ -201,6 +201,12 @@ fn a_tunnel_forwards_to_its_own_receiver_and_to_nobody_else() {
         .secret("SENTRY_DSN", &receiver.dsn())
         .var("SENTRY_TUNNEL", tunnel.address())
         .start();
+    (tunnel, worker)
+}
+
+fn a_tunnel_forwards_to_its_own_receiver_and_to_nobody_else() {
+    let receiver = Receiver::accepting();
+    let (tunnel, worker) = behind_a_tunnel(&receiver);
     let request = captured(&worker, &receiver);
     assert_eq!(request.target, "/api/1/envelope/");
 
@@ -223,13 +229,7 @@ fn a_tunnel_forwards_to_its_own_receiver_and_to_nobody_else() {
     let redirecting = Receiver::listening("127.0.0.1:0", move |_, _| {
         Answer::Reply(307, vec![("Location", target.clone())], Vec::new())
     });
-    let tunnel = Worker::snippet("tunnel")
-        .secret("RECEIVER_DSN", &redirecting.dsn())
-        .start();
-    let worker = Worker::fixture()
-        .secret("SENTRY_DSN", &redirecting.dsn())
-        .var("SENTRY_TUNNEL", tunnel.address())
-        .start();
+    let (_tunnel, worker) = behind_a_tunnel(&redirecting);
     let answer = worker.post("/main/capture?marker=redirected");
     assert_eq!(answer.json(), Value::Null);
     assert_eq!(redirecting.count("redirected"), 1);

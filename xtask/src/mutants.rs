@@ -93,8 +93,8 @@ pub fn mutants(root: &Path, options: &Options) -> Result<()> {
                 command.arg("--in-diff").arg(changed);
             }
             tests.chosen(&mut command);
-            // If there is nothing to change, cargo-mutants writes no outcomes. Without this line,
-            // those of the quick tests would be read again.
+            // cargo-mutants may end before it writes outcomes. Without this line, those of the quick
+            // tests would be read again.
             let outcomes = folder.join("mutants.out/outcomes.json");
             let _ = fs::remove_file(&outcomes);
             // cargo-mutants fails if a change survives, which `judge` decides on below, and also if

@@ -4,6 +4,7 @@
 //! program of `tests/scripts/wrangler.mjs` loads it once, and starts each Worker with the function
 //! that `wrangler dev` itself is made of.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -89,7 +90,7 @@ impl Session {
             "config": directory.join(CONFIG),
             "state": directory.join(STATE),
             "inspector": inspector,
-            "variables": variables.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+            "variables": BTreeMap::from(variables),
             "log": log,
             "ended": ended,
         });
