@@ -394,14 +394,8 @@ impl WorkerOptions {
         let directory = self.write();
         let began = Instant::now();
         let Some(_) = &self.beside else {
-            let session = Session::start(&directory, port);
-            return Worker::started(
-                self.build,
-                Running::Session(session),
-                directory,
-                None,
-                began,
-            );
+            let (process, session) = Session::start(&directory, port);
+            return Worker::started(self.build, (process, Some(session)), directory, None, began);
         };
         // Only the command starts two Workers.
         let mut command = wrangler(&directory);
@@ -633,29 +627,13 @@ fn drilled(handler: &str, status: u16) {
     }
 }
 
-/// What runs a Worker.
-#[derive(Debug)]
-enum Running {
-    /// A command.
-    Process(Process),
-    /// A program that has run other Workers before.
-    Session(Session),
-}
-
-impl Running {
-    fn process(&self) -> &Process {
-        match self {
-            Running::Process(process) => process,
-            Running::Session(session) => session.process(),
-        }
-    }
-}
-
 /// A running Worker. It is ended when it is dropped.
 #[derive(Debug)]
 pub struct Worker {
     build: Build,
-    running: Running,
+    process: Process,
+    /// What ends it, if the process has run other Workers before.
+    _session: Option<Session>,
     address: String,
     directory: PathBuf,
     started_in: Duration,
@@ -732,21 +710,19 @@ impl Worker {
         beside: Option<String>,
     ) -> Self {
         let began = Instant::now();
-        let process = Running::Process(Process::start(name, command));
-        Self::started(build, process, directory, beside, began)
+        let process = Process::start(name, command);
+        Self::started(build, (process, None), directory, beside, began)
     }
 
     #[track_caller]
     fn started(
         build: Build,
-        running: Running,
+        (process, session): (Process, Option<Session>),
         directory: PathBuf,
         beside: Option<String>,
         began: Instant,
     ) -> Self {
-        let address = running
-            .process()
-            .wait_for_word_after("Ready on ", wait::START);
+        let address = process.wait_for_word_after("Ready on ", wait::START);
         case::used(format!("worker {}", build.name()));
         Worker {
             build,
@@ -754,7 +730,8 @@ impl Worker {
             address,
             directory,
             started_in: began.elapsed(),
-            running,
+            process,
+            _session: session,
         }
     }
 
@@ -808,7 +785,7 @@ impl Worker {
 
     /// Notes that the running test uses this Worker, and the first part of the path.
     fn used(&self, path: &str) {
-        self.process().log();
+        self.process.log();
         if let Some(counted) = &self.counted {
             counted.used();
         }
@@ -956,12 +933,12 @@ impl Worker {
 
     /// The output of wrangler and of the Worker.
     pub fn log(&self) -> &Log {
-        self.process().log()
+        self.process.log()
     }
 
     /// The process, to wait for its lines and to count them.
     pub fn process(&self) -> &Process {
-        self.running.process()
+        &self.process
     }
 
     /// The folder of the configuration and the state.

@@ -67,19 +67,17 @@ impl Program {
 
 /// A Worker in one of the programs. It is ended when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Session {
-    process: Process,
-    program: Option<Program>,
-}
+pub(crate) struct Session(Option<Program>);
 
 impl Session {
-    /// Starts the Worker of the configuration in a directory. It is ready when its log says so.
+    /// Starts the Worker of the configuration in a directory. It is ready when the log of the
+    /// process says so.
     ///
     /// # Panics
     ///
     /// If there is no program that could run it.
     #[track_caller]
-    pub(crate) fn start(directory: &Path, inspector: u16) -> Self {
+    pub(crate) fn start(directory: &Path, inspector: u16) -> (Process, Self) {
         let mut program = Program::idle();
         program.has_run += 1;
         let process = program.process.part("wrangler");
@@ -96,21 +94,13 @@ impl Session {
         });
         let url = format!("{}/start", program.address);
         http::request("POST", &url, &[], &start.to_string());
-        Session {
-            process,
-            program: Some(program),
-        }
-    }
-
-    /// The lines of the Worker.
-    pub(crate) fn process(&self) -> &Process {
-        &self.process
+        (process, Session(Some(program)))
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if let Some(program) = self.program.take() {
+        if let Some(program) = self.0.take() {
             // Ending a Worker takes a second, which the test need not wait for.
             thread::spawn(|| program.end());
         }
