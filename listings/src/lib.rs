@@ -17,6 +17,8 @@ mod compilation;
 mod compilation_coordinator;
 mod compile_request;
 mod drill;
+#[cfg(test)]
+mod error_texts;
 mod etag;
 pub mod filter_list;
 mod fnv;

@@ -87,16 +87,23 @@ fn main() -> ExitCode {
     // The tests mostly wait for other processes, so four of them run at once on any machine.
     arguments.test_threads.get_or_insert(4);
     case::report_panics_with_their_test();
-    let trials = include!(concat!(env!("OUT_DIR"), "/trials.rs"))
+    let chosen = environment::chosen();
+    let place = |trial: &case::Trial| {
+        let chosen = chosen.as_ref()?;
+        chosen.iter().position(|name| name == trial.name())
+    };
+    let mut trials: Vec<case::Trial> = include!(concat!(env!("OUT_DIR"), "/trials.rs"))
         .into_iter()
         .flatten()
         .filter(|trial| !environment::is_core() || is_of_the_core(trial.name()))
         .filter(|trial| !coverage::is_on() || coverage::takes_part(trial.name()))
+        .filter(|trial| chosen.is_none() || place(trial).is_some())
         .map(|trial| match environment::date() {
             Some(date) => trial.with_kind(date),
             None => trial,
         })
         .collect();
+    trials.sort_by_key(place);
     let conclusion = libtest_mimic::run(&arguments, trials);
     run::end();
     if let Some(file) = std::env::var_os("PROOF_RECORD") {

@@ -21,6 +21,7 @@ harness::trials![
     a_hook_that_panics_sends_nothing_and_the_next_instance_reports,
     with_a_secrets_store_a_panic_is_reported_once_there_was_a_capture,
     a_dropped_and_a_sampled_out_panic_are_not_sent,
+    after_a_capture_a_panic_that_nothing_wraps_is_reported,
     ..[MAIN, ALARM, MESSAGE, STEP, RUN]
         .map(|way| harness::trial!(way.rule, move || a_panic_is_reported(&way))),
     ..environment::has_unwinding_build().then(|| {
@@ -316,6 +317,22 @@ fn a_dropped_and_a_sampled_out_panic_are_not_sent() {
     }
     dropping.0.post("/main/panic?marker=change-me");
     dropping.1.wait_for_event("on purpose: changed");
+}
+
+fn after_a_capture_a_panic_that_nothing_wraps_is_reported() {
+    for capture in ["background", "thrown"] {
+        let (worker, receiver) = reporting();
+        let old = instance(&worker);
+        worker.post("/panics/bare?marker=too-early");
+        let old = next_instance(&worker, &old);
+        worker.post(&format!("/events/{capture}?marker=captured"));
+        receiver.wait_for_event("captured");
+        worker.post("/panics/bare?marker=bare");
+        let event = receiver.wait_for_event("on purpose: bare");
+        assert_eq!(level(&event), "fatal", "{capture}");
+        next_instance(&worker, &old);
+        assert_eq!(receiver.requests().len(), 2, "{capture}");
+    }
 }
 
 fn in_a_build_that_unwinds_a_panic_is_reported_and_only_its_request_fails() {

@@ -202,7 +202,7 @@ fn output(command: &mut Command) -> Result<String> {
 }
 
 /// Every Rust listing of the book, once.
-fn listings() -> BTreeMap<String, Listing> {
+pub fn listings() -> BTreeMap<String, Listing> {
     let mut listings = BTreeMap::new();
     for page in Chapter::all() {
         for fence in page.fences() {
@@ -235,31 +235,17 @@ fn native(root: &Path, target: &Path) -> Result<()> {
         cargo.args(["-p", package]);
     }
     instrumented(root, target, &mut cargo);
-    let built = cargo.stderr(Stdio::inherit()).output()?;
-    if !built.status.success() {
-        bail!("`{}` failed", run::shown(&cargo));
-    }
     let mut tests = Vec::new();
-    for line in String::from_utf8_lossy(&built.stdout).lines() {
-        let artifact: Value = serde_json::from_str(line)?;
-        let text = |name: &str| artifact[name].as_str().map(PathBuf::from);
-        if let Some((program, manifest)) = text("executable").zip(text("manifest_path"))
-            && artifact["profile"]["test"] == true
+    for Built { program, package } in built_tests(&mut cargo)? {
+        let mut list = run::command(&program);
+        list.args(["--list", "--format", "terse"])
+            .current_dir(&package);
+        list.env("LLVM_PROFILE_FILE", "/dev/null");
+        for test in output(&mut list)?
+            .lines()
+            .filter_map(|it| it.strip_suffix(": test"))
         {
-            let package = manifest
-                .parent()
-                .context("a manifest is in a folder")?
-                .to_owned();
-            let mut list = run::command(&program);
-            list.args(["--list", "--format", "terse"])
-                .current_dir(&package);
-            list.env("LLVM_PROFILE_FILE", "/dev/null");
-            for test in output(&mut list)?
-                .lines()
-                .filter_map(|it| it.strip_suffix(": test"))
-            {
-                tests.push((program.clone(), package.clone(), test.to_owned()));
-            }
+            tests.push((program.clone(), package.clone(), test.to_owned()));
         }
     }
     each(&tests, |index, (program, package, test)| {
@@ -277,6 +263,35 @@ fn native(root: &Path, target: &Path) -> Result<()> {
         Ok(fs::write(raw.with_extension("of"), of)?)
     })?;
     Ok(())
+}
+
+/// A program with tests, and its package's folder.
+pub struct Built {
+    pub program: PathBuf,
+    pub package: PathBuf,
+}
+
+/// Builds programs with tests by a command that prints each artifact as JSON.
+pub fn built_tests(cargo: &mut Command) -> Result<Vec<Built>> {
+    let built = cargo.stderr(Stdio::inherit()).output()?;
+    if !built.status.success() {
+        bail!("`{}` failed", run::shown(cargo));
+    }
+    let mut programs = Vec::new();
+    for line in String::from_utf8_lossy(&built.stdout).lines() {
+        let artifact: Value = serde_json::from_str(line)?;
+        let text = |name: &str| artifact[name].as_str().map(PathBuf::from);
+        if let Some((program, manifest)) = text("executable").zip(text("manifest_path"))
+            && artifact["profile"]["test"] == true
+        {
+            let package = manifest.parent().context("a manifest is in a folder")?;
+            programs.push(Built {
+                program,
+                package: package.to_owned(),
+            });
+        }
+    }
+    Ok(programs)
 }
 
 fn native_folder(target: &Path) -> PathBuf {

@@ -1,40 +1,30 @@
-//! `cargo xtask mutants`: changes the code in one place after another and looks whether a
-//! native test fails. A change that no test notices has survived.
+//! `cargo xtask mutants`: changes the code in one place after another and looks whether a test
+//! fails. A change that no test notices has survived.
+//!
+//! The native tests try each change first (`mutants/native.rs`). What they do not notice, and what
+//! they cannot run, the proof tries in workerd (`mutants/in_workerd.rs`), as far as the line is in
+//! a listing, because for those it is known which test runs it.
 //!
 //! `tests/mutants.txt` lists the known survivors, each with the reason. A change of a constant that
-//! is only a bound, or of code that only workerd runs, may be listed there.
+//! is only a bound may be listed there.
+
+mod in_workerd;
+mod native;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::ops::RangeInclusive;
+use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde_json::Value;
 
-use crate::run;
 use crate::setup::Setup;
+use in_workerd::{InWorkerd, Outcome, Small};
+use native::Native;
 
 /// The known survivors. Each line has the change, a tab and the reason.
 const KNOWN: &str = "tests/mutants.txt";
-
-/// Files that are not changed. Native tests cannot run the code that calls JavaScript, and the code
-/// that only passes calls on to it: the proof runs both in workerd. Test doubles and the readers
-/// for the fuzzer are not part of the product.
-const NOT_NATIVE: [&str; 9] = [
-    "crate/src/platform/workerd.rs",
-    "crate/src/platform/testing.rs",
-    "crate/src/hostile.rs",
-    "crate/src/laboratory.rs",
-    "crate/src/workflow/js.rs",
-    "crate/src/workflow/binding.rs",
-    "crate/src/workflow/entrypoint.rs",
-    "crate/src/workflow/step.rs",
-    "crate/src/api/**",
-];
-
-/// Each package, with the features that its tests need.
-const PACKAGES: [(&str, &str); 2] = [("worker-sentry", "logs,spans,tracing"), ("listings", "")];
 
 /// The arguments of `cargo xtask mutants`.
 #[derive(clap::Args)]
@@ -44,124 +34,114 @@ pub struct Options {
     /// Only lines that differ from this commit or branch, such as `main`.
     #[arg(long)]
     changed: Option<String>,
+    /// Only in workerd, also what a native test would notice: whether a test under each caption
+    /// notices.
+    #[arg(long)]
+    in_workerd: bool,
 }
 
-/// Tests that take seconds, by parts of their names. They and most cases of each property run only
-/// for the changes that no other test notices.
-const SLOW: [&str; 3] = [
-    "in_every_interleaving",
-    "in_whatever_order_they_are_polled",
-    "tags_are_as_sentry_takes_them",
-];
+/// A change of the code, as `cargo-mutants` lists it.
+#[derive(Clone, Debug)]
+struct Change {
+    name: String,
+    file: String,
+    start: Position,
+    end: Position,
+    /// The text that stands there instead.
+    replacement: String,
+}
+
+/// Both count from 1.
+#[derive(Clone, Copy, Debug)]
+struct Position {
+    line: usize,
+    column: usize,
+}
+
+impl Change {
+    /// One of the entries of the list.
+    fn parsed(listed: &Value) -> Option<Self> {
+        let text = |name: &str| listed[name].as_str().map(ToOwned::to_owned);
+        let position = |name: &str| {
+            let number = |part: &str| {
+                let number = listed["span"][name][part].as_u64()?;
+                usize::try_from(number).ok()
+            };
+            Some(Position {
+                line: number("line")?,
+                column: number("column")?,
+            })
+        };
+        Some(Self {
+            name: text("name")?,
+            file: text("file")?,
+            start: position("start")?,
+            end: position("end")?,
+            replacement: text("replacement")?,
+        })
+    }
+
+    /// The changed lines.
+    fn lines(&self) -> RangeInclusive<usize> {
+        self.start.line..=self.end.line
+    }
+
+    /// A file's text with this change.
+    fn applied(&self, text: &str) -> String {
+        let (start, end) = (self.start.byte_in(text), self.end.byte_in(text));
+        [&text[..start], &self.replacement, &text[end..]].concat()
+    }
+
+    #[cfg(test)]
+    fn of_line(file: &str, line: usize) -> Self {
+        let position = Position { line, column: 1 };
+        Self {
+            name: format!("{file}:{line}:1: a change"),
+            file: file.to_owned(),
+            start: position,
+            end: position,
+            replacement: String::new(),
+        }
+    }
+}
+
+impl Position {
+    fn byte_in(self, text: &str) -> usize {
+        let lines = text.split_inclusive('\n');
+        let before: usize = lines.take(self.line - 1).map(str::len).sum();
+        let mut columns = text[before..].char_indices().skip(self.column - 1);
+        before + columns.next().map_or(text.len() - before, |it| it.0)
+    }
+}
 
 /// `cargo xtask mutants`.
 pub fn mutants(root: &Path, options: &Options) -> Result<()> {
-    let tools = Setup::new(root)?.mutants_tools()?;
+    let setup = Setup::new(root)?;
+    let tools = setup.mutants_tools()?;
     let known = Known::read(root)?;
     let out = root.join("target/mutants");
     fs::create_dir_all(&out)?;
-    let changed = options.changed.as_ref();
-    let changed = changed
-        .map(|base| difference(root, base, &out))
-        .transpose()?;
+    let native = Native::new(root, &tools, &out, options)?;
+    let changes = native.changes()?;
+    eprintln!("{} changes", changes.len());
     let mut seen = Seen::default();
-    for (package, features) in PACKAGES {
-        let folder = out.join(package);
-        // Without this line, cargo-mutants would leave out what an earlier run has caught.
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder)?;
-        for tests in [Tests::Quick, Tests::All] {
-            let mut command = run::command(tools.bin.join("cargo-mutants"));
-            command
-                .current_dir(root)
-                .arg("mutants")
-                .arg("--output")
-                .arg(&folder);
-            command.args(["--package", package, "--no-shuffle"]);
-            command.args(["--jobs", "2"]);
-            if !features.is_empty() {
-                command.args(["--features", features]);
-            }
-            for file in NOT_NATIVE {
-                command.args(["--exclude", file]);
-            }
-            for part in &options.parts {
-                command.args(["--file", &format!("**/*{part}*"), "--file"]);
-                command.arg(format!("**/*{part}*/**"));
-            }
-            if let Some(changed) = &changed {
-                command.arg("--in-diff").arg(changed);
-            }
-            tests.chosen(&mut command);
-            // cargo-mutants may end before it writes outcomes. Without this line, those of the quick
-            // tests would be read again.
-            let outcomes = folder.join("mutants.out/outcomes.json");
-            let _ = fs::remove_file(&outcomes);
-            // cargo-mutants fails if a change survives, which `judge` decides on below, and also if
-            // a test fails before any change.
-            let failed = run::inherited(&mut command).err();
-            let survivors = match fs::read_to_string(&outcomes) {
-                Ok(text) => seen.add(&serde_json::from_str(&text)?),
-                Err(_) => match failed {
-                    Some(failed) => return Err(failed),
-                    None => {
-                        eprintln!("{package}: nothing to change");
-                        0
-                    }
-                },
-            };
-            if survivors == 0 {
-                break;
-            }
-        }
+    if !options.in_workerd {
+        native.test(&mut seen)?;
+    }
+    let small = Small::read()?;
+    let left = changes.iter().filter(|change| {
+        let is_left = options.in_workerd
+            || seen.survived.contains(&change.name)
+            || !native::is_native(&change.file);
+        is_left && !small.tests(change).is_empty()
+    });
+    let left: Vec<&Change> = left.collect();
+    if !left.is_empty() {
+        eprintln!("\n== in workerd: {} changes", left.len());
+        let mut in_workerd = InWorkerd::new(root, &setup, &out.join("in-workerd"), &small)?;
+        in_workerd.test(&left, |change, outcome| seen.note(&change.name, outcome))?;
     }
     seen.judge(&known)
-}
-
-/// The tests that look at a change.
-#[derive(Clone, Copy)]
-enum Tests {
-    /// Those that take no time.
-    Quick,
-    /// All, for what has survived the quick ones.
-    All,
-}
-
-impl Tests {
-    /// Adds the arguments for cargo to those of cargo-mutants.
-    fn chosen(self, command: &mut Command) {
-        command.env("CARGO_PROFILE_DEV_DEBUG", "0");
-        // As an argument for the tests alone it would not keep cargo from building the others.
-        command.arg("--cargo-arg=--lib");
-        match self {
-            Self::Quick => {
-                // To optimise takes longer than these tests win by it.
-                command.arg("--cargo-arg=--config=profile.dev.package.worker-sentry.opt-level=1");
-                command
-                    .env("PROPTEST_CASES", "16")
-                    .args(["--timeout", "20"]);
-                command.args(["--", "--"]);
-                command.args(SLOW.iter().flat_map(|test| ["--skip", test]));
-            }
-            Self::All => {
-                command.args(["--iterate", "--timeout", "60"]);
-            }
-        }
-    }
-}
-
-/// Writes the difference to another commit into a file.
-fn difference(root: &Path, base: &str, out: &Path) -> Result<PathBuf> {
-    let mut command = run::command("git");
-    command
-        .current_dir(root)
-        .args(["diff", "--unified=0", base]);
-    let text = run::output_of(&mut command).with_context(|| {
-        format!("git has no commit or branch {base}: give --changed one that is there")
-    })?;
-    let file = out.join("difference.patch");
-    fs::write(&file, text)?;
-    Ok(file)
 }
 
 /// The survivors that are known, with their reasons.
@@ -196,27 +176,38 @@ struct Seen {
 }
 
 impl Seen {
-    /// Adds the outcomes of a run, and returns how many changes survived it.
+    /// Adds the outcomes of a run of `cargo-mutants`, and returns how many changes survived it.
     fn add(&mut self, outcomes: &Value) -> usize {
         let mut survivors = 0;
         for outcome in outcomes["outcomes"].as_array().into_iter().flatten() {
             let Some(name) = outcome["scenario"]["Mutant"]["name"].as_str() else {
                 continue;
             };
-            match outcome["summary"].as_str() {
-                Some("MissedMutant") => {
-                    survivors += 1;
-                    self.survived.insert(name.to_owned());
-                }
-                Some("CaughtMutant" | "Timeout") => {
-                    // It may have survived the quick tests.
-                    self.survived.remove(name);
-                    self.caught.insert(name.to_owned());
-                }
-                _ => {}
-            }
+            let outcome = match outcome["summary"].as_str() {
+                Some("MissedMutant") => Outcome::Survived,
+                Some("CaughtMutant" | "Timeout") => Outcome::Noticed,
+                _ => Outcome::NotViable,
+            };
+            survivors += usize::from(outcome == Outcome::Survived);
+            self.note(name, outcome);
         }
         survivors
+    }
+
+    /// Adds an outcome. A later one, of more tests, takes the place of an earlier one.
+    fn note(&mut self, name: &str, outcome: Outcome) {
+        match outcome {
+            Outcome::Survived => {
+                self.survived.insert(name.to_owned());
+            }
+            Outcome::Noticed => {
+                self.survived.remove(name);
+                self.caught.insert(name.to_owned());
+            }
+            Outcome::NotViable => {
+                self.survived.remove(name);
+            }
+        }
     }
 
     fn judge(&self, known: &Known) -> Result<()> {
@@ -274,6 +265,38 @@ mod tests {
         let all: Vec<Value> = outcomes.iter().map(outcome).collect();
         seen.add(&json!({ "outcomes": all }));
         seen
+    }
+
+    #[test]
+    fn a_change_is_made_between_its_positions_also_behind_wide_letters() {
+        let text = "fn a() {\n    é + b\n}\n";
+        let at = |line, column| Position { line, column };
+        let of = |start, end, replacement: &str| Change {
+            start,
+            end,
+            replacement: replacement.to_owned(),
+            ..Change::of_line("a.rs", 2)
+        };
+        let minus = of(at(2, 7), at(2, 8), "-");
+        assert_eq!(minus.applied(text), "fn a() {\n    é - b\n}\n");
+        assert_eq!(minus.lines(), 2..=2);
+        let whole = of(at(1, 1), at(3, 2), "");
+        assert_eq!(whole.applied(text), "\n");
+        assert_eq!(of(at(3, 2), at(4, 1), "").applied(text), text.trim_end());
+    }
+
+    #[test]
+    fn a_change_is_read_from_the_list_of_cargo_mutants() {
+        let listed = json!({
+            "name": "a.rs:2:7: replace + with -", "file": "a.rs", "replacement": "-",
+            "span": {"start": {"line": 2, "column": 7}, "end": {"line": 2, "column": 8}},
+        });
+        let change = Change::parsed(&listed).unwrap();
+        assert_eq!(
+            change.applied("fn a() {\n    a + b\n}"),
+            "fn a() {\n    a - b\n}"
+        );
+        assert!(Change::parsed(&json!({"name": "a"})).is_none());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::process::exit;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,9 @@ pub use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::coverage;
+use crate::environment;
 use crate::process::Log;
+use crate::run::end;
 
 /// How many lines of each log a failure shows.
 const TAIL: usize = 40;
@@ -101,6 +104,7 @@ pub fn test(module: &str, rule: &str, run: impl Fn() + Send + 'static) -> Trial 
         // While lines are counted nothing is tried again: counters belong to one attempt.
         if let Err(failed) = &outcome
             && !coverage::is_on()
+            && !environment::stops_at_a_failure()
         {
             let first = failed.message().unwrap_or_default().to_owned();
             let (again, now_used) = run_noted(Some(named.clone()), &run);
@@ -116,6 +120,10 @@ pub fn test(module: &str, rule: &str, run: impl Fn() + Send + 'static) -> Trial 
         coverage::ended(&named, outcome.is_ok());
         if outcome.is_ok() {
             passed().insert(named, used);
+        } else if environment::stops_at_a_failure() {
+            println!("test {named} ... FAILED");
+            end();
+            exit(1);
         }
         outcome
     })

@@ -69,6 +69,18 @@ pub fn is_core() -> bool {
     env::var_os("PROOF_CORE").is_some_and(|value| !value.is_empty())
 }
 
+/// The names of the only tests to run, in their order, if some are chosen. `cargo xtask mutants`
+/// chooses those that ran a changed line.
+pub fn chosen() -> Option<Vec<String>> {
+    let chosen = env::var("PROOF_CHOSEN").ok()?;
+    Some(chosen.lines().map(ToOwned::to_owned).collect())
+}
+
+/// Whether the first failure ends the run.
+pub fn stops_at_a_failure() -> bool {
+    env::var_os("PROOF_STOPS").is_some_and(|value| !value.is_empty())
+}
+
 /// The root of the workspace.
 pub fn workspace() -> PathBuf {
     let harness = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use toml::Table;
 
 use crate::coverage::Counted;
@@ -773,6 +773,17 @@ impl Worker {
         let path = format!("{EXPLORER}/workflows/{workflow}/instances/{id}");
         let mut answer = self.get(&path).json();
         answer["result"].take()
+    }
+
+    /// Starts an instance of a Workflow from outside, and returns its id.
+    #[track_caller]
+    pub fn start_instance(&self, workflow: &str, params: &Value) -> String {
+        let path = format!("{EXPLORER}/workflows/{workflow}/instances");
+        let answer = self.request("POST", &path, &json!({ "params": params }).to_string());
+        let id = answer.json()["result"]["id"]
+            .as_str()
+            .map(ToOwned::to_owned);
+        id.unwrap_or_else(|| panic!("no instance: {answer:?}"))
     }
 
     /// Makes a handler fail: `drill("rate-limiter/alarm", "some-marker")`.

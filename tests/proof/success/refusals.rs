@@ -8,6 +8,7 @@ use super::{LONG, Stage, stage};
 harness::trials![
     a_bad_request_is_refused_with_the_reason_and_reported_to_nobody,
     without_its_bindings_the_worker_answers_and_reports_what_is_missing,
+    without_its_lists_a_workflow_says_what_it_could_not_do,
     without_its_workflows_nothing_is_taken_in_and_nothing_lost_track_of,
 ];
 
@@ -96,6 +97,26 @@ fn without_its_bindings_the_worker_answers_and_reports_what_is_missing() {
     assert_eq!(report[0], "main.scheduled");
     let store = stage.report("the store of list `missing` failed");
     assert_eq!(store[0], "main.fetch");
+}
+
+fn without_its_lists_a_workflow_says_what_it_could_not_do() {
+    let stage = without(&["kv_namespaces"]);
+    let begun = [
+        ("cache-warming", "there is no telling which lists to warm"),
+        ("health-monitoring", "the lists cannot be looked at"),
+    ]
+    .map(|(workflow, text)| {
+        let id = stage.worker.start_instance(workflow, &json!({}));
+        (workflow, id, text)
+    });
+    for (workflow, id, text) in begun {
+        let ended = stage.ended(workflow, &id);
+        assert_eq!(ended["status"], "errored", "{ended:#}");
+        let report = stage.report(text);
+        let values = report[1].as_array().expect("values");
+        assert_eq!(values.last(), Some(&json!(text)), "{report:#}");
+        assert!(values[0].to_string().contains("LISTS"), "{report:#}");
+    }
 }
 
 fn without_its_workflows_nothing_is_taken_in_and_nothing_lost_track_of() {

@@ -78,6 +78,13 @@ impl Measured {
         native.or_else(runtime)
     }
 
+    /// The number of listings that a test ran a part of.
+    pub fn breadth(&self, test: usize) -> usize {
+        let listings = self.listings.values();
+        let ran = |lines: &&Lines| lines.ran.values().any(|tests| tests.contains(&test));
+        listings.filter(ran).count()
+    }
+
     fn parsed(text: &str) -> Result<Self> {
         let value: Value = serde_json::from_str(text)?;
         let names = |name: &str| serde_json::from_value(value[name].clone());

@@ -43,7 +43,7 @@ const PACKAGES: [(&str, &str); 3] = [
 const PAGES: &str = "pages";
 
 /// A set of things for each name.
-type Used = BTreeMap<String, BTreeSet<String>>;
+pub type Used = BTreeMap<String, BTreeSet<String>>;
 
 /// Tests, grouped by what they ran on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -251,7 +251,7 @@ impl Proven {
         let mut tests = self.tests(lines);
         // The tests that ran most lines of the listing come first; among equals, those that ran
         // fewest other listings.
-        tests.sort_by_key(|(test, ran)| (usize::MAX - ran.len(), self.breadth(*test)));
+        tests.sort_by_key(|(test, ran)| (usize::MAX - ran.len(), self.measured.breadth(*test)));
         let count = tests.len();
         let of = |wanted: bool| {
             let named = tests.iter().filter_map(|(test, _)| {
@@ -327,13 +327,6 @@ impl Proven {
         let tests = lines.ran.iter();
         let tests = tests.flat_map(|(ran, tests)| tests.iter().map(move |test| (*test, ran)));
         tests.filter(|(test, _)| self.counts(*test)).collect()
-    }
-
-    /// The number of listings that a test ran a part of.
-    fn breadth(&self, test: usize) -> usize {
-        let listings = self.measured.listings.values();
-        let ran = |lines: &&Lines| lines.ran.values().any(|tests| tests.contains(&test));
-        listings.filter(ran).count()
     }
 
     /// Whether a measured test still exists: it passed in the recorded run, or it is newer than
@@ -476,7 +469,8 @@ fn block_of_test(test: &str) -> Option<&str> {
 }
 
 impl Record {
-    fn read() -> Result<Self> {
+    /// Reads the committed record.
+    pub fn read() -> Result<Self> {
         let text = std::fs::read_to_string(root().join(FILE))
             .with_context(|| format!("cannot read {FILE}"))?;
         Self::parsed(&text).with_context(|| {
