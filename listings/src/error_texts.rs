@@ -135,3 +135,24 @@ fn each_reason_why_a_line_is_no_rule_has_its_text() {
         assert_eq!(reason.to_string(), text);
     }
 }
+
+#[test]
+fn the_runtime_gets_the_platforms_own_error_and_the_text_of_any_other() {
+    let why = platform().to_string();
+    let spoiled = || Window::from_stored("a", "?").unwrap_err();
+    let own = spoiled().to_string();
+    for (error, text) in [
+        (worker::Error::from(SweepError::from(platform())), &why),
+        (worker::Error::from(SweepError::from(spoiled())), &own),
+        (
+            worker::Error::from(CoordinatorError::from(platform())),
+            &why,
+        ),
+        (worker::Error::from(RouteError::from(platform())), &why),
+    ] {
+        assert_eq!(error.to_string(), *text);
+    }
+    let unreadable = worker::Error::from(CoordinatorError::from(json()));
+    let text = "the coordinator was sent something that is not JSON";
+    assert_eq!(unreadable.to_string(), text);
+}

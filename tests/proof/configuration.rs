@@ -19,6 +19,7 @@ harness::trials![
     the_versions_id_is_the_last_resort_and_a_tunnel_gets_the_event_instead_of_the_dsns_host,
     a_service_binding_carries_every_envelope_and_brings_the_answer_back,
     a_tunnel_forwards_to_its_own_receiver_and_to_nobody_else,
+    a_tunnel_brings_back_the_status_and_the_limits_and_nothing_else,
     without_a_service_that_fetches_nothing_leaves_another_way,
     a_dsn_may_name_an_ipv6_host,
     a_sample_rate_of_0_sends_nothing_and_changes_nothing,
@@ -221,8 +222,11 @@ fn a_tunnel_forwards_to_its_own_receiver_and_to_nobody_else() {
     worker.process().wait_for_line(refused, wait::LIMIT);
     assert_eq!(receiver.count("stranger"), 0);
     assert_eq!(tunnel.get("/").status, 403);
-    let large = "x".repeat(1_000_001);
-    assert_eq!(tunnel.post_text("/", &large).status, 413);
+    // An envelope may have a million bytes. These are nobody's.
+    for (bytes, status) in [(1_000_000, 403), (1_000_001, 413)] {
+        let answer = tunnel.post_text("/", &"x".repeat(bytes));
+        assert_eq!(answer.status, status, "{bytes}");
+    }
 
     let elsewhere = Receiver::accepting();
     let target = elsewhere.url();
@@ -234,6 +238,29 @@ fn a_tunnel_forwards_to_its_own_receiver_and_to_nobody_else() {
     assert_eq!(answer.json(), Value::Null);
     assert_eq!(redirecting.count("redirected"), 1);
     assert_eq!(elsewhere.connections(), 0);
+}
+
+fn a_tunnel_brings_back_the_status_and_the_limits_and_nothing_else() {
+    let said = [
+        ("Retry-After", "61"),
+        ("X-Sentry-Rate-Limits", "62:error:project"),
+        ("X-Sentry-Error", "a secret of the receiver"),
+    ];
+    let receiver = Receiver::answering(move |_, _| {
+        let headers = said.map(|(name, value)| (name, value.to_owned()));
+        Answer::Reply(429, headers.to_vec(), b"too many".to_vec())
+    });
+    let (tunnel, _) = behind_a_tunnel(&receiver);
+    let dsn = receiver.dsn();
+    let key = dsn.split(['/', '@']).nth(2).expect("the DSN has a key");
+    let auth = format!("Sentry sentry_version=7,sentry_key={key}");
+    let headers = [("X-Sentry-Auth", &*auth)];
+    for (name, value) in said {
+        let (answer, header) = tunnel.send_for_header("POST", "/", &headers, name);
+        assert_eq!((answer.status, answer.body.as_str()), (429, ""));
+        let is_a_limit = name != "X-Sentry-Error";
+        assert_eq!(header.as_deref(), is_a_limit.then_some(value), "{name}");
+    }
 }
 
 fn without_a_service_that_fetches_nothing_leaves_another_way() {

@@ -112,6 +112,13 @@ impl Stage {
     }
 }
 
+/// What the runtime knows of the failure of a Workflow's instance.
+#[track_caller]
+fn failure(instance: &Value) -> &str {
+    assert_eq!(instance["status"], "errored", "{instance:#}");
+    instance["error"]["message"].as_str().expect("a message")
+}
+
 /// An event's transaction, and the values of its exceptions, root cause first.
 fn outline(event: &Value) -> Value {
     let values = event["exception"]["values"].as_array();

@@ -406,7 +406,7 @@ fn build(root: &Path, target: &Path, wasm: &Wasm, tools: &Tools, npm: &Npm) -> R
 /// Runs the tests of the proof that use these Workers.
 fn proof(root: &Path, target: &Path, npm: &Npm, places: &Places) -> Result<()> {
     let counters = emptied(proof_folder(target))?;
-    let mut command = places.proof(root, npm, &["--test", "proof"])?;
+    let mut command = places.proof(root, npm, &[])?;
     let workers = target.join("workers");
     command.env("PROOF_LISTINGS", workers.join("listings"));
     command.env("PROOF_FIXTURE", workers.join("fixture"));

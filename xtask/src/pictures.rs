@@ -35,6 +35,6 @@ pub fn pictures(root: &Path) -> Result<()> {
     for worker in WORKERS {
         builder.build(&root.join(worker))?;
     }
-    let mut command = places.proof(root, &npm, &["--test", "proof", "--", "pictures::"])?;
+    let mut command = places.proof(root, &npm, &["--", "pictures::"])?;
     run::inherited(command.env("WORKER_SENTRY_UPDATE", "1"))
 }

@@ -40,10 +40,10 @@ pub struct Places {
 }
 
 impl Places {
-    /// The command that runs the proof: `cargo test -p proof` with these arguments.
+    /// The command that runs the proof: `cargo test --test proof` with these arguments.
     pub fn proof(&self, root: &Path, npm: &Npm, arguments: &[&str]) -> Result<Command> {
         let mut command = self.command(root, npm);
-        command.args(["test", "-p", "proof"]).args(arguments);
+        command.args(["test", "--test", "proof"]).args(arguments);
         for (folder, output, variable) in UNWINDING {
             let unwinding = root.join(folder).join(output);
             if unwinding.is_dir() {

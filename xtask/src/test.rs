@@ -353,7 +353,7 @@ impl Run<'_> {
                 bail!("{folder} is missing. Make it with: cargo xtask test --stage {stage}");
             }
         }
-        let mut command = ready.places.proof(self.root, npm, &["--tests"])?;
+        let mut command = ready.places.proof(self.root, npm, &[])?;
         if let Some(filter) = self.filter {
             command.args(["--", filter]);
         }
@@ -405,7 +405,7 @@ pub fn core(root: &Path, npm: &Npm, core: &Core<'_>) -> Result<()> {
         bugsink: Some(core.bugsink.to_owned()),
         ..Places::default()
     };
-    let mut command = places.proof(root, npm, &["--test", "proof", "--"])?;
+    let mut command = places.proof(root, npm, &["--"])?;
     for text in core.leave_out {
         command.args(["--skip", text]);
     }

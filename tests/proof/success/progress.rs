@@ -21,6 +21,7 @@ harness::trials![
     a_subscriber_of_an_object_that_went_to_sleep_hears_the_news,
     a_subscriber_who_talks_is_sent_away_and_one_who_leaves_is_seen_off,
     a_compilation_that_nobody_hears_of_is_given_up_and_can_be_asked_for_again,
+    an_alarm_keeps_what_is_still_heard_of_and_says_nothing_of_what_is_over,
 ];
 
 /// The stages that a subscriber gets, until the last one.
@@ -42,7 +43,9 @@ fn heard(socket: &mut Socket) -> Vec<Value> {
 
 fn a_subscriber_hears_every_stage_in_order_and_a_late_one_the_last() {
     let stage = stage();
-    let mut socket = stage.worker.socket("/lists/heard/progress");
+    // The name of the protocol has no case.
+    let headers = [("Upgrade", "WebSocket")];
+    let mut socket = stage.worker.socket_with("/lists/heard/progress", &headers);
     let sources = json!([stage.sources.at("/hosts.txt"), { "text": "||own.example.com^" }]);
     stage.compile("heard", &sources);
     let done = json!({ "stage": "done", "rules": 5 });
@@ -123,4 +126,30 @@ fn a_compilation_that_nobody_hears_of_is_given_up_and_can_be_asked_for_again() {
     assert_ne!(again["instance"], first["instance"]);
     stage.sources.let_go();
     assert_eq!(stage.reports("lost"), [json!(null); 0]);
+}
+
+fn an_alarm_keeps_what_is_still_heard_of_and_says_nothing_of_what_is_over() {
+    let stage = Stage::new(|options| options.with_clock().with_drills());
+    // An entry that the alarm reports is the sign that the alarm has come.
+    let alarm = |list: &str| {
+        stage.worker.drill("compilation-coordinator/alarm", list);
+        stage.report(&format!("stored under `compilation:{list}`"));
+    };
+    stage.worker.set_clock(LEFT_MS - STALE_MS);
+    stage.compile("over", &json!([{ "text": "||over.example.com^" }]));
+    stage.list("over");
+    let mut socket = stage.worker.socket("/lists/kept/progress");
+    let sources = json!([stage.sources.at("/held/kept")]);
+    let first = stage.compile("kept", &sources);
+    alarm("kept");
+    let again = stage.compile("kept", &sources);
+    assert_eq!(again["joined"], true);
+    assert_eq!(again["instance"], first["instance"]);
+    stage.worker.set_clock(0);
+    let last = heard(&mut socket).pop().expect("the end");
+    assert_eq!(last["stage"], "failed", "the alarm came back for the rest");
+    alarm("over");
+    let mut late = stage.worker.socket("/lists/over/progress");
+    assert_eq!(heard(&mut late), [json!({ "stage": "done", "rules": 1 })]);
+    stage.sources.let_go();
 }

@@ -7,8 +7,10 @@ use super::{LONG, Stage, stage};
 
 harness::trials![
     a_bad_request_is_refused_with_the_reason_and_reported_to_nobody,
+    a_traced_request_says_how_it_was_answered,
     without_its_bindings_the_worker_answers_and_reports_what_is_missing,
     without_its_lists_a_workflow_says_what_it_could_not_do,
+    without_a_coordinator_a_list_is_compiled_all_the_same,
     without_its_workflows_nothing_is_taken_in_and_nothing_lost_track_of,
 ];
 
@@ -44,11 +46,14 @@ fn a_bad_request_is_refused_with_the_reason_and_reported_to_nobody() {
         let answered = (answer.status, answer.body.as_str());
         assert_eq!(answered, (400, reason), "{path}");
     }
+    // A key that no list can have, because it is no name.
+    stage.worker.store("LISTS", "list:no%2520name", "private");
     for (method, path) in [
         ("GET", "/compile"),
         ("POST", "/"),
         ("GET", "/lists/nothing"),
         ("GET", "/lists/no%20name"),
+        ("GET", "/lists/no%20name/progress"),
         ("GET", "/elsewhere"),
         ("POST", "/drill/main/fetch?marker=off"),
     ] {
@@ -58,6 +63,17 @@ fn a_bad_request_is_refused_with_the_reason_and_reported_to_nobody() {
     let alive = stage.worker.get("/");
     assert_eq!(alive.body, "A filter-list compiler.\n");
     assert_eq!(stage.reports("main.fetch"), [Value::Null; 0]);
+}
+
+fn a_traced_request_says_how_it_was_answered() {
+    let stage = Stage::new(|options| options.var("SENTRY_TRACES_SAMPLE_RATE", "1"));
+    for (path, status) in [("/", 200), ("/nowhere", 404)] {
+        assert_eq!(stage.worker.get(path).status, status);
+        let said = format!("\"http.response.status_code\":{status}");
+        let transaction = stage.receiver.wait_for_transaction(&said);
+        let data = &transaction["contexts"]["trace"]["data"];
+        assert_eq!(data["http.response.status_code"], status, "{data:#}");
+    }
 }
 
 /// A Worker whose configuration lacks these parts.
@@ -117,6 +133,19 @@ fn without_its_lists_a_workflow_says_what_it_could_not_do() {
         assert_eq!(values.last(), Some(&json!(text)), "{report:#}");
         assert!(values[0].to_string().contains("LISTS"), "{report:#}");
     }
+}
+
+fn without_a_coordinator_a_list_is_compiled_all_the_same() {
+    let stage = without(&["durable_objects", "migrations"]);
+    let request = json!({ "name": "alone", "sources": [{ "text": "||alone.example.com^" }] });
+    let order = json!({ "id": "alone", "request": request });
+    let id = stage.worker.start_instance("compilation", &order);
+    let ended = stage.ended("compilation", &id);
+    assert_eq!(ended["status"], "complete", "{ended:#}");
+    assert!(stage.list("alone").contains("||alone.example.com^"));
+    let unheard = "the step `tell the end` failed";
+    stage.worker.process().wait_for_line(unheard, wait::LIMIT);
+    assert_eq!(stage.reports("alone"), [Value::Null; 0]);
 }
 
 fn without_its_workflows_nothing_is_taken_in_and_nothing_lost_track_of() {

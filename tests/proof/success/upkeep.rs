@@ -3,7 +3,7 @@
 use harness::wait;
 use serde_json::{Value, json};
 
-use super::{LONG, Stage, has_ended};
+use super::{LONG, Stage, failure, has_ended};
 
 /// The prefix of a list's key.
 const PREFIX: &str = "list:";
@@ -91,15 +91,17 @@ const UNREADABLE: &str = "stored list `bad` cannot be read: line 1 is not `[Adbl
 fn a_list_that_stays_bad_is_bad_health_and_a_report() {
     let stage = with_a_bad_list();
     fire(&stage);
-    assert_eq!(only(&stage, "health-monitoring")["status"], "errored");
+    let watched = only(&stage, "health-monitoring");
     let problem = format!("`bad`: {UNREADABLE}");
     let ill = json!({ "checked": 2, "problems": [problem] });
     assert_eq!(health(&stage), (503, ill));
     let report = stage.report("lists are not in order");
     let said = format!("1 of 2 lists are not in order: {problem}");
     assert_eq!(report, json!(["HealthMonitoringWorkflow.run", [said]]));
+    assert_eq!(failure(&watched), said);
     // The warming read the valid list, and reports the other one.
-    assert_eq!(only(&stage, "cache-warming")["status"], "errored");
+    let warmed = only(&stage, "cache-warming");
+    assert_eq!(failure(&warmed), format!("UnreadableHeader: {UNREADABLE}"));
     let report = stage.report("cannot be warmed");
     let expected = json!([
         "CacheWarmingWorkflow.run",

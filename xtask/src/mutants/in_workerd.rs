@@ -138,11 +138,7 @@ impl<'a> InWorkerd<'a> {
             ..Places::default()
         };
         setup.typed()?;
-        let mut build = places.proof(
-            root,
-            &npm,
-            &["--test", "proof", "--no-run", "--message-format=json"],
-        )?;
+        let mut build = places.proof(root, &npm, &["--no-run", "--message-format=json"])?;
         let proof = built_tests(&mut build)?
             .pop()
             .context("cargo built no proof")?;

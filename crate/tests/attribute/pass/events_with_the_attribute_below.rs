@@ -53,5 +53,3 @@ async fn connect(_socket: Socket, env: Env, context: Context) -> Result<()> {
     let _ = (&env, &context);
     Ok(())
 }
-
-fn main() {}

@@ -128,5 +128,3 @@ impl DurableObject for Deep {
         Response::empty()
     }
 }
-
-fn main() {}

@@ -14,5 +14,3 @@ async fn scheduled(event: ScheduledEvent, env: Env, context: ScheduleContext) {
         let _ = env.var("NAME");
     });
 }
-
-fn main() {}

@@ -29,5 +29,3 @@ impl WorkflowEntrypoint for SumWorkflow {
         sum.await
     }
 }
-
-fn main() {}
