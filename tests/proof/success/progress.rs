@@ -43,9 +43,7 @@ fn heard(socket: &mut Socket) -> Vec<Value> {
 
 fn a_subscriber_hears_every_stage_in_order_and_a_late_one_the_last() {
     let stage = stage();
-    // The name of the protocol has no case.
-    let headers = [("Upgrade", "WebSocket")];
-    let mut socket = stage.worker.socket_with("/lists/heard/progress", &headers);
+    let mut socket = stage.worker.socket("/lists/heard/progress");
     let sources = json!([stage.sources.at("/hosts.txt"), { "text": "||own.example.com^" }]);
     stage.compile("heard", &sources);
     let done = json!({ "stage": "done", "rules": 5 });
