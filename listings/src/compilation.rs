@@ -188,4 +188,9 @@ mod tests {
         let read: Progress = serde_json::from_str(&json).expect("our own text");
         assert_eq!(read, progress);
     }
+
+    #[test]
+    fn each_compilation_has_a_key_of_its_own() {
+        assert_eq!(Compilation::key_of("a-1"), "compilation:a-1");
+    }
 }

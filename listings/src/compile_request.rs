@@ -230,4 +230,11 @@ mod tests {
         }
         assert_eq!(ids[0], request("a", &[text("x"), text("y")]).id());
     }
+
+    #[test]
+    fn a_request_may_have_as_many_sources_and_as_much_text_as_is_allowed() {
+        let text = |length: usize| Source::Text("x".repeat(length));
+        assert!(request("a", &vec![text(1); MAX_SOURCES]).check().is_ok());
+        assert!(request("a", &[text(MAX_TEXT)]).check().is_ok());
+    }
 }

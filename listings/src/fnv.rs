@@ -49,6 +49,8 @@ impl fmt::Display for Fnv {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use super::Fnv;
 
     #[test]
@@ -56,5 +58,12 @@ mod tests {
         // From the test vectors of the hash's authors.
         assert_eq!(Fnv::of("").value(), 0xcbf2_9ce4_8422_2325);
         assert_eq!(Fnv::of("foobar").to_string(), "85944171f73967e8");
+    }
+
+    #[test]
+    fn text_may_come_in_pieces() {
+        let mut hash = Fnv::of("foo");
+        write!(hash, "{}", "bar").expect("a hash takes all text");
+        assert_eq!(hash.value(), Fnv::of("foobar").value());
     }
 }

@@ -80,4 +80,9 @@ mod tests {
         let error = Schedule::from_stored("0 * * * *", Some("{")).expect_err("not JSON");
         assert!(error.to_string().contains("`0 * * * *`"));
     }
+
+    #[test]
+    fn each_trigger_has_a_schedule_of_its_own() {
+        assert_eq!(Schedule::key_of("0 * * * *"), "schedule:0 * * * *");
+    }
 }

@@ -2,8 +2,10 @@
 //! fails. A change that no test notices has survived.
 //!
 //! The native tests try each change first (`mutants/native.rs`). What they do not notice, and what
-//! they cannot run, the proof tries in workerd (`mutants/in_workerd.rs`), as far as the line is in
-//! a listing, because for those it is known which test runs it.
+//! they cannot run, the proof tries in workerd (`mutants/in_workerd.rs`): a line of a listing by the
+//! tests that ran it, and any other line of the example by the tests of the whole example. Of the
+//! other lines it is not known which test runs them, and what only workerd could notice there is
+//! not tried.
 //!
 //! `tests/mutants.txt` lists the known survivors, each with the reason. A change of a constant that
 //! is only a bound may be listed there.
@@ -140,6 +142,15 @@ pub fn mutants(root: &Path, options: &Options) -> Result<()> {
         eprintln!("\n== in workerd: {} changes", left.len());
         let mut in_workerd = InWorkerd::new(root, &setup, &out.join("in-workerd"), &small)?;
         in_workerd.test(&left, |change, outcome| seen.note(&change.name, outcome))?;
+    }
+    let untried = changes.iter().filter(|change| {
+        !options.in_workerd && !native::is_native(&change.file) && small.tests(change).is_empty()
+    });
+    match untried.count() {
+        0 => {}
+        count => println!(
+            "NOT CHECKED: {count} changes of lines that only workerd runs and that no page shows"
+        ),
     }
     seen.judge(&known)
 }

@@ -114,4 +114,14 @@ mod tests {
         assert_eq!(normal("||example.com/page#top"), None);
         assert_eq!(normal("||example.com^"), None);
     }
+
+    #[test]
+    fn an_exception_undoes_a_rule_and_nothing_undoes_an_exception() {
+        let undoing = |line| {
+            let rule = Cosmetic::parse(line).expect(line).expect(line);
+            rule.undoing().map(|rule| rule.to_string())
+        };
+        assert_eq!(undoing("a.com##.ad").as_deref(), Some("a.com#@#.ad"));
+        assert_eq!(undoing("a.com#@#.ad"), None);
+    }
 }

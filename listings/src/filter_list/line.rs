@@ -220,4 +220,34 @@ mod tests {
         // `### d` is a heading in a hosts file, `###banner` hides an element by id.
         assert_eq!(rules, ["##.ad", "#@#.ad", "###banner"]);
     }
+
+    #[test]
+    fn what_stands_around_a_rule_is_no_part_of_it() {
+        assert_eq!(texts(" \u{feff}||a.test^\t"), ["||a.test^"]);
+        assert_eq!(parse("##\n####.ad\n").skipped, 2);
+        // Only a whole header is one.
+        assert_eq!(texts("[ad\nad]"), ["[ad", "ad]"]);
+    }
+
+    #[test]
+    fn a_line_has_a_longest_length_and_no_control_characters() {
+        assert!(parse_line(&"x".repeat(MAX_LINE)).is_ok());
+        let long = "x".repeat(MAX_LINE + 1);
+        assert_eq!(parse_line(&long), Err(Reason::TooLong));
+        assert_eq!(parse_line("a\u{1}b"), Err(Reason::NotText));
+    }
+
+    #[test]
+    fn a_rule_knows_whether_it_is_an_exception_and_is_stored_as_its_text() {
+        for (text, is_exception) in [
+            ("||a.test^", false),
+            ("@@||a.test^", true),
+            ("a.test##.ad", false),
+            ("a.test#@#.ad", true),
+        ] {
+            let rule = Rule::try_from(text.to_owned()).expect(text);
+            assert_eq!(rule.is_exception(), is_exception, "{text}");
+            assert_eq!(String::from(rule), text);
+        }
+    }
 }

@@ -249,4 +249,21 @@ mod tests {
         assert_eq!(Network::parse("||^"), Err(Reason::MatchesEverything));
         assert_eq!(Network::parse("@@"), Err(Reason::MatchesEverything));
     }
+
+    #[test]
+    fn only_a_regular_expression_may_have_spaces() {
+        assert_eq!(normal("/a b/"), "/a b/");
+        assert_eq!(Network::parse("/a b"), Err(Reason::Space));
+        assert_eq!(Network::parse("a b/"), Err(Reason::Space));
+    }
+
+    #[test]
+    fn an_option_has_a_value_only_if_it_is_of_that_kind() {
+        for good in ["csp", "csp=script-src", "~script", "domain=*"] {
+            assert_eq!(option(good).as_deref(), Ok(good));
+        }
+        for bad in ["~csp", "csp=", "csp=a$b", "csp=a\u{1}", "script=1"] {
+            assert_eq!(option(bad), Err(Reason::UnknownOption), "{bad}");
+        }
+    }
 }

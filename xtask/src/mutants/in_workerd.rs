@@ -22,6 +22,11 @@ use crate::worker::Builder;
 /// The longest time for the tests of one change. A change with which they do not end is noticed.
 const LIMIT: Duration = Duration::from_secs(600);
 
+/// The tests of the proof that try the example as a whole, by the beginnings of their names: that
+/// it does its job, and that each host fails when it is told to. They look at the lines of the
+/// example that no page shows, because for those it is not known which test runs them.
+const WHOLE: [&str; 2] = ["success::", "hosts::"];
+
 /// How a change ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -75,9 +80,21 @@ impl Small {
         })
     }
 
+    /// The tests in workerd that look at this change: those that ran a line of it, or, of a line
+    /// of the example that no page shows, those of the whole example.
+    pub fn tests(&self, change: &Change) -> Vec<String> {
+        let ran = self.ran(change);
+        if !ran.is_empty() || !change.file.starts_with("listings/src/") {
+            return ran;
+        }
+        let names = self.used.keys();
+        let names = names.filter(|name| WHOLE.iter().any(|begin| name.starts_with(begin)));
+        names.cloned().collect()
+    }
+
     /// The tests in workerd that ran a line of this change. Those that ran the fewest listings
     /// come first, because they look most closely.
-    pub fn tests(&self, change: &Change) -> Vec<String> {
+    fn ran(&self, change: &Change) -> Vec<String> {
         let mut tests = BTreeSet::new();
         for (key, listing) in &self.listings {
             if listing.file != change.file {
@@ -361,5 +378,8 @@ mod tests {
         );
         let nowhere = Change::of_line("crate/src/lib.rs", 1);
         assert!(small.tests(&nowhere).is_empty());
+        let unshown = small.tests(&Change::of_line(&listing.file, 1));
+        let is_of_the_whole = |test: &String| WHOLE.iter().any(|begin| test.starts_with(begin));
+        assert!(unshown.iter().all(is_of_the_whole) && unshown.len() > 20);
     }
 }
