@@ -46,7 +46,10 @@ fn a_batch_goes_through_the_queue_and_each_of_its_lists_is_compiled() {
 
 fn a_batch_waits_for_a_list_that_takes_longer() {
     let stage = Stage::new(|options| options);
-    let requests = json!([request("slow", &json!([stage.sources.at("/held/slow")]))]);
+    let requests = json!([
+        request("quick", &json!([{ "text": "||quick.example.com^" }])),
+        request("slow", &json!([stage.sources.at("/held/slow")])),
+    ]);
     assert_eq!(stage.post("batch", "/batch", &requests).status, 202);
     wait::until("a batch that has looked once", LONG, || {
         let instances = stage.worker.instances("batch-compilation");
@@ -56,7 +59,7 @@ fn a_batch_waits_for_a_list_that_takes_longer() {
     stage.sources.let_go();
     let batch = batch(&stage);
     assert_eq!(batch["status"], "complete", "{batch:#}");
-    assert_eq!(batch["output"], json!({ "done": 1, "running": 0 }));
+    assert_eq!(batch["output"], json!({ "done": 2, "running": 0 }));
 }
 
 fn of_a_batch_with_a_bad_list_the_others_are_compiled_and_the_bad_one_is_named() {
