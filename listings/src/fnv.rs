@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn text_may_come_in_pieces() {
         let mut hash = Fnv::of("foo");
-        write!(hash, "{}", "bar").expect("a hash takes all text");
+        write!(hash, "bar").expect("a hash takes all text");
         assert_eq!(hash.value(), Fnv::of("foobar").value());
     }
 }
