@@ -94,6 +94,8 @@ fn of_messages_of_which_one_is_unusable_the_others_are_compiled() {
     assert_eq!(rules(&stage.list("usable")), ["||usable.example.com^"]);
     let report = stage.report("list `unusable` has no sources");
     assert_eq!(report[0], "main.queue");
+    let counted = "1 of 2 messages are no compile requests: ";
+    assert!(report[1].to_string().contains(counted), "{report:#}");
     // No message is delivered again.
     assert_eq!(stage.worker.instances("batch-compilation").len(), 1);
 }
