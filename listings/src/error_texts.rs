@@ -6,6 +6,7 @@ use crate::compilation::UnreadableCompilation;
 use crate::compilation_coordinator::CoordinatorError;
 use crate::filter_list::Reason;
 use crate::intake::IntakeError;
+use crate::lists::ListError;
 use crate::periodic::PeriodicError;
 use crate::rate_limit::Window;
 use crate::rate_limiter_do::SweepError;
@@ -60,7 +61,7 @@ fn an_error_says_what_failed_and_its_source_says_why() {
             "the jobs of cron trigger `0 * * * *` could not be started",
         ),
         (
-            Box::new(crate::lists::ListError::Store {
+            Box::new(ListError::Store {
                 name: "ads".to_owned(),
                 source: platform(),
             }),

@@ -87,13 +87,7 @@ pub fn coverage(root: &Path, only: Option<Part>) -> Result<()> {
     let positions = target.join("positions.txt");
     if only.is_none() {
         let (tools, npm) = (setup.worker_tools()?, setup.npm()?);
-        let places = Places {
-            bugsink: Some(setup.bugsink()?),
-            spotlight: Some(setup.spotlight()?),
-            sdk: Some(setup.sdk()?),
-            ..Places::default()
-        };
-        setup.typed()?;
+        let places = Places::without_a_browser(&setup)?;
         next("Workers with counters");
         build(root, &target, &wasm, &tools, &npm)?;
         fs::write(&positions, placed(&listings))?;
@@ -388,10 +382,7 @@ fn build(root: &Path, target: &Path, wasm: &Wasm, tools: &Tools, npm: &Npm) -> R
         let up = "../".repeat(Path::new(folder).components().count());
         let below = workers.strip_prefix(root)?.join(place(&name));
         let out = format!("{up}{}", below.display());
-        let mut command = builder.command((&package, &out, &[]));
-        if !command.get_args().any(|argument| argument == "--no-opt") {
-            command.arg("--no-opt");
-        }
+        let mut command = builder.command_unoptimized((&package, &out, &[]));
         instrumented(root, target, &mut command);
         worker::run_quietly(&name, command)?;
         let made = workers.join(place(&name));

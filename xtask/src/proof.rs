@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::run;
-use crate::setup::Npm;
+use crate::setup::{Npm, Setup};
 
 /// The Workers that are built a second time, for unwinding: the package's folder, the folder of the
 /// output below it, and the variable that gives the proof its path.
@@ -40,6 +40,17 @@ pub struct Places {
 }
 
 impl Places {
+    /// Sets up what the proof needs besides a browser and mdBook.
+    pub fn without_a_browser(setup: &Setup) -> Result<Self> {
+        setup.typed()?;
+        Ok(Self {
+            bugsink: Some(setup.bugsink()?),
+            spotlight: Some(setup.spotlight()?),
+            sdk: Some(setup.sdk()?),
+            ..Self::default()
+        })
+    }
+
     /// The command that runs the proof: `cargo test --test proof` with these arguments.
     pub fn proof(&self, root: &Path, npm: &Npm, arguments: &[&str]) -> Result<Command> {
         let mut command = self.command(root, npm);

@@ -141,19 +141,18 @@ impl Ready {
             (false, true) => Some(setup.book_tools()?),
             (false, false) => None,
         };
-        if proof {
-            setup.typed()?;
-        }
+        let places = match proof {
+            true => Places::without_a_browser(&setup)?,
+            false => Places::default(),
+        };
         Ok(Self {
             wasm,
             unwinding: worker.then(|| setup.unwinding()),
             npm: (worker || proof).then(|| setup.npm()).transpose()?,
             places: Places {
-                bugsink: proof.then(|| setup.bugsink()).transpose()?,
-                spotlight: proof.then(|| setup.spotlight()).transpose()?,
-                sdk: proof.then(|| setup.sdk()).transpose()?,
                 chromium: proof.then(|| setup.chromium()).transpose()?,
                 mdbook: tools.as_ref().map(|tools| tools.bin.clone()),
+                ..places
             },
             tools,
         })

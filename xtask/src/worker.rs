@@ -95,7 +95,7 @@ impl Builder<'_> {
         let (package, folder, _) = build;
         let name = shown(package, folder);
         unless_built(build, || {
-            let mut command = self.command_of(build, true);
+            let mut command = self.command_unoptimized(build);
             command.env("WASM_BINDGEN_BIN", self.keeping_lines()?);
             run_quietly(&name, command)?;
             run_quietly(
@@ -153,6 +153,11 @@ impl Builder<'_> {
     /// The command that builds a Worker.
     pub fn command(&self, build: Build<'_>) -> Command {
         self.command_of(build, splits(build.0))
+    }
+
+    /// The command that builds a Worker without optimising the module.
+    pub fn command_unoptimized(&self, build: Build<'_>) -> Command {
+        self.command_of(build, true)
     }
 
     /// The command that builds a Worker. `is_split` says whether a companion is made of it.

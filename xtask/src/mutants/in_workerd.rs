@@ -46,6 +46,9 @@ impl Outcome {
     }
 }
 
+/// A change, and the tests in workerd that look at it.
+pub type Looked<'c> = (&'c Change, Vec<String>);
+
 /// The tests that ran the lines of each change.
 pub struct Small {
     measured: Measured,
@@ -148,13 +151,7 @@ impl<'a> InWorkerd<'a> {
     /// Sets up the tools, and copies the sources.
     pub fn new(root: &'a Path, setup: &Setup, out: &Path, small: &'a Small) -> Result<Self> {
         let (wasm, tools, npm) = (setup.wasm()?, setup.worker_tools()?, setup.npm()?);
-        let places = Places {
-            bugsink: Some(setup.bugsink()?),
-            spotlight: Some(setup.spotlight()?),
-            sdk: Some(setup.sdk()?),
-            ..Places::default()
-        };
-        setup.typed()?;
+        let places = Places::without_a_browser(setup)?;
         let mut build = places.proof(root, &npm, &["--no-run", "--message-format=json"])?;
         let proof = built_tests(&mut build)?
             .pop()
@@ -178,13 +175,13 @@ impl<'a> InWorkerd<'a> {
     /// Tries each change, and calls a function with its outcome.
     pub fn test(
         &mut self,
-        changes: &[&Change],
+        changes: &[Looked<'_>],
         mut tell: impl FnMut(&Change, Outcome),
     ) -> Result<()> {
         self.without_a_change(changes)?;
-        for (index, change) in changes.iter().enumerate() {
+        for (index, (change, tests)) in changes.iter().enumerate() {
             let begin = Instant::now();
-            let (outcome, by) = self.with(change)?;
+            let (outcome, by) = self.with(change, tests)?;
             eprintln!(
                 "  {} of {}: {}{by}, {}: {}",
                 index + 1,
@@ -199,13 +196,11 @@ impl<'a> InWorkerd<'a> {
     }
 
     /// Runs all the tests once without a change, and keeps those that fail.
-    fn without_a_change(&mut self, changes: &[&Change]) -> Result<()> {
+    fn without_a_change(&mut self, changes: &[Looked<'_>]) -> Result<()> {
         let mut files: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-        for change in changes {
-            files
-                .entry(&change.file)
-                .or_default()
-                .extend(self.small.tests(change));
+        for (change, tests) in changes {
+            let of_file = files.entry(&change.file).or_default();
+            of_file.extend(tests.iter().cloned());
         }
         let mut workers = BTreeSet::new();
         for (file, tests) in &files {
@@ -236,8 +231,8 @@ impl<'a> InWorkerd<'a> {
     }
 
     /// Tries one change. The text names the test that noticed it.
-    fn with(&self, change: &Change) -> Result<(Outcome, String)> {
-        let mut tests = self.small.tests(change);
+    fn with(&self, change: &Change, tests: &[String]) -> Result<(Outcome, String)> {
+        let mut tests = tests.to_vec();
         tests.retain(|test| !self.broken.contains(test));
         let workers = self.small.workers(&change.file, &tests);
         if tests.is_empty() || workers.is_empty() {
@@ -271,10 +266,8 @@ impl<'a> InWorkerd<'a> {
             npm: &self.npm,
         };
         for folder in workers {
-            let mut command = builder.command((&self.tree.join(folder), "build", &[]));
-            if !command.get_args().any(|argument| argument == "--no-opt") {
-                command.arg("--no-opt");
-            }
+            let package = self.tree.join(folder);
+            let mut command = builder.command_unoptimized((&package, "build", &[]));
             command
                 .env("CARGO_TARGET_DIR", self.out.join("target"))
                 .env("CARGO_INCREMENTAL", "1")
