@@ -11,8 +11,16 @@ pub const START: Duration = Duration::from_secs(180);
 /// Long enough for cargo, which may have to compile everything.
 pub const BUILD: Duration = Duration::from_secs(900);
 
-/// The time between two attempts.
+/// The time between the first two attempts.
 pub(crate) const PAUSE: Duration = Duration::from_millis(25);
+/// The longest time between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// The time until the next attempt. It is a tenth of the time so far: the wait takes a tenth longer
+/// at most, and many tests that wait at once leave the machine to the Workers that they wait for.
+fn pause(so_far: Duration) -> Duration {
+    (so_far / 10).clamp(PAUSE, LONGEST_PAUSE)
+}
 
 /// Calls a function repeatedly until it returns a value.
 ///
@@ -21,13 +29,13 @@ pub(crate) const PAUSE: Duration = Duration::from_millis(25);
 /// If it returns none within `limit`. The message says what was waited for.
 #[track_caller]
 pub fn until<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + limit;
+    let begin = Instant::now();
     loop {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(Instant::now() < deadline, "no {what} within {limit:?}");
-        sleep(PAUSE);
+        assert!(begin.elapsed() < limit, "no {what} within {limit:?}");
+        sleep(pause(begin.elapsed()));
     }
 }
 
@@ -50,5 +58,16 @@ pub fn stays<T: PartialEq + Debug>(
     while Instant::now() < deadline {
         assert_eq!(ask(), expected, "{what}");
         sleep(PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_asks_often_at_first_and_later_twice_a_second() {
+        let after = |millis| pause(Duration::from_millis(millis)).as_millis();
+        assert_eq!([0, 250, 1000, 60_000].map(after), [25, 25, 100, 500]);
     }
 }
