@@ -4,6 +4,8 @@ use std::fmt::Debug;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::environment;
+
 /// Long enough for anything that works, on a busy machine.
 pub const LIMIT: Duration = Duration::from_secs(60);
 /// Long enough for the start of a program, while other programs start too.
@@ -15,6 +17,10 @@ pub const BUILD: Duration = Duration::from_secs(900);
 pub(crate) const PAUSE: Duration = Duration::from_millis(25);
 /// The longest time between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// What divides each limit when a run stops at its first failure. Such a run looks whether a change
+/// of the code is noticed, and often the sign is that something never comes.
+const IMPATIENCE: u32 = 3;
 
 /// The time until the next attempt. It is a tenth of the time so far: the wait takes a tenth longer
 /// at most, and many tests that wait at once leave the machine to the Workers that they wait for.
@@ -30,6 +36,10 @@ fn pause(so_far: Duration) -> Duration {
 #[track_caller]
 pub fn until<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();
+    let limit = match environment::stops_at_a_failure() {
+        true => limit / IMPATIENCE,
+        false => limit,
+    };
     loop {
         if let Some(answer) = ask() {
             return answer;

@@ -31,7 +31,7 @@ const LEFT_OUT: [&str; 3] = [
 
 /// Packages that are tried together, with the features that their tests need.
 const PACKAGES: [(&[&str], &str); 2] = [
-    (&["worker-sentry"], "logs,spans,tracing"),
+    (&["worker-sentry"], "anyhow,axum,logs,queue,spans,tracing"),
     (
         &[
             "listings",
