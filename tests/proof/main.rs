@@ -103,7 +103,6 @@ fn main() -> ExitCode {
             None => trial,
         })
         .collect();
-    case::spread(&mut trials);
     trials.sort_by_key(place);
     let conclusion = libtest_mimic::run(&arguments, trials);
     run::end();

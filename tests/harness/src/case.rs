@@ -89,35 +89,6 @@ macro_rules! trial {
     };
 }
 
-/// Orders tests so that those of each module are spread over the whole run. The tests of one module
-/// need the same: the processors, the browser, or only time to pass. The first ones of each module
-/// stay first.
-pub fn spread(trials: &mut [Trial]) {
-    let module = |trial: &Trial| {
-        trial
-            .name()
-            .split("::")
-            .next()
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let mut of_module: BTreeMap<String, usize> = BTreeMap::new();
-    for trial in &*trials {
-        *of_module.entry(module(trial)).or_default() += 1;
-    }
-    let mut before: BTreeMap<String, usize> = BTreeMap::new();
-    let places = trials.iter().map(|trial| {
-        let module = module(trial);
-        let number = before.entry(module.clone()).or_default();
-        *number += 1;
-        // The part of the module's tests that come before, as a whole number.
-        let place = (*number - 1) * 1_000_000 / of_module[&module];
-        (trial.name().to_owned(), place)
-    });
-    let places: BTreeMap<String, usize> = places.collect();
-    trials.sort_by_key(|trial| places[trial.name()]);
-}
-
 /// Makes a test. Its name is the module's file and the rule. It fails by panicking.
 ///
 /// A test that fails is tried again, because a wait that is usually long enough can be too short on
@@ -298,19 +269,4 @@ fn explain(panic: Box<dyn Any + Send>, current: &Current) -> Failed {
         }
     }
     text.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_tests_of_each_module_are_spread_over_the_run_in_their_order() {
-        let names = ["a::1", "a::2", "a::3", "a::4", "b::1", "b::2", "c::1"];
-        let mut trials: Vec<Trial> = names.map(|name| Trial::test(name, || Ok(()))).into();
-        spread(&mut trials);
-        let names: Vec<&str> = trials.iter().map(Trial::name).collect();
-        let expected = ["a::1", "b::1", "c::1", "a::2", "a::3", "b::2", "a::4"];
-        assert_eq!(names, expected);
-    }
 }
