@@ -139,14 +139,7 @@ fn an_alarm_keeps_what_is_still_heard_of_and_says_nothing_of_what_is_over() {
     let mut socket = stage.worker.socket("/lists/kept/progress");
     let sources = json!([stage.sources.at("/held/kept")]);
     let first = stage.compile("kept", &sources);
-    let late_alarms = || {
-        let lines = stage.worker.log().lines().into_iter();
-        let seconds = lines.filter_map(|line| {
-            let (_, rest) = line.split_once("[alarm] in ")?;
-            rest.split(' ').next()?.parse::<i64>().ok()
-        });
-        seconds.filter(|it| *it > STALE_MS / 2_000).count()
-    };
+    let late_alarms = || stage.worker.process().count_lines("[alarm] in 15 min");
     let before = late_alarms();
     alarm("kept");
     wait::until("alarm for the rest", wait::LIMIT, || {
